@@ -1,0 +1,64 @@
+package messages
+
+import "time"
+
+// Type says what a message asks for.
+type Type string
+
+// The types of messages. Wake is ours alone: a fired timer.
+const (
+	TypeCreated Type = "order.created"
+	TypeCancel  Type = "order.cancel"
+	TypeSignal  Type = "order.signal"
+	TypeRetry   Type = "order.retry"
+	TypeSkip    Type = "order.skip"
+	TypeWake    Type = "order.wake"
+)
+
+// Delivery is one JetStream delivery of a message or wake-up, in the hands of this node and not yet settled.
+// It is read-only once handed on. Exactly one of the body fields is set, as Type says.
+type Delivery struct {
+	OrderID OrderID
+	Type    Type
+
+	// Stream and Sequence name the stored message.
+	Stream   string
+	Sequence uint64
+	// Deliveries counts the deliveries of the message, this one included.
+	Deliveries uint64
+	// Stored is when the stream took the message in, by the server's clock.
+	Stored time.Time
+	// Received is when this node took the delivery in.
+	Received time.Time
+	// Incarnation is fresh for every delivery and never a node's name (R0).
+	Incarnation string
+	// Traceparent and Tracestate are the publisher's W3C trace context, or empty.
+	Traceparent, Tracestate string
+
+	Created *OrderCreated
+	// Invalid says why Created cannot be carried out; the order is accepted and rejected with it.
+	Invalid error
+	Cancel  *CancelOrder
+	Signal  *SignalOrder
+	// Park is the journal sequence of the OrderParked a wake-up belongs to.
+	Park uint64
+
+	Settler
+}
+
+// First reports whether the message was never delivered before.
+func (d *Delivery) First() bool { return d.Deliveries <= 1 }
+
+// Source names the stored message in events.
+func (d *Delivery) Source() *Source { return &Source{Stream: d.Stream, Sequence: d.Sequence} }
+
+// Settler ends a delivery. Only the first call has an effect; it neither blocks nor fails.
+type Settler interface {
+	Settle(Outcome)
+}
+
+// Settled is an order actor's answer to its supervisor: the delivery ends with the outcome.
+type Settled struct {
+	Delivery *Delivery
+	Outcome  Outcome
+}

@@ -1,0 +1,90 @@
+# Go, make, git and, for the race detector, a C compiler are all this needs. Tools are pinned here and run from
+# source; nothing is installed.
+
+BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.57.2
+GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.8.0
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# Time for each fuzz target.
+FUZZTIME ?= 10s
+# Orders and wall-clock time of the crash test; whichever ends later ends it.
+COUNT    ?= 100000
+DURATION ?= 10m
+# Arguments of `orderly bench`.
+ARGS     ?=
+
+SOURCE := $(wildcard actors deploy ingress messages node supervision)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash generate generated tidy vuln check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: build ## start a node with an embedded NATS server, the demo services and sample orders
+	bin/orderly run --demo
+
+build: ## build bin/orderly, a static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/orderly ./node
+
+test: ## run all tests
+	go test -count=1 -timeout 10m ./...
+
+race: ## run all tests under the race detector
+	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
+
+lint: lint-go lint-proto ## check format, vet, linters, protobuf style
+
+lint-go:
+	@files=$$(gofmt -l $(SOURCE)) || exit 1; \
+	if [ -n "$$files" ]; then echo "not formatted, run gofmt -w:" $$files >&2; exit 1; fi
+	go vet ./...
+	$(GOLANGCI_LINT) run ./...
+
+lint-proto:
+	cd messages && $(BUF) lint
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	@set -e; \
+	targets=$$(grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' $(SOURCE) | sed 's/:func /:/'); \
+	[ -n "$$targets" ] || { echo "no fuzz targets found" >&2; exit 1; }; \
+	for target in $$targets; do \
+		echo "fuzz $$target"; \
+		go test -run '^$$' -fuzz "^$${target##*:}\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$${target%%:*}")"; \
+	done
+
+bench: build ## measure the engine beside raw JetStream; ARGS go to `orderly bench`
+	bin/orderly bench $(ARGS)
+
+benchmarks: ## run each Go benchmark once, so that none rots
+	go test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
+
+crash: ## kill -9 under load: at least COUNT orders (100000) and DURATION (10m)
+	ORDERLY_CRASH_COUNT=$(COUNT) ORDERLY_CRASH_DURATION=$(DURATION) go test -count=1 -timeout 0 -v -run '^TestCrash' ./node/...
+
+generate: ## generate the Go code of the protobuf contracts
+	cd messages && $(BUF) generate
+
+generated: ## fail when the generated code is stale
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	(cd messages && $(BUF) generate -o "$$dir/messages"); \
+	for file in messages/*.pb.go "$$dir"/messages/*.pb.go; do \
+		name=$$(basename "$$file"); \
+		cmp "messages/$$name" "$$dir/messages/$$name" || { echo "generated code is stale: run make generate" >&2; exit 1; }; \
+	done
+
+tidy: ## fail when go.mod or go.sum is not tidy
+	go mod tidy -diff
+
+vuln: ## look for known vulnerabilities; needs the Go vulnerability database over the network
+	$(GOVULNCHECK) ./...
+
+check: lint generated tidy test race benchmarks ## all that a change must pass; what CI runs
+
+clean: ## remove what was built; data stays
+	rm -rf bin coverage.out

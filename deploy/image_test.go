@@ -1,0 +1,145 @@
+package deploy_test
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"go.yaml.in/yaml/v3"
+)
+
+// instructions are the Dockerfile's, continued lines joined, without comments.
+func instructions(t *testing.T) []string {
+	t.Helper()
+	var list []string
+	joined := strings.ReplaceAll(read(t, "Dockerfile"), "\\\n", " ")
+	for line := range strings.SplitSeq(joined, "\n") {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// final are the instructions of the last stage: the image that is run.
+func final(t *testing.T) []string {
+	t.Helper()
+	all := instructions(t)
+	for i := len(all) - 1; i >= 0; i-- {
+		if strings.HasPrefix(all[i], "FROM ") {
+			return all[i:]
+		}
+	}
+	t.Fatal("the Dockerfile has no FROM")
+	return nil
+}
+
+func exposed(t *testing.T) []string {
+	t.Helper()
+	for _, line := range final(t) {
+		if ports, ok := strings.CutPrefix(line, "EXPOSE "); ok {
+			return strings.Fields(ports)
+		}
+	}
+	return nil
+}
+
+func TestImage(t *testing.T) {
+	image := final(t)
+	for _, want := range []string{"FROM scratch", "USER 65532:65532", "VOLUME /data", `ENTRYPOINT ["/orderly"]`} {
+		if !slices.Contains(image, want) {
+			t.Errorf("the image lacks %s", want)
+		}
+	}
+	for _, line := range image {
+		// Without a shell there is nothing to run.
+		if strings.HasPrefix(line, "RUN ") || strings.HasPrefix(line, "ADD ") {
+			t.Errorf("the last stage has %s", line)
+		}
+	}
+	known := configured(t)
+	for _, line := range image {
+		if env, ok := strings.CutPrefix(line, "ENV "); ok {
+			for pair := range strings.FieldsSeq(env) {
+				if name, _, _ := strings.Cut(pair, "="); !slices.Contains(known, name) {
+					t.Errorf("no node reads %s", name)
+				}
+			}
+		}
+	}
+}
+
+func TestImageBuild(t *testing.T) {
+	text := strings.Join(instructions(t), "\n")
+	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-X main.version=$VERSION", "-X main.commit=$COMMIT", "./node"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the build lacks %s", want)
+		}
+	}
+	goVersion := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindStringSubmatch(read(t, "../go.mod"))[1]
+	if !strings.Contains(text, "golang:"+goVersion+" AS build") {
+		t.Errorf("go.mod asks for Go %s, the Dockerfile builds with another", goVersion)
+	}
+}
+
+// The build sees only what .dockerignore lets through.
+func TestBuildContext(t *testing.T) {
+	ignore := strings.Fields(read(t, "Dockerfile.dockerignore"))
+	for _, want := range []string{"*", "!actors", "!ingress", "!messages", "!node", "!supervision", "!go.mod", "!go.sum"} {
+		if !slices.Contains(ignore, want) {
+			t.Errorf("Dockerfile.dockerignore lacks %s", want)
+		}
+	}
+}
+
+func TestNATSConfiguration(t *testing.T) {
+	t.Setenv("NATS_SERVER_NAME", "nats-1")
+	opts, err := server.ProcessConfigFile("nats.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opts.ServerName != "nats-1" || opts.Cluster.Name == "" || len(opts.Routes) != 3 {
+		t.Errorf("name %q, cluster %q, %d routes", opts.ServerName, opts.Cluster.Name, len(opts.Routes))
+	}
+	if !opts.JetStream || opts.StoreDir != "/data" || !opts.SyncAlways {
+		t.Errorf("JetStream %v in %s, sync always %v", opts.JetStream, opts.StoreDir, opts.SyncAlways)
+	}
+	services := load(t, "compose.cluster.yaml").Services
+	for _, route := range opts.Routes {
+		s, ok := services[route.Hostname()]
+		if !ok || s.Environment["NATS_SERVER_NAME"] != route.Hostname() {
+			t.Errorf("route %s leads to no server of that name", route)
+		}
+	}
+}
+
+func TestPrometheusScrapesTheNode(t *testing.T) {
+	var c struct {
+		ScrapeConfigs []struct {
+			StaticConfigs []struct {
+				Targets []string `yaml:"targets"`
+			} `yaml:"static_configs"`
+		} `yaml:"scrape_configs"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "prometheus.yaml")), &c); err != nil {
+		t.Fatal(err)
+	}
+	services := load(t, "compose.yaml").Services
+	targets := 0
+	for _, job := range c.ScrapeConfigs {
+		for _, group := range job.StaticConfigs {
+			for _, target := range group.Targets {
+				host, port, _ := strings.Cut(target, ":")
+				if _, ok := services[host]; !ok || !slices.Contains(exposed(t), port) {
+					t.Errorf("target %s is no port of a service", target)
+				}
+				targets++
+			}
+		}
+	}
+	if targets == 0 {
+		t.Error("nothing is scraped")
+	}
+}

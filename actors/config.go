@@ -1,0 +1,105 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Journal is the only truth about an order.
+type Journal interface {
+	Append(*journal.Append)
+	Read(context.Context, messages.OrderID) ([]journal.Entry, error)
+}
+
+// Steps performs step calls.
+type Steps interface {
+	Do(*gateway.Call, gateway.Done)
+}
+
+// Inbox tells which messages of an order are still stored.
+type Inbox interface {
+	// FirstStored is the sequence of the order's first stored message at or after from.
+	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (seq uint64, found bool, err error)
+}
+
+// Timers wake parked orders.
+type Timers interface {
+	// Schedule replaces the order's timer: a wake-up that carries park is delivered at the given time.
+	Schedule(ctx context.Context, id messages.OrderID, park uint64, at time.Time, traceparent string) error
+}
+
+// World is what an order actor acts upon.
+type World struct {
+	Journal Journal
+	Steps   Steps
+	Inbox   Inbox
+	Timers  Timers
+	// Policy decides about failed attempts.
+	Policy messages.Policy
+}
+
+// Config of the order actors.
+type Config struct {
+	// Node is written into every journal entry.
+	Node string
+	// Plan is pinned to the orders that are accepted from now on.
+	Plan *messages.Plan
+	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
+	UnknownAge time.Duration
+	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
+	Timeout time.Duration
+	// Now is the clock; default time.Now.
+	Now    func() time.Time
+	Logger *slog.Logger
+	Meter  metric.Meter
+	Tracer trace.Tracer
+}
+
+func (c Config) withDefaults() Config {
+	if c.UnknownAge == 0 {
+		c.UnknownAge = time.Minute
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 5 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = metricnoop.Meter{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = tracenoop.Tracer{}
+	}
+	return c
+}
+
+// Validate reports everything that is missing or wrong.
+func (c Config) Validate() error {
+	var errs []error
+	if c.Node == "" {
+		errs = append(errs, errors.New("node name is missing"))
+	}
+	if len(c.Plan.GetSteps()) == 0 {
+		errs = append(errs, errors.New("plan has no steps"))
+	}
+	if c.UnknownAge < 0 || c.Timeout < 0 {
+		errs = append(errs, fmt.Errorf("negative duration: unknown age %s, timeout %s", c.UnknownAge, c.Timeout))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,145 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// decide answers the first held delivery (R2, R3, R5).
+func (o *Order) decide() {
+	d := o.held[0]
+	if o.state == nil && d.Type == messages.TypeCreated && d.First() {
+		// R2: nothing can be known of a message that was never delivered; the fence finds out if that is wrong.
+		o.state = &order.State{}
+		o.current = true
+	}
+	if !o.current && o.driver == nil && (o.state == nil || !o.state.Status.Terminal()) {
+		o.read()
+		return
+	}
+	decision := order.Receive(o.state, d, order.Circumstances{
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
+	})
+	o.current = false
+	switch decision.Verb {
+	case order.Ack:
+		o.finish(messages.Done())
+	case order.Drive:
+		o.begin()
+	case order.AppendAndDrive:
+		o.startAppend(decision.Events, thenDrive)
+	case order.AppendAndAck:
+		o.startAppend(decision.Events, thenAck)
+	case order.Reschedule:
+		o.schedule(func() { o.finish(messages.Done()) })
+	case order.Wait:
+		o.finish(messages.Later(decision.Delay))
+	case order.Bury:
+		o.finish(messages.Dead(decision.Reason))
+	case order.AskEarlier:
+		o.lookBack(d)
+	}
+}
+
+// finish settles the first held delivery.
+func (o *Order) finish(outcome messages.Outcome) {
+	o.settle(o.take(), outcome)
+}
+
+// take removes the first held delivery.
+func (o *Order) take() *messages.Delivery {
+	d := o.held[0]
+	o.held[0] = nil
+	o.held = o.held[1:]
+	o.earlier = order.Unasked
+	return d
+}
+
+// begin makes the first held delivery the driver. A delivery it takes over from is overtaken: two deliveries of one
+// message can meet here when an acknowledgement wait ran out while the first was alive.
+func (o *Order) begin() {
+	if o.driver != nil {
+		o.settle(o.driver, messages.Dropped())
+		o.endSpan("overtaken")
+	}
+	o.driver = o.take()
+	o.startSpan()
+}
+
+// read folds the order's journal anew.
+func (o *Order) read() {
+	id := o.id()
+	o.background(func(ctx context.Context) func() {
+		entries, err := o.Journal.Read(ctx, id)
+		if err != nil {
+			return func() { o.failRead(err) }
+		}
+		state := &order.State{}
+		for _, e := range entries {
+			if err := state.Apply(e.Sequence, e.Entry); err != nil {
+				return func() { o.fail(messages.Defect, err) }
+			}
+		}
+		return func() { o.merge(state) }
+	})
+}
+
+// failRead keeps a journal that cannot be understood apart from one that is away: the first is a defect, for a person
+// to see, and must not cost the order its driver.
+func (o *Order) failRead(err error) {
+	var failure *messages.Failure
+	if errors.As(err, &failure) && failure.Kind == messages.Poison {
+		o.fail(messages.Defect, err)
+	}
+	o.fail(messages.Infrastructure, err)
+}
+
+// merge takes over what the journal tells. A driver whose incarnation is not the owner any more has been fenced: it
+// drops everything it holds, settles nothing, calls nothing (R4).
+func (o *Order) merge(state *order.State) {
+	o.state, o.current = state, true
+	if o.driver != nil && (state.Driver != order.SourceOf(o.driver) || state.Owner != o.driver.Incarnation) {
+		o.instr.fenced()
+		o.settle(o.driver, messages.Dropped())
+		o.endSpan("fenced")
+		o.driver, o.call, o.answer = nil, nil, nil
+	}
+}
+
+// lookBack finds out whether an earlier message of the order is stored and not recorded (R3.5).
+func (o *Order) lookBack(d *messages.Delivery) {
+	state := o.state
+	o.background(func(ctx context.Context) func() {
+		earlier := order.Clear
+		for from := state.Watermark + 1; from < d.Sequence; {
+			seq, ok, err := o.Inbox.FirstStored(ctx, d.OrderID, from)
+			if err != nil {
+				return func() { o.fail(messages.Infrastructure, fmt.Errorf("look for earlier messages: %w", err)) }
+			}
+			if !ok || seq >= d.Sequence {
+				break
+			}
+			if seq != state.Accepted || state.Status == order.None {
+				earlier = order.Open
+				break
+			}
+			from = seq + 1
+		}
+		return func() { o.earlier, o.current = earlier, true }
+	})
+}
+
+// schedule sets the timer of the current park and goes on; without it the delivery must not be settled (R6).
+func (o *Order) schedule(then func()) {
+	id, park, until, trace := o.state.ID, o.state.Park, o.state.ParkedUntil, o.traceparent()
+	o.background(func(ctx context.Context) func() {
+		if err := o.Timers.Schedule(ctx, id, park, until, trace); err != nil {
+			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }
+		}
+		return then
+	})
+}

@@ -1,0 +1,134 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// calling is one step call under way.
+type calling struct {
+	gateway.Call
+	actor *Order
+	call  order.Call
+	began time.Time
+	// phase decides who brings the answer to the actor: the caller, when it is there as Do returns, else a message.
+	phase atomic.Int32
+	reply *messages.StepReply
+	err   error
+}
+
+const (
+	phaseAsked int32 = iota
+	phaseReturned
+	phaseAnswered
+)
+
+// answered brings the answer of a call that did not answer at once.
+type answered struct{ call *calling }
+
+// drive makes the driver's next move (R4).
+func (o *Order) drive() {
+	if o.giveUp != nil {
+		failure := o.giveUp
+		o.giveUp = nil
+		o.startAppend(o.state.GiveUp(failure), thenGo)
+		return
+	}
+	move := o.state.Next()
+	if len(move.Events) > 0 {
+		o.startAppend(move.Events, thenGo)
+		return
+	}
+	o.startCall(move.Call)
+}
+
+func (o *Order) startCall(call order.Call) {
+	step := o.state.Plan.Steps[call.Step]
+	c := &calling{actor: o, call: call, began: o.cfg.Now()}
+	c.Call = gateway.Call{
+		Step:      step,
+		Direction: call.Direction,
+		Request: &messages.StepRequest{
+			OrderId:        string(o.state.ID),
+			Step:           step.GetName(),
+			Direction:      call.Direction.Word(),
+			Attempt:        call.Attempt,
+			IdempotencyKey: messages.IdempotencyKey(o.state.ID, step.GetName(), call.Direction),
+			FencingToken:   o.state.Last,
+			Order:          o.state.Order,
+			Results:        results(o.state),
+		},
+		Traceparent: o.traceparent(),
+		Tracestate:  o.driver.Tracestate,
+	}
+	o.call = c
+	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
+	o.Steps.Do(&c.Call, func(reply *messages.StepReply, err error) {
+		c.reply, c.err = reply, err
+		if !c.phase.CompareAndSwap(phaseAsked, phaseAnswered) {
+			root.Send(self, &answered{call: c})
+		}
+	})
+	if !c.phase.CompareAndSwap(phaseAsked, phaseReturned) {
+		o.keep(c)
+	}
+}
+
+// results are the data of the steps done, by name.
+func results(s *order.State) map[string]*structpb.Value {
+	var m map[string]*structpb.Value
+	for i, r := range s.Results {
+		if r.Data == nil {
+			continue
+		}
+		if m == nil {
+			m = make(map[string]*structpb.Value, len(s.Results))
+		}
+		m[s.Plan.Steps[i].GetName()] = r.Data
+	}
+	return m
+}
+
+func (o *Order) answered(m *answered) {
+	// The answer to a call that a fenced driver has let go is nobody's.
+	if m.call == o.call {
+		o.keep(m.call)
+	}
+}
+
+// keep holds the answer as a fact.
+func (o *Order) keep(c *calling) {
+	a := &order.Answer{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.began)}
+	if c.err != nil {
+		if !errors.As(c.err, &a.Failure) {
+			a.Failure = &messages.Failure{Kind: messages.Transient, Err: c.err}
+		}
+	}
+	o.call, o.answer = nil, a
+}
+
+// settleAnswer journals what the answer amounts to.
+func (o *Order) settleAnswer() {
+	s := o.state.Settle(*o.answer, o.Policy, o.cfg.Now())
+	if len(s.Events) == 0 {
+		o.answer = nil
+		return
+	}
+	next := thenGo
+	if s.Then == order.Restart {
+		next = thenRestart
+		o.append.failure = &messages.Failure{
+			Kind: messages.Transient, After: s.Delay,
+			Err: fmt.Errorf("order %s: attempt %d of %s failed", o.state.ID, o.answer.Call.Attempt, o.state.Plan.Steps[o.answer.Call.Step].GetName()),
+		}
+	}
+	o.startAppend(s.Events, next)
+}

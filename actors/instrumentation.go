@@ -1,0 +1,99 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// instrumentation counts what order actors journal.
+type instrumentation struct {
+	accepted  metric.Int64Counter
+	ended     metric.Int64Counter
+	retries   metric.Int64Counter
+	fences    metric.Int64Counter
+	takeovers metric.Int64Counter
+	duration  metric.Float64Histogram
+
+	byStatus map[order.Status]metric.MeasurementOption
+}
+
+func newInstrumentation(m metric.Meter) (*instrumentation, error) {
+	i := &instrumentation{byStatus: map[order.Status]metric.MeasurementOption{}}
+	var errs [6]error
+	i.accepted, errs[0] = m.Int64Counter("orderly.orders.accepted", metric.WithUnit("{order}"),
+		metric.WithDescription("Orders accepted by this node"))
+	i.ended, errs[1] = m.Int64Counter("orderly.orders.outcomes", metric.WithUnit("{order}"),
+		metric.WithDescription("Orders this node brought to rest, by status"))
+	i.retries, errs[2] = m.Int64Counter("orderly.step.retries", metric.WithUnit("{attempt}"),
+		metric.WithDescription("Failed step attempts that are attempted again"))
+	i.fences, errs[3] = m.Int64Counter("orderly.orders.fenced", metric.WithUnit("{delivery}"),
+		metric.WithDescription("Drivers that another delivery overtook"))
+	i.takeovers, errs[4] = m.Int64Counter("orderly.orders.takeovers", metric.WithUnit("{delivery}"),
+		metric.WithDescription("Redeliveries that took an order over"))
+	i.duration, errs[5] = m.Float64Histogram("orderly.order.duration", metric.WithUnit("s"),
+		metric.WithDescription("Time from an order's acceptance to its end"))
+	for _, s := range []order.Status{order.Parked, order.Attention, order.Completed, order.Rejected, order.Cancelled} {
+		i.byStatus[s] = metric.WithAttributeSet(attribute.NewSet(attribute.String("status", s.String())))
+	}
+	return i, errors.Join(errs[:]...)
+}
+
+// journaled counts an entry that is in the journal; s is the state with it.
+func (i *instrumentation) journaled(s *order.State, entry *messages.JournalEntry) {
+	ctx := context.Background()
+	for _, e := range entry.Events {
+		switch k := e.GetKind().(type) {
+		case *messages.Event_Accepted:
+			i.accepted.Add(ctx, 1)
+		case *messages.Event_StepFailed:
+			if k.StepFailed.GetRetryAt() != nil {
+				i.retries.Add(ctx, 1)
+			}
+		case *messages.Event_Resumed:
+			if k.Resumed.GetCause() == "takeover" {
+				i.takeovers.Add(ctx, 1)
+			}
+		}
+	}
+	if by, ok := i.byStatus[s.Status]; ok && rests(entry) {
+		i.ended.Add(ctx, 1, by)
+		if s.Status.Terminal() {
+			i.duration.Record(ctx, s.Changed.Sub(s.Began).Seconds(), by)
+		}
+	}
+}
+
+// rests reports whether the entry brings the order to rest.
+func rests(entry *messages.JournalEntry) bool {
+	switch entry.Events[len(entry.Events)-1].GetKind().(type) {
+	case *messages.Event_Parked, *messages.Event_Attention, *messages.Event_Completed, *messages.Event_Rejected, *messages.Event_Cancelled:
+		return true
+	}
+	return false
+}
+
+func (i *instrumentation) fenced() { i.fences.Add(context.Background(), 1) }
+
+// logRest writes the one line about an order that comes to rest.
+func (o *Order) logRest(s *order.State) {
+	level, text := slog.LevelDebug, "order completed"
+	args := []any{"order_id", string(s.ID), "entries", s.Number}
+	switch s.Status {
+	case order.Rejected:
+		level, text, args = slog.LevelInfo, "order rejected", append(args, "reason", s.End)
+	case order.Cancelled:
+		level, text, args = slog.LevelInfo, "order cancelled", append(args, "reason", s.End)
+	case order.Parked:
+		level, text, args = slog.LevelDebug, "order parked", append(args, "reason", s.ParkReason, "until", s.ParkedUntil)
+	case order.Attention:
+		level, text, args = slog.LevelWarn, "order needs attention", append(args, "step", s.Need.GetStep(), "cause", s.Need.GetCause())
+	}
+	o.cfg.Logger.Log(o.logContext(), level, text, args...)
+}

@@ -1,0 +1,102 @@
+package order
+
+import "github.com/orderly-engine/orderly/messages"
+
+// Kind is an event's word in the Orderly-Event header.
+func Kind(e *messages.Event) string {
+	switch e.GetKind().(type) {
+	case *messages.Event_Accepted:
+		return "accepted"
+	case *messages.Event_StepCompleted:
+		return "step_completed"
+	case *messages.Event_StepFailed:
+		return "step_failed"
+	case *messages.Event_StepRejected:
+		return "step_rejected"
+	case *messages.Event_StepPending:
+		return "step_pending"
+	case *messages.Event_StepUndone:
+		return "step_undone"
+	case *messages.Event_CancelRequested:
+		return "cancel_requested"
+	case *messages.Event_Signalled:
+		return "signalled"
+	case *messages.Event_Parked:
+		return "parked"
+	case *messages.Event_Resumed:
+		return "resumed"
+	case *messages.Event_Attention:
+		return "attention"
+	case *messages.Event_Completed:
+		return "completed"
+	case *messages.Event_Rejected:
+		return "rejected"
+	case *messages.Event_Cancelled:
+		return "cancelled"
+	case *messages.Event_Recorded:
+		return "recorded"
+	}
+	return "unknown"
+}
+
+func accepted(e *messages.OrderAccepted) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: e}}
+}
+
+func stepCompleted(e *messages.StepCompleted) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: e}}
+}
+
+func stepFailed(e *messages.StepFailed) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: e}}
+}
+
+func stepRejected(e *messages.StepRejected) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: e}}
+}
+
+func stepPending(e *messages.StepPending) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepPending{StepPending: e}}
+}
+
+func stepUndone(e *messages.StepUndone) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: e}}
+}
+
+func cancelRequested(e *messages.CancelRequested) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: e}}
+}
+
+func signalled(e *messages.Signalled) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: e}}
+}
+
+func recorded(e *messages.MessageRecorded) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Recorded{Recorded: e}}
+}
+
+func parked(e *messages.OrderParked) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: e}}
+}
+
+func resumed(d *messages.Delivery, cause string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{
+		Driver: d.Source(), Incarnation: d.Incarnation, Cause: cause,
+	}}}
+}
+
+func attention(e *messages.OrderNeedsAttention) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Attention{Attention: e}}
+}
+
+func completed() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}}
+}
+
+func rejected(code, reason string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: code, Reason: reason}}}
+}
+
+func cancelled(reason string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{Reason: reason}}}
+}

@@ -1,0 +1,132 @@
+package order
+
+import (
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// MaxTakeovers is how many deliveries in a row may take an order over and bring it no further before a person must
+// look: something about the order kills whoever drives it.
+const MaxTakeovers = 20
+
+// Move is what an order's driver does next: it appends Events, or, when there are none, makes the call.
+type Move struct {
+	Events []*messages.Event
+	Call   Call
+}
+
+// Call names one attempt of a step call.
+type Call struct {
+	// Step is the index in the plan.
+	Step      int
+	Direction messages.Direction
+	// Attempt is 1 for the first call in this direction.
+	Attempt uint32
+	// Settling: the order turned back and the call finds out about the step in doubt.
+	Settling bool
+}
+
+// Next decides the driver's next move (R4, R4c). The order must be driven.
+func (s *State) Next() Move {
+	switch {
+	case s.Takeovers > MaxTakeovers:
+		return appends(attention(s.need(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
+	case s.Skip:
+		return appends(s.closing(s.skip())...)
+	case s.backward() && !s.beyondReturn():
+		return s.nextBack()
+	case s.Finished():
+		return appends(completed())
+	case s.Pending != nil:
+		if sig := s.unused(s.Pending.GetSignal()); sig != nil {
+			return appends(s.closing(s.bySignal(sig))...)
+		}
+	}
+	return s.call(len(s.Results), messages.Do)
+}
+
+func (s *State) nextBack() Move {
+	if s.unsettled() {
+		return s.call(len(s.Results), messages.Do)
+	}
+	if i := s.toUndo(); i >= 0 {
+		return s.call(i, messages.Undo)
+	}
+	return appends(s.backEnd())
+}
+
+// backEnd is the end of an order that is undone. A cancel outweighs a refusal.
+func (s *State) backEnd() *messages.Event {
+	if s.Cancel != nil {
+		return cancelled(s.Cancel.GetReason())
+	}
+	return rejected(s.Refusal.GetCode(), s.Refusal.GetReason())
+}
+
+func (s *State) call(step int, d messages.Direction) Move {
+	return Move{Call: Call{
+		Step: step, Direction: d, Attempt: uint32(s.Attempts) + 1,
+		Settling: d == messages.Do && s.backward(),
+	}}
+}
+
+func appends(events ...*messages.Event) Move { return Move{Events: events} }
+
+// skip passes over the call that a person gave up on.
+func (s *State) skip() *messages.Event {
+	if s.backward() && !s.unsettled() {
+		if i := s.toUndo(); i >= 0 {
+			return stepUndone(&messages.StepUndone{Step: s.Plan.Steps[i].GetName(), Skipped: true})
+		}
+		return s.backEnd()
+	}
+	return stepCompleted(&messages.StepCompleted{Step: s.current().GetName(), Skipped: true})
+}
+
+func (s *State) bySignal(sig *messages.Signalled) *messages.Event {
+	return stepCompleted(&messages.StepCompleted{
+		Step: s.current().GetName(), Signal: sig.GetName(), Data: sig.GetData(), Attempt: uint32(s.Attempts) + 1,
+	})
+}
+
+// closing adds the order's end to events when nothing is left to do after them: events decided together share an entry.
+func (s *State) closing(events ...*messages.Event) []*messages.Event {
+	after := s.clone()
+	for _, e := range events {
+		if after.apply(s.Last, e) != "" {
+			return events
+		}
+	}
+	if !after.Status.Driven() {
+		return events
+	}
+	if after.backward() && !after.beyondReturn() {
+		if !after.unsettled() && after.toUndo() < 0 {
+			return append(events, after.backEnd())
+		}
+		return events
+	}
+	if after.Finished() {
+		return append(events, completed())
+	}
+	return events
+}
+
+// need is the attention event for the call that is next.
+func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNeedsAttention {
+	n := &messages.OrderNeedsAttention{Kind: kind, Cause: cause}
+	if s.backward() && !s.unsettled() {
+		if i := s.toUndo(); i >= 0 {
+			n.Step, n.Direction = s.Plan.Steps[i].GetName(), messages.Undo
+		}
+		return n
+	}
+	if step := s.current(); step != nil {
+		n.Step, n.Direction = step.GetName(), messages.Do
+	}
+	return n
+}
+
+// GiveUp is the entry that ends the driving of an order whose drivers keep failing: a person must decide.
+func (s *State) GiveUp(f *messages.Failure) []*messages.Event {
+	return []*messages.Event{attention(s.need(f.Kind, f.Error()))}
+}

@@ -1,0 +1,167 @@
+package order
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// DefaultPending is how long a step that answered pending without a deadline waits for its signal before it is
+// called again.
+const DefaultPending = time.Hour
+
+// maxError bounds an error's text in the journal, in bytes.
+const maxError = 1024
+
+// Answer is a fact the driver holds: what came of a call.
+type Answer struct {
+	Call Call
+	// Reply is the downstream's answer; nil when the attempt failed with Failure.
+	Reply   *messages.StepReply
+	Failure *messages.Failure
+	Took    time.Duration
+}
+
+// Then says what the driver does once the events are in the journal.
+type Then uint8
+
+// What follows an append.
+const (
+	// Go: decide again.
+	Go Then = iota
+	// Restart: fail with a transient failure, so that the supervisor restarts the actor after the delay.
+	Restart
+)
+
+// Settlement is what an answer amounts to. Without events the answer is obsolete.
+type Settlement struct {
+	Events []*messages.Event
+	Then   Then
+	Delay  time.Duration
+}
+
+// Settle decides what the answer amounts to, given what the journal tells by now, which may be more than it told when
+// the call was made (R4: merge). The policy decides about failures.
+func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settlement {
+	if !s.concerns(a.Call) {
+		return Settlement{}
+	}
+	step := s.Plan.Steps[a.Call.Step]
+	if a.Failure != nil {
+		return s.failed(a, step, a.Failure.Kind, a.Failure.Err.Error(), a.Failure.After, policy, now)
+	}
+	switch r := a.Reply.GetResult().(type) {
+	case *messages.StepReply_Rejected:
+		if a.Call.Direction == messages.Undo {
+			return s.failed(a, step, messages.Rejected, "the undo was refused: "+r.Rejected.GetCode()+": "+r.Rejected.GetReason(), 0, policy, now)
+		}
+		return Settlement{Events: s.closing(stepRejected(&messages.StepRejected{
+			Step: step.GetName(), Code: r.Rejected.GetCode(), Reason: clip(r.Rejected.GetReason()),
+		}))}
+	case *messages.StepReply_Pending:
+		return s.pending(a, step, r.Pending, policy, now)
+	case *messages.StepReply_Retry:
+		return s.failed(a, step, messages.Transient, "asked to come back later: "+r.Retry.GetReason(), r.Retry.GetAfter().AsDuration(), policy, now)
+	case *messages.StepReply_Done:
+		return s.done(a, step, r.Done)
+	}
+	return s.failed(a, step, messages.Transient, "an answer without a result", 0, policy, now)
+}
+
+// concerns reports whether the call is still the one the order waits for.
+func (s *State) concerns(c Call) bool {
+	if !s.Status.Driven() {
+		return false
+	}
+	if c.Direction == messages.Undo {
+		return s.Status == Compensating && !s.unsettled() && s.toUndo() == c.Step
+	}
+	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
+}
+
+func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone) Settlement {
+	took := uint64(max(a.Took, 0) / time.Microsecond)
+	if a.Call.Direction == messages.Undo {
+		return Settlement{Events: s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: a.Call.Attempt, TookUs: took}))}
+	}
+	e := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: done.GetData(), Attempt: a.Call.Attempt, TookUs: took})
+	if s.backward() {
+		return Settlement{Events: s.closing(e)}
+	}
+	if len(s.Results)+1 == len(s.Plan.Steps) {
+		return Settlement{Events: []*messages.Event{e, completed()}}
+	}
+	return Settlement{Events: []*messages.Event{e}}
+}
+
+// pending: the downstream will answer by a signal, unless the signal is here already.
+func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, policy messages.Policy, now time.Time) Settlement {
+	if a.Call.Direction == messages.Undo {
+		return s.failed(a, step, messages.Transient, "the undo is pending", 0, policy, now)
+	}
+	last := a.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""
+	switch {
+	case s.backward() && a.Call.Settling && !last:
+		// What is pending may yet happen: it counts as performed and is undone.
+		return s.done(a, step, nil)
+	case s.backward() && !last:
+		return Settlement{}
+	}
+	deadline := now.Add(DefaultPending)
+	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
+		deadline = d.AsTime()
+	}
+	if floor := now.Add(time.Second); deadline.Before(floor) {
+		deadline = floor
+	}
+	waiting := &messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline)}
+	if sig := s.unused(p.GetSignal()); sig != nil && !s.backward() {
+		return Settlement{Events: s.closing(s.bySignal(sig))}
+	}
+	return Settlement{Events: []*messages.Event{
+		stepPending(waiting),
+		parked(&messages.OrderParked{Reason: "step " + step.GetName() + " waits for signal " + p.GetSignal(), Until: timestamppb.New(deadline)}),
+	}}
+}
+
+// failed journals one failed attempt and what the policy makes of it.
+func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind, why string, after time.Duration, policy messages.Policy, now time.Time) Settlement {
+	if int(a.Call.Attempt) <= s.Attempts {
+		// The attempt is in the journal; only the reply of its append was lost.
+		return Settlement{}
+	}
+	failed := &messages.StepFailed{
+		Step: step.GetName(), Direction: a.Call.Direction, Attempt: a.Call.Attempt, Kind: kind, Error: clip(why),
+	}
+	directive := messages.Directive{Action: messages.ActAttention}
+	if kind != messages.Rejected {
+		directive = policy(kind, messages.History{
+			Attempts: s.Spent + 1, Retry: step.GetRetry(), After: after, Direction: a.Call.Direction,
+		})
+	}
+	switch directive.Action {
+	case messages.ActRestart:
+		failed.RetryAt = timestamppb.New(now.Add(directive.Delay))
+		return Settlement{Events: []*messages.Event{stepFailed(failed)}, Then: Restart, Delay: directive.Delay}
+	case messages.ActPark:
+		until := timestamppb.New(now.Add(directive.Delay))
+		failed.RetryAt = until
+		return Settlement{Events: []*messages.Event{
+			stepFailed(failed),
+			parked(&messages.OrderParked{Reason: "step " + step.GetName() + " is attempted again", Until: until}),
+		}}
+	}
+	return Settlement{Events: []*messages.Event{stepFailed(failed), attention(&messages.OrderNeedsAttention{
+		Step: step.GetName(), Direction: a.Call.Direction, Kind: kind, Cause: clip(why),
+	})}}
+}
+
+// clip shortens a foreign text to what the journal keeps.
+func clip(s string) string {
+	if len(s) <= maxError {
+		return s
+	}
+	return s[:maxError]
+}

@@ -1,0 +1,126 @@
+package order
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// State is what the journal tells about one order.
+type State struct {
+	ID messages.OrderID
+	// Last is the journal sequence of the last entry, the fence of the next append; 0: no entry.
+	Last uint64
+	// Number counts the entries.
+	Number uint32
+	Status Status
+
+	Order *messages.OrderCreated
+	// Plan was pinned when the order was accepted.
+	Plan *messages.Plan
+
+	// Driver is the message whose delivery carries the order; zero when parked, in attention or terminal.
+	Driver Source
+	// Owner is the incarnation in the latest OrderAccepted or OrderResumed.
+	Owner string
+	// Accepted is the inbox sequence of the created message that was accepted.
+	Accepted uint64
+	// Watermark is the highest inbox sequence recorded (acceptance does not move it).
+	Watermark uint64
+
+	// Results has one element for each step that is done, in plan order.
+	Results []Result
+	// Closed: no step can become done any more; what is left is undoing.
+	Closed bool
+	// Cancel is the first cancel request, Refusal the step that answered no; either starts compensation.
+	Cancel  *messages.CancelRequested
+	Refusal *messages.StepRejected
+
+	// Attempts counts the failed attempts of the current call; Spent those since a person last said retry.
+	Attempts, Spent int
+	// LastFailure is the latest failed attempt of the current call.
+	LastFailure *messages.StepFailed
+	// Pending is set while the current step waits for its signal.
+	Pending *messages.StepPending
+	// Signals are recorded and not yet used, oldest first.
+	Signals []*messages.Signalled
+	// Skip: a person said to pass over the current call.
+	Skip bool
+
+	// Park is the journal sequence of the current OrderParked, ParkedUntil when its timer is due.
+	Park        uint64
+	ParkedUntil time.Time
+	ParkReason  string
+	// Need says why a person must decide.
+	Need *messages.OrderNeedsAttention
+	// Takeovers counts the deliveries in a row that took the order over and brought it no further.
+	Takeovers int
+	// End is the reason of a rejected or cancelled order.
+	End string
+	// Began and Changed are the times of the first and the last entry.
+	Began, Changed time.Time
+}
+
+// Source names a stored inbox message.
+type Source struct {
+	Stream   string
+	Sequence uint64
+}
+
+// SourceOf is the message that d delivers.
+func SourceOf(d *messages.Delivery) Source { return Source{Stream: d.Stream, Sequence: d.Sequence} }
+
+func sourceFrom(s *messages.Source) Source {
+	return Source{Stream: s.GetStream(), Sequence: s.GetSequence()}
+}
+
+// Result is what became of a step that is done.
+type Result struct {
+	Data *structpb.Value
+	// Skipped: passed over, never to be undone.
+	Skipped bool
+	// Undone: its compensation was performed (or passed over).
+	Undone bool
+}
+
+// Recorded reports whether the inbox message at seq is in the history (R1).
+func (s *State) Recorded(seq uint64) bool {
+	return s.Status != None && (seq == s.Accepted || seq <= s.Watermark)
+}
+
+// Done counts the steps that are done.
+func (s *State) Done() int { return len(s.Results) }
+
+// Finished reports whether every step of the plan is done.
+func (s *State) Finished() bool { return len(s.Results) >= len(s.Plan.GetSteps()) }
+
+// backward reports whether the order is being undone.
+func (s *State) backward() bool { return s.Cancel != nil || s.Refusal != nil }
+
+// current is the step after the last done one, or nil.
+func (s *State) current() *messages.Step {
+	if s.Finished() {
+		return nil
+	}
+	return s.Plan.Steps[len(s.Results)]
+}
+
+// unused returns the oldest recorded signal of that name that no step has used, or nil.
+func (s *State) unused(name string) *messages.Signalled {
+	for _, sig := range s.Signals {
+		if sig.GetName() == name {
+			return sig
+		}
+	}
+	return nil
+}
+
+// clone copies s so that events can be tried on it.
+func (s *State) clone() *State {
+	c := *s
+	c.Results = append([]Result(nil), s.Results...)
+	c.Signals = append([]*messages.Signalled(nil), s.Signals...)
+	return &c
+}

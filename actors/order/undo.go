@@ -1,0 +1,45 @@
+package order
+
+import "github.com/orderly-engine/orderly/messages"
+
+// unsettled reports whether a step in doubt must be called again before anything is undone (R4c): whoever may have
+// called the step after the last done one, its effect may exist.
+func (s *State) unsettled() bool {
+	step := s.inDoubt()
+	return step != nil && !tombstone(step)
+}
+
+// inDoubt is the step that may or may not have been performed when the order turned back, or nil.
+func (s *State) inDoubt() *messages.Step {
+	if !s.backward() || s.Closed {
+		return nil
+	}
+	return s.current()
+}
+
+// tombstone reports whether the step's undo also takes a key that was never performed, and refuses it ever after.
+func tombstone(step *messages.Step) bool {
+	return step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && step.GetUndo() != ""
+}
+
+// toUndo is the index of the next step to undo, in reverse order of what was done, or -1.
+// Steps without a compensation and steps that were passed over need none.
+func (s *State) toUndo() int {
+	if step := s.inDoubt(); step != nil && tombstone(step) {
+		return len(s.Results)
+	}
+	for i := len(s.Results) - 1; i >= 0; i-- {
+		if r := s.Results[i]; !r.Undone && !r.Skipped && s.Plan.Steps[i].GetUndo() != "" {
+			return i
+		}
+	}
+	return -1
+}
+
+// beyondReturn reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds
+// this when it settles the step in doubt came too late, and the order completes. Undoing the rest would leave the
+// customer with half an order.
+func (s *State) beyondReturn() bool {
+	n := len(s.Plan.GetSteps())
+	return s.Refusal == nil && n > 0 && s.Finished() && s.Plan.Steps[n-1].GetUndo() == "" && !s.Results[n-1].Skipped
+}

@@ -1,0 +1,34 @@
+package actors
+
+import (
+	"fmt"
+
+	"github.com/asynkron/protoactor-go/actor"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// Orders makes order actors. What they share is here.
+type Orders struct {
+	World
+	cfg   Config
+	instr *instrumentation
+	// traced: spans are recorded; without it none is begun.
+	traced bool
+}
+
+// NewOrders returns a maker of order actors that act upon w.
+func NewOrders(w World, cfg Config) (*Orders, error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("order actors: %w", err)
+	}
+	instr, err := newInstrumentation(cfg.Meter)
+	if err != nil {
+		return nil, fmt.Errorf("order actors: %w", err)
+	}
+	_, noop := cfg.Tracer.(tracenoop.Tracer)
+	return &Orders{World: w, cfg: cfg, instr: instr, traced: !noop}, nil
+}
+
+// Produce returns a new order actor, for a supervisor to spawn.
+func (o *Orders) Produce() actor.Actor { return &Order{Orders: o} }

@@ -1,0 +1,150 @@
+package messages
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+)
+
+// ErrBody is wrapped by every complaint about a body that cannot be read as the message it should be.
+var ErrBody = errors.New("body")
+
+// maxDepth bounds how deep a body may be nested, so that no body can exhaust the stack.
+const maxDepth = 100
+
+var (
+	// Unknown fields are an error in JSON, where they are typing mistakes, and kept in protobuf, where they are
+	// fields of a later version.
+	readJSON = protojson.UnmarshalOptions{RecursionLimit: maxDepth}
+	readWire = proto.UnmarshalOptions{RecursionLimit: maxDepth}
+)
+
+// DecodeCreated reads an OrderCreated; it neither normalizes nor validates it. The error wraps ErrBody.
+func DecodeCreated(contentType string, body []byte) (*OrderCreated, error) {
+	if len(body) == 0 {
+		return nil, fmt.Errorf("%w is empty: want an OrderCreated", ErrBody)
+	}
+	m := new(OrderCreated)
+	if err := decode(contentType, body, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// DecodeCancel reads a CancelOrder; an empty body is one without a reason. The error wraps ErrBody.
+func DecodeCancel(contentType string, body []byte) (*CancelOrder, error) {
+	m := new(CancelOrder)
+	if err := decode(contentType, body, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// DecodeSignal reads a SignalOrder; a signal without a name or with data that is not JSON is an error. The error
+// wraps ErrBody.
+func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
+	m := new(SignalOrder)
+	if err := decode(contentType, body, m); err != nil {
+		return nil, err
+	}
+	if m.Name == "" {
+		return nil, fmt.Errorf("%w of a signal has no name: want SignalOrder{name, data}", ErrBody)
+	}
+	if err := checkValue(m.Data); err != nil {
+		return nil, fmt.Errorf("%w of a signal: data %w", ErrBody, err)
+	}
+	return m, nil
+}
+
+// DecodeRetry reads a RetryOrder; the body may be empty. The error wraps ErrBody.
+func DecodeRetry(contentType string, body []byte) (*RetryOrder, error) {
+	m := new(RetryOrder)
+	if err := decode(contentType, body, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+// DecodeSkip reads a SkipStep; the body may be empty. The error wraps ErrBody.
+func DecodeSkip(contentType string, body []byte) (*SkipStep, error) {
+	m := new(SkipStep)
+	if err := decode(contentType, body, m); err != nil {
+		return nil, err
+	}
+	return m, nil
+}
+
+func decode(contentType string, body []byte, m proto.Message) error {
+	if len(body) > MaxBody {
+		return fmt.Errorf("%w has %d bytes: at most %d are allowed", ErrBody, len(body), MaxBody)
+	}
+	if len(body) == 0 {
+		return nil
+	}
+	switch form := formOf(contentType, body); form {
+	case formWire:
+		return decodeWire(body, m)
+	default:
+		err := readJSON.Unmarshal(body, m)
+		if err == nil {
+			return nil
+		}
+		// Line feed and brace are also how a protobuf string of 123 bytes in field 1 begins: a cancel's long reason.
+		if form == formGuess && bytes.HasPrefix(body, []byte("\n{")) && decodeWire(body, m) == nil {
+			return nil
+		}
+		return fmt.Errorf("%w is not a JSON %s: %s", ErrBody, nameOf(m), plain(err))
+	}
+}
+
+func decodeWire(body []byte, m proto.Message) error {
+	if err := readWire.Unmarshal(body, m); err != nil {
+		return fmt.Errorf("%w is not a protobuf %s: %s", ErrBody, nameOf(m), plain(err))
+	}
+	return nil
+}
+
+type form uint8
+
+const (
+	formWire form = iota
+	formJSON
+	// formGuess: looks like JSON and nobody said so.
+	formGuess
+)
+
+// formOf prefers what the publisher says to what the body looks like.
+func formOf(contentType string, body []byte) form {
+	if contentType != "" {
+		if containsFold(contentType, "json") {
+			return formJSON
+		}
+		if containsFold(contentType, "protobuf") {
+			return formWire
+		}
+	}
+	for _, c := range body {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+			continue
+		case '{':
+			return formGuess
+		}
+		break
+	}
+	return formWire
+}
+
+func containsFold(s, lower string) bool { return strings.Contains(strings.ToLower(s), lower) }
+
+func nameOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().Name()) }
+
+// plain strips what the protobuf library adds to its messages at random to keep people from comparing them.
+func plain(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	return strings.TrimSpace(strings.TrimPrefix(text, "proto:"))
+}

@@ -1,0 +1,76 @@
+package messages
+
+import "math"
+
+// DefaultCurrency is that of an order that names none.
+const DefaultCurrency = "USD"
+
+// maxMinor bounds every amount, in minor units: up to here a double holds every whole number, so sums are exact.
+const maxMinor = 1 << 53
+
+// exactness is how far, relative to its size, a double may lie from the decimal number it was written as once it
+// has been scaled: a few units in the last place.
+const exactness = 0x1p-50
+
+// scale returns how many minor units (ISO 4217) one unit of the currency has.
+func scale(currency string) (float64, bool) {
+	if currency == DefaultCurrency {
+		return 100, true
+	}
+	digits, ok := minorDigits[currency]
+	return powersOfTen[digits], ok
+}
+
+var powersOfTen = [...]float64{1, 10, 100, 1_000, 10_000}
+
+// amount is a sum in minor units: what whole minor units add up to, exactly, and what prices below a minor unit add.
+type amount struct {
+	whole int64
+	rest  float64
+}
+
+// add adds quantity times price; it reports false when the sum would leave the range in which it is exact.
+func (a *amount) add(quantity int32, price, scale float64) bool {
+	minor := price * scale
+	if !(minor <= maxMinor) {
+		return false
+	}
+	whole := math.Round(minor)
+	if math.Abs(minor-whole) > minor*exactness {
+		a.rest += float64(quantity) * minor
+		return a.inRange()
+	}
+	if whole == 0 {
+		return true
+	}
+	if int64(quantity) > (maxMinor-a.whole)/int64(whole) {
+		return false
+	}
+	a.whole += int64(quantity) * int64(whole)
+	return a.inRange()
+}
+
+func (a *amount) inRange() bool { return float64(a.whole)+a.rest <= maxMinor }
+
+// minor is the sum in minor units.
+func (a *amount) minor() float64 { return float64(a.whole) + a.rest }
+
+// equals reports whether total, in units of the currency, is the sum to within half a minor unit.
+func (a *amount) equals(total, scale float64) bool {
+	minor := total * scale
+	return math.Abs(minor-a.minor()) <= 0.5+math.Abs(minor)*exactness
+}
+
+// sum adds up the lines of an order whose quantities and prices are in range.
+func sum(items []*OrderItem, scale float64) (amount, bool) {
+	var a amount
+	for _, item := range items {
+		if item.GetQuantity() < 1 || !(item.GetUnitPrice() >= 0) {
+			return amount{}, false
+		}
+		if !a.add(item.Quantity, item.UnitPrice, scale) {
+			return amount{}, false
+		}
+	}
+	return a, true
+}

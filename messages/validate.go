@@ -1,0 +1,200 @@
+package messages
+
+import (
+	"bytes"
+	"fmt"
+	"math"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits on the content of an order.
+const (
+	// MaxItems is the largest number of lines.
+	MaxItems = 1000
+	// MaxName is the longest customer or product id, in bytes.
+	MaxName = 256
+	// maxProblems is how many problems are told; the others are counted.
+	maxProblems = 8
+)
+
+// InvalidOrder says everything that is wrong with an order.
+type InvalidOrder struct {
+	// Problems are the first few, each naming the field, what it holds and what is allowed.
+	Problems []string
+	// More counts those that are not in Problems.
+	More int
+}
+
+func (e *InvalidOrder) Error() string {
+	text := strings.Join(e.Problems, "; ")
+	if e.More > 0 {
+		text += fmt.Sprintf("; and %d more", e.More)
+	}
+	return text
+}
+
+// Normalize fills in what may be left out: the currency, and a total of 0 with the sum of the lines. An order whose
+// lines cannot be summed is left as it is, for Validate to complain about.
+func Normalize(o *OrderCreated) {
+	if o.Currency == "" {
+		o.Currency = DefaultCurrency
+	}
+	if o.TotalAmount != 0 {
+		return
+	}
+	if s, ok := scale(o.Currency); ok {
+		if a, ok := sum(o.Items, s); ok {
+			o.TotalAmount = math.Round(a.minor()) / s
+		}
+	}
+}
+
+// Validate checks a normalized order that was published for id. The error is an *InvalidOrder.
+func Validate(o *OrderCreated, id OrderID) error {
+	var p problems
+	switch o.GetOrderId() {
+	case string(id):
+	case "":
+		p.add("order_id is missing: want %q, the last token of the subject", string(id))
+	default:
+		p.add("order_id is %s: want %q, the last token of the subject", quote(o.GetOrderId()), string(id))
+	}
+	p.checkName("customer_id", -1, o.GetCustomerId())
+	p.checkItems(o.GetItems())
+	p.checkMoney(o)
+	return p.err()
+}
+
+// SameOrder reports whether two orders say the same once both are normalized, whatever their encoding.
+func SameOrder(a, b *OrderCreated) bool {
+	if a.GetOrderId() != b.GetOrderId() || a.GetCustomerId() != b.GetCustomerId() || len(a.GetItems()) != len(b.GetItems()) ||
+		currencyOf(a) != currencyOf(b) || !bytes.Equal(a.ProtoReflect().GetUnknown(), b.ProtoReflect().GetUnknown()) {
+		return false
+	}
+	for i, x := range a.GetItems() {
+		y := b.Items[i]
+		if x.GetProductId() != y.GetProductId() || x.GetQuantity() != y.GetQuantity() || x.GetUnitPrice() != y.GetUnitPrice() ||
+			!bytes.Equal(x.ProtoReflect().GetUnknown(), y.ProtoReflect().GetUnknown()) {
+			return false
+		}
+	}
+	return a.GetTotalAmount() == b.GetTotalAmount() || filledTotal(a) == filledTotal(b)
+}
+
+func currencyOf(o *OrderCreated) string {
+	if c := o.GetCurrency(); c != "" {
+		return c
+	}
+	return DefaultCurrency
+}
+
+// filledTotal is the total Normalize would leave.
+func filledTotal(o *OrderCreated) float64 {
+	filled := OrderCreated{Items: o.GetItems(), TotalAmount: o.GetTotalAmount(), Currency: o.GetCurrency()}
+	Normalize(&filled)
+	return filled.TotalAmount
+}
+
+// problems collects complaints; it costs nothing while there are none.
+type problems struct {
+	told []string
+	more int
+}
+
+func (p *problems) add(format string, args ...any) {
+	if len(p.told) == maxProblems {
+		p.more++
+		return
+	}
+	p.told = append(p.told, fmt.Sprintf(format, args...))
+}
+
+func (p *problems) err() error {
+	if len(p.told) == 0 {
+		return nil
+	}
+	return &InvalidOrder{Problems: p.told, More: p.more}
+}
+
+// checkName checks a customer's or, of the item with that index, a product's id.
+func (p *problems) checkName(field string, item int, name string) {
+	if name != "" && len(name) <= MaxName && utf8.ValidString(name) {
+		return
+	}
+	if item >= 0 {
+		field = fmt.Sprintf("items[%d].%s", item, field)
+	}
+	switch {
+	case name == "":
+		p.add("%s is missing", field)
+	case len(name) > MaxName:
+		p.add("%s has %d bytes: at most %d are allowed", field, len(name), MaxName)
+	default:
+		p.add("%s is not valid UTF-8", field)
+	}
+}
+
+func (p *problems) checkItems(items []*OrderItem) {
+	if len(items) == 0 {
+		p.add("items is empty: want 1–%d", MaxItems)
+		return
+	}
+	if len(items) > MaxItems {
+		p.add("items has %d lines: at most %d are allowed", len(items), MaxItems)
+		return
+	}
+	for i, item := range items {
+		p.checkName("product_id", i, item.GetProductId())
+		if item.GetQuantity() < 1 {
+			p.add("items[%d].quantity is %d: want at least 1", i, item.GetQuantity())
+		}
+		if price := item.GetUnitPrice(); math.IsNaN(price) || math.IsInf(price, 0) {
+			p.add("items[%d].unit_price is %v: want a finite number", i, price)
+		} else if price < 0 {
+			p.add("items[%d].unit_price is %v: want at least 0", i, price)
+		}
+	}
+}
+
+// checkMoney checks the currency and the total. Where the lines are wrong already there is nothing to compare with.
+func (p *problems) checkMoney(o *OrderCreated) {
+	total := o.GetTotalAmount()
+	finite := !math.IsNaN(total) && !math.IsInf(total, 0)
+	if !finite {
+		p.add("total_amount is %v: want a finite number", total)
+	}
+	s, known := scale(o.GetCurrency())
+	if !known {
+		p.add("currency is %s: want a currency of ISO 4217 in three capital letters", quote(o.GetCurrency()))
+	}
+	if !known || len(p.told) > 0 && !linesAddUp(o.GetItems()) || len(o.GetItems()) > MaxItems {
+		return
+	}
+	a, ok := sum(o.GetItems(), s)
+	if !ok {
+		p.add("the lines add up to more than %.0f %s, the largest amount that is handled", maxMinor/s, o.GetCurrency())
+		return
+	}
+	if finite && !a.equals(total, s) {
+		p.add("total_amount is %v %s: the lines add up to %v", total, o.GetCurrency(), a.minor()/s)
+	}
+}
+
+func linesAddUp(items []*OrderItem) bool {
+	for _, item := range items {
+		if price := item.GetUnitPrice(); item.GetQuantity() < 1 || !(price >= 0) || math.IsInf(price, 0) {
+			return false
+		}
+	}
+	return true
+}
+
+// quote shows at most the beginning of what a stranger wrote.
+func quote(s string) string {
+	const most = 80
+	if len(s) > most {
+		return fmt.Sprintf("%q…", s[:most])
+	}
+	return fmt.Sprintf("%q", s)
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/node/config"
+)
+
+func newConfig(t terminal) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "config",
+		Short: "Print the effective configuration, secrets redacted",
+		Args:  arguments(cobra.NoArgs),
+	}
+	output := outputFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		cfg, err := config.Load(t.environ)
+		if err != nil {
+			return err
+		}
+		if *output == formatJSON {
+			enc := json.NewEncoder(t.out)
+			enc.SetIndent("", "  ")
+			return enc.Encode(cfg.Redacted())
+		}
+		out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		for _, e := range cfg.Redacted() {
+			fmt.Fprintf(out, "%s\t%s\t%s\n", e.Name, e.Value, e.Meaning)
+		}
+		return out.Flush()
+	}
+	return cmd
+}

@@ -1,0 +1,105 @@
+package timeline
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// summary says in one sentence what happened.
+func summary(e *messages.Event) string {
+	switch k := e.GetKind().(type) {
+	case *messages.Event_Accepted:
+		return acceptedSummary(k.Accepted)
+	case *messages.Event_StepCompleted:
+		return stepCompletedSummary(k.StepCompleted)
+	case *messages.Event_StepFailed:
+		return stepFailedSummary(k.StepFailed)
+	case *messages.Event_StepRejected:
+		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), because(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
+	case *messages.Event_StepPending:
+		return fmt.Sprintf("%s waits for signal %q until %s", k.StepPending.GetStep(), k.StepPending.GetSignal(), clock(k.StepPending.GetDeadline().AsTime()))
+	case *messages.Event_StepUndone:
+		if k.StepUndone.GetSkipped() {
+			return fmt.Sprintf("undo of %s passed over on request", k.StepUndone.GetStep())
+		}
+		return fmt.Sprintf("%s undone%s", k.StepUndone.GetStep(), effort(k.StepUndone.GetAttempt(), k.StepUndone.GetTookUs()))
+	case *messages.Event_CancelRequested:
+		return "cancel requested" + because("", k.CancelRequested.GetReason())
+	case *messages.Event_Signalled:
+		return fmt.Sprintf("signal %q arrived", k.Signalled.GetName())
+	case *messages.Event_Parked:
+		return fmt.Sprintf("parked until %s: %s", clock(k.Parked.GetUntil().AsTime()), k.Parked.GetReason())
+	case *messages.Event_Resumed:
+		return "resumed by " + k.Resumed.GetCause()
+	case *messages.Event_Attention:
+		return attentionSummary(k.Attention)
+	case *messages.Event_Completed:
+		return "order completed"
+	case *messages.Event_Rejected:
+		return "order rejected" + because(k.Rejected.GetCode(), k.Rejected.GetReason())
+	case *messages.Event_Cancelled:
+		return "order cancelled" + because("", k.Cancelled.GetReason())
+	case *messages.Event_Recorded:
+		return k.Recorded.GetType() + " noted"
+	}
+	return "an event of a kind this version does not know"
+}
+
+func acceptedSummary(e *messages.OrderAccepted) string {
+	items := "items"
+	if len(e.GetOrder().GetItems()) == 1 {
+		items = "item"
+	}
+	return fmt.Sprintf("accepted: %d %s, %s %s, plan %s v%d", len(e.GetOrder().GetItems()), items,
+		amount(e.GetOrder()), e.GetOrder().GetCurrency(), e.GetPlan().GetName(), e.GetPlan().GetVersion())
+}
+
+func stepCompletedSummary(e *messages.StepCompleted) string {
+	switch {
+	case e.GetSkipped():
+		return e.GetStep() + " passed over on request"
+	case e.GetSignal() != "":
+		return fmt.Sprintf("%s done by signal %q", e.GetStep(), e.GetSignal())
+	}
+	return e.GetStep() + " done" + effort(e.GetAttempt(), e.GetTookUs())
+}
+
+func stepFailedSummary(e *messages.StepFailed) string {
+	s := fmt.Sprintf("%s %s failed, attempt %d (%s): %s", e.GetStep(), e.GetDirection().Word(), e.GetAttempt(), e.GetKind().Word(), e.GetError())
+	if at := e.GetRetryAt(); at != nil {
+		s += ", again at " + clock(at.AsTime())
+	}
+	return s
+}
+
+func attentionSummary(e *messages.OrderNeedsAttention) string {
+	if e.GetStep() == "" {
+		return "a person must decide: " + e.GetCause()
+	}
+	return fmt.Sprintf("a person must decide about %s (%s): %s", e.GetStep(), e.GetDirection().Word(), e.GetCause())
+}
+
+func because(code, reason string) string {
+	switch {
+	case code == "" && reason == "":
+		return ""
+	case code == "":
+		return ": " + reason
+	case reason == "":
+		return ": " + code
+	}
+	return ": " + code + ": " + reason
+}
+
+// effort tells how long a call took, and how many it needed if more than one.
+func effort(attempt uint32, tookUs uint64) string {
+	took := (time.Duration(tookUs) * time.Microsecond).Round(10 * time.Microsecond)
+	if attempt > 1 {
+		return fmt.Sprintf(" in %s at attempt %d", took, attempt)
+	}
+	return fmt.Sprintf(" in %s", took)
+}
+
+func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000Z") }

@@ -1,0 +1,120 @@
+package supervision
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
+)
+
+// MaxShards is the largest number of order supervisors.
+const MaxShards = 64
+
+// ErrConfig is wrapped by every complaint about a Config.
+var ErrConfig = errors.New("supervision config")
+
+// Config adjusts a Tree. The zero value of every field means its default.
+type Config struct {
+	// Shards is the number of order supervisors, 1 to MaxShards. Default: twice GOMAXPROCS.
+	Shards int
+	// Backoff spaces the restarts after defects and infrastructure failures. Default: 50 ms to 10 s.
+	Backoff Backoff
+	// OrderBudget is how many defects of an order, with nothing done in between, lead to another restart; the next one
+	// makes the order give up. Default: 5 within 10 minutes.
+	OrderBudget Budget
+	// SubsystemBudget is how many crashes of order supervisors and orders that failed even to give up are borne;
+	// the next one escalates. An order counts once. Default: 16 within 10 minutes.
+	SubsystemBudget Budget
+	// OutageLimit is how long infrastructure failures may go on without any delivery done before they escalate.
+	// Default: 1 minute. Negative: without limit.
+	OutageLimit time.Duration
+	// Rest is the delay of the redelivery for an order that failed even to give up. Default: 30 s.
+	Rest time.Duration
+
+	Logger *slog.Logger
+	Meter  metric.Meter
+	// Rand draws the jitter, uniform in [0,1). It is called from several goroutines at once.
+	Rand func() float64
+	// Escalated is told, once, that the subsystem is beyond its budget. It is called on a goroutine that actors
+	// need: it must return at once and call nothing that waits for the tree.
+	Escalated func(error)
+}
+
+// Budget allows Count events within any span of Within.
+type Budget struct {
+	Count  int
+	Within time.Duration
+}
+
+func (c Config) withDefaults() Config {
+	if c.Shards == 0 {
+		c.Shards = min(2*runtime.GOMAXPROCS(0), MaxShards)
+	}
+	c.Backoff = c.Backoff.withDefaults(50*time.Millisecond, 10*time.Second)
+	c.OrderBudget = c.OrderBudget.withDefaults(5)
+	c.SubsystemBudget = c.SubsystemBudget.withDefaults(16)
+	if c.OutageLimit == 0 {
+		c.OutageLimit = time.Minute
+	}
+	if c.Rest == 0 {
+		c.Rest = 30 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = noop.Meter{}
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
+	if c.Escalated == nil {
+		c.Escalated = func(error) {}
+	}
+	return c
+}
+
+func (b Budget) withDefaults(count int) Budget {
+	if b.Count == 0 {
+		b.Count = count
+	}
+	if b.Within == 0 {
+		b.Within = 10 * time.Minute
+	}
+	return b
+}
+
+// Validate names the first field that is out of its range; the error wraps ErrConfig.
+func (c Config) Validate() error {
+	if c.Shards < 0 || c.Shards > MaxShards {
+		return fmt.Errorf("%w: Shards is %d: want 1 to %d, or 0 for the default", ErrConfig, c.Shards, MaxShards)
+	}
+	if c.Backoff.Initial < 0 || c.Backoff.Max < 0 {
+		return fmt.Errorf("%w: Backoff is %s to %s: a delay cannot be negative", ErrConfig, c.Backoff.Initial, c.Backoff.Max)
+	}
+	if b := c.withDefaults().Backoff; b.Max < b.Initial {
+		return fmt.Errorf("%w: Backoff is %s to %s: Max must not be below Initial", ErrConfig, b.Initial, b.Max)
+	}
+	if err := c.OrderBudget.validate("OrderBudget"); err != nil {
+		return err
+	}
+	if err := c.SubsystemBudget.validate("SubsystemBudget"); err != nil {
+		return err
+	}
+	if c.Rest < 0 {
+		return fmt.Errorf("%w: Rest is %s: a delay cannot be negative", ErrConfig, c.Rest)
+	}
+	return nil
+}
+
+func (b Budget) validate(field string) error {
+	if b.Count < 0 || b.Within < 0 {
+		return fmt.Errorf("%w: %s is %d within %s: neither can be negative", ErrConfig, field, b.Count, b.Within)
+	}
+	return nil
+}

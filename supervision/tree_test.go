@@ -1,0 +1,200 @@
+package supervision_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/supervision"
+)
+
+func done(ctx actor.Context, _ int, message any) {
+	if d, ok := message.(*messages.Delivery); ok {
+		answer(ctx, d, messages.Done())
+	}
+}
+
+func hold(actor.Context, int, any) {}
+
+func TestAnOutcomeIsPassedOnOnceAndTheActorStops(t *testing.T) {
+	for _, want := range []messages.Outcome{messages.Done(), messages.Later(time.Minute), messages.Dead("why"), messages.Dropped()} {
+		t.Run(want.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+					if d, ok := message.(*messages.Delivery); ok {
+						answer(ctx, d, want)
+						answer(ctx, d, messages.Dead("a second answer"))
+					}
+				})
+				d := s.deliver("o-1", 1)
+				s.ledger.want(t, d, want)
+				s.wantIdle()
+			})
+		})
+	}
+}
+
+func TestAnActorLivesAsLongAsItHoldsADelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first *messages.Delivery
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+			d, ok := message.(*messages.Delivery)
+			switch {
+			case !ok:
+			case d.Sequence == 1:
+				first = d
+			case d.Sequence == 2:
+				answer(ctx, d, messages.Done())
+			case d.Sequence == 3:
+				answer(ctx, first, messages.Done())
+				answer(ctx, d, messages.Done())
+			}
+		})
+		one, two := s.deliver("o-1", 1), s.deliver("o-1", 2)
+		s.ledger.want(t, one)
+		s.ledger.want(t, two, messages.Done())
+		three := s.deliver("o-1", 3)
+		s.ledger.want(t, one, messages.Done())
+		s.ledger.want(t, three, messages.Done())
+		s.wantIdle()
+		s.deliver("o-1", 4)
+		s.wantEvents("0s life 1: o-1/1", "0s life 1: o-1/2", "0s life 1: o-1/3", "0s life 2: o-1/4")
+	})
+}
+
+func TestARedeliveryOfAPendingMessageIsForwarded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held []*messages.Delivery
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+			if d, ok := message.(*messages.Delivery); ok {
+				if held = append(held, d); len(held) == 2 {
+					answer(ctx, held[0], messages.Dropped())
+					answer(ctx, held[1], messages.Done())
+				}
+			}
+		})
+		one, again := s.deliver("o-1", 7), s.deliver("o-1", 7)
+		s.ledger.want(t, one, messages.Dropped())
+		s.ledger.want(t, again, messages.Done())
+		s.wantIdle()
+	})
+}
+
+func TestWhatAnActorThatStopsByItselfLeavesComesLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first *messages.Delivery
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+			d, ok := message.(*messages.Delivery)
+			switch {
+			case !ok:
+			case d.Sequence == 1:
+				first = d
+			case d.Sequence == 2:
+				answer(ctx, first, messages.Done())
+				ctx.Stop(ctx.Self())
+			}
+		})
+		one, two := s.deliver("o-1", 1), s.deliver("o-1", 2)
+		s.ledger.want(t, one, messages.Done())
+		s.ledger.want(t, two, messages.Later(0))
+		s.wantIdle()
+	})
+}
+
+func TestDrainWaitsForTheLastDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+			if d, ok := message.(*messages.Delivery); ok {
+				parent := ctx.Parent()
+				root := ctx.ActorSystem().Root
+				time.AfterFunc(time.Minute, func() { root.Send(parent, &messages.Settled{Delivery: d, Outcome: messages.Done()}) })
+			}
+		})
+		s.deliver("o-1", 1)
+		s.deliver("o-2", 2)
+		if got := s.tree.Pending(); got != 2 {
+			t.Fatalf("%d pending, want 2", got)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.tree.Drain(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("drain with a short time-out: %v, want %v", err, context.DeadlineExceeded)
+		}
+		for range 2 {
+			go func() {
+				if err := s.tree.Drain(t.Context()); err != nil {
+					t.Errorf("drain: %v", err)
+				}
+				s.note("drained after " + time.Since(s.begun).String())
+			}()
+		}
+		s.after(2 * time.Minute)
+		s.wantEvents("0s life 1: o-1/1", "0s life 2: o-2/2", "drained after 1m0s", "drained after 1m0s")
+	})
+}
+
+func TestStopSettlesWhatIsPendingAndWhatStillComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, supervision.Config{}, func(_ actor.Context, _ int, message any) {
+			if d, ok := message.(*messages.Delivery); ok && d.OrderID == "waits" {
+				panic(&messages.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("busy")})
+			}
+		})
+		deliveries := []*messages.Delivery{s.deliver("held", 1), s.deliver("held", 2), s.deliver("waits", 3)}
+		s.tree.Stop()
+		s.tree.Stop()
+		deliveries = append(deliveries, s.deliver("late", 4))
+		for _, d := range deliveries {
+			s.ledger.want(t, d, messages.Later(0))
+		}
+		s.wantIdle()
+		if waited := time.Since(s.begun); waited != 0 {
+			t.Fatalf("stop waited %s for a restart", waited)
+		}
+	})
+}
+
+func TestAnAnswerGivenWhileTheTreeStopsCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var held *messages.Delivery
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
+			switch m := message.(type) {
+			case *messages.Delivery:
+				held = m
+			case *actor.Stopping:
+				answer(ctx, held, messages.Later(time.Second))
+			}
+		})
+		d := s.deliver("o-1", 1)
+		s.tree.Stop()
+		s.ledger.mu.Lock()
+		defer s.ledger.mu.Unlock()
+		if got := len(s.ledger.ended[d]); got != 1 {
+			t.Fatalf("settled %d times, want once", got)
+		}
+	})
+}
+
+func TestAWrongConfigIsRefused(t *testing.T) {
+	for name, cfg := range map[string]supervision.Config{
+		"shards":    {Shards: supervision.MaxShards + 1},
+		"backoff":   {Backoff: supervision.Backoff{Initial: time.Minute, Max: time.Second}},
+		"negative":  {Backoff: supervision.Backoff{Initial: -1}},
+		"order":     {OrderBudget: supervision.Budget{Count: -1}},
+		"subsystem": {SubsystemBudget: supervision.Budget{Within: -1}},
+		"rest":      {Rest: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := supervision.New(supervision.NewSystem(slog.New(slog.DiscardHandler)), func() actor.Actor { return immediate{} }, cfg)
+			if !errors.Is(err, supervision.ErrConfig) {
+				t.Fatalf("got %v, want %v", err, supervision.ErrConfig)
+			}
+		})
+	}
+}

@@ -1,0 +1,31 @@
+// Package crashpoint names the places between two arrows of the flow where a process may die. In an ordinary build
+// Pass does nothing and costs nothing. A build with the tag crashpoints kills itself, as kill -9 does, when it passes
+// the point that CRASH_AT names for the n-th time: CRASH_AT=after-append:3.
+package crashpoint
+
+// Point is a place in the flow.
+type Point string
+
+// The points, in the order of the flow.
+const (
+	Delivered        Point = "delivered"
+	BeforeAccept     Point = "before-accept"
+	Accepted         Point = "accepted"
+	BeforeCall       Point = "before-call"
+	AfterCall        Point = "after-call"
+	BeforeAppend     Point = "before-append"
+	HalfBatch        Point = "half-batch"
+	AfterAppend      Point = "after-append"
+	BeforeSchedule   Point = "before-schedule"
+	AfterSchedule    Point = "after-schedule"
+	BeforeAck        Point = "before-ack"
+	AfterAck         Point = "after-ack"
+	BeforeDeadLetter Point = "before-dead-letter"
+	AfterDeadLetter  Point = "after-dead-letter"
+)
+
+// All are the points, in the order of the flow.
+var All = []Point{
+	Delivered, BeforeAccept, Accepted, BeforeCall, AfterCall, BeforeAppend, HalfBatch, AfterAppend, BeforeSchedule,
+	AfterSchedule, BeforeAck, AfterAck, BeforeDeadLetter, AfterDeadLetter,
+}

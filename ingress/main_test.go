@@ -1,0 +1,117 @@
+package ingress_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/ingress"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// broker is an embedded server that can be stopped and started again on the same port and store.
+type broker struct {
+	t       testing.TB
+	options server.Options
+	srv     *server.Server
+}
+
+func startBroker(t testing.TB) *broker {
+	t.Helper()
+	b := &broker{t: t, options: server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 4 << 30,
+	}}
+	b.start()
+	t.Cleanup(b.stop)
+	return b
+}
+
+func (b *broker) start() {
+	b.t.Helper()
+	options := b.options
+	srv, err := server.NewServer(&options)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	srv.Start()
+	if !srv.ReadyForConnections(10 * time.Second) {
+		b.t.Fatal("the server did not start")
+	}
+	b.srv, b.options.Port = srv, options.Port
+}
+
+func (b *broker) stop() {
+	b.srv.Shutdown()
+	b.srv.WaitForShutdown()
+}
+
+func (b *broker) connect(options ...nats.Option) *nats.Conn {
+	b.t.Helper()
+	options = append([]nats.Option{nats.ReconnectWait(20 * time.Millisecond), nats.MaxReconnects(-1)}, options...)
+	nc, err := nats.Connect(b.srv.ClientURL(), options...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(nc.Close)
+	return nc
+}
+
+// ready starts a server with all streams and returns a connection to it.
+func ready(t testing.TB) (*broker, jetstream.JetStream) {
+	t.Helper()
+	b := startBroker(t)
+	js := jetStream(t, b.connect())
+	ensure(t, js)
+	return b, js
+}
+
+func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// testAckWait keeps tests of redelivery short.
+const testAckWait = time.Second
+
+func ensure(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	if err := ingress.EnsureStreams(within(t), js, ingress.Streams{AckWait: testAckWait}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is how long anything may take that happens at all.
+const patience = 20 * time.Second
+
+func within(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// eventually polls until ok; a real server is involved, so there is nothing to wait on.
+func eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -1,0 +1,178 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Defaults of Streams.
+const (
+	DefaultAckWait = 5 * time.Second
+	// MaxAckPending bounds the deliveries unsettled on all nodes together: the server rewrites the state of all of
+	// them several times a second.
+	MaxAckPending = 20_000
+	dedupeWindow  = 2 * time.Minute
+)
+
+// Streams says how the streams and consumers are shaped where that is a matter of configuration.
+type Streams struct {
+	// Replicas of every stream; default 1, 3 in a cluster.
+	Replicas int
+	// AckWait is how long a delivery may go without a sign of life; default DefaultAckWait. It has to be the same
+	// on all nodes.
+	AckWait time.Duration
+}
+
+func (s Streams) withDefaults() Streams {
+	if s.Replicas == 0 {
+		s.Replicas = 1
+	}
+	if s.AckWait == 0 {
+		s.AckWait = DefaultAckWait
+	}
+	return s
+}
+
+// Validate says what is wrong with the configuration.
+func (s Streams) Validate() error {
+	s = s.withDefaults()
+	if s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
+		return fmt.Errorf("replicas is %d: want 1, 3 or 5", s.Replicas)
+	}
+	if s.AckWait < 100*time.Millisecond {
+		return fmt.Errorf("ack wait is %s: want at least 100ms", s.AckWait)
+	}
+	return nil
+}
+
+// EnsureStreams creates the streams and durable consumers that do not exist yet. One that exists with another shape
+// is left as it is, and is an error that wraps ErrShape and names every field that differs. It is safe to call on
+// several nodes at once.
+func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	cfg = cfg.withDefaults()
+	var wrong []error
+	for _, want := range cfg.streams() {
+		if err := ensureStream(ctx, js, want); err != nil {
+			if !errors.Is(err, ErrShape) {
+				return err
+			}
+			wrong = append(wrong, err)
+		}
+	}
+	for _, c := range cfg.consumers() {
+		if err := ensureConsumer(ctx, js, c.stream, c.want); err != nil {
+			if !errors.Is(err, ErrShape) {
+				return err
+			}
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+// streams lists the streams as the server reports them, every default spelled out.
+func (s Streams) streams() []jetstream.StreamConfig {
+	base := func(name string, retention jetstream.RetentionPolicy, subjects ...string) jetstream.StreamConfig {
+		return jetstream.StreamConfig{
+			Name:              name,
+			Subjects:          subjects,
+			Retention:         retention,
+			Storage:           jetstream.FileStorage,
+			Replicas:          s.Replicas,
+			Duplicates:        dedupeWindow,
+			MaxConsumers:      -1,
+			MaxMsgs:           -1,
+			MaxBytes:          -1,
+			MaxMsgsPerSubject: -1,
+			MaxMsgSize:        -1,
+			// Nothing stored is ever given up to make room for something new.
+			Discard: jetstream.DiscardNew,
+		}
+	}
+	orders := base(messages.StreamOrders, jetstream.WorkQueuePolicy, messages.SubjectOrder+"*")
+	orders.Description = "the inbox: messages about orders"
+	orders.MaxMsgSize = messages.MaxStored
+	// Clients may publish batches. Schedules, TTL and rollup stay off: each would let any client remove what others
+	// have published.
+	orders.AllowAtomicPublish = true
+
+	// The journal has no age limit. An age limit knows no orders: it would forget those that are parked or in
+	// attention, and reopen those whose created message is still unacknowledged. Retention removes ended orders.
+	events := base(messages.StreamEvents, jetstream.LimitsPolicy, messages.SubjectEvent+"*")
+	events.Description = "the journal: events of orders"
+	events.AllowDirect = true
+	events.AllowAtomicPublish = true
+
+	timers := base(messages.StreamTimers, jetstream.WorkQueuePolicy, messages.SubjectTimer+"*", messages.SubjectWake+"*")
+	timers.Description = "durable timers of parked orders"
+	timers.AllowMsgSchedules = true
+	timers.AllowRollup = true             // schedules imply it
+	timers.Discard = jetstream.DiscardOld // schedules forbid the other; without limits nothing is discarded
+
+	dead := base(messages.StreamDead, jetstream.LimitsPolicy, messages.SubjectDead+"*")
+	dead.Description = "messages that could not be tied to an order"
+	return []jetstream.StreamConfig{orders, events, timers, dead}
+}
+
+type durable struct {
+	stream string
+	want   jetstream.ConsumerConfig
+}
+
+func (s Streams) consumers() []durable {
+	base := func(filter string) jetstream.ConsumerConfig {
+		return jetstream.ConsumerConfig{
+			Name:          messages.Consumer,
+			Durable:       messages.Consumer,
+			FilterSubject: filter,
+			DeliverPolicy: jetstream.DeliverAllPolicy,
+			ReplayPolicy:  jetstream.ReplayInstantPolicy,
+			AckPolicy:     jetstream.AckExplicitPolicy,
+			AckWait:       s.AckWait,
+			MaxDeliver:    -1,
+			MaxAckPending: MaxAckPending,
+			MaxWaiting:    512,
+		}
+	}
+	return []durable{
+		{messages.StreamOrders, base(messages.SubjectOrder + "*")},
+		{messages.StreamTimers, base(messages.SubjectWake + "*")},
+	}
+}
+
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
+	stream, err := js.Stream(ctx, want.Name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		stream, err = js.CreateStream(ctx, want)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
+			stream, err = js.Stream(ctx, want.Name)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("ensure stream %s: %w", want.Name, err)
+	}
+	return shapeError("stream "+want.Name, want, stream.CachedInfo().Config)
+}
+
+func ensureConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) error {
+	consumer, err := js.Consumer(ctx, stream, want.Durable)
+	if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		consumer, err = js.CreateConsumer(ctx, stream, want)
+		if errors.Is(err, jetstream.ErrConsumerExists) { // another node was faster
+			consumer, err = js.Consumer(ctx, stream, want.Durable)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("ensure consumer %s of stream %s: %w", want.Durable, stream, err)
+	}
+	return shapeError(fmt.Sprintf("consumer %s of stream %s", want.Durable, stream), want, consumer.CachedInfo().Config)
+}

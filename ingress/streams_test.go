@@ -1,0 +1,110 @@
+package ingress_test
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+func TestEnsureStreamsIsIdempotentAndConcurrent(t *testing.T) {
+	b := startBroker(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		js := jetStream(t, b.connect())
+		wg.Go(func() {
+			for range 3 {
+				if err := ingress.EnsureStreams(t.Context(), js, ingress.Streams{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
+	b := startBroker(t)
+	js := jetStream(t, b.connect())
+	if _, err := js.CreateStream(within(t), jetstream.StreamConfig{
+		Name: messages.StreamOrders, Subjects: []string{"ORDER.>"}, Storage: jetstream.MemoryStorage, AllowRollup: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateConsumer(within(t), messages.StreamOrders, jetstream.ConsumerConfig{
+		Durable: messages.Consumer, AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Minute, MaxDeliver: 3,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	err := ingress.EnsureStreams(within(t), js, ingress.Streams{})
+	if !errors.Is(err, ingress.ErrShape) {
+		t.Fatalf("got %v", err)
+	}
+	for _, want := range []string{
+		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want WorkQueue, found Limits", "storage: want File, found Memory",
+		"max_msg_size: want 524288, found -1", "allow_rollup_hdrs: want false, found true", "allow_atomic: want true, found false",
+		"discard: want DiscardNew, found DiscardOld", "consumer orderly of stream ORDERS", "ack_wait: want 5s, found 1m0s",
+		"max_deliver: want -1, found 3", "max_ack_pending: want 20000, found 1000", "filter_subject: want ORDER.*, found ",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%v\ndoes not say %q", err, want)
+		}
+	}
+	if got, err := js.Stream(within(t), messages.StreamOrders); err != nil || got.CachedInfo().Config.Storage != jetstream.MemoryStorage {
+		t.Errorf("the stream was changed: %v", err)
+	}
+}
+
+func TestStreamsValidate(t *testing.T) {
+	for _, s := range []ingress.Streams{{Replicas: 2}, {Replicas: -1}, {AckWait: time.Millisecond}} {
+		if err := s.Validate(); err == nil {
+			t.Errorf("%+v passes", s)
+		}
+	}
+}
+
+func TestInboxRefusesWhatCouldWipeIt(t *testing.T) {
+	_, js := ready(t)
+	for header, value := range map[string]string{"Nats-Rollup": "all", "Nats-TTL": "1s", "Nats-Schedule": "@at 2030-01-01T00:00:00Z"} {
+		m := nats.NewMsg("ORDER.o")
+		m.Header.Set(header, value)
+		if _, err := js.PublishMsg(within(t), m); err == nil {
+			t.Errorf("the inbox takes %s", header)
+		}
+	}
+}
+
+func TestLookup(t *testing.T) {
+	_, js := ready(t)
+	for _, id := range []string{"a", "b", "a", "b"} {
+		if _, err := js.Publish(within(t), "ORDER."+id, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lookup := ingress.NewLookup(js)
+	for _, c := range []struct {
+		id         messages.OrderID
+		from, want uint64
+		found      bool
+	}{{"a", 0, 1, true}, {"a", 1, 1, true}, {"a", 2, 3, true}, {"a", 4, 0, false}, {"b", 1, 2, true}, {"c", 0, 0, false}} {
+		seq, found, err := lookup.FirstStored(within(t), c.id, c.from)
+		if err != nil || seq != c.want || found != c.found {
+			t.Errorf("first of %s from %d: %d, %v, %v", c.id, c.from, seq, found, err)
+		}
+	}
+	for seq, want := range map[uint64]bool{4: true, 5: false} {
+		if stored, err := lookup.Stored(within(t), messages.StreamOrders, seq); err != nil || stored != want {
+			t.Errorf("stored %d: %v, %v", seq, stored, err)
+		}
+	}
+	if _, err := lookup.Stored(within(t), "NOWHERE", 1); err == nil {
+		t.Error("a stream that does not exist is no error")
+	}
+}

@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// ErrClosed is wrapped by the failure of calls that Close cut short or that came after it.
+var ErrClosed = errors.New("gateway is closed")
+
+// maxReason bounds what a service's words may add to the journal, in bytes.
+const maxReason = 1024
+
+func transient(format string, args ...any) error {
+	return &messages.Failure{Kind: messages.Transient, Err: fmt.Errorf(format, args...)}
+}
+
+func transientAfter(after time.Duration, format string, args ...any) error {
+	return &messages.Failure{Kind: messages.Transient, After: after, Err: fmt.Errorf(format, args...)}
+}
+
+func poison(format string, args ...any) error {
+	return &messages.Failure{Kind: messages.Poison, Err: fmt.Errorf(format, args...)}
+}
+
+// from says in a failure which target it came from.
+func from(t *target, err error) error {
+	if err == nil {
+		return nil
+	}
+	f := messages.AsFailure(err)
+	return &messages.Failure{Kind: f.Kind, After: f.After, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
+}
+
+// clip makes a service's words fit for a journal and a log line: valid UTF-8, one line, at most limit bytes.
+func clip(s string, limit int) string {
+	if len(s) > limit+utf8.UTFMax {
+		s = s[:limit+utf8.UTFMax]
+	}
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError, !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.TrimSpace(s)
+	if len(s) <= limit {
+		return s
+	}
+	end := limit
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end]
+}

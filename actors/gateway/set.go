@@ -1,0 +1,232 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// defaultTimeout stands in for a step that names none, as plans made by hand may.
+const defaultTimeout = 2 * time.Second
+
+// Call is one attempt of a step.
+type Call struct {
+	Step      *messages.Step
+	Direction messages.Direction
+	Request   *messages.StepRequest
+	// Traceparent and Tracestate are the W3C trace context the call belongs to, or empty.
+	Traceparent, Tracestate string
+}
+
+func (c *Call) target() string {
+	if c.Direction == messages.Undo {
+		return c.Step.GetUndo()
+	}
+	return c.Step.GetDo()
+}
+
+// Done takes the answer to a call: a reply, or an error that wraps a Transient or Poison *messages.Failure. It is
+// called exactly once per call, from any goroutine, perhaps before Do returns; it must not block. The reply is read-only.
+type Done func(*messages.StepReply, error)
+
+// Set performs step calls over every kind of gateway. It is safe for concurrent use.
+type Set struct {
+	cfg     Config
+	targets targets
+	metrics *instrumentation
+	nats    natsGateway
+	http    httpGateway
+
+	closed    atomic.Bool
+	calls     sync.WaitGroup // one share per done that has not returned, one per Do that is sending
+	mu        sync.Mutex
+	flights   map[uint64]*flight // calls under way, by token
+	lastToken uint64
+}
+
+// New returns a Set that calls NATS services over nc, which stays the caller's and may be nil where no target needs
+// it. cfg must be valid.
+func New(nc *nats.Conn, cfg Config) *Set {
+	cfg = cfg.withDefaults()
+	s := &Set{
+		cfg:     cfg,
+		metrics: newInstrumentation(cfg.Meter),
+		flights: map[uint64]*flight{},
+	}
+	s.nats.init(s, nc)
+	s.http.init(s)
+	return s
+}
+
+// Check says whether target is a URL that can be called; the error wraps ErrTarget and says what is allowed.
+func (s *Set) Check(target string) error { return Check(target) }
+
+// Check is Set.Check for those who have no Set.
+func Check(target string) error {
+	_, err := parseTarget(target)
+	return err
+}
+
+// Do performs one attempt and hands the answer to done. It does not block.
+func (s *Set) Do(c *Call, done Done) {
+	if s.closed.Load() {
+		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
+		return
+	}
+	t, err := s.targets.get(c.target())
+	if err != nil {
+		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Word(), err))
+		return
+	}
+	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {
+		s.doAtOnce(t.sim, c, done)
+		return
+	}
+	f := s.launch(c, t, done)
+	if f == nil {
+		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
+		return
+	}
+	switch {
+	case t.subject != "":
+		s.nats.send(f)
+	case t.url != nil:
+		s.http.send(f)
+	case t.sim.latency == 0:
+		f.answer()
+	}
+	s.calls.Done()
+}
+
+// doAtOnce answers a simulated call without the bookkeeping that only a wait needs.
+func (s *Set) doAtOnce(m *sim, c *Call, done Done) {
+	if !s.metrics.enabled() {
+		done(m.answer(c))
+		return
+	}
+	start := time.Now()
+	reply, err := m.answer(c)
+	s.metrics.record(c, resultOf(reply, err), time.Since(start))
+	done(reply, err)
+}
+
+// flight is a call under way. Whoever takes it out of the Set ends it.
+type flight struct {
+	set    *Set
+	call   *Call
+	target *target
+	done   Done
+	token  uint64
+	start  time.Time
+	timer  *time.Timer
+	trace  traceContext
+	span   trace.Span // nil without a tracer
+	// ctx ends with the flight; HTTP only.
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// launch enters a call under way and starts its clock; nil when the Set is closed. The caller ends its own share of
+// s.calls once the call is sent, so that Close cannot overtake the sending.
+func (s *Set) launch(c *Call, t *target, done Done) *flight {
+	f := &flight{set: s, call: c, target: t, done: done, start: time.Now()}
+	if t.url != nil {
+		f.ctx, f.cancel = context.WithCancel(context.Background())
+	}
+	f.startSpan(s.cfg.Tracer)
+
+	s.mu.Lock()
+	if s.closed.Load() {
+		s.mu.Unlock()
+		f.endSpan(resultFailed, ErrClosed)
+		return nil
+	}
+	s.calls.Add(2)
+	s.lastToken++
+	f.token = s.lastToken
+	s.flights[f.token] = f
+	// Made under the lock: a clock that is up at once finds the flight entered, whoever takes it finds the timer.
+	if t.sim != nil && t.sim.latency <= f.timeout() {
+		f.timer = time.AfterFunc(t.sim.latency, f.answer)
+	} else {
+		f.timer = time.AfterFunc(f.timeout(), f.expire)
+	}
+	s.mu.Unlock()
+	return f
+}
+
+// take removes a flight; nil when somebody else has ended it.
+func (s *Set) take(token uint64) *flight {
+	s.mu.Lock()
+	f := s.flights[token]
+	delete(s.flights, token)
+	s.mu.Unlock()
+	return f
+}
+
+// end hands the answer to the caller. Only the flight's taker calls it.
+func (f *flight) end(reply *messages.StepReply, err error) {
+	f.timer.Stop()
+	if f.cancel != nil {
+		f.cancel()
+	}
+	r := resultOf(reply, err)
+	f.endSpan(r, err)
+	if f.set.metrics.enabled() {
+		f.set.metrics.record(f.call, r, time.Since(f.start))
+	}
+	f.done(reply, err)
+	f.set.calls.Done()
+}
+
+// endIfMine ends the flight unless somebody else has.
+func (f *flight) endIfMine(reply *messages.StepReply, err error) {
+	if f.set.take(f.token) != nil {
+		f.end(reply, err)
+	}
+}
+
+func (f *flight) expire() {
+	f.endIfMine(nil, transient("%s did not answer within %s", f.target.name, f.timeout()))
+}
+
+// answer ends a simulated call.
+func (f *flight) answer() { f.endIfMine(f.target.sim.answer(f.call)) }
+
+func (f *flight) timeout() time.Duration {
+	if d := f.call.Step.GetTimeout().AsDuration(); d > 0 {
+		return d
+	}
+	return defaultTimeout
+}
+
+// Close fails the calls under way and waits until every done has returned and every goroutine has ended. Calls that
+// come later fail at once. It must not be called from a done.
+func (s *Set) Close() {
+	s.mu.Lock()
+	s.closed.Store(true)
+	under := s.flights
+	s.flights = map[uint64]*flight{}
+	s.mu.Unlock()
+	for _, f := range under {
+		f.end(nil, transient("call %s: %w", f.target.name, ErrClosed))
+	}
+	s.calls.Wait()
+	s.nats.close()
+	s.http.close()
+}
+
+// transport returns the carrier of HTTP calls, tuned for many calls to few hosts.
+func (c Config) transport() http.RoundTripper {
+	if c.Transport != nil {
+		return c.Transport
+	}
+	return newTransport(c.HTTPConcurrency)
+}

@@ -1,0 +1,286 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/ledger"
+)
+
+func TestEmptyIsBalanced(t *testing.T) {
+	r := newWorld(t).read()
+	if !r.Balanced() || r.Orders != (ledger.Orders{}) || r.Inbox != (ledger.Inbox{}) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestEveryOutcomeIsCounted(t *testing.T) {
+	w := newWorld(t)
+	w.complete("completed", w.accept("completed"))
+
+	seq := w.accept("rejected")
+	w.append("rejected", refused("first"), rejected())
+	w.ack(seq)
+
+	seq = w.accept("cancelled")
+	ask := w.message("cancelled")
+	w.append("cancelled", cancel(ask))
+	w.ack(ask)
+	w.append("cancelled", step("first"))
+	w.append("cancelled", undone("first"), cancelled())
+	w.ack(seq)
+
+	w.append("inflight", accepted("inflight", w.message("inflight")))
+
+	seq = w.accept("asleep")
+	w.append("asleep", parked())
+	w.schedule("asleep")
+	w.ack(seq)
+
+	// A crash between the journal and the schedule: the driver comes again and repairs it.
+	w.accept("dozing")
+	w.append("dozing", parked())
+
+	seq = w.accept("waking")
+	w.append("waking", parked())
+	w.schedule("waking")
+	w.ack(seq)
+	w.fire("waking")
+
+	seq = w.accept("awake")
+	w.append("awake", parked())
+	w.schedule("awake")
+	w.ack(seq)
+	w.append("awake", resumed(wake(w.fire("awake"))))
+
+	seq = w.accept("stuck")
+	w.append("stuck", attention())
+	w.ack(seq)
+
+	seq = w.message("bad")
+	w.dead(seq)
+	w.ack(seq)
+	w.dead(w.message("worse")) // not yet terminated
+	w.ack(w.message("completed"))
+	w.message("new")
+
+	r := w.read()
+	if !r.Balanced() {
+		t.Fatalf("not balanced: %+v", r.Offenses)
+	}
+	if want := (ledger.Orders{Accepted: 9, Completed: 1, Rejected: 1, Cancelled: 1, InFlight: 2, Parked: 3, Attention: 1}); r.Orders != want {
+		t.Errorf("orders %+v, want %+v", r.Orders, want)
+	}
+	want := ledger.Inbox{EverStored: 14, Waiting: 1, Held: 3, Accepted: 7, Recorded: 1, DeadLettered: 1, WithoutEffect: 1}
+	if r.Inbox != want {
+		t.Errorf("inbox %+v, want %+v", r.Inbox, want)
+	}
+	if r.Dead != (ledger.Stored{Messages: 2}) || r.Journal.Removed != 0 {
+		t.Errorf("dead letters %+v, journal %+v", r.Dead, r.Journal)
+	}
+}
+
+// A message may be dead-lettered, not terminated by a crash, and delivered again to an order that exists by then.
+func TestDeadLetteredAndRecordedIsNoOffense(t *testing.T) {
+	w := newWorld(t)
+	early := w.message("o")
+	w.dead(early)
+	w.accept("o")
+	w.append("o", cancel(early))
+	w.ack(early)
+	if r := w.read(); !r.Balanced() || r.Inbox.Recorded != 1 || r.Inbox.DeadLettered != 0 || r.Inbox.Held != 1 {
+		t.Errorf("%+v %+v", r.Inbox, r.Offenses)
+	}
+}
+
+func TestOffenses(t *testing.T) {
+	for name, test := range map[string]struct {
+		make func(*world)
+		id   messages.OrderID
+		says string
+	}{
+		"driver gone": {func(w *world) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is stored no more"},
+		"driver of the undoing gone": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", step("first"))
+			w.append("o", refused("second"))
+			w.ack(seq)
+		}, "o", "compensating, and its driver"},
+		"wake-up gone": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("o")
+			w.ack(seq)
+			woken := w.fire("o")
+			w.append("o", resumed(wake(woken)))
+			w.gone(messages.StreamTimers, woken)
+		}, "o", "its driver, message 2 of ORDER_TIMERS, is stored no more"},
+		"parked without a timer": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.ack(seq)
+		}, "o", "nobody will wake it"},
+		"another order's timer": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("other")
+			w.ack(seq)
+		}, "o", "nobody will wake it"},
+		"illegal step":   {func(w *world) { w.accept("o"); w.append("o", step("second")) }, "o", "illegal history"},
+		"ended early":    {func(w *world) { w.accept("o"); w.append("o", completed()) }, "o", "illegal history"},
+		"no beginning":   {func(w *world) { w.append("o", step("first")) }, "o", "illegal history"},
+		"accepted again": {func(w *world) { seq := w.accept("o"); w.append("o", accepted("o", seq)) }, "o", "illegal history"},
+		"number missing": {func(w *world) { w.accept("o"); w.number["o"]++; w.append("o", step("first")) }, "o", "want number 2"},
+		"entry removed": {func(w *world) {
+			w.accept("o")
+			w.append("o", step("first"))
+			w.append("o", step("second"), completed())
+			w.gone(messages.StreamEvents, 2)
+		}, "o", "want number 2"},
+		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
+		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", "cannot be decoded"},
+		"misfiled": {func(w *world) {
+			w.entry("o", &messages.JournalEntry{OrderId: "p", Number: 1, Time: timestamppb.Now(), Events: []*messages.Event{accepted("p", w.message("p"))}})
+		}, "o", `is about order "p"`},
+		"no order's subject": {func(w *world) { w.store("ORDER_EVENT.~", nil) }, "", "journal entry 1"},
+		"message of the future": {func(w *world) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
+			"names message 7 of ORDERS, which has stored only 2"},
+		"no source":      {func(w *world) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
+		"foreign source": {func(w *world) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "no inbox of orders"},
+		"one message, two orders": {func(w *world) {
+			seq := w.accept("o")
+			w.append("p", accepted("p", seq))
+		}, "", "took effect on order"},
+		"one message, twice": {func(w *world) {
+			w.accept("o")
+			seq := w.message("o")
+			w.append("o", recorded(seq))
+			w.append("o", recorded(seq))
+		}, "o", "took effect twice"},
+		"dead letter of nothing":    {func(w *world) { w.store("ORDER_DEAD.o", nil) }, "", "dead letter 1 does not say which message"},
+		"dead letter of the future": {func(w *world) { w.dead(9) }, "", "a dead letter names message 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.complete("good", func() uint64 { test.make(w); return w.accept("good") }())
+			r := w.read()
+			if r.Balanced() || r.Offending == 0 {
+				t.Fatalf("balanced: %+v", r)
+			}
+			for _, o := range r.Offenses {
+				if (o.OrderID == test.id || test.id == "") && strings.Contains(o.Reason, test.says) {
+					if r.Orders.Completed < 1 {
+						t.Errorf("the good order is not counted: %+v", r.Orders)
+					}
+					return
+				}
+			}
+			t.Errorf("no offense of %q says %q: %+v", test.id, test.says, r.Offenses)
+		})
+	}
+}
+
+func TestOffensesAreCountedBeyondTheList(t *testing.T) {
+	w := newWorld(t)
+	for range ledger.MaxOffenses + 5 {
+		w.store("ORDER_DEAD.o", nil)
+	}
+	if r := w.read(); r.Offending != ledger.MaxOffenses+5 || len(r.Offenses) != ledger.MaxOffenses {
+		t.Errorf("%d counted, %d listed", r.Offending, len(r.Offenses))
+	}
+}
+
+// Orders come, rest, wake and end while the ledger is taken again and again: it accuses nobody, and finds the trace of
+// every message that left the inbox.
+func TestRunningSystem(t *testing.T) {
+	for _, retention := range []bool{false, true} {
+		t.Run(fmt.Sprintf("retention=%v", retention), func(t *testing.T) {
+			w := newWorld(t)
+			stop := make(chan struct{})
+			var running sync.WaitGroup
+			var done atomic.Int64
+			for worker := range 8 {
+				running.Go(func() {
+					for n := 0; ; n++ {
+						select {
+						case <-stop:
+							return
+						default:
+							live(w, fmt.Sprintf("o-%d-%d", worker, n), n, retention)
+							done.Add(1)
+						}
+					}
+				})
+			}
+			defer running.Wait()
+			defer close(stop)
+			reads := 0
+			for began := time.Now(); time.Since(began) < 2*time.Second; reads++ {
+				r := w.read()
+				if !r.Balanced() {
+					t.Fatalf("read %d: %+v %+v", reads, r.Orders, r.Offenses)
+				}
+				if !retention && r.Inbox.WithoutEffect != 0 {
+					t.Fatalf("read %d: messages left without a trace: %+v", reads, r.Inbox)
+				}
+			}
+			if done.Load() < 50 || reads < 3 {
+				t.Fatalf("%d orders and %d reads are no test", done.Load(), reads)
+			}
+		})
+	}
+}
+
+// live is the life of one order, every fact stored before the message that caused it is removed.
+func live(w *world, id string, n int, retention bool) {
+	seq := w.accept(id)
+	switch n % 3 {
+	case 0:
+		w.complete(id, seq)
+	case 1:
+		w.append(id, step("first"))
+		w.append(id, parked())
+		w.schedule(id)
+		w.ack(seq)
+		woken := w.fire(id)
+		w.append(id, resumed(wake(woken)))
+		w.append(id, step("second"), completed())
+		w.gone(messages.StreamTimers, woken)
+	case 2:
+		w.append(id, attention())
+		w.ack(seq)
+		ask := w.message(id)
+		w.append(id, recorded(ask), resumed(inbox(ask)))
+		w.complete(id, ask)
+	}
+	if retention && n%2 == 0 {
+		w.purge(messages.StreamEvents, messages.SubjectEvent+id)
+	}
+}
+
+func TestReadNeedsTheStreams(t *testing.T) {
+	_, err := ledger.Read(t.Context(), connect(t))
+	if !errors.Is(err, jetstream.ErrStreamNotFound) || !strings.Contains(err.Error(), "open stream ORDER") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadStopsWithItsContext(t *testing.T) {
+	w := newWorld(t)
+	w.accept("o")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ledger.Read(ctx, w.js); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

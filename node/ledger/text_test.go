@@ -1,0 +1,91 @@
+package ledger_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/node/ledger"
+)
+
+func example() *ledger.Report {
+	return &ledger.Report{
+		Taken:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Orders:   ledger.Orders{Accepted: 1200, Completed: 1180, Rejected: 9, Cancelled: 3, InFlight: 5, Parked: 2, Attention: 1},
+		Inbox:    ledger.Inbox{EverStored: 1240, Waiting: 4, Held: 5, Accepted: 1195, Recorded: 6, DeadLettered: 20, WithoutEffect: 10},
+		Journal:  ledger.Stored{Messages: 6004},
+		Dead:     ledger.Stored{Messages: 18, Removed: 2},
+		Offenses: []ledger.Offense{},
+	}
+}
+
+func TestText(t *testing.T) {
+	var b strings.Builder
+	if err := example().WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = `orders accepted             1200
+  completed                 1180
+  rejected                     9
+  cancelled                    3
+  in flight                    5
+  parked                       2
+  attention                    1  a person must decide
+
+inbox messages ever stored  1240
+  waiting                      4  not yet in the journal
+  held                         5  in the journal, not yet acknowledged
+  accepted                  1195
+  recorded                     6
+  dead-lettered               20
+  without effect              10  duplicates, or about orders that had ended, or their trace was removed
+
+journal entries             6004
+dead letters                  18  2 more were removed
+
+balanced
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+}
+
+func TestTextNamesOffenses(t *testing.T) {
+	r := example()
+	r.Offending = 3
+	r.Offenses = []ledger.Offense{{OrderID: "o-1", Reason: "nobody carries it"}, {Reason: "a dead letter of nothing"}}
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = "NOT balanced: 3 offenses\n  order o-1: nobody carries it\n  a dead letter of nothing\n  and 1 more\n"
+	if !strings.HasSuffix(b.String(), want) {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
+func TestBalanced(t *testing.T) {
+	r := example()
+	if !r.Balanced() {
+		t.Error("the example does not balance")
+	}
+	r.Orders.Completed--
+	if r.Balanced() {
+		t.Error("an order is missing, and it balances")
+	}
+}
+
+func TestJSON(t *testing.T) {
+	text, err := json.Marshal(example())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"balanced":true,"taken":"2026-01-02T03:04:05Z",` +
+		`"orders":{"accepted":1200,"completed":1180,"rejected":9,"cancelled":3,"in_flight":5,"parked":2,"attention":1},` +
+		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10},` +
+		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[]}`
+	if string(text) != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+}

@@ -1,0 +1,34 @@
+//go:build unix
+
+package embedded
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+)
+
+// storeLimit is nine tenths of what the store has and may still get of its disk, in bytes. What it has counts, or the
+// limit would shrink with every restart.
+func storeLimit(dir, store string) (int64, error) {
+	var disk syscall.Statfs_t
+	if err := syscall.Statfs(dir, &disk); err != nil {
+		return 0, err
+	}
+	available := int64(disk.Bavail) * int64(disk.Bsize)
+	err := filepath.WalkDir(store, func(_ string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().IsRegular() {
+			available += info.Size()
+		}
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	return available / 10 * 9, nil
+}

@@ -1,0 +1,16 @@
+package embedded
+
+import (
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// InProcess is the other way into the server, for comparison.
+func (s *Server) InProcess() nats.InProcessConnProvider { return s.server }
+
+// Durability is what the server itself was told.
+func (s *Server) Durability() (always bool, interval time.Duration) {
+	c := s.server.JetStreamConfig()
+	return c.SyncAlways, c.SyncInterval
+}

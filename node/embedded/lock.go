@@ -1,0 +1,85 @@
+//go:build unix
+
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// ErrLocked is wrapped by the error of Start when another process has the data directory.
+var ErrLocked = errors.New("data directory in use")
+
+// lockFile is locked with flock(2) and says in words who holds it. It is never removed: a lock on a removed file
+// keeps nobody out.
+const lockFile = "orderly.lock"
+
+// maxHolder bounds what is read of another process's words, in bytes.
+const maxHolder = 256
+
+// lock is the hold of this process on a data directory. The kernel drops it when the process ends, however it ends.
+type lock struct{ file *os.File }
+
+// acquire creates dir if need be and locks it.
+func acquire(dir string) (*lock, error) {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return nil, unusable(dir, err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, unusable(dir, err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		defer f.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s is held by %s: stop that process, or set ORDERLY_DATA_DIR to another directory", ErrLocked, dir, holder(f))
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w: set ORDERLY_DATA_DIR to a directory on a local disk", dir, err)
+	}
+	l := &lock{file: f}
+	if err := l.sign(); err != nil {
+		l.release()
+		return nil, unusable(dir, err)
+	}
+	return l, nil
+}
+
+// sign writes who holds the lock.
+func (l *lock) sign() error {
+	if err := l.file.Truncate(0); err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unnamed host"
+	}
+	_, err = l.file.WriteAt(fmt.Appendf(nil, "process %d on %s, started %s\n", os.Getpid(), host, time.Now().UTC().Format(time.RFC3339)), 0)
+	return err
+}
+
+// release lets go. The words are removed first, while nobody else may write them.
+func (l *lock) release() {
+	_ = l.file.Truncate(0) // only words for people
+	_ = l.file.Close()     // the kernel drops the lock with the last descriptor
+}
+
+// holder is what the process that has the lock wrote into it.
+func holder(f *os.File) string {
+	words, err := io.ReadAll(io.NewSectionReader(f, 0, maxHolder))
+	if s := strings.TrimSpace(string(words)); err == nil && s != "" {
+		return s
+	}
+	return "another process"
+}
+
+func unusable(dir string, err error) error {
+	return fmt.Errorf("data directory %s cannot be written: %w: set ORDERLY_DATA_DIR to a directory that this user may write", dir, err)
+}
+
+func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -8,6 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // then says what an append is for.
@@ -62,6 +63,10 @@ func (o *Order) startAppend(events []*messages.Event, next then) {
 		}
 	}
 	o.busy = true
+	if a.Expected == 0 {
+		crashpoint.Pass(crashpoint.BeforeAccept)
+	}
+	crashpoint.Pass(crashpoint.BeforeAppend)
 	o.Journal.Append(&a.Append)
 }
 
@@ -77,6 +82,10 @@ func (o *Order) appended(a *appending) {
 	case a.err != nil:
 		o.fail(messages.Infrastructure, a.err)
 	}
+	if a.Expected == 0 {
+		crashpoint.Pass(crashpoint.Accepted)
+	}
+	crashpoint.Pass(crashpoint.AfterAppend)
 	if err := o.state.Apply(a.sequence, entry); err != nil {
 		o.fail(messages.Defect, err)
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // decide answers the first held delivery (R2, R3, R5).
@@ -136,10 +137,12 @@ func (o *Order) lookBack(d *messages.Delivery) {
 // schedule sets the timer of the current park and goes on; without it the delivery must not be settled (R6).
 func (o *Order) schedule(then func()) {
 	id, park, until, trace := o.state.ID, o.state.Park, o.state.ParkedUntil, o.traceparent()
+	crashpoint.Pass(crashpoint.BeforeSchedule)
 	o.background(func(ctx context.Context) func() {
 		if err := o.Timers.Schedule(ctx, id, park, until, trace); err != nil {
 			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }
 		}
+		crashpoint.Pass(crashpoint.AfterSchedule)
 		return then
 	})
 }

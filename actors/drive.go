@@ -11,6 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // calling is one step call under way.
@@ -71,6 +72,7 @@ func (o *Order) startCall(call order.Call) {
 	}
 	o.call = c
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
+	crashpoint.Pass(crashpoint.BeforeCall)
 	o.Steps.Do(&c.Call, func(reply *messages.StepReply, err error) {
 		c.reply, c.err = reply, err
 		if !c.phase.CompareAndSwap(phaseAsked, phaseAnswered) {
@@ -106,6 +108,7 @@ func (o *Order) answered(m *answered) {
 
 // keep holds the answer as a fact.
 func (o *Order) keep(c *calling) {
+	crashpoint.Pass(crashpoint.AfterCall)
 	a := &order.Answer{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.began)}
 	if c.err != nil {
 		if !errors.As(c.err, &a.Failure) {

@@ -1,0 +1,266 @@
+package actors_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+const happy = "accepted step_completed step_completed step_completed,completed"
+
+func TestHappyPathNeedsNoRead(t *testing.T) {
+	s := newStage(t, nil)
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	want := []string{
+		"append accepted", "call reserve/do #1", "append step_completed", "call pay/do #1", "append step_completed",
+		"call ship/do #1", "append step_completed,completed", "settle 1 done",
+	}
+	if got := s.all(); !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if s.memory.reads != 0 {
+		t.Errorf("%d reads of the journal on the happy path", s.memory.reads)
+	}
+	if s.steps.token["pay/do"] != 2 {
+		t.Errorf("fencing token of the second step is %d, want the sequence of the entry it acts on, 2", s.steps.token["pay/do"])
+	}
+}
+
+func TestAnswersThatComeLater(t *testing.T) {
+	s := newStage(t, nil)
+	for _, key := range []string{"reserve/do", "pay/do", "ship/do"} {
+		s.steps.plan[key] = []answer{{later: true}}
+	}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	for _, step := range []string{"reserve", "pay", "ship"} {
+		s.await(t, "call "+step+"/do #1")
+		s.steps.release(step+"/do", answer{reply: reply("done")})
+	}
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != happy {
+		t.Errorf("journal %q, want %q", got, happy)
+	}
+}
+
+func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
+	for _, kinds := range []string{"accepted", "step_completed"} {
+		t.Run(kinds, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.memory.loseReply = kinds
+			s.deliver(delivery(messages.TypeCreated, 1, 1))
+			s.await(t, "settle 1 done")
+			if got := s.memory.kinds(id); got != happy {
+				t.Errorf("journal %q, want %q", got, happy)
+			}
+		})
+	}
+}
+
+// A lost reply to the last append leaves an order without a driver: the delivery is let go, and its redelivery finds
+// the end.
+func TestLostReplyToTheEnd(t *testing.T) {
+	s := newStage(t, nil)
+	s.memory.loseReply = "step_completed,completed"
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 dropped")
+	s.deliver(delivery(messages.TypeCreated, 1, 2))
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != happy {
+		t.Errorf("journal %q, want %q", got, happy)
+	}
+}
+
+func TestFencedDriverDropsEverything(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["pay/do"] = []answer{{later: true}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "call pay/do #1")
+
+	other := newStage(t, nil)
+	other.memory.entries, other.memory.sequence = s.memory.entries, s.memory.sequence
+	other.steps.plan["pay/do"] = []answer{{later: true}}
+	other.deliver(delivery(messages.TypeCreated, 1, 2))
+	other.await(t, "append resumed")
+	s.memory.mu.Lock()
+	s.memory.entries, s.memory.sequence = other.memory.entries, other.memory.sequence
+	s.memory.mu.Unlock()
+
+	s.steps.release("pay/do", answer{reply: reply("done")})
+	s.await(t, "settle 1 dropped")
+	if lines := s.all(); lines[len(lines)-1] != "settle 1 dropped" || slices.Contains(lines, "call ship/do #1") {
+		t.Errorf("a fenced driver went on:\n%s", strings.Join(lines, "\n"))
+	}
+	other.await(t, "call pay/do #1")
+	other.steps.release("pay/do", answer{reply: reply("done")})
+	other.await(t, "settle 1 done")
+}
+
+func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
+	d := delivery(messages.TypeCreated, 1, 1)
+	s.deliver(d)
+	s.await(t, "fail transient")
+	if got := s.memory.kinds(id); got != "accepted step_completed step_failed" {
+		t.Fatalf("journal %q before the restart", got)
+	}
+	s.deliver(d) // as the supervisor does after a restart
+	s.await(t, "settle 1 done")
+	s.await(t, "call pay/do #2")
+	if got := s.memory.kinds(id); got != "accepted step_completed step_failed step_completed step_completed,completed" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+func TestSpentRetriesNeedAttention(t *testing.T) {
+	s := newStage(t, func(messages.FailureKind, messages.History) messages.Directive {
+		return messages.Directive{Action: messages.ActAttention}
+	})
+	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != "accepted step_completed step_failed,attention" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+func TestRejectionUndoesInReverse(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["ship/do"] = []answer{{reply: reply("rejected")}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	lines := s.all()
+	if pay, reserve := slices.Index(lines, "call pay/undo #1"), slices.Index(lines, "call reserve/undo #1"); pay < 0 || reserve < pay {
+		t.Errorf("undo order:\n%s", strings.Join(lines, "\n"))
+	}
+	if got, want := s.memory.kinds(id), "accepted step_completed step_completed step_rejected step_undone step_undone,rejected"; got != want {
+		t.Errorf("journal %q, want %q", got, want)
+	}
+}
+
+func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["pay/do"] = []answer{{later: true}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "call pay/do #1")
+	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.await(t, "settle 2 done")
+	s.steps.release("pay/do", answer{reply: reply("done")})
+	s.await(t, "settle 1 done")
+	if got, want := s.memory.kinds(id), "accepted step_completed cancel_requested step_completed step_undone step_undone,cancelled"; got != want {
+		t.Errorf("journal %q, want %q", got, want)
+	}
+	if slices.Contains(s.all(), "call ship/do #1") {
+		t.Error("a step was called after the cancel")
+	}
+}
+
+func TestPendingParksThenSchedulesThenAcknowledges(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["pay/do"] = []answer{{reply: reply("pending")}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	lines := s.all()
+	if want := []string{"append step_pending,parked", "schedule 3", "settle 1 done"}; !slices.Equal(lines[len(lines)-3:], want) {
+		t.Fatalf("got\n%s\nwant at the end\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
+	}
+	s.deliver(delivery(messages.TypeSignal, 2, 1))
+	s.await(t, "settle 2 done")
+	if got, want := s.memory.kinds(id), "accepted step_completed step_pending,parked signalled,resumed step_completed step_completed,completed"; got != want {
+		t.Errorf("journal %q, want %q", got, want)
+	}
+}
+
+func TestInvalidOrderEndsRejected(t *testing.T) {
+	s := newStage(t, nil)
+	d := delivery(messages.TypeCreated, 1, 1)
+	d.Invalid = errors.New("customer_id is missing")
+	s.deliver(d)
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != "accepted,rejected" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+func TestSameIDAgain(t *testing.T) {
+	s := newStage(t, nil)
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.await(t, "settle 2 done")
+	different := delivery(messages.TypeCreated, 3, 1)
+	different.Created.CustomerId = "c-2"
+	s.deliver(different)
+	s.await(t, "settle 3 dead(order o-1 exists with different content)")
+	if got := s.memory.kinds(id); got != happy {
+		t.Errorf("journal %q, want %q", got, happy)
+	}
+}
+
+func TestMessageAboutAnOrderThatDoesNotExist(t *testing.T) {
+	s := newStage(t, nil)
+	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.await(t, "settle 1 later(1s)")
+	old := delivery(messages.TypeCancel, 2, 9)
+	old.Stored = time.Now().Add(-time.Hour)
+	s.deliver(old)
+	s.await(t, "settle 2 dead(no such order: none was created within 1m0s of this order.cancel)")
+}
+
+func TestMessagesTakeEffectInOrder(t *testing.T) {
+	s := newStage(t, nil)
+	s.steps.plan["pay/do"] = []answer{{later: true}}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "call pay/do #1")
+	s.inbox.mu.Lock()
+	s.inbox.stored = []uint64{1, 2, 3}
+	s.inbox.mu.Unlock()
+	s.deliver(delivery(messages.TypeSignal, 3, 1))
+	s.await(t, "settle 3 later(250ms)")
+	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.await(t, "settle 2 done")
+	s.deliver(delivery(messages.TypeSignal, 3, 2))
+	s.await(t, "settle 3 done")
+}
+
+func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
+	s := newStage(t, nil)
+	s.system.Root.Send(s.order, &messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
+	s.deliver(delivery(messages.TypeCreated, 1, 6))
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != "accepted attention" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
+	s := newStage(t, nil)
+	s.memory.before = func(string) error {
+		return &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("down")}
+	}
+	d := delivery(messages.TypeCreated, 1, 1)
+	s.deliver(d)
+	s.await(t, "fail infrastructure")
+	s.memory.mu.Lock()
+	s.memory.before = nil
+	s.memory.mu.Unlock()
+	s.deliver(d)
+	s.await(t, "settle 1 done")
+}
+
+// A history that cannot be understood must not cost the order its message.
+func TestUnreadableJournalIsADefect(t *testing.T) {
+	s := newStage(t, nil)
+	s.memory.entries[id] = []journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{Number: 7}}}
+	s.deliver(delivery(messages.TypeCreated, 1, 2))
+	s.await(t, "fail defect")
+	if slices.ContainsFunc(s.all(), func(l string) bool { return strings.HasPrefix(l, "settle") }) {
+		t.Error("settled a delivery whose order cannot be read")
+	}
+}

@@ -1,0 +1,72 @@
+package ingress
+
+import (
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+)
+
+// Defaults and limits of Config.
+const (
+	DefaultMaxInFlight = 4096
+	MinMaxInFlight     = 2
+	DefaultPoll        = 10 * time.Second
+)
+
+// Config of an Inbox.
+type Config struct {
+	// MaxInFlight bounds the deliveries this node holds, from the moment they are asked for until they are settled;
+	// default DefaultMaxInFlight. An eighth of it is kept for wake-ups, so that neither they nor orders starve.
+	MaxInFlight int
+	// AckWait is that of the consumers; default DefaultAckWait.
+	AckWait time.Duration
+	// Poll is how often the lag of the inbox is asked for; default DefaultPoll.
+	Poll time.Duration
+	// Logger defaults to slog.Default.
+	Logger *slog.Logger
+	// Meter defaults to none.
+	Meter metric.Meter
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxInFlight == 0 {
+		c.MaxInFlight = DefaultMaxInFlight
+	}
+	if c.AckWait == 0 {
+		c.AckWait = DefaultAckWait
+	}
+	if c.Poll == 0 {
+		c.Poll = DefaultPoll
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Meter == nil {
+		c.Meter = metricnoop.NewMeterProvider().Meter("")
+	}
+	return c
+}
+
+// Validate says what is wrong with the configuration.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	if c.MaxInFlight < MinMaxInFlight || c.MaxInFlight > MaxAckPending {
+		return fmt.Errorf("max in flight is %d: want %d–%d", c.MaxInFlight, MinMaxInFlight, MaxAckPending)
+	}
+	if c.AckWait < 100*time.Millisecond {
+		return fmt.Errorf("ack wait is %s: want at least 100ms", c.AckWait)
+	}
+	if c.Poll < 0 {
+		return fmt.Errorf("poll is %s: want more than 0", c.Poll)
+	}
+	return nil
+}
+
+// shares divides the room between orders and wake-ups.
+func (c Config) shares() (orders, wakes int) {
+	wakes = max(1, c.MaxInFlight/8)
+	return c.MaxInFlight - wakes, wakes
+}

@@ -1,0 +1,265 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Inbox takes messages about orders and wake-ups in and settles their deliveries.
+type Inbox struct {
+	js      jetstream.JetStream
+	nc      *nats.Conn
+	cfg     Config
+	log     *slog.Logger
+	deliver func(*messages.Delivery)
+	lookup  *Lookup
+	pullers [2]*puller
+	// base carries nothing; instruments want a context.
+	base        context.Context
+	instruments *instruments
+	start       time.Time
+	flight      flight
+	undertaker  *undertaker
+
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+}
+
+// New returns an inbox that hands what it takes in to deliver. The streams have to exist. Deliver is called by several
+// goroutines at once, must not block, and may settle before it returns; a panic of it makes the message a dead letter.
+// Call Drain in the end, whether or not Run was called.
+func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (*Inbox, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	i := &Inbox{
+		js: js, nc: js.Conn(), cfg: cfg, log: cfg.Logger, deliver: deliver, lookup: NewLookup(js),
+		base: context.Background(), start: time.Now(),
+	}
+	orders, wakes := cfg.shares()
+	i.pullers = [2]*puller{
+		newPuller(i.nc, i.lookup.api, messages.StreamOrders, orders),
+		newPuller(i.nc, i.lookup.api, messages.StreamTimers, wakes),
+	}
+	for _, p := range i.pullers {
+		p.receive, p.giveBack = i.receive, i.giveBack
+	}
+	var err error
+	if i.instruments, err = newInstruments(cfg.Meter, i.flight.size); err != nil {
+		return nil, fmt.Errorf("create the inbox's instruments: %w", err)
+	}
+	if i.undertaker, err = newUndertaker(i); err != nil {
+		i.instruments.close()
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	i.stop = stop
+	i.wg.Go(func() { i.keepAlive(ctx) })
+	i.wg.Go(func() { i.undertaker.run(ctx) })
+	return i, nil
+}
+
+// Run asks for messages until ctx ends, and returns nil when no more will be handed on; messages nobody has seen are
+// given back. It returns an error when a consumer has gone. What was handed on is still to be settled: see Drain.
+func (i *Inbox) Run(ctx context.Context) error {
+	status := i.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
+	defer i.nc.RemoveStatusListener(status)
+	for _, p := range i.pullers {
+		defer p.close()
+		if err := p.open(); err != nil {
+			return err
+		}
+	}
+	polling, stopPolling := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() { i.pollLag(polling) })
+	defer func() { stopPolling(); wg.Wait() }()
+
+	ticker := time.NewTicker(pullPause)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case s := <-status:
+			if s == nats.CLOSED {
+				return fmt.Errorf("take in messages: %w", nats.ErrConnectionClosed)
+			}
+			if s == nats.CONNECTED { // again: what was asked for on the other connection is void
+				if err := i.reopen(); err != nil {
+					return err
+				}
+			}
+		case now := <-ticker.C:
+			if err := i.check(ctx, now); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (i *Inbox) reopen() error {
+	for _, p := range i.pullers {
+		if err := p.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check repairs what went wrong without the connection noticing.
+func (i *Inbox) check(ctx context.Context, now time.Time) error {
+	for _, p := range i.pullers {
+		if doubt := p.doubts(); doubt != "" {
+			gone, err := i.gone(ctx, p.stream)
+			if gone {
+				return fmt.Errorf("take in messages: consumer %s of stream %s is gone: %w", messages.Consumer, p.stream, err)
+			}
+			if err != nil {
+				if ctx.Err() == nil {
+					i.log.Warn("inbox does not answer", "stream", p.stream, "status", doubt, "error", err)
+				}
+				continue
+			}
+		} else if !p.silent(now) {
+			p.ask()
+			continue
+		}
+		if err := p.open(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// gone reports whether the consumer does certainly not exist. Any other error says that nobody knows.
+func (i *Inbox) gone(ctx context.Context, stream string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	_, err := i.js.Consumer(ctx, stream, messages.Consumer)
+	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound), err
+}
+
+// Drain waits until every delivery is settled, or ctx ends, and stops the inbox. Call it after Run has returned. It
+// keeps giving signs of life meanwhile. Deliveries left over are an error, and stay unacknowledged: they are delivered
+// again after the ack wait.
+func (i *Inbox) Drain(ctx context.Context) error {
+	var left error
+	select {
+	case <-i.flight.whenEmpty():
+	case <-ctx.Done():
+		if n := i.flight.size(); n > 0 {
+			left = fmt.Errorf("drain the inbox: %d deliveries are not settled and will be delivered again: %w", n, ctx.Err())
+		}
+	}
+	i.stop()
+	i.wg.Wait()
+	i.undertaker.close()
+	i.instruments.close()
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := i.nc.FlushWithContext(flush); err != nil && left == nil {
+		return fmt.Errorf("drain the inbox: send the last acknowledgements: %w", err)
+	}
+	return left
+}
+
+// receive takes one message in. It is called by the subscriptions.
+func (i *Inbox) receive(p *puller, m *nats.Msg) {
+	s, ok := readStamp(m.Reply)
+	if !ok {
+		i.log.Error("message with an unreadable reply subject left alone", "stream", p.stream, "subject", m.Subject, "reply", m.Reply)
+		p.release()
+		return
+	}
+	now := time.Now()
+	r := &receipt{inbox: i, puller: p, reply: m.Reply, signed: now.Sub(i.start)}
+	r.Delivery = messages.Delivery{
+		Stream: p.stream, Sequence: s.sequence, Deliveries: s.deliveries, Stored: s.stored, Received: now,
+		Incarnation: newIncarnation(), Settler: r,
+	}
+	i.flight.add(r)
+	defer i.survive(r)
+	if dead := read(&r.Delivery, m); dead.reason != "" {
+		i.instruments.delivered(i.base, "")
+		if r.first() {
+			r.end(messages.Dead(dead.reason), dead.class)
+		}
+		return
+	}
+	i.instruments.delivered(i.base, r.Type)
+	i.deliver(&r.Delivery)
+}
+
+// survive turns a panic over a message into a dead letter.
+func (i *Inbox) survive(r *receipt) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	i.log.Error("message made the node panic", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
+		"error", fmt.Sprint(cause), "stack", string(debug.Stack()))
+	if r.first() {
+		r.end(messages.Dead(fmt.Sprintf("poison: %v", cause)), classPoison)
+	}
+}
+
+func (i *Inbox) giveBack(m *nats.Msg) {
+	if err := i.nc.Publish(m.Reply, nak); err != nil {
+		i.log.Debug("message not given back", "subject", m.Subject, "error", err)
+	}
+}
+
+// end answers for a delivery and then makes room for another, so that the server hears of them in this order.
+func (i *Inbox) end(r *receipt, body []byte) {
+	i.answer(r, body)
+	i.release(r)
+}
+
+// release forgets a delivery and makes room for another.
+func (i *Inbox) release(r *receipt) {
+	i.flight.remove(r)
+	r.puller.release()
+}
+
+// answer tells the server how the delivery ends. An answer that cannot be sent means another delivery.
+func (i *Inbox) answer(r *receipt, body []byte) {
+	if err := i.nc.Publish(r.reply, body); err != nil {
+		i.log.Warn("delivery not settled", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "error", err)
+	}
+}
+
+// keepAlive gives signs of life for deliveries that are older than a third of the ack wait.
+func (i *Inbox) keepAlive(ctx context.Context) {
+	third := i.cfg.AckWait / 3
+	ticker := time.NewTicker(i.cfg.AckWait / 12)
+	defer ticker.Stop()
+	var due []*receipt
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := time.Since(i.start)
+		due = i.flight.due(now-third, now, due[:0])
+		for _, r := range due {
+			i.answer(r, inProgress)
+		}
+		if len(due) > 0 {
+			i.instruments.signs.Add(ctx, int64(len(due)))
+		}
+		clear(due)
+	}
+}

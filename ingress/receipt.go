@@ -1,0 +1,81 @@
+package ingress
+
+import (
+	"fmt"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// receipt is a delivery together with what it takes to settle it. The message itself is not kept: a dead letter is made
+// of what the stream stores.
+type receipt struct {
+	messages.Delivery
+	inbox  *Inbox
+	puller *puller
+	// reply is where the server listens for the end of this delivery.
+	reply   string
+	settled atomic.Bool
+	// class and reason say why the message is dead.
+	class, reason string
+
+	// The rest belongs to flight.
+	prev, next *receipt
+	// signed is the time of the last sign of life, since the start of the inbox.
+	signed time.Duration
+	listed bool
+}
+
+// Settle ends the delivery. Only the first call has an effect.
+func (r *receipt) Settle(o messages.Outcome) {
+	if r.first() {
+		r.end(o, classRefused)
+	}
+}
+
+// first reports whether the caller is the one to settle the delivery.
+func (r *receipt) first() bool {
+	if r.settled.CompareAndSwap(false, true) {
+		return true
+	}
+	r.inbox.instruments.ignored.Add(r.inbox.base, 1)
+	return false
+}
+
+func (r *receipt) end(o messages.Outcome, class string) {
+	i := r.inbox
+	i.instruments.settled(i.base, o.Verdict)
+	switch o.Verdict {
+	case messages.VerdictDone:
+		i.end(r, ack)
+	case messages.VerdictDead:
+		r.class, r.reason = class, o.Reason
+		i.bury(r)
+	case messages.VerdictDropped:
+		i.release(r)
+	case messages.VerdictLater:
+		i.end(r, nakAfter(o.Delay))
+	default:
+		i.log.Error("delivery settled with an unknown verdict", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
+			"verdict", int(o.Verdict))
+		i.end(r, nak)
+	}
+}
+
+// The bodies of acknowledgements.
+var (
+	ack        = []byte("+ACK")
+	nak        = []byte("-NAK")
+	inProgress = []byte("+WPI")
+)
+
+func nakAfter(d time.Duration) []byte {
+	if d <= 0 {
+		return nak
+	}
+	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), int64(d), 10), '}')
+}
+
+func terminate(reason string) []byte { return fmt.Appendf(nil, "+TERM %s", reason) }

@@ -1,0 +1,62 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Timers schedules wake-ups that survive every node. Close it in the end.
+type Timers struct {
+	courier *courier
+}
+
+// NewTimers schedules through nc.
+func NewTimers(nc *nats.Conn) (*Timers, error) {
+	c, err := newCourier(nc, requestTimeout)
+	if err != nil {
+		return nil, err
+	}
+	return &Timers{courier: c}, nil
+}
+
+// Schedule makes the order wake up at the time given, or at once if that has passed; it replaces the wake-up scheduled
+// before, so that repeating it is harmless. It returns when the timer is stored.
+func (t *Timers) Schedule(ctx context.Context, id messages.OrderID, park uint64, at time.Time, traceparent string) error {
+	_, err := t.courier.deliver(ctx, timer(id, park, at, traceparent))
+	if err != nil {
+		return fmt.Errorf("schedule order %s: %w", id, err)
+	}
+	return nil
+}
+
+// ScheduleAsync is Schedule without waiting. Done is called exactly once and must not block.
+func (t *Timers) ScheduleAsync(id messages.OrderID, park uint64, at time.Time, traceparent string, done func(error)) {
+	t.courier.send(timer(id, park, at, traceparent), func(_ pubAck, err error) {
+		if err != nil {
+			err = fmt.Errorf("schedule order %s: %w", id, err)
+		}
+		done(err)
+	})
+}
+
+// Close gives up on what is not acknowledged. Timers that are stored fire nevertheless.
+func (t *Timers) Close() { t.courier.close() }
+
+// timer is one message per order and subject. The header is written by hand because the client library would cut the
+// time off to whole seconds, and wake the order too early.
+func timer(id messages.OrderID, park uint64, at time.Time, traceparent string) *nats.Msg {
+	m := nats.NewMsg(messages.SubjectTimer + string(id))
+	m.Header["Nats-Schedule"] = []string{"@at " + at.UTC().Format(time.RFC3339Nano)}
+	m.Header["Nats-Schedule-Target"] = []string{messages.SubjectWake + string(id)}
+	m.Header[messages.HeaderPark] = []string{strconv.FormatUint(park, 10)}
+	if traceparent != "" {
+		m.Header[messages.HeaderTraceparent] = []string{traceparent}
+	}
+	return m
+}

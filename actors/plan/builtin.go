@@ -1,0 +1,69 @@
+package plan
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Defaults of a step.
+const (
+	defaultTimeout     = 2 * time.Second
+	defaultInitial     = 100 * time.Millisecond
+	defaultMax         = 30 * time.Second
+	defaultAttempts    = 10
+	defaultConcurrency = 256
+)
+
+// Builtin is the plan of a node that was given none: reserve, authorize, ship, capture. Each call returns a new one.
+func Builtin() *messages.Plan {
+	return four(func(service string) string { return "nats://" + service }, defaultConcurrency)
+}
+
+// Sim is the built-in plan with every call answered by target, a sim: URL, and without limits, for there is nothing to
+// protect.
+func Sim(target string) *messages.Plan {
+	return four(func(string) string { return target }, 0)
+}
+
+func four(target func(service string) string, concurrency uint32) *messages.Plan {
+	p := &messages.Plan{Name: "order", Version: 1, Steps: []*messages.Step{
+		{Name: "reserve_inventory", Do: target("inventory.reserve"), Undo: target("inventory.release")},
+		{Name: "authorize_payment", Do: target("payments.authorize"), Undo: target("payments.void")},
+		{Name: "create_shipment", Do: target("shipping.create"), Undo: target("shipping.cancel")},
+		// Last, for money that was taken is not given back by an undo.
+		{Name: "capture_payment", Do: target("payments.capture")},
+	}}
+	for _, s := range p.Steps {
+		s.Limits = &messages.Limits{Concurrency: concurrency}
+		fill(s)
+	}
+	return p
+}
+
+// fill sets what a step leaves open.
+func fill(s *messages.Step) {
+	if s.Timeout == nil {
+		s.Timeout = durationpb.New(defaultTimeout)
+	}
+	if s.Retry == nil {
+		s.Retry = &messages.Retry{Attempts: defaultAttempts}
+	}
+	if s.Retry.Initial == nil {
+		s.Retry.Initial = durationpb.New(defaultInitial)
+	}
+	if s.Retry.Max == nil {
+		s.Retry.Max = durationpb.New(max(defaultMax, s.Retry.Initial.AsDuration()))
+	}
+	if s.Limits == nil {
+		s.Limits = &messages.Limits{Concurrency: defaultConcurrency}
+	}
+	if s.InDoubt == messages.InDoubt_IN_DOUBT_UNSPECIFIED {
+		s.InDoubt = messages.InDoubt_IN_DOUBT_SETTLE
+	}
+	if s.Encoding == messages.Encoding_ENCODING_UNSPECIFIED {
+		s.Encoding = messages.Encoding_ENCODING_JSON
+	}
+}

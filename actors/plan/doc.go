@@ -1,0 +1,18 @@
+// Package plan holds the plans orders go through: the built-in one, simulated ones, and those read from a file.
+//
+// A plan file is YAML or JSON of the Plan message:
+//
+//	name: order                # [a-z][a-z0-9_]*
+//	version: 1                 # at least 1; raise it with every change
+//	steps:                     # 1–64, performed in this order, undone in reverse
+//	  - name: reserve_inventory
+//	    do: nats://inventory.reserve
+//	    undo: nats://inventory.release       # optional: nothing to undo without it
+//	    timeout: 2s                          # 1ms–5m, default 2s
+//	    retry: {initial: 100ms, max: 30s, attempts: 10}   # the defaults
+//	    limits: {concurrency: 256, rate: 0}  # the defaults; 0: no limit
+//	    in_doubt: settle                     # or undo
+//	    encoding: json                       # or protobuf
+//
+// An order keeps the plan it was accepted with; a changed plan is for orders to come.
+package plan

@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// maxFile is the largest plan file, in bytes.
+const maxFile = 256 << 10
+
+// Load reads the plan file at path, fills in the defaults and validates it. The error wraps ErrInvalid, unless the file
+// cannot be read, and names the file and, as far as there is one, the step, the field and the line.
+func Load(path string, check func(target string) error) (*messages.Plan, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open plan file: %w", err)
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("read plan file: %w", err)
+	}
+	p, err := Parse(text, check)
+	if err != nil {
+		return nil, fmt.Errorf("plan file %s: %w", path, err)
+	}
+	return p, nil
+}
+
+// Parse is Load for text that was read already.
+func Parse(text []byte, check func(target string) error) (*messages.Plan, error) {
+	if len(text) > maxFile {
+		return nil, fmt.Errorf("%w: the file is larger than %d bytes", ErrInvalid, maxFile)
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	var document, more yaml.Node
+	switch err := decoder.Decode(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, fmt.Errorf("%w: the file is empty", ErrInvalid)
+	case err != nil:
+		return nil, fmt.Errorf("%w: it is neither YAML nor JSON: %w", ErrInvalid, err)
+	}
+	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: the file has more than one document", ErrInvalid)
+	}
+	p := &messages.Plan{}
+	if err := readPlan(&document, p); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	for _, s := range p.Steps {
+		fill(s)
+	}
+	if err := Validate(p, check); err != nil {
+		return nil, err
+	}
+	return p, nil
+}

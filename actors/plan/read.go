@@ -1,0 +1,218 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// field is one field of a mapping: its name in the file and what reads its value.
+type field struct {
+	name string
+	read func(*yaml.Node) error
+}
+
+func readPlan(document *yaml.Node, p *messages.Plan) error {
+	return readFields(document, []field{
+		{"name", text(&p.Name)},
+		{"version", whole(&p.Version)},
+		{"steps", func(n *yaml.Node) error {
+			n = resolve(n)
+			if n.Kind != yaml.SequenceNode {
+				return fmt.Errorf("line %d: want a list of steps", n.Line)
+			}
+			if len(n.Content) > maxSteps {
+				return fmt.Errorf("there are %d: want 1–%d", len(n.Content), maxSteps)
+			}
+			for i, item := range n.Content {
+				s := &messages.Step{}
+				if err := readStep(item, s); err != nil {
+					if s.Name != "" {
+						return fmt.Errorf("step %s: %w", s.Name, err)
+					}
+					return fmt.Errorf("step %d: %w", i+1, err)
+				}
+				p.Steps = append(p.Steps, s)
+			}
+			return nil
+		}},
+	})
+}
+
+func readStep(n *yaml.Node, s *messages.Step) error {
+	return readFields(n, []field{
+		{"name", text(&s.Name)},
+		{"do", text(&s.Do)},
+		{"undo", text(&s.Undo)},
+		{"timeout", duration(&s.Timeout)},
+		{"retry", func(n *yaml.Node) error {
+			s.Retry = &messages.Retry{Attempts: defaultAttempts}
+			return readFields(n, []field{
+				{"initial", duration(&s.Retry.Initial)},
+				{"max", duration(&s.Retry.Max)},
+				{"attempts", whole(&s.Retry.Attempts)},
+			})
+		}},
+		{"limits", func(n *yaml.Node) error {
+			s.Limits = &messages.Limits{Concurrency: defaultConcurrency}
+			return readFields(n, []field{
+				{"concurrency", whole(&s.Limits.Concurrency)},
+				{"rate", number(&s.Limits.Rate)},
+			})
+		}},
+		{"in_doubt", word(&s.InDoubt, "settle or undo", map[string]messages.InDoubt{
+			"settle": messages.InDoubt_IN_DOUBT_SETTLE, "IN_DOUBT_SETTLE": messages.InDoubt_IN_DOUBT_SETTLE,
+			"undo": messages.InDoubt_IN_DOUBT_UNDO, "IN_DOUBT_UNDO": messages.InDoubt_IN_DOUBT_UNDO,
+		})},
+		{"encoding", word(&s.Encoding, "json or protobuf", map[string]messages.Encoding{
+			"json": messages.Encoding_ENCODING_JSON, "ENCODING_JSON": messages.Encoding_ENCODING_JSON,
+			"protobuf": messages.Encoding_ENCODING_PROTOBUF, "ENCODING_PROTOBUF": messages.Encoding_ENCODING_PROTOBUF,
+		})},
+	})
+}
+
+// readFields reads a mapping; every field is known and given at most once, in either spelling of proto-JSON.
+func readFields(n *yaml.Node, fields []field) error {
+	n = resolve(n)
+	if n.Kind != yaml.MappingNode {
+		return fmt.Errorf("line %d: want fields (%s)", n.Line, names(fields))
+	}
+	given := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := resolve(n.Content[i])
+		spelled := key.Value
+		if spelled == "inDoubt" {
+			spelled = "in_doubt"
+		}
+		var known *field
+		for f := range fields {
+			if fields[f].name == spelled && key.Kind == yaml.ScalarNode {
+				known = &fields[f]
+			}
+		}
+		switch {
+		case known == nil:
+			return fmt.Errorf("line %d: field %.80q is unknown: want %s", key.Line, key.Value, names(fields))
+		case given[spelled]:
+			return fmt.Errorf("line %d: field %q is given twice", key.Line, key.Value)
+		}
+		given[spelled] = true
+		if err := known.read(n.Content[i+1]); err != nil {
+			return fmt.Errorf("%s: %w", known.name, err)
+		}
+	}
+	return nil
+}
+
+func names(fields []field) string {
+	var b strings.Builder
+	for i, f := range fields {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(f.name)
+	}
+	return b.String()
+}
+
+// resolve steps from a document to what it holds and from an alias to its anchor.
+func resolve(n *yaml.Node) *yaml.Node {
+	for range 8 {
+		switch {
+		case n.Kind == yaml.DocumentNode && len(n.Content) == 1:
+			n = n.Content[0]
+		case n.Kind == yaml.AliasNode && n.Alias != nil:
+			n = n.Alias
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+// scalar is the text of a single value that YAML takes for one of the kinds.
+func scalar(n *yaml.Node, want string, kinds ...string) (string, error) {
+	n = resolve(n)
+	if n.Kind == yaml.ScalarNode {
+		for _, kind := range kinds {
+			if n.ShortTag() == kind {
+				return n.Value, nil
+			}
+		}
+		return "", fmt.Errorf("line %d: %.80q is not %s", n.Line, n.Value, want)
+	}
+	return "", fmt.Errorf("line %d: want %s", n.Line, want)
+}
+
+func text(to *string) func(*yaml.Node) error {
+	return func(n *yaml.Node) (err error) {
+		*to, err = scalar(n, "a text", "!!str")
+		return err
+	}
+}
+
+func whole(to *uint32) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		s, err := scalar(n, "a whole number", "!!int")
+		if err != nil {
+			return err
+		}
+		v, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return fmt.Errorf("line %d: %.80q is not a whole number from 0 to 4294967295", resolve(n).Line, s)
+		}
+		*to = uint32(v)
+		return nil
+	}
+}
+
+func number(to *float64) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		s, err := scalar(n, "a number", "!!int", "!!float")
+		if err != nil {
+			return err
+		}
+		if *to, err = strconv.ParseFloat(s, 64); err != nil {
+			return fmt.Errorf("line %d: %.80q is not a number", resolve(n).Line, s)
+		}
+		return nil
+	}
+}
+
+// duration reads "100ms" and, being among Go's, the "0.100s" of proto-JSON.
+func duration(to **durationpb.Duration) func(*yaml.Node) error {
+	const want = "a duration such as 100ms, 2s or 1m30s"
+	return func(n *yaml.Node) error {
+		s, err := scalar(n, want, "!!str")
+		if err != nil {
+			return err
+		}
+		d, err := time.ParseDuration(s)
+		if err != nil {
+			return fmt.Errorf("line %d: %.80q is not %s", resolve(n).Line, s, want)
+		}
+		*to = durationpb.New(d)
+		return nil
+	}
+}
+
+func word[T any](to *T, want string, words map[string]T) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		s, err := scalar(n, want, "!!str")
+		if err != nil {
+			return err
+		}
+		v, ok := words[s]
+		if !ok {
+			return fmt.Errorf("line %d: %.80q is not %s", resolve(n).Line, s, want)
+		}
+		*to = v
+		return nil
+	}
+}

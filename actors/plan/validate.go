@@ -1,0 +1,136 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// ErrInvalid is wrapped by every complaint about a plan.
+var ErrInvalid = errors.New("plan is invalid")
+
+// Bounds of a plan.
+const (
+	maxSteps       = 64
+	maxName        = 64
+	maxPlan        = 64 << 10 // bytes of the message: every order carries its plan
+	minTimeout     = time.Millisecond
+	maxTimeout     = 5 * time.Minute
+	minDelay       = time.Millisecond
+	maxDelay       = 24 * time.Hour
+	maxAttempts    = 1000
+	maxConcurrency = 1 << 20
+	maxRate        = 1e6
+)
+
+var name = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+
+// Validate says what is wrong with a plan; the error wraps ErrInvalid and names the step and the field. check says
+// whether a target can be called; it may be nil.
+func Validate(p *messages.Plan, check func(target string) error) error {
+	if err := validate(p, check); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return nil
+}
+
+func validate(p *messages.Plan, check func(string) error) error {
+	if p == nil {
+		return errors.New("there is none")
+	}
+	if err := validateName(p.GetName()); err != nil {
+		return err
+	}
+	if p.GetVersion() < 1 {
+		return errors.New("version is missing or 0: want at least 1")
+	}
+	if n := len(p.GetSteps()); n < 1 || n > maxSteps {
+		return fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)
+	}
+	seen := map[string]int{}
+	for i, s := range p.GetSteps() {
+		if err := validateName(s.GetName()); err != nil {
+			return fmt.Errorf("step %d: %w", i+1, err)
+		}
+		if first, ok := seen[s.GetName()]; ok {
+			return fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)
+		}
+		seen[s.GetName()] = i + 1
+		if err := validateStep(s, check); err != nil {
+			return fmt.Errorf("step %s: %w", s.GetName(), err)
+		}
+	}
+	if n := proto.Size(p); n > maxPlan {
+		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order carries its plan", n, maxPlan)
+	}
+	return nil
+}
+
+func validateName(s string) error {
+	if len(s) > maxName || !name.MatchString(s) {
+		return fmt.Errorf("name %.80q: want 1–%d characters of a–z 0–9 _ beginning with a letter", s, maxName)
+	}
+	return nil
+}
+
+func validateStep(s *messages.Step, check func(string) error) error {
+	if s.GetDo() == "" {
+		return errors.New("do is missing: want a target such as nats://inventory.reserve")
+	}
+	if check != nil {
+		if err := check(s.GetDo()); err != nil {
+			return fmt.Errorf("do: %w", err)
+		}
+		if s.GetUndo() != "" {
+			if err := check(s.GetUndo()); err != nil {
+				return fmt.Errorf("undo: %w", err)
+			}
+		}
+	}
+	if err := validateDuration("timeout", s.GetTimeout(), minTimeout, maxTimeout); err != nil {
+		return err
+	}
+	r := s.GetRetry()
+	if err := validateDuration("retry.initial", r.GetInitial(), minDelay, maxDelay); err != nil {
+		return err
+	}
+	if err := validateDuration("retry.max", r.GetMax(), r.GetInitial().AsDuration(), maxDelay); err != nil {
+		return err
+	}
+	if n := r.GetAttempts(); n < 1 || n > maxAttempts {
+		return fmt.Errorf("retry.attempts is %d: want 1–%d", n, maxAttempts)
+	}
+	if n := s.GetLimits().GetConcurrency(); n > maxConcurrency {
+		return fmt.Errorf("limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
+	}
+	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x < 0 || x > maxRate {
+		return fmt.Errorf("limits.rate is %v: want 0 (no limit) to %.0f calls per second", x, maxRate)
+	}
+	if _, ok := messages.InDoubt_name[int32(s.GetInDoubt())]; !ok {
+		return fmt.Errorf("in_doubt is %d: want settle or undo", s.GetInDoubt())
+	}
+	if s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && s.GetUndo() == "" {
+		return errors.New("in_doubt is undo, but the step has no undo")
+	}
+	if _, ok := messages.Encoding_name[int32(s.GetEncoding())]; !ok {
+		return fmt.Errorf("encoding is %d: want json or protobuf", s.GetEncoding())
+	}
+	return nil
+}
+
+func validateDuration(field string, d *durationpb.Duration, low, high time.Duration) error {
+	if d == nil {
+		return fmt.Errorf("%s is missing: want %s–%s", field, low, high)
+	}
+	if err := d.CheckValid(); err != nil || d.AsDuration() < low || d.AsDuration() > high {
+		return fmt.Errorf("%s is %s: want %s–%s", field, d.AsDuration(), low, high)
+	}
+	return nil
+}

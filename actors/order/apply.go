@@ -16,6 +16,12 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 	if entry.GetNumber() != s.Number+1 {
 		return s.illegal(entry, "entry", fmt.Sprintf("want number %d", s.Number+1))
 	}
+	if seq <= s.Last {
+		return s.illegal(entry, "entry", fmt.Sprintf("stored at %d, not after %d", seq, s.Last))
+	}
+	if s.Number > 0 && entry.GetOrderId() != string(s.ID) {
+		return s.illegal(entry, "entry", fmt.Sprintf("in the history of order %s", s.ID))
+	}
 	if len(entry.GetEvents()) == 0 {
 		return s.illegal(entry, "entry", "no events")
 	}
@@ -77,6 +83,12 @@ func (s *State) accepted(e *messages.OrderAccepted) string {
 	if s.Status != None {
 		return "accepted twice"
 	}
+	if e.GetOrder() == nil || e.GetPlan() == nil {
+		return "an order and its plan are missing"
+	}
+	if e.GetDriver().GetSequence() == 0 || e.GetIncarnation() == "" {
+		return "the driver or its incarnation is missing"
+	}
 	s.Status = Running
 	s.Order, s.Plan = e.GetOrder(), e.GetPlan()
 	s.Driver, s.Owner, s.Accepted = sourceFrom(e.GetDriver()), e.GetIncarnation(), e.GetDriver().GetSequence()
@@ -89,6 +101,9 @@ func (s *State) accepted(e *messages.OrderAccepted) string {
 func (s *State) stepCompleted(e *messages.StepCompleted) string {
 	if why := s.expectStep(e.GetStep()); why != "" {
 		return why
+	}
+	if e.GetSkipped() && !s.Skip {
+		return "nobody said skip"
 	}
 	s.Results = append(s.Results, Result{Data: e.GetData(), Skipped: e.GetSkipped()})
 	s.Closed = s.Closed || s.backward()
@@ -124,8 +139,15 @@ func (s *State) nextCall() {
 }
 
 func (s *State) stepFailed(e *messages.StepFailed) string {
-	if !s.Status.Driven() {
-		return "nobody drives the order"
+	expect := s.expectStep
+	if e.GetDirection() == messages.Undo {
+		expect = s.expectUndo
+	}
+	if why := expect(e.GetStep()); why != "" {
+		return why
+	}
+	if e.GetAttempt() != uint32(s.Attempts)+1 {
+		return fmt.Sprintf("attempt %d, want %d", e.GetAttempt(), s.Attempts+1)
 	}
 	s.Attempts++
 	s.Spent++
@@ -148,28 +170,42 @@ func (s *State) stepPending(e *messages.StepPending) string {
 		return why
 	}
 	s.Pending = e
-	s.Takeovers = 0
+	// An answer ends a row of failed attempts.
+	s.Spent, s.Takeovers = 0, 0
 	return ""
 }
 
 func (s *State) stepUndone(e *messages.StepUndone) string {
-	i := s.toUndo()
-	switch {
-	case s.Status != Compensating:
-		return "not compensating"
-	case s.unsettled():
-		return "the step in doubt is not settled"
-	case i < 0:
-		return "nothing is left to undo"
-	case s.Plan.Steps[i].GetName() != e.GetStep():
-		return fmt.Sprintf("step %q, want %q", e.GetStep(), s.Plan.Steps[i].GetName())
+	if why := s.expectUndo(e.GetStep()); why != "" {
+		return why
 	}
+	if e.GetSkipped() && !s.Skip {
+		return "nobody said skip"
+	}
+	i := s.toUndo()
 	if i == len(s.Results) {
 		s.Results = append(s.Results, Result{})
 	}
 	s.Results[i].Undone = true
 	s.Closed = true
 	s.nextCall()
+	return ""
+}
+
+// expectUndo checks that name is the step that can be undone now.
+func (s *State) expectUndo(name string) string {
+	switch i := s.toUndo(); {
+	case s.Status != Compensating:
+		return "not compensating"
+	case s.unsettled():
+		return "the step in doubt is not settled"
+	case s.beyondReturn():
+		return "the last step is performed and cannot be undone"
+	case i < 0:
+		return "nothing is left to undo"
+	case s.Plan.Steps[i].GetName() != name:
+		return fmt.Sprintf("step %q, want %q", name, s.Plan.Steps[i].GetName())
+	}
 	return ""
 }
 
@@ -181,15 +217,26 @@ func (s *State) record(src *messages.Source) string {
 	if s.Status.Terminal() {
 		return "the order has ended"
 	}
-	s.Watermark = max(s.Watermark, src.GetSequence())
+	if seq := src.GetSequence(); s.Recorded(seq) {
+		return fmt.Sprintf("message %d is recorded already, or was passed over", seq)
+	}
+	s.Watermark = src.GetSequence()
 	return ""
 }
 
 func (s *State) cancelRequested(e *messages.CancelRequested) string {
+	if !s.backward() {
+		// To pass over a step on the way forward is no word about the way back.
+		s.Skip = false
+	}
 	if s.Cancel == nil {
 		s.Cancel = e
+		if step := s.inDoubt(); step != nil && tombstone(step) {
+			// The next call is the step's undo: another call.
+			s.nextCall()
+		}
 	}
-	s.Spent, s.Skip = 0, false
+	s.Spent = 0
 	if s.Status == Running {
 		s.Status = Compensating
 	}
@@ -223,7 +270,7 @@ func (s *State) attention(e *messages.OrderNeedsAttention) string {
 		return "nobody drives the order"
 	}
 	s.rest(Attention)
-	s.Need = e
+	s.Need, s.Skip = e, false
 	return ""
 }
 
@@ -236,10 +283,20 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 	if s.Status == None || s.Status.Terminal() {
 		return "the order is not alive"
 	}
-	if s.Status.Driven() {
+	driver := sourceFrom(e.GetDriver())
+	switch {
+	case driver.Sequence == 0 || e.GetIncarnation() == "":
+		return "the driver or its incarnation is missing"
+	case s.Status == Attention && driver.Sequence != s.Watermark:
+		return "only a message recorded with it ends attention"
+	case s.Status.Driven() && driver != s.Driver:
+		return "another message drives the order"
+	case s.Status.Driven() && e.GetIncarnation() == s.Owner:
+		return "its driver owns the order already"
+	case s.Status.Driven():
 		s.Takeovers++
 	}
-	s.Driver, s.Owner = sourceFrom(e.GetDriver()), e.GetIncarnation()
+	s.Driver, s.Owner = driver, e.GetIncarnation()
 	s.Park, s.ParkReason, s.Need = 0, "", nil
 	s.Status = Running
 	if s.backward() {
@@ -258,8 +315,14 @@ func (s *State) end(status Status, reason string) string {
 		return "it is being undone"
 	case status != Completed && s.unsettled():
 		return "the step in doubt is not settled"
+	case status != Completed && s.beyondReturn():
+		return "the last step is performed and cannot be undone"
 	case status == Cancelled && s.Cancel == nil:
 		return "no cancel was requested"
+	case status == Rejected && s.Cancel != nil:
+		return "a cancel was requested"
+	case status == Rejected && s.Refusal == nil && s.Number > 1:
+		return "no step was rejected"
 	case status != Completed && s.toUndo() >= 0:
 		return "steps are left to undo"
 	}

@@ -30,12 +30,12 @@ func (s *State) Next() Move {
 	switch {
 	case s.Takeovers > MaxTakeovers:
 		return appends(attention(s.need(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
+	case s.Finished() && (!s.backward() || s.beyondReturn()):
+		return appends(completed())
 	case s.Skip:
 		return appends(s.closing(s.skip())...)
-	case s.backward() && !s.beyondReturn():
+	case s.backward():
 		return s.nextBack()
-	case s.Finished():
-		return appends(completed())
 	case s.Pending != nil:
 		if sig := s.unused(s.Pending.GetSignal()); sig != nil {
 			return appends(s.closing(s.bySignal(sig))...)
@@ -113,7 +113,7 @@ func (s *State) closing(events ...*messages.Event) []*messages.Event {
 
 // need is the attention event for the call that is next.
 func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNeedsAttention {
-	n := &messages.OrderNeedsAttention{Kind: kind, Cause: cause}
+	n := &messages.OrderNeedsAttention{Kind: kind, Cause: clip(cause)}
 	if s.backward() && !s.unsettled() {
 		if i := s.toUndo(); i >= 0 {
 			n.Step, n.Direction = s.Plan.Steps[i].GetName(), messages.Undo

@@ -1,6 +1,7 @@
 package order
 
 import (
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -22,6 +23,15 @@ type Answer struct {
 	Reply   *messages.StepReply
 	Failure *messages.Failure
 	Took    time.Duration
+}
+
+// certain reports whether the answer tells for good if the step is performed.
+func (a Answer) certain() bool {
+	switch a.Reply.GetResult().(type) {
+	case *messages.StepReply_Done, *messages.StepReply_Rejected:
+		return a.Failure == nil
+	}
+	return false
 }
 
 // Then says what the driver does once the events are in the journal.
@@ -49,6 +59,11 @@ func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settleme
 		return Settlement{}
 	}
 	step := s.Plan.Steps[a.Call.Step]
+	if s.backward() && a.Call.Direction == messages.Do && !a.Call.Settling && !a.certain() {
+		// The order turned back while the call was under way. An answer that leaves the effect in doubt counts no
+		// more: the step is settled, or undone, next.
+		return Settlement{}
+	}
 	if a.Failure != nil {
 		return s.failed(a, step, a.Failure.Kind, a.Failure.Err.Error(), a.Failure.After, policy, now)
 	}
@@ -58,7 +73,7 @@ func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settleme
 			return s.failed(a, step, messages.Rejected, "the undo was refused: "+r.Rejected.GetCode()+": "+r.Rejected.GetReason(), 0, policy, now)
 		}
 		return Settlement{Events: s.closing(stepRejected(&messages.StepRejected{
-			Step: step.GetName(), Code: r.Rejected.GetCode(), Reason: clip(r.Rejected.GetReason()),
+			Step: step.GetName(), Code: clip(r.Rejected.GetCode()), Reason: clip(r.Rejected.GetReason()),
 		}))}
 	case *messages.StepReply_Pending:
 		return s.pending(a, step, r.Pending, policy, now)
@@ -101,13 +116,10 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 	if a.Call.Direction == messages.Undo {
 		return s.failed(a, step, messages.Transient, "the undo is pending", 0, policy, now)
 	}
-	last := a.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""
-	switch {
-	case s.backward() && a.Call.Settling && !last:
-		// What is pending may yet happen: it counts as performed and is undone.
+	if last := a.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
+		// What is pending may yet happen: it counts as performed and is undone. Where the last step cannot be undone,
+		// whether the order completes depends on it, and it is waited for.
 		return s.done(a, step, nil)
-	case s.backward() && !last:
-		return Settlement{}
 	}
 	deadline := now.Add(DefaultPending)
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
@@ -117,7 +129,7 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 		deadline = floor
 	}
 	waiting := &messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline)}
-	if sig := s.unused(p.GetSignal()); sig != nil && !s.backward() {
+	if sig := s.unused(p.GetSignal()); sig != nil {
 		return Settlement{Events: s.closing(s.bySignal(sig))}
 	}
 	return Settlement{Events: []*messages.Event{
@@ -158,10 +170,7 @@ func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind,
 	})}}
 }
 
-// clip shortens a foreign text to what the journal keeps.
+// clip makes of a foreign text what the journal can keep: at most maxError bytes of valid UTF-8.
 func clip(s string) string {
-	if len(s) <= maxError {
-		return s
-	}
-	return s[:maxError]
+	return strings.ToValidUTF8(s[:min(len(s), maxError)], "?")
 }

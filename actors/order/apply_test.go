@@ -1,0 +1,367 @@
+package order_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// events in their shortest form.
+
+func source(seq uint64) *messages.Source { return &messages.Source{Stream: inbox, Sequence: seq} }
+
+func evAccepted(seq uint64, inc string, steps ...*messages.Step) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order: content("c-1"), Plan: planOf(steps...), Driver: source(seq), Incarnation: inc,
+	}}}
+}
+
+func evCompleted(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: step}}}
+}
+
+func evPassed(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: step, Skipped: true}}}
+}
+
+func evBySignal(step, signal string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: step, Signal: signal}}}
+}
+
+func evFailed(step string, d messages.Direction, attempt uint32) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{
+		Step: step, Direction: d, Attempt: attempt, Kind: messages.Transient,
+	}}}
+}
+
+func evRefused(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: step, Code: "no"}}}
+}
+
+func evPending(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: step, Signal: "paid"}}}
+}
+
+func evUndone(step string, skipped bool) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: step, Skipped: skipped}}}
+}
+
+func evCancel(seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: source(seq)}}}
+}
+
+func evSignal(seq uint64, name string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: source(seq), Name: name}}}
+}
+
+func evRecorded(seq uint64, t messages.Type) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Recorded{Recorded: &messages.MessageRecorded{Source: source(seq), Type: string(t)}}}
+}
+
+func evParked() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Until: timestamppb.New(epoch)}}}
+}
+
+func evResumed(seq uint64, inc string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: source(seq), Incarnation: inc}}}
+}
+
+func evAttention() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{}}}
+}
+
+func evEnd(s order.Status) *messages.Event {
+	switch s {
+	case order.Rejected:
+		return &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{}}}
+	case order.Cancelled:
+		return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{}}}
+	default:
+		return &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}}
+	}
+}
+
+// TestIllegalHistories holds what `verify` relies on: a history that the rules cannot produce is refused, and the
+// refusal says why. All events but the last one are legal.
+func TestIllegalHistories(t *testing.T) {
+	const done, gone, no = order.Completed, order.Cancelled, order.Rejected
+	two := evAccepted(1, "a", step("reserve", true), step("capture", false))
+	undoable := evAccepted(1, "a", step("reserve", true), step("ship", true))
+	only := evAccepted(1, "a", step("capture", false))
+	tomb := step("reserve", true)
+	tomb.InDoubt = messages.InDoubt_IN_DOUBT_UNDO
+	doubtful := evAccepted(1, "a", step("notify", true), tomb, step("capture", false))
+	type history = []*messages.Event
+	tests := map[string]struct {
+		events history
+		why    string
+	}{
+		"begins with a step":           {history{evCompleted("reserve")}, "nobody drives"},
+		"begins with a failure":        {history{evFailed("reserve", messages.Do, 1)}, "nobody drives"},
+		"begins with an undo":          {history{evUndone("reserve", false)}, "not compensating"},
+		"begins with a recording":      {history{evRecorded(1, messages.TypeRetry)}, "no such order"},
+		"begins with a cancel":         {history{evCancel(1)}, "no such order"},
+		"begins with a signal":         {history{evSignal(1, "paid")}, "no such order"},
+		"begins parked":                {history{evParked()}, "nobody drives"},
+		"begins in attention":          {history{evAttention()}, "nobody drives"},
+		"begins resumed":               {history{evResumed(1, "a")}, "not alive"},
+		"begins with its end":          {history{evEnd(done)}, "nobody drives"},
+		"accepted twice":               {history{two, two}, "accepted twice"},
+		"accepted without driver":      {history{evAccepted(0, "a")}, "missing"},
+		"accepted without incarnation": {history{evAccepted(1, "")}, "missing"},
+		"accepted without order": {history{{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+			Plan: planOf(), Driver: source(1), Incarnation: "a",
+		}}}}, "missing"},
+		"accepted without plan": {history{{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+			Order: content("c-1"), Driver: source(1), Incarnation: "a",
+		}}}}, "missing"},
+		"unknown event": {history{two, {}}, "does not know"},
+
+		"step out of order":               {history{two, evCompleted("capture")}, `want "reserve"`},
+		"step twice":                      {history{two, evCompleted("reserve"), evCompleted("reserve")}, `want "capture"`},
+		"step beyond the plan":            {history{two, evCompleted("reserve"), evCompleted("capture"), evCompleted("ship")}, "every step is done"},
+		"step while parked":               {history{two, evParked(), evCompleted("reserve")}, "nobody drives"},
+		"step in attention":               {history{two, evAttention(), evCompleted("reserve")}, "nobody drives"},
+		"step by a signal that never was": {history{two, evSignal(2, "other"), evBySignal("reserve", "paid")}, "no recorded signal"},
+		"step by a used signal":           {history{undoable, evSignal(2, "paid"), evBySignal("reserve", "paid"), evBySignal("ship", "paid")}, "no recorded signal"},
+		"step passed over by nobody":      {history{two, evPassed("reserve")}, "nobody said skip"},
+		"step after a refusal":            {history{undoable, evCompleted("reserve"), evRefused("ship"), evCompleted("ship")}, "closed"},
+		"step after settling":             {history{doubtful, evCancel(2), evCompleted("notify"), evCompleted("reserve")}, "closed"},
+		"step after a tombstone":          {history{doubtful, evCompleted("notify"), evCancel(2), evUndone("reserve", false), evCompleted("capture")}, "closed"},
+		"refusal out of order":            {history{two, evRefused("capture")}, `want "reserve"`},
+		"refusal twice":                   {history{two, evRefused("reserve"), evRefused("reserve")}, "closed"},
+		"pending out of order":            {history{two, evPending("capture")}, `want "reserve"`},
+		"pending while parked":            {history{two, evParked(), evPending("reserve")}, "nobody drives"},
+		"failure out of order":            {history{two, evFailed("capture", messages.Do, 1)}, `want "reserve"`},
+		"failure of an undo on the way":   {history{two, evFailed("reserve", messages.Undo, 1)}, "not compensating"},
+		"failure numbered twice":          {history{two, evFailed("reserve", messages.Do, 1), evFailed("reserve", messages.Do, 1)}, "want 2"},
+		"failure while parked":            {history{two, evParked(), evFailed("reserve", messages.Do, 1)}, "nobody drives"},
+
+		"undo on the way forward":        {history{two, evCompleted("reserve"), evUndone("reserve", false)}, "not compensating"},
+		"undo out of order":              {history{evAccepted(1, "a", step("a", true), step("b", true), step("c", false)), evCompleted("a"), evCompleted("b"), evRefused("c"), evUndone("a", false)}, `want "b"`},
+		"undo twice":                     {history{two, evCompleted("reserve"), evRefused("capture"), evUndone("reserve", false), evUndone("reserve", false)}, "nothing is left"},
+		"undo before settling":           {history{undoable, evCompleted("reserve"), evCancel(2), evUndone("reserve", false)}, "not settled"},
+		"undo of what was passed over":   {history{two, evAttention(), evRecorded(2, messages.TypeSkip), evResumed(2, "b"), evPassed("reserve"), evRefused("capture"), evUndone("reserve", false)}, "nothing is left"},
+		"undo of a step without":         {history{evAccepted(1, "a", step("a", false), step("b", true)), evCompleted("a"), evRefused("b"), evUndone("a", false)}, "nothing is left"},
+		"undo passed over by nobody":     {history{two, evCompleted("reserve"), evRefused("capture"), evUndone("reserve", true)}, "nobody said skip"},
+		"undo beyond return":             {history{two, evCompleted("reserve"), evCancel(2), evCompleted("capture"), evUndone("reserve", false)}, "cannot be undone"},
+		"undo of the step before doubt":  {history{doubtful, evCompleted("notify"), evCancel(2), evUndone("notify", false)}, `want "reserve"`},
+		"failure of an undo, wrong step": {history{two, evCompleted("reserve"), evRefused("capture"), evFailed("capture", messages.Undo, 1)}, `want "reserve"`},
+		"failure of a do while undoing":  {history{two, evCompleted("reserve"), evRefused("capture"), evFailed("capture", messages.Do, 1)}, "closed"},
+
+		"recorded twice":               {history{two, evSignal(2, "paid"), evSignal(2, "paid")}, "recorded already"},
+		"recorded out of order":        {history{two, evSignal(3, "paid"), evCancel(2)}, "recorded already"},
+		"recorded the created message": {history{two, evCancel(1)}, "recorded already"},
+		"recorded below the watermark": {history{two, evCancel(4), evRecorded(3, messages.TypeRetry)}, "recorded already"},
+
+		"parked twice":                     {history{two, evParked(), evParked()}, "nobody drives"},
+		"attention while parked":           {history{two, evParked(), evAttention()}, "nobody drives"},
+		"resumed without driver":           {history{two, evParked(), evResumed(0, "b")}, "missing"},
+		"resumed without incarnation":      {history{two, evParked(), evResumed(2, "")}, "missing"},
+		"resumed by another message":       {history{two, evResumed(2, "b")}, "another message drives"},
+		"resumed by the owner":             {history{two, evResumed(1, "a")}, "owns the order already"},
+		"attention ended by an old driver": {history{two, evSignal(2, "paid"), evAttention(), evResumed(1, "b")}, "ends attention"},
+
+		"completed with steps left":         {history{two, evCompleted("reserve"), evEnd(done)}, "steps are left to do"},
+		"completed while undoing":           {history{undoable, evCompleted("reserve"), evCancel(2), evCompleted("ship"), evEnd(done)}, "being undone"},
+		"completed while parked":            {history{only, evParked(), evEnd(done)}, "nobody drives"},
+		"cancelled without a cancel":        {history{two, evRefused("reserve"), evEnd(gone)}, "no cancel was requested"},
+		"cancelled with steps left to undo": {history{undoable, evCancel(2), evCompleted("reserve"), evEnd(gone)}, "left to undo"},
+		"cancelled before settling":         {history{undoable, evCancel(2), evEnd(gone)}, "not settled"},
+		"cancelled before a tombstone":      {history{doubtful, evCompleted("notify"), evCancel(2), evEnd(gone)}, "left to undo"},
+		"cancelled beyond return":           {history{only, evCancel(2), evCompleted("capture"), evEnd(gone)}, "cannot be undone"},
+		"rejected with steps left to undo":  {history{two, evCompleted("reserve"), evRefused("capture"), evEnd(no)}, "left to undo"},
+		"rejected although cancelled":       {history{two, evCancel(2), evRefused("reserve"), evEnd(no)}, "a cancel was requested"},
+		"rejected by nobody":                {history{two, evEnd(no)}, "no step was rejected"},
+	}
+	for _, end := range []struct {
+		word   string
+		events history
+	}{
+		{"completed", history{only, evCompleted("capture"), evEnd(done)}},
+		{"rejected", history{only, evRefused("capture"), evEnd(no)}},
+		{"cancelled", history{only, evCancel(2), evRefused("capture"), evEnd(gone)}},
+	} {
+		for word, e := range map[string]*messages.Event{
+			"accepted": only, "step": evCompleted("capture"), "failure": evFailed("capture", messages.Do, 1), "refusal": evRefused("capture"),
+			"pending": evPending("capture"), "undo": evUndone("capture", false), "cancel": evCancel(9), "signal": evSignal(9, "paid"),
+			"recorded": evRecorded(9, messages.TypeSkip), "parked": evParked(), "resumed": evResumed(9, "b"), "attention": evAttention(),
+			"completed": evEnd(done), "rejected": evEnd(no), "cancelled": evEnd(gone),
+		} {
+			tests[word+" after "+end.word] = struct {
+				events history
+				why    string
+			}{append(end.events[:len(end.events):len(end.events)], e), ""}
+		}
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory()
+			last := len(test.events) - 1
+			for i, e := range test.events[:last] {
+				if err := h.append(epoch, e); err != nil {
+					t.Fatalf("event %d of the legal part: %v", i+1, err)
+				}
+			}
+			err := h.append(epoch, test.events[last])
+			if !errors.Is(err, order.ErrIllegal) {
+				t.Fatalf("got %v, want ErrIllegal", err)
+			}
+			for _, part := range []string{string(id), order.Kind(test.events[last]), test.why} {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q does not say %q", err, part)
+				}
+			}
+		})
+	}
+}
+
+// TestIllegalEntries: what is wrong with an entry besides its events.
+func TestIllegalEntries(t *testing.T) {
+	first := &messages.JournalEntry{OrderId: string(id), Number: 1, Events: []*messages.Event{evAccepted(1, "a", step("reserve", true))}}
+	tests := map[string]struct {
+		seq   uint64
+		entry *messages.JournalEntry
+		why   string
+	}{
+		"same number":    {20, &messages.JournalEntry{OrderId: string(id), Number: 1, Events: []*messages.Event{evParked()}}, "want number 2"},
+		"gap":            {20, &messages.JournalEntry{OrderId: string(id), Number: 3, Events: []*messages.Event{evParked()}}, "want number 2"},
+		"no events":      {20, &messages.JournalEntry{OrderId: string(id), Number: 2}, "no events"},
+		"other order":    {20, &messages.JournalEntry{OrderId: "o-2", Number: 2, Events: []*messages.Event{evParked()}}, "order o-1"},
+		"same sequence":  {10, &messages.JournalEntry{OrderId: string(id), Number: 2, Events: []*messages.Event{evParked()}}, "not after 10"},
+		"older sequence": {9, &messages.JournalEntry{OrderId: string(id), Number: 2, Events: []*messages.Event{evParked()}}, "not after 10"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := &order.State{}
+			if err := s.Apply(10, first); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Apply(test.seq, test.entry); !errors.Is(err, order.ErrIllegal) || !strings.Contains(err.Error(), test.why) {
+				t.Errorf("got %v, want ErrIllegal that says %q", err, test.why)
+			}
+		})
+	}
+}
+
+// TestInvalidOrderEndsInOneEntry: only there may an order be rejected that no step refused.
+func TestInvalidOrderEndsInOneEntry(t *testing.T) {
+	h := newHistory()
+	if err := h.append(epoch, evAccepted(1, "a", step("reserve", true)), evEnd(order.Rejected)); err != nil {
+		t.Fatal(err)
+	}
+	if h.state.Status != order.Rejected {
+		t.Errorf("status %s, want rejected", h.state.Status)
+	}
+}
+
+// TestForeignTextFitsTheJournal: what a service answers is bounded and can be encoded, whatever it is.
+func TestForeignTextFitsTheJournal(t *testing.T) {
+	for name, text := range map[string]string{
+		"long":                strings.Repeat("x", 5000),
+		"cut inside a letter": strings.Repeat("é", 600) + "x",
+		"odd cut":             "x" + strings.Repeat("é", 600),
+		"no UTF-8":            "\xff\xfe" + strings.Repeat("a\xff", 2000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			drive := func() (*history, order.Answer) {
+				h := newHistory()
+				if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
+					t.Fatal(err)
+				}
+				return h, order.Answer{Call: h.state.Next().Call}
+			}
+			settle := func(h *history, a order.Answer) []*messages.Event {
+				return h.state.Settle(a, always(messages.Directive{Action: messages.ActAttention}), epoch).Events
+			}
+			h, a := drive()
+			a.Failure = &messages.Failure{Kind: messages.Transient, Err: errors.New(text)}
+			fits(t, h, settle(h, a))
+			h, a = drive()
+			a.Reply = &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: text, Reason: text}}}
+			fits(t, h, settle(h, a))
+			h, a = drive()
+			a.Reply = &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{Reason: text}}}
+			fits(t, h, settle(h, a))
+			h, _ = drive()
+			fits(t, h, h.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New(text)}))
+			h = newHistory()
+			d := created(1, "a")
+			d.Invalid = errors.New(text)
+			fits(t, h, order.Accept(d, planOf()).Events)
+		})
+	}
+}
+
+// fits journals the events; append panics when they cannot be encoded.
+func fits(t *testing.T, h *history, events []*messages.Event) {
+	t.Helper()
+	if err := h.append(epoch, events...); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range h.entries[len(h.entries)-1].Events {
+		for _, text := range []string{
+			e.GetStepFailed().GetError(), e.GetAttention().GetCause(), e.GetStepRejected().GetReason(), e.GetStepRejected().GetCode(),
+			e.GetRejected().GetReason(), e.GetRejected().GetCode(),
+		} {
+			if len(text) > 1024 {
+				t.Errorf("%s holds a text of %d bytes", order.Kind(e), len(text))
+			}
+		}
+	}
+}
+
+// TestPolicyIsAsked with what the order knows of the failure.
+func TestPolicyIsAsked(t *testing.T) {
+	h := newHistory()
+	if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
+		t.Fatal(err)
+	}
+	var got messages.History
+	policy := func(kind messages.FailureKind, history messages.History) messages.Directive {
+		if kind != messages.Transient {
+			t.Errorf("kind %s, want transient", kind.Word())
+		}
+		got = history
+		return messages.Directive{Action: messages.ActRestart, Delay: time.Second}
+	}
+	for attempt := 1; attempt <= 3; attempt++ {
+		move := h.state.Next()
+		s := h.state.Settle(order.Answer{Call: move.Call, Reply: retryReply(time.Duration(attempt) * time.Minute)}, policy, epoch)
+		if got.Attempts != attempt || got.After != time.Duration(attempt)*time.Minute || got.Retry.GetAttempts() != 3 || got.Direction != messages.Do {
+			t.Errorf("attempt %d: asked with %+v", attempt, got)
+		}
+		if err := h.append(epoch, s.Events...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestWords: every phase and every event has one.
+func TestWords(t *testing.T) {
+	for s := order.None; s <= order.Cancelled; s++ {
+		if s.String() == "unknown" {
+			t.Errorf("status %d has no word", s)
+		}
+	}
+	if got := order.Status(99).String(); got != "unknown" {
+		t.Errorf("status 99 is %q", got)
+	}
+	kinds := (&messages.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
+	for i := range kinds.Len() {
+		e := &messages.Event{}
+		e.ProtoReflect().Set(kinds.Get(i), e.ProtoReflect().NewField(kinds.Get(i)))
+		if got := order.Kind(e); got != string(kinds.Get(i).Name()) {
+			t.Errorf("%s has the word %q", kinds.Get(i).Name(), got)
+		}
+	}
+	if got := order.Kind(&messages.Event{}); got != "unknown" {
+		t.Errorf("no event is %q", got)
+	}
+}

@@ -1,0 +1,37 @@
+package order_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// BenchmarkHappyPath is everything the core does for a four-step order that meets no trouble: one decision, five
+// entries, four calls.
+func BenchmarkHappyPath(b *testing.B) {
+	plan := planOf(step("reserve", true), step("authorize", true), step("ship", true), step("capture", false))
+	d, now, reply := created(1, "a"), timestamppb.New(epoch), doneReply()
+	c := order.Circumstances{Plan: plan, Now: epoch, UnknownAge: time.Minute}
+	policy := always(messages.Directive{Action: messages.ActRestart})
+	b.ReportAllocs()
+	for b.Loop() {
+		s := &order.State{}
+		apply := func(events []*messages.Event) {
+			entry := &messages.JournalEntry{OrderId: string(id), Number: s.Number + 1, Time: now, Node: "n-1", Events: events}
+			if err := s.Apply(s.Last+1, entry); err != nil {
+				b.Fatal(err)
+			}
+		}
+		apply(order.Receive(s, d, c).Events)
+		for s.Status == order.Running {
+			apply(s.Settle(order.Answer{Call: s.Next().Call, Reply: reply, Took: time.Millisecond}, policy, epoch).Events)
+		}
+		if s.Status != order.Completed || s.Number != 5 {
+			b.Fatalf("%s after %d entries", s.Status, s.Number)
+		}
+	}
+}

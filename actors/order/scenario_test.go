@@ -1,0 +1,337 @@
+package order_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+var update = flag.Bool("update", false, "write what the core answers into testdata/*.txt; read the difference before committing it")
+
+// TestScenarios plays testdata/*.txt, whose language testdata/README.md describes.
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in testdata: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newScenario(t)
+			lines := strings.Split(string(text), "\n")
+			for i, line := range lines {
+				input, want, expects := strings.Cut(line, "=>")
+				words := strings.Fields(input)
+				if len(words) == 0 || strings.HasPrefix(words[0], "#") {
+					continue
+				}
+				if words[0] == "scenario" {
+					s.replay()
+					s = newScenario(t)
+					continue
+				}
+				got := s.play(words)
+				if got == strings.TrimSpace(want) && expects == (got != "") {
+					continue
+				}
+				if !*update {
+					t.Errorf("%s:%d: %s\n got %s\nwant %s", file, i+1, strings.TrimSpace(input), got, strings.TrimSpace(want))
+					continue
+				}
+				lines[i] = strings.TrimRight(input, " ")
+				if got != "" {
+					lines[i] = fmt.Sprintf("%-42s => %s", lines[i], got)
+				}
+			}
+			s.replay()
+			if *update {
+				if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// scenario is one order, its journal, and at most one call under way.
+type scenario struct {
+	t        *testing.T
+	history  *history
+	plan     *messages.Plan
+	policies map[messages.FailureKind]messages.Directive
+	now      time.Time
+	call     *order.Call
+	// lost: the reply of the append gets lost.
+	lost bool
+}
+
+func newScenario(t *testing.T) *scenario {
+	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]messages.Directive{}}
+}
+
+// replay checks that the entries alone tell what the scenario arrived at (I7).
+func (s *scenario) replay() {
+	if d := difference(s.history.state, s.history.fold(s.t, len(s.history.entries))); d != "" {
+		s.t.Errorf("replayed history differs: %s", d)
+	}
+}
+
+// play handles one input and returns what came of it.
+func (s *scenario) play(words []string) string {
+	refused := words[0] == "conflict"
+	s.lost = words[0] == "lost"
+	if refused || s.lost {
+		words = words[1:]
+	}
+	args := words[1:]
+	switch words[0] {
+	case "step":
+		s.plan.Steps = append(s.plan.Steps, s.step(args))
+		return ""
+	case "policy":
+		s.policies[kindOf(args[0])] = directive(args[1:])
+		return ""
+	case "at":
+		s.now = epoch.Add(s.duration(args[0]))
+		return ""
+	case "crash":
+		s.call = nil
+		return ""
+	case "deliver":
+		return s.deliver(args, refused)
+	case "next":
+		move := s.history.state.Next()
+		if len(move.Events) > 0 {
+			return s.journal("append", move.Events, refused)
+		}
+		s.call = &move.Call
+		return "call " + s.writeCall(move.Call)
+	case "answer", "fail":
+		return s.settle(words, refused)
+	case "giveup":
+		return s.journal("append", s.history.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New("panic: oh")}), refused)
+	case "show":
+		return s.show(args)
+	}
+	s.t.Fatalf("unknown input %q", words[0])
+	return ""
+}
+
+// journal stores the events as one entry, unless somebody else was faster, and tells where the order stands then.
+func (s *scenario) journal(verb string, events []*messages.Event, refused bool) string {
+	text := verb + " " + write(events)
+	if refused {
+		return text + " -> conflict"
+	}
+	if err := s.history.append(s.now, events...); err != nil {
+		return text + " -> " + err.Error()
+	}
+	return text + " -> " + s.history.state.Status.String()
+}
+
+func (s *scenario) deliver(args []string, refused bool) string {
+	d, earlier := s.delivery(args)
+	c := order.Circumstances{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Earlier: earlier}
+	decision := order.Receive(s.history.state, d, c)
+	switch verb := verbs[decision.Verb]; decision.Verb {
+	case order.AppendAndDrive, order.AppendAndAck:
+		return s.journal(verb, decision.Events, refused)
+	case order.Wait:
+		return verb + " " + decision.Delay.String()
+	case order.Bury:
+		return verb + " " + decision.Reason
+	default:
+		return verb
+	}
+}
+
+var verbs = map[order.Verb]string{
+	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack",
+	order.Reschedule: "reschedule", order.Wait: "wait", order.Bury: "bury", order.AskEarlier: "ask earlier",
+}
+
+// delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
+func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
+	kind, rest, name := messages.Type("order."+args[0]), args[1:], ""
+	if kind == messages.TypeSignal || kind == messages.TypeWake {
+		name, rest = rest[0], rest[1:]
+	}
+	seq, incarnation, ok := strings.Cut(rest[0], "/")
+	n, err := strconv.ParseUint(seq, 10, 64)
+	if err != nil || !ok {
+		s.t.Fatalf("%q is not sequence/incarnation", rest[0])
+	}
+	d := delivery(kind, n, incarnation)
+	switch kind {
+	case messages.TypeCreated:
+		d.Created = content("c-1")
+	case messages.TypeSignal:
+		d.Signal.Name = name
+	case messages.TypeWake:
+		if d.Park, err = strconv.ParseUint(name, 10, 64); err != nil {
+			s.t.Fatalf("park %q is not a number", name)
+		}
+	}
+	earlier := order.Clear
+	for _, option := range rest[1:] {
+		switch option {
+		case "different":
+			d.Created = content("c-2")
+		case "invalid":
+			d.Invalid = errors.New("items is empty")
+		case "unasked":
+			earlier = order.Unasked
+		case "behind":
+			earlier = order.Open
+		default:
+			s.t.Fatalf("unknown option %q", option)
+		}
+	}
+	return d, earlier
+}
+
+func (s *scenario) settle(words []string, refused bool) string {
+	if s.call == nil {
+		s.t.Fatalf("%v: no call is under way", words)
+	}
+	a := order.Answer{Call: *s.call, Took: time.Millisecond}
+	switch args := words[1:]; {
+	case words[0] == "fail":
+		a.Failure = unavailable(kindOf(args[0]))
+	case args[0] == "done":
+		a.Reply = doneReply()
+	case args[0] == "rejected":
+		a.Reply = rejectedReply(args[1])
+	case args[0] == "pending":
+		deadline := time.Time{}
+		if len(args) > 2 {
+			deadline = epoch.Add(s.duration(args[2]))
+		}
+		a.Reply = pendingReply(args[1], deadline)
+	case args[0] == "retry":
+		a.Reply = retryReply(s.duration(args[1]))
+	case args[0] == "nothing":
+		a.Reply = &messages.StepReply{}
+	default:
+		s.t.Fatalf("unknown answer %q", args[0])
+	}
+	settlement := s.history.state.Settle(a, s.policy, s.now)
+	if len(settlement.Events) == 0 {
+		s.call = nil
+		return "obsolete"
+	}
+	text := s.journal("append", settlement.Events, refused)
+	if settlement.Then == order.Restart {
+		text += fmt.Sprintf(", restart after %s", settlement.Delay)
+	}
+	if !refused && !s.lost {
+		s.call = nil
+	}
+	return text
+}
+
+// policy is what the scenario says for the kind, and a restart after as many seconds as attempts failed.
+func (s *scenario) policy(kind messages.FailureKind, h messages.History) messages.Directive {
+	if d, ok := s.policies[kind]; ok {
+		return d
+	}
+	return messages.Directive{Action: messages.ActRestart, Delay: max(time.Duration(h.Attempts)*time.Second, h.After)}
+}
+
+func (s *scenario) writeCall(c order.Call) string {
+	text := fmt.Sprintf("%s/%s %d", s.history.state.Plan.Steps[c.Step].GetName(), c.Direction.Word(), c.Attempt)
+	if c.Settling {
+		text += " settling"
+	}
+	return text
+}
+
+// show tells single facts of the state.
+func (s *scenario) show(facts []string) string {
+	st := s.history.state
+	var words []string
+	for _, f := range facts {
+		var v any
+		switch f {
+		case "status":
+			v = st.Status
+		case "driver":
+			v = fmt.Sprintf("%d/%s", st.Driver.Sequence, st.Owner)
+		case "accepted":
+			v = st.Accepted
+		case "watermark":
+			v = st.Watermark
+		case "park":
+			v = st.Park
+		case "done":
+			v = st.Done()
+		case "signals":
+			v = len(st.Signals)
+		case "attempts":
+			v = fmt.Sprintf("%d/%d", st.Attempts, st.Spent)
+		case "takeovers":
+			v = st.Takeovers
+		case "end":
+			v = st.End
+		default:
+			s.t.Fatalf("unknown fact %q", f)
+		}
+		words = append(words, fmt.Sprintf("%s:%v", f, v))
+	}
+	return strings.Join(words, " ")
+}
+
+func (s *scenario) step(args []string) *messages.Step {
+	st := step(args[0], false)
+	for _, option := range args[1:] {
+		switch option {
+		case "undo":
+			st.Undo = "sim:"
+		case "tombstone":
+			st.Undo, st.InDoubt = "sim:", messages.InDoubt_IN_DOUBT_UNDO
+		default:
+			s.t.Fatalf("unknown option %q of a step", option)
+		}
+	}
+	return st
+}
+
+func (s *scenario) duration(text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return d
+}
+
+func kindOf(word string) messages.FailureKind {
+	for k := range messages.FailureKind_name {
+		if kind := messages.FailureKind(k); kind.Word() == word {
+			return kind
+		}
+	}
+	return 0
+}
+
+func directive(args []string) messages.Directive {
+	actions := map[string]messages.Action{
+		"restart": messages.ActRestart, "park": messages.ActPark, "attention": messages.ActAttention, "compensate": messages.ActCompensate,
+	}
+	d := messages.Directive{Action: actions[args[0]]}
+	if len(args) > 1 {
+		d.Delay, _ = time.ParseDuration(args[1])
+	}
+	return d
+}

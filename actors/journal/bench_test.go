@@ -1,0 +1,210 @@
+package journal_test
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Appends per order in the benchmarks.
+const perOrder = 5
+
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// report adds appends per second and CPU per append, server included.
+func report(b *testing.B, appends int, began time.Time, used time.Duration) {
+	b.ReportMetric(float64(appends)/time.Since(began).Seconds(), "appends/s")
+	b.ReportMetric(float64((cpu()-used).Microseconds())/float64(appends), "µs-cpu/append")
+}
+
+// drive runs b.N appends as chains of perOrder, with so many orders in flight.
+func drive(b *testing.B, j *journal.Journal, inFlight int) {
+	orders := max(b.N/perOrder, 1)
+	room := make(chan struct{}, inFlight)
+	var group sync.WaitGroup
+	b.ReportAllocs()
+	b.ResetTimer()
+	began, used := time.Now(), cpu()
+	for i := range orders {
+		room <- struct{}{}
+		id := messages.OrderID(fmt.Sprintf("o-%09d", i))
+		group.Add(1)
+		c := &chain{j: j, n: perOrder, bytes: benchBody, group: &group}
+		c.OrderID, c.Kinds = id, "step_completed"
+		c.finished = func() { <-room }
+		c.next()
+	}
+	group.Wait()
+	b.StopTimer()
+	report(b, orders*perOrder, began, used)
+}
+
+var benchBody = func() []byte {
+	body, err := journal.Encode(nil, entry("o-000000001", 3))
+	if err != nil {
+		panic(err)
+	}
+	return body
+}()
+
+func BenchmarkRelaxed(b *testing.B) {
+	for _, inFlight := range []int{1, 64, 2000} {
+		b.Run(fmt.Sprintf("journal/inflight=%d", inFlight), func(b *testing.B) {
+			nc := dial(b, broker(b, b.TempDir(), nil))
+			stream(b, nc, nil)
+			drive(b, open(b, nc, journal.Config{}), inFlight)
+		})
+	}
+	b.Run("plain/inflight=2000", func(b *testing.B) {
+		nc := dial(b, broker(b, b.TempDir(), nil))
+		js := stream(b, nc, nil)
+		plain(b, nc, js, 2000)
+	})
+}
+
+// plain publishes what drive does with the client library's asynchronous publish: round after round over the orders
+// in flight, since an order's next fence is its last sequence.
+func plain(b *testing.B, nc *nats.Conn, _ jetstream.JetStream, inFlight int) {
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*inFlight))
+	if err != nil {
+		b.Fatal(err)
+	}
+	orders := max(b.N/perOrder, 1)
+	b.ReportAllocs()
+	b.ResetTimer()
+	began, used := time.Now(), cpu()
+	for first := 0; first < orders; first += inFlight {
+		n := min(inFlight, orders-first)
+		last := make([]uint64, n)
+		futures := make([]jetstream.PubAckFuture, n)
+		for range perOrder {
+			for i := range n {
+				f, err := js.PublishMsgAsync(&nats.Msg{
+					Subject: fmt.Sprintf("%so-%09d", messages.SubjectEvent, first+i),
+					Header: nats.Header{
+						"Nats-Expected-Last-Subject-Sequence": {strconv.FormatUint(last[i], 10)},
+						messages.HeaderEvent:                  {"step_completed"},
+					},
+					Data: benchBody,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				futures[i] = f
+			}
+			for i, f := range futures {
+				select {
+				case ack := <-f.Ok():
+					last[i] = ack.Sequence
+				case err := <-f.Err():
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.StopTimer()
+	report(b, orders*perOrder, began, used)
+}
+
+func BenchmarkStrict(b *testing.B) {
+	for _, inFlight := range []int{1, 64, 4000, 16000} {
+		b.Run(fmt.Sprintf("journal/inflight=%d", inFlight), func(b *testing.B) {
+			nc := dial(b, broker(b, b.TempDir(), syncAlways))
+			stream(b, nc, nil)
+			drive(b, open(b, nc, journal.Config{GroupCommit: true}), inFlight)
+		})
+	}
+	b.Run("plain/batch=1000", func(b *testing.B) {
+		nc := dial(b, broker(b, b.TempDir(), syncAlways))
+		stream(b, nc, nil)
+		plainBatches(b, nc, 1000)
+	})
+}
+
+// plainBatches publishes full batches one after the other, each on new subjects, and waits for each.
+func plainBatches(b *testing.B, nc *nats.Conn, size int) {
+	b.ReportAllocs()
+	b.ResetTimer()
+	began, used := time.Now(), cpu()
+	for first := 0; first < b.N; first += size {
+		n := min(size, b.N-first)
+		id := nuid.Next()
+		for i := range n {
+			m := &nats.Msg{
+				Subject: fmt.Sprintf("%so-%09d", messages.SubjectEvent, first+i),
+				Header: nats.Header{
+					"Nats-Expected-Last-Subject-Sequence": {"0"},
+					messages.HeaderEvent:                  {"step_completed"},
+					"Nats-Batch-Id":                       {id},
+					"Nats-Batch-Sequence":                 {strconv.Itoa(i + 1)},
+				},
+				Data: benchBody,
+			}
+			if i < n-1 {
+				if err := nc.PublishMsg(m); err != nil {
+					b.Fatal(err)
+				}
+				continue
+			}
+			m.Header.Set("Nats-Batch-Commit", "1")
+			if _, err := nc.RequestMsg(m, patience); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.StopTimer()
+	report(b, b.N, began, used)
+}
+
+func BenchmarkEncode(b *testing.B) {
+	e := entry("o-000000001", 3)
+	var body []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		body, _ = journal.Encode(body[:0], e)
+	}
+}
+
+func BenchmarkScan(b *testing.B) {
+	nc := dial(b, broker(b, b.TempDir(), nil))
+	js := stream(b, nc, nil)
+	j := open(b, nc, journal.Config{})
+	const orders = 20000
+	var group sync.WaitGroup
+	for i := range orders {
+		id := messages.OrderID(fmt.Sprintf("o-%09d", i))
+		group.Add(1)
+		c := &chain{j: j, n: perOrder, bytes: body(b, id, 1), group: &group, finished: func() {}}
+		c.OrderID, c.Kinds = id, "step_completed"
+		c.next()
+	}
+	group.Wait()
+	b.ResetTimer()
+	began, used := time.Now(), cpu()
+	total := 0
+	for b.Loop() {
+		err := journal.Scan(context.Background(), js, func(journal.Entry) error { total++; return nil })
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(total)/time.Since(began).Seconds(), "entries/s")
+	b.ReportMetric(float64((cpu()-used).Microseconds())/float64(total), "µs-cpu/entry")
+}

@@ -1,0 +1,56 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+)
+
+// serverBatchMax is the most messages nats-server takes in one atomic batch unless configured otherwise.
+const serverBatchMax = 1000
+
+// Config of a Journal. The zero value is usable.
+type Config struct {
+	// Node is the node's name, for logs.
+	Node string
+	// GroupCommit shares syncs to disk: appends that wait at the same time become one atomic batch.
+	GroupCommit bool
+	// BatchMax is the most appends in one batch, 1–1000; default 1000.
+	BatchMax int
+	// AckTimeout is how long a reply is waited for; default 5 seconds.
+	AckTimeout time.Duration
+	Logger     *slog.Logger
+	Meter      metric.Meter
+}
+
+func (c Config) withDefaults() Config {
+	if c.BatchMax == 0 {
+		c.BatchMax = serverBatchMax
+	}
+	if c.AckTimeout == 0 {
+		c.AckTimeout = 5 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = metricnoop.Meter{}
+	}
+	return c
+}
+
+// Validate reports everything that is wrong.
+func (c Config) Validate() error {
+	var errs []error
+	if c.BatchMax < 0 || c.BatchMax > serverBatchMax {
+		errs = append(errs, fmt.Errorf("journal batch of %d appends: want 1–%d, or 0 for the default", c.BatchMax, serverBatchMax))
+	}
+	if c.AckTimeout < 0 {
+		errs = append(errs, fmt.Errorf("journal acknowledgement time-out %s is negative", c.AckTimeout))
+	}
+	return errors.Join(errs...)
+}

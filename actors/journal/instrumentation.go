@@ -1,0 +1,50 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+type instrumentation struct {
+	duration metric.Float64Histogram
+	fenced   metric.Int64Counter
+	lost     metric.Int64Counter
+	batch    metric.Int64Histogram
+}
+
+func newInstrumentation(m metric.Meter) (*instrumentation, error) {
+	duration, err1 := m.Float64Histogram("orderly.journal.append.duration", metric.WithUnit("s"),
+		metric.WithDescription("Time from an append to its completion."),
+		metric.WithExplicitBucketBoundaries(.0005, .001, .002, .003, .005, .0075, .01, .025, .05, .1, .25, .5, 1, 2.5, 5))
+	fenced, err2 := m.Int64Counter("orderly.journal.append.fenced", metric.WithUnit("{append}"),
+		metric.WithDescription("Appends that another entry of their order forestalled."))
+	lost, err3 := m.Int64Counter("orderly.journal.append.lost", metric.WithUnit("{append}"),
+		metric.WithDescription("Appends whose reply was lost."))
+	batch, err4 := m.Int64Histogram("orderly.journal.batch.size", metric.WithUnit("{append}"),
+		metric.WithDescription("Appends in one atomic batch."),
+		metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000))
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, fmt.Errorf("create the journal's instruments: %w", err)
+	}
+	return &instrumentation{duration, fenced, lost, batch}, nil
+}
+
+// completed counts one append.
+func (i *instrumentation) completed(took time.Duration, err error) {
+	i.duration.Record(context.Background(), took.Seconds())
+	switch {
+	case err == nil:
+	case errors.Is(err, errFence):
+		i.fenced.Add(context.Background(), 1)
+	case errors.Is(err, errLost):
+		i.lost.Add(context.Background(), 1)
+	}
+}
+
+func (i *instrumentation) committed(size int) {
+	i.batch.Record(context.Background(), int64(size))
+}

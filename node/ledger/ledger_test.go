@@ -250,8 +250,14 @@ func live(w *world, id string, n int, retention bool) {
 	case 1:
 		w.append(id, step("first"))
 		w.append(id, parked())
+		if n%9 == 1 {
+			return // crashed, and its driver comes again one day
+		}
 		w.schedule(id)
 		w.ack(seq)
+		if n%9 == 4 {
+			return // asleep
+		}
 		woken := w.fire(id)
 		w.append(id, resumed(wake(woken)))
 		w.append(id, step("second"), completed())

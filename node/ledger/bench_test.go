@@ -1,0 +1,21 @@
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+func BenchmarkRead(b *testing.B) {
+	w := newWorld(b)
+	const orders = 500
+	for n := range orders {
+		id := fmt.Sprintf("o-%d", n)
+		w.complete(id, w.accept(id))
+	}
+	for b.Loop() {
+		if r := w.read(); !r.Balanced() || r.Orders.Completed != orders {
+			b.Fatalf("%+v", r)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*orders), "µs/order")
+}

@@ -1,0 +1,327 @@
+package ingress_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+func deadLetters(t testing.TB, nc *nats.Conn) *ingress.DeadLetters {
+	t.Helper()
+	d, err := ingress.NewDeadLetters(jetStream(t, nc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(d.Close)
+	return d
+}
+
+// buried waits for so many dead letters.
+func buried(t testing.TB, dead *ingress.DeadLetters, count int) []*ingress.DeadLetter {
+	t.Helper()
+	var letters []*ingress.DeadLetter
+	eventually(t, fmt.Sprintf("%d dead letters", count), func() bool {
+		var err error
+		if letters, err = dead.List(within(t), ingress.DeadFilter{}, 0); err != nil {
+			t.Fatal(err)
+		}
+		return len(letters) >= count
+	})
+	return letters
+}
+
+func wire(t testing.TB, m proto.Message) string {
+	t.Helper()
+	body, err := proto.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}
+
+func TestJunkIsBuried(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	kind := func(k messages.Type) nats.Header { return nats.Header{messages.HeaderType: {string(k)}} }
+	longID := strings.Repeat("x", 65)
+	var count int
+	for name, c := range map[string]struct {
+		subject string
+		header  nats.Header
+		body    string
+		id      messages.OrderID
+		reason  string
+	}{
+		"no protobuf":            {"ORDER.o", nil, "junk", "o", "not a protobuf OrderCreated"},
+		"no JSON":                {"ORDER.o", nil, "{junk\x00", "o", "not a JSON OrderCreated"},
+		"no body":                {"ORDER.o", nil, "", "o", "body is empty"},
+		"unknown field":          {"ORDER.o", nil, `{"order_id":"o","total":3}`, "o", `"total"`},
+		"another id":             {"ORDER.o", nil, created("p"), "o", `order_id is "p" and the subject ends in "o"`},
+		"id of the subject":      {"ORDER.ö", nil, created("ö"), "", "outside A–Z"},
+		"id too long":            {"ORDER." + longID, nil, created(longID), "", "65 characters"},
+		"unknown type":           {"ORDER.o", kind("order.refund"), "{}", "o", `"order.refund": want order.created`},
+		"a wake-up in the inbox": {"ORDER.o", kind(messages.TypeWake), "", "o", `"order.wake"`},
+		"type in another case":   {"ORDER.o", kind("Order.Created"), created("o"), "o", "Order.Created"},
+		"too large":              {"ORDER.o", nil, strings.Repeat(" ", messages.MaxBody+1), "o", "262145 bytes"},
+		"nameless signal":        {"ORDER.o", kind(messages.TypeSignal), "", "o", "has no name"},
+		"signal of no number": {"ORDER.o", kind(messages.TypeSignal), wire(t, &messages.SignalOrder{Name: "s",
+			Data: structpb.NewNumberValue(math.NaN())}), "o", "not finite"},
+		"control characters":           {"ORDER.o", kind("a\tb\x01"), "", "o", "order.created"},
+		"like a word of the server":    {"ORDER.o", nats.Header{"Status": {"409"}, "Description": {"Consumer Deleted"}}, "", "o", "body is empty"},
+		"like a heartbeat":             {"ORDER.o", nats.Header{"Status": {"100"}}, "", "o", "body is empty"},
+		"like a time-out":              {"ORDER.o", nats.Header{"Status": {"408"}, "Nats-Pending-Messages": {"1000"}}, "", "o", "body is empty"},
+		"a wake-up without a park":     {"ORDER_WAKE.o", nil, "", "o", `Orderly-Park of a wake-up is ""`},
+		"a wake-up with a strange one": {"ORDER_WAKE.o", nats.Header{messages.HeaderPark: {"-1"}}, "", "o", `Orderly-Park of a wake-up is "-1"`},
+		"a wake-up for nobody":         {"ORDER_WAKE.~", nats.Header{messages.HeaderPark: {"1"}}, "", "", "outside A–Z"},
+	} {
+		count++
+		seq := publish(t, js, c.subject, c.header, c.body)
+		letters := buried(t, dead, count)
+		letter := letters[len(letters)-1]
+		if letter.OrderID != c.id || letter.Subject != c.subject || letter.Source != seq || !strings.Contains(letter.Reason, c.reason) {
+			t.Errorf("%s: got %+v", name, letter)
+		}
+		if string(letter.Body) != c.body || !maps.EqualFunc(letter.Header, c.header, slices.Equal) {
+			t.Errorf("%s: body of %d bytes and header %v", name, len(letter.Body), letter.Header)
+		}
+		if strings.ContainsAny(letter.Reason, "\n\r\t\x01") {
+			t.Errorf("%s: the reason is no line: %q", name, letter.Reason)
+		}
+		wantStream := messages.StreamOrders
+		if strings.HasPrefix(c.subject, messages.SubjectWake) {
+			wantStream = messages.StreamTimers
+		}
+		if letter.Stream != wantStream {
+			t.Errorf("%s: from %s", name, letter.Stream)
+		}
+	}
+	emptied(t, js, messages.StreamOrders)
+	emptied(t, js, messages.StreamTimers)
+	desk.none(0)
+	publish(t, js, "ORDER.good", nil, created("good"))
+	if d := desk.next(); d.OrderID != "good" || d.Invalid != nil {
+		t.Errorf("got %+v", d)
+	}
+}
+
+// Headers that no client library would write are neither lost nor harmful.
+func TestUnreadableHeaders(t *testing.T) {
+	b, js := ready(t)
+	openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	raw := dial(t, b)
+	block := "NATS/1.0\r\nno colon here\r\n\r\n"
+	raw.publish("ORDER.o", block, created("o"))
+	letter := buried(t, dead, 1)[0]
+	if letter.Reason != "the headers cannot be read" || string(letter.Body) != created("o") || letter.Header != nil {
+		t.Errorf("got %+v", letter)
+	}
+	if _, err := dead.Redrive(within(t), letter.Sequence); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("got %v", err)
+	}
+
+	raw.publish("ORDER.p", "NATS/1.0\r\na (strange) name: v\r\nOrderly-Type: junk\r\n\r\n", "body")
+	letter = buried(t, dead, 2)[1]
+	if letter.Header["a (strange) name"][0] != "v" || string(letter.Body) != "body" {
+		t.Errorf("got %+v", letter)
+	}
+
+	big := nats.Header{"Orderly-Type": {"junk"}, "Big": {strings.Repeat("b", 60<<10)}}
+	publish(t, js, "ORDER.q", big, "body")
+	letter = buried(t, dead, 3)[2]
+	if !maps.EqualFunc(letter.Header, big, slices.Equal) || string(letter.Body) != "body" {
+		t.Errorf("the large header is lost, the body is %q", letter.Body)
+	}
+	emptied(t, js, messages.StreamOrders)
+}
+
+func TestRefusedDeliveriesAreBuried(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	publish(t, js, "ORDER.o", nats.Header{"X": {"1", "2"}}, created("o"))
+	desk.next().Settle(messages.Dead("no\nsuch order " + strings.Repeat("é", 2000)))
+	letter := buried(t, dead, 1)[0]
+	if !strings.HasPrefix(letter.Reason, "no such order éé") || len(letter.Reason) > 1024 {
+		t.Errorf("reason %q", letter.Reason)
+	}
+	if string(letter.Body) != created("o") || !slices.Equal(letter.Header["X"], []string{"1", "2"}) {
+		t.Errorf("got %+v", letter)
+	}
+	emptied(t, js, messages.StreamOrders)
+}
+
+func TestPanicIsBuried(t *testing.T) {
+	b, js := ready(t)
+	d := &desk{t: t, deliveries: make(chan *messages.Delivery, 10), ran: make(chan error, 1)}
+	d.open(js, ingress.Config{}, func(m *messages.Delivery) {
+		if m.OrderID == "poison" {
+			panic(errors.New("cannot happen"))
+		}
+		d.deliveries <- m
+	})
+	publish(t, js, "ORDER.poison", nil, created("poison"))
+	publish(t, js, "ORDER.o", nil, created("o"))
+	d.next().Settle(messages.Done())
+	if letter := buried(t, deadLetters(t, b.connect()), 1)[0]; letter.Reason != "poison: cannot happen" {
+		t.Errorf("got %+v", letter)
+	}
+	emptied(t, js, messages.StreamOrders)
+}
+
+// A message is terminated only when its dead letter is stored.
+func TestBuriedBeforeTerminated(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	if err := js.DeleteStream(within(t), messages.StreamDead); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, js, "ORDER.junk", nil, "junk")
+	eventually(t, "the message is delivered", func() bool { return consumer(t, js).Delivered.Consumer >= 1 })
+	publish(t, js, "ORDER.o", nil, created("o")) // nobody waits for the dead letter
+	desk.next().Settle(messages.Done())
+	eventually(t, "the message is delivered again", func() bool { return consumer(t, js).NumRedelivered == 1 })
+	if n := stored(t, js, messages.StreamOrders); n != 1 {
+		t.Fatalf("%d messages are in the inbox, want the one whose dead letter is not stored", n)
+	}
+	ensure(t, js)
+	letters := buried(t, deadLetters(t, b.connect()), 1)
+	emptied(t, js, messages.StreamOrders)
+	if len(letters) != 1 || string(letters[0].Body) != "junk" {
+		t.Errorf("got %d dead letters", len(letters))
+	}
+}
+
+func TestDeadLettersAcrossARestart(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	publish(t, js, "ORDER.o", nil, created("o"))
+	d := desk.next()
+	b.stop()
+	d.Settle(messages.Dead("while nobody listens"))
+	b.start()
+	letters := buried(t, deadLetters(t, b.connect()), 1)
+	emptied(t, js, messages.StreamOrders)
+	if len(letters) != 1 {
+		t.Errorf("%d dead letters of one message", len(letters))
+	}
+}
+
+func TestListAndGet(t *testing.T) {
+	b, js := ready(t)
+	openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	for _, id := range []string{"a", "b", "a"} {
+		publish(t, js, "ORDER."+id, nil, "junk")
+	}
+	publish(t, js, "ORDER.b", nats.Header{messages.HeaderType: {"Strange"}}, "")
+	buried(t, dead, 4)
+	for name, c := range map[string]struct {
+		filter ingress.DeadFilter
+		limit  int
+		want   []uint64
+	}{
+		"all":       {ingress.DeadFilter{}, 0, []uint64{1, 2, 3, 4}},
+		"two":       {ingress.DeadFilter{}, 2, []uint64{1, 2}},
+		"an order":  {ingress.DeadFilter{OrderID: "a"}, 0, []uint64{1, 3}},
+		"a reason":  {ingress.DeadFilter{Reason: "STRANGE"}, 0, []uint64{4}},
+		"from":      {ingress.DeadFilter{From: 3}, 10, []uint64{3, 4}},
+		"everyhing": {ingress.DeadFilter{OrderID: "b", Reason: "protobuf", From: 2}, 10, []uint64{2}},
+		"nothing":   {ingress.DeadFilter{OrderID: "c"}, 10, nil},
+	} {
+		letters, err := dead.List(within(t), c.filter, c.limit)
+		var got []uint64
+		for _, l := range letters {
+			got = append(got, l.Sequence)
+		}
+		if err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
+		}
+	}
+	if l, err := dead.Get(within(t), 2); err != nil || l.OrderID != "b" || time.Since(l.Stored) > patience {
+		t.Errorf("got %+v, %v", l, err)
+	}
+	if _, err := dead.Get(within(t), 9); !errors.Is(err, ingress.ErrNoDeadLetter) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRedrive(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	header := nats.Header{"traceparent": {"tp"}, nats.MsgIdHdr: {"o"}, nats.ExpectedLastSubjSeqHdr: {"0"}, "X": {"y"}}
+	publish(t, js, "ORDER.o", header, created("o"))
+	desk.next().Settle(messages.Dead("too early"))
+	buried(t, dead, 1)
+	emptied(t, js, messages.StreamOrders)
+	seq, err := dead.Redrive(within(t), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := desk.next()
+	if d.Sequence != seq || d.Traceparent != "tp" || d.Created.GetOrderId() != "o" {
+		t.Errorf("got %+v", d)
+	}
+	if _, err := dead.Get(within(t), 1); !errors.Is(err, ingress.ErrNoDeadLetter) {
+		t.Errorf("the dead letter is still there: %v", err)
+	}
+	d.Settle(messages.Dead("still too early"))
+	if letters := buried(t, dead, 1); letters[0].Sequence != 2 || letters[0].Reason != "still too early" || letters[0].Source != seq {
+		t.Errorf("got %+v", letters[0])
+	}
+	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoDeadLetter) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A crash between sending back and deleting must not deliver the message twice.
+func TestRedriveAgainAfterACrash(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	publish(t, js, "ORDER.o", nil, created("o"))
+	desk.next().Settle(messages.Dead("too early"))
+	letter := buried(t, dead, 1)[0]
+	// What a redrive does before it deletes.
+	id := fmt.Sprintf("redrive:%d:%d", letter.Sequence, letter.Stored.UnixNano())
+	publish(t, js, letter.Subject, nats.Header{nats.MsgIdHdr: {id}}, string(letter.Body))
+	desk.next().Settle(messages.Done())
+	if _, err := dead.Redrive(within(t), letter.Sequence); err != nil {
+		t.Fatal(err)
+	}
+	desk.none(200 * time.Millisecond)
+	emptied(t, js, messages.StreamDead)
+}
+
+func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	publish(t, js, "ORDER.o", nil, created("o"))
+	desk.next().Settle(messages.Dead("too early"))
+	buried(t, dead, 1)
+	if err := js.DeleteStream(within(t), messages.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) {
+		t.Errorf("got %v", err)
+	}
+	if l, err := dead.Get(within(t), 1); err != nil || !bytes.Equal(l.Body, []byte(created("o"))) {
+		t.Errorf("got %v, %v", l, err)
+	}
+}

@@ -15,7 +15,7 @@ type book struct {
 	report *Report
 	live   map[messages.OrderID]*history
 	// closed orders have ended, or have a history that makes no sense; nothing may follow either.
-	closed map[messages.OrderID]bool
+	closed map[messages.OrderID]closing
 	claims []claim
 	// plans are shared by the orders that were accepted under them.
 	plans map[string]*messages.Plan
@@ -28,17 +28,19 @@ type history struct {
 	driver order.Source
 }
 
-// Whether a closed order has a legal history.
+// closing says why nothing may follow.
+type closing uint8
+
 const (
-	ended  = true
-	broken = false
+	ended closing = iota + 1
+	broken
 )
 
 func newBook(r *Report) *book {
 	return &book{
 		report: r,
 		live:   map[messages.OrderID]*history{},
-		closed: map[messages.OrderID]bool{},
+		closed: map[messages.OrderID]closing{},
 		plans:  map[string]*messages.Plan{},
 	}
 }
@@ -59,10 +61,11 @@ func (b *book) enter(seq uint64, subject string, body []byte) {
 		b.breakOff(id, fmt.Sprintf("journal entry %d is about order %q", seq, entry.GetOrderId()))
 		return
 	}
-	if legal, closed := b.closed[id]; closed {
-		if legal == ended {
-			b.report.offend(messages.OrderID(strings.Clone(string(id))), fmt.Sprintf("entry %d follows the end of the order", entry.GetNumber()))
-		}
+	switch b.closed[id] {
+	case ended:
+		b.breakOff(id, fmt.Sprintf("entry %d follows the end of the order", entry.GetNumber()))
+		return
+	case broken:
 		return
 	}
 	h := b.live[id]
@@ -159,7 +162,7 @@ func (b *book) end(id messages.OrderID, status order.Status) {
 
 // breakOff gives up a history that makes no sense; what follows is not looked at.
 func (b *book) breakOff(id messages.OrderID, reason string) {
-	if legal, closed := b.closed[id]; closed && legal == broken {
+	if b.closed[id] == broken {
 		return
 	}
 	id = messages.OrderID(strings.Clone(string(id)))

@@ -1,0 +1,283 @@
+package journal_test
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// wire is a network whose replies can be held back.
+type wire struct {
+	mu    sync.Mutex
+	open  *sync.Cond
+	held  bool
+	conns []net.Conn
+}
+
+func newWire() *wire {
+	w := &wire{}
+	w.open = sync.NewCond(&w.mu)
+	return w
+}
+
+func (w *wire) Dial(network, address string) (net.Conn, error) {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns = append(w.conns, c)
+	return &wired{c, w}, nil
+}
+
+// hold keeps back whatever the server sends from now on.
+func (w *wire) hold() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = true
+}
+
+func (w *wire) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = false
+	w.open.Broadcast()
+}
+
+// cut drops the connections, with everything that was held back.
+func (w *wire) cut() {
+	w.mu.Lock()
+	for _, c := range w.conns {
+		_ = c.Close()
+	}
+	w.conns = nil
+	w.mu.Unlock()
+	w.release()
+}
+
+type wired struct {
+	net.Conn
+	w *wire
+}
+
+func (c *wired) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
+	held := c.w.held
+	for c.w.held {
+		c.w.open.Wait()
+	}
+	if held && len(c.w.conns) == 0 {
+		return 0, net.ErrClosed
+	}
+	return n, err
+}
+
+// stored waits until the stream holds n messages, seen over another connection.
+func stored(t *testing.T, s *server.Server, n uint64) {
+	t.Helper()
+	eventually(t, func() bool {
+		info, err := s.Jsz(nil)
+		return err == nil && info.Messages >= n
+	})
+}
+
+func eventually(t *testing.T, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen in time")
+		}
+	}
+}
+
+func TestLostReplyIsAConflict(t *testing.T) {
+	losses := map[string]struct {
+		timeout time.Duration
+		lose    func(*wire)
+	}{
+		"time-out":   {100 * time.Millisecond, func(*wire) {}},
+		"disconnect": {time.Hour, (*wire).cut},
+	}
+	for name, loss := range losses {
+		t.Run(name, func(t *testing.T) {
+			modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+				w := newWire()
+				nc := dial(t, s, nats.SetCustomDialer(w))
+				stream(t, nc, nil)
+				cfg.AckTimeout = loss.timeout
+				j := open(t, nc, cfg)
+				w.hold()
+				const n = 20
+				var done [n]<-chan result
+				for i := range done {
+					done[i] = begin(t, j, order(i), 0, 1)
+				}
+				// With group commit, the others wait behind the first.
+				stored(t, s, 1)
+				loss.lose(w)
+				if cfg.GroupCommit {
+					waited := await(t, done[0])
+					if !errors.Is(waited.err, journal.ErrConflict) {
+						t.Fatalf("got %+v, want a conflict", waited)
+					}
+					w.release()
+				}
+				for i := range done {
+					if i == 0 && cfg.GroupCommit {
+						continue
+					}
+					if r := await(t, done[i]); !cfg.GroupCommit && !errors.Is(r.err, journal.ErrConflict) {
+						t.Fatalf("order %d: got %+v, want a conflict", i, r)
+					}
+				}
+				w.release()
+				eventually(t, nc.IsConnected)
+				// The rule: read again, then append after what is there.
+				if entries := read(t, open(t, nc, journal.Config{}), order(0)); len(entries) != 1 {
+					t.Fatalf("read %d entries, want the one whose reply was lost", len(entries))
+				}
+			})
+		})
+	}
+}
+
+func TestLateReplyFindsNobody(t *testing.T) {
+	s := broker(t, t.TempDir(), nil)
+	w := newWire()
+	nc := dial(t, s, nats.SetCustomDialer(w))
+	js := stream(t, nc, nil)
+	j := open(t, nc, journal.Config{AckTimeout: 300 * time.Millisecond})
+	w.hold()
+	if r := await(t, begin(t, j, "a", 0, 1)); !errors.Is(r.err, journal.ErrConflict) {
+		t.Fatalf("got %+v, want a conflict", r)
+	}
+	// It takes over the place of the append whose reply is still to come.
+	done := begin(t, j, "b", 0, 1)
+	stored(t, s, 2)
+	w.release()
+	r := await(t, done)
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if got := history(t, js)["b"]; len(got) != 1 || got[0].seq != r.seq {
+		t.Fatalf("stored %v, told %d", got, r.seq)
+	}
+}
+
+func TestAppendWhileDisconnectedFailsAtOnce(t *testing.T) {
+	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+		nc := dial(t, s)
+		stream(t, nc, nil)
+		cfg.AckTimeout = time.Hour
+		j := open(t, nc, cfg)
+		if _, err := put(t, j, "a", 0, 1); err != nil {
+			t.Fatal(err)
+		}
+		stop(s)
+		eventually(t, func() bool {
+			_, err := put(t, j, "b", 0, 1)
+			var f *messages.Failure
+			return errors.As(err, &f) && f.Kind == messages.Infrastructure
+		})
+	})
+}
+
+func TestCloseEndsWhatIsPending(t *testing.T) {
+	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+		w := newWire()
+		nc := dial(t, s, nats.SetCustomDialer(w))
+		stream(t, nc, nil)
+		j := open(t, nc, cfg)
+		w.hold()
+		defer w.release()
+		var done [10]<-chan result
+		for i := range done {
+			done[i] = begin(t, j, order(i), 0, 1)
+		}
+		stored(t, s, 1)
+		j.Close()
+		for i := range done {
+			select {
+			case r := <-done[i]:
+				if !errors.Is(r.err, journal.ErrConflict) && !errors.Is(r.err, journal.ErrClosed) {
+					t.Errorf("order %d: got %+v", i, r)
+				}
+			default:
+				t.Errorf("order %d was not completed when Close returned", i)
+			}
+		}
+		if r := await(t, begin(t, j, "late", 0, 1)); !errors.Is(r.err, journal.ErrClosed) {
+			t.Errorf("append after Close: %+v", r)
+		}
+		j.Close()
+	})
+}
+
+// TestServerDies kills the server under appends and starts it again on the same store and port.
+func TestServerDies(t *testing.T) {
+	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+		dir, port := s.StoreDir(), s.Addr().(*net.TCPAddr).Port
+		nc := dial(t, s)
+		stream(t, nc, nil)
+		cfg.AckTimeout = time.Second
+		j := open(t, nc, cfg)
+		const orders, entries = 50, 40
+		var group sync.WaitGroup
+		for i := range orders {
+			group.Go(func() { insist(t, j, order(i), entries) })
+		}
+		for range 3 {
+			before := s
+			time.Sleep(50 * time.Millisecond) // some appends, at no particular moment
+			stop(before)
+			s = broker(t, dir, func(o *server.Options) {
+				o.Port, o.SyncAlways = port, cfg.GroupCommit
+			})
+		}
+		group.Wait()
+		js := stream(t, nc, nil)
+		got := history(t, js)
+		unbroken(t, got)
+		for i := range orders {
+			if n := len(got[order(i)]); n != entries {
+				t.Errorf("order %d has %d entries, want %d", i, n, entries)
+			}
+		}
+	})
+}
+
+// insist appends entries until the order has n, reading again after every error, as its owner must.
+func insist(t *testing.T, j *journal.Journal, id messages.OrderID, n int) {
+	var have int
+	var last uint64
+	for end := time.Now().Add(3 * patience); have < n; {
+		if time.Now().After(end) {
+			t.Errorf("order %s has %d entries after %s", id, have, 3*patience)
+			return
+		}
+		seq, err := put(t, j, id, last, have+1)
+		if err == nil {
+			have, last = have+1, seq
+			continue
+		}
+		entries, err := j.Read(t.Context(), id)
+		if err != nil {
+			time.Sleep(5 * time.Millisecond)
+			continue
+		}
+		if have, last = len(entries), 0; have > 0 {
+			last = entries[have-1].Sequence
+		}
+	}
+}

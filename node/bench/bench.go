@@ -1,0 +1,97 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// Report is the outcome of a measurement.
+type Report struct {
+	Date   time.Time `json:"date"`
+	CPUs   int       `json:"cpus"`
+	Go     string    `json:"go"`
+	System string    `json:"system"`
+	Orders int       `json:"orders"`
+	Rounds int       `json:"rounds"`
+	Rate   int       `json:"rate"`
+	Modes  []Result  `json:"modes"`
+	// BytesPerWaiting is the live heap of one order in flight, in bytes.
+	BytesPerWaiting uint64 `json:"bytes_per_waiting_order"`
+}
+
+// Result of one durability. Each figure is the median over the rounds.
+type Result struct {
+	Mode   Mode       `json:"mode"`
+	Raw    Throughput `json:"raw"`
+	Engine Throughput `json:"engine"`
+	// Ratio of the engine's rate to the raw loop's: the median of the rounds' own ratios.
+	Ratio   float64 `json:"ratio"`
+	Latency Latency `json:"latency"`
+}
+
+// Run measures. It starts servers of its own and removes them.
+func Run(ctx context.Context, cfg Config) (*Report, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	cfg = cfg.withDefaults()
+	report := &Report{
+		Date: time.Now(), CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
+		Orders: cfg.Orders, Rounds: cfg.Rounds, Rate: cfg.Rate,
+	}
+	for _, mode := range cfg.Modes {
+		result, err := measure(ctx, cfg, mode)
+		if err != nil {
+			return nil, fmt.Errorf("bench: %w", err)
+		}
+		report.Modes = append(report.Modes, result)
+	}
+	fmt.Fprintf(cfg.Progress, "memory of %d waiting orders …\n", cfg.Waiting)
+	var err error
+	if report.BytesPerWaiting, err = memory(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("bench: memory: %w", err)
+	}
+	return report, nil
+}
+
+func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
+	var raws, engines []Throughput
+	var ratios []float64
+	for round := range cfg.Rounds {
+		raw, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight) })
+		if err != nil {
+			return Result{}, fmt.Errorf("raw loop: %w", err)
+		}
+		ours, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) })
+		if err != nil {
+			return Result{}, fmt.Errorf("engine: %w", err)
+		}
+		ratio := ours.OrdersPerSecond / raw.OrdersPerSecond
+		fmt.Fprintf(cfg.Progress, "%s, round %d of %d: raw %.0f orders/s, engine %.0f orders/s, ratio %.2f\n",
+			mode, round+1, cfg.Rounds, raw.OrdersPerSecond, ours.OrdersPerSecond, ratio)
+		raws, engines, ratios = append(raws, raw), append(engines, ours), append(ratios, ratio)
+	}
+	fmt.Fprintf(cfg.Progress, "%s: latency at %d orders/s …\n", mode, cfg.Rate)
+	l, err := latency(ctx, cfg, mode)
+	if err != nil {
+		return Result{}, fmt.Errorf("latency: %w", err)
+	}
+	return Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios), Latency: l}, nil
+}
+
+func middle(ts []Throughput) Throughput {
+	rates, cpus := make([]float64, len(ts)), make([]time.Duration, len(ts))
+	for i, t := range ts {
+		rates[i], cpus[i] = t.OrdersPerSecond, t.CPUPerOrder
+	}
+	return Throughput{OrdersPerSecond: median(rates), CPUPerOrder: median(cpus)}
+}
+
+func median[T cmp.Ordered](values []T) T {
+	slices.Sort(values)
+	return values[len(values)/2]
+}

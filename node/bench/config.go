@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Config of a measurement. The zero value of every field means its default.
+type Config struct {
+	// Orders per round; default 20,000.
+	Orders int
+	// Rounds of raw loop and engine in turn; medians are reported. Default 3.
+	Rounds int
+	// InFlight bounds the orders between delivery and acknowledgement, for the raw loop as for the engine. Default 4096.
+	InFlight int
+	// Rate of the latency measurement, orders per second, and how many orders it takes. Default 50 and 500.
+	Rate, Samples int
+	// Waiting orders of the memory measurement; default 5,000.
+	Waiting int
+	// Dir is where the servers keep their stores; default the directory for temporary files.
+	Dir string
+	// Modes are the durabilities to measure; default relaxed and strict.
+	Modes []Mode
+	// Progress takes a line per round.
+	Progress io.Writer
+}
+
+// Mode is a durability of the embedded server.
+type Mode string
+
+// The modes.
+const (
+	Relaxed Mode = "relaxed"
+	Strict  Mode = "strict"
+)
+
+// settle is the longest a round may take.
+const timeLimit = 5 * time.Minute
+
+func (c Config) withDefaults() Config {
+	defaults := func(v *int, d int) {
+		if *v == 0 {
+			*v = d
+		}
+	}
+	defaults(&c.Orders, 20_000)
+	defaults(&c.Rounds, 3)
+	defaults(&c.InFlight, 4096)
+	defaults(&c.Rate, 50)
+	defaults(&c.Samples, 500)
+	defaults(&c.Waiting, 5_000)
+	if len(c.Modes) == 0 {
+		c.Modes = []Mode{Relaxed, Strict}
+	}
+	if c.Progress == nil {
+		c.Progress = io.Discard
+	}
+	return c
+}
+
+// Validate says what is out of range.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	var errs []error
+	within := func(name string, v, low, high int) {
+		if v < low || v > high {
+			errs = append(errs, fmt.Errorf("%s is %d: want %d–%d", name, v, low, high))
+		}
+	}
+	within("orders", c.Orders, 1, 10_000_000)
+	within("rounds", c.Rounds, 1, 100)
+	within("in flight", c.InFlight, 16, 20_000)
+	within("rate", c.Rate, 1, 10_000)
+	within("samples", c.Samples, 10, 1_000_000)
+	within("waiting", c.Waiting, 100, 10_000)
+	for _, m := range c.Modes {
+		if m != Relaxed && m != Strict {
+			errs = append(errs, fmt.Errorf("mode %q: want %s or %s", m, Relaxed, Strict))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,118 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/embedded"
+)
+
+// ground is a fresh server with fresh streams, and connections for the two sides of a load.
+type ground struct {
+	mode   Mode
+	dir    string
+	server *embedded.Server
+	// engine carries the orders, client publishes them and looks on.
+	engine, client *nats.Conn
+	js             jetstream.JetStream
+}
+
+func prepare(ctx context.Context, cfg Config, mode Mode) (g *ground, err error) {
+	dir, err := os.MkdirTemp(cfg.Dir, "orderly-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for the store: %w", err)
+	}
+	g = &ground{mode: mode, dir: dir}
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
+	if g.server, err = embedded.Start(embedded.Config{DataDir: dir, Addr: "127.0.0.1:0", Relaxed: mode == Relaxed}); err != nil {
+		return g, err
+	}
+	if g.engine, err = g.server.Connect(); err != nil {
+		return g, err
+	}
+	if g.client, err = g.server.Connect(); err != nil {
+		return g, err
+	}
+	if g.js, err = jetstream.New(g.client); err != nil {
+		return g, err
+	}
+	return g, ingress.EnsureStreams(ctx, g.js, ingress.Streams{})
+}
+
+func (g *ground) close() {
+	for _, nc := range []*nats.Conn{g.engine, g.client} {
+		if nc != nil {
+			nc.Close()
+		}
+	}
+	if g.server != nil {
+		g.server.Shutdown()
+	}
+	_ = os.RemoveAll(g.dir)
+}
+
+// publish publishes n orders as fast as the stream takes them.
+func (g *ground) publish(ctx context.Context, n int) error {
+	p, err := ingress.NewPublisher(g.client, ingress.PublisherConfig{Batch: g.mode == Strict})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	failed := make(chan error, 1)
+	for _, o := range demo.Samples(n, 1) {
+		err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, func(_ ingress.Receipt, err error) {
+			if err != nil {
+				select {
+				case failed <- err:
+				default:
+				}
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if err := p.Flush(ctx); err != nil {
+		return err
+	}
+	select {
+	case err := <-failed:
+		return err
+	default:
+		return nil
+	}
+}
+
+// empty waits until every order is published and acknowledged.
+func (g *ground) empty(ctx context.Context, n int) error {
+	stream, err := g.js.Stream(ctx, messages.StreamOrders)
+	if err != nil {
+		return err
+	}
+	for {
+		info, err := stream.Info(ctx)
+		if err != nil {
+			return err
+		}
+		if info.State.LastSeq >= uint64(n) && info.State.Msgs == 0 {
+			return nil
+		}
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return errors.Join(fmt.Errorf("%d orders are left", info.State.Msgs), ctx.Err())
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Latency is the time from an order's publish to its end as a follower of the journal sees it.
+type Latency struct {
+	P50 time.Duration `json:"p50_ns"`
+	P95 time.Duration `json:"p95_ns"`
+	P99 time.Duration `json:"p99_ns"`
+}
+
+// latency publishes orders at the configured rate and follows them to their end.
+func latency(ctx context.Context, cfg Config, mode Mode) (l Latency, err error) {
+	ctx, cancel := context.WithTimeout(ctx, timeLimit)
+	defer cancel()
+	g, err := prepare(ctx, cfg, mode)
+	if err != nil {
+		return l, err
+	}
+	defer g.close()
+	e, err := startEngine(ctx, g, cfg.InFlight, simPlan())
+	if err != nil {
+		return l, err
+	}
+	defer func() { err = errors.Join(err, e.stop(ctx)) }()
+
+	ends := make(chan end, cfg.Samples)
+	follow, err := g.follow(ctx, ends)
+	if err != nil {
+		return l, err
+	}
+	defer follow.Stop()
+	begins, err := g.pace(ctx, cfg)
+	if err != nil {
+		return l, err
+	}
+	took := make([]time.Duration, 0, cfg.Samples)
+	for len(took) < cfg.Samples {
+		select {
+		case e := <-ends:
+			took = append(took, e.at.Sub(begins[e.id]))
+		case <-ctx.Done():
+			return l, fmt.Errorf("%d of %d orders ended: %w", len(took), cfg.Samples, ctx.Err())
+		}
+	}
+	slices.Sort(took)
+	at := func(p float64) time.Duration { return took[min(len(took)-1, int(p*float64(len(took))))] }
+	return Latency{P50: at(0.50), P95: at(0.95), P99: at(0.99)}, nil
+}
+
+// end of an order, as seen in the journal.
+type end struct {
+	id string
+	at time.Time
+}
+
+func (g *ground) follow(ctx context.Context, ends chan<- end) (jetstream.ConsumeContext, error) {
+	consumer, err := g.js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{HeadersOnly: true})
+	if err != nil {
+		return nil, err
+	}
+	return consumer.Consume(func(m jetstream.Msg) {
+		if strings.HasSuffix(m.Headers().Get(messages.HeaderEvent), "completed") && strings.Contains(m.Headers().Get(messages.HeaderEvent), ",") {
+			ends <- end{id: strings.TrimPrefix(m.Subject(), messages.SubjectEvent), at: time.Now()}
+		}
+	})
+}
+
+// pace publishes the samples at the rate and returns when each was published.
+func (g *ground) pace(ctx context.Context, cfg Config) (map[string]time.Time, error) {
+	p, err := ingress.NewPublisher(g.client, ingress.PublisherConfig{Batch: g.mode == Strict})
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	begins := make(map[string]time.Time, cfg.Samples)
+	tick := time.NewTicker(time.Second / time.Duration(cfg.Rate))
+	defer tick.Stop()
+	for _, o := range demo.Samples(cfg.Samples, 2) {
+		<-tick.C
+		begins[o.GetOrderId()] = time.Now()
+		if err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, nil); err != nil {
+			return nil, err
+		}
+	}
+	return begins, p.Flush(ctx)
+}

@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// rawLoop makes, for each message, the appends the engine makes for a four-step order, each fenced by the one before,
+// and acknowledges. It is the engine without the engine: no decoding, no actor, no decision, no step, no second
+// delivery; the entries are encoded beforehand and as large as the engine's. It consumes with the client library's own
+// Consume, and appends through the engine's journal, which is faster than the library's asynchronous publish: the raw
+// loop is the fastest that is known.
+type rawLoop struct {
+	journal *journal.Journal
+	consume jetstream.ConsumeContext
+	bodies  [][]byte
+	room    chan struct{}
+	failed  chan error
+}
+
+// kinds are the entries of a four-step order that meets no trouble.
+var kinds = [...]string{"accepted", "step_completed", "step_completed", "step_completed", "step_completed,completed"}
+
+// buffered is how many messages the client library may hold beyond those in flight: its default.
+const buffered = 500
+
+func startRaw(ctx context.Context, g *ground, inFlight int) (*rawLoop, error) {
+	bodies, err := sampleBodies()
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(g.engine)
+	if err != nil {
+		return nil, err
+	}
+	consumer, err := js.Consumer(ctx, messages.StreamOrders, messages.Consumer)
+	if err != nil {
+		return nil, err
+	}
+	j, err := journal.New(g.engine, journal.Config{GroupCommit: g.mode == Strict})
+	if err != nil {
+		return nil, err
+	}
+	r := &rawLoop{journal: j, bodies: bodies, room: make(chan struct{}, inFlight), failed: make(chan error, 1)}
+	if r.consume, err = consumer.Consume(r.take, jetstream.PullMaxMessages(buffered)); err != nil {
+		j.Close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// raw is one order in the raw loop.
+type raw struct {
+	journal.Append
+	loop  *rawLoop
+	msg   jetstream.Msg
+	entry int
+}
+
+func (r *rawLoop) take(m jetstream.Msg) {
+	r.room <- struct{}{}
+	o := &raw{loop: r, msg: m}
+	o.OrderID = messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectOrder))
+	o.Done = o.done
+	o.append(0)
+}
+
+func (o *raw) append(expected uint64) {
+	o.Expected, o.Kinds, o.Body = expected, kinds[o.entry], o.loop.bodies[o.entry]
+	o.loop.journal.Append(&o.Append)
+}
+
+func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
+	if err != nil {
+		o.loop.fail(err)
+		return
+	}
+	if o.entry++; o.entry < len(kinds) {
+		o.append(sequence)
+		return
+	}
+	if err := o.msg.Ack(); err != nil {
+		o.loop.fail(err)
+	}
+	<-o.loop.room
+}
+
+func (r *rawLoop) fail(err error) {
+	select {
+	case r.failed <- err:
+	default:
+	}
+}
+
+func (r *rawLoop) stop(context.Context) error {
+	r.consume.Stop()
+	<-r.consume.Closed()
+	r.journal.Close()
+	select {
+	case err := <-r.failed:
+		return fmt.Errorf("raw loop: %w", err)
+	default:
+		return nil
+	}
+}
+
+// sampleBodies are entries of the size the engine writes.
+func sampleBodies() ([][]byte, error) {
+	o := demo.Samples(1, 1)[0]
+	source := &messages.Source{Stream: messages.StreamOrders, Sequence: 123_456}
+	events := [][]*messages.Event{{{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order: o, Plan: plan.Sim("sim:"), Driver: source, Incarnation: strings.Repeat("i", 22),
+	}}}}}
+	for _, s := range plan.Sim("sim:").GetSteps() {
+		events = append(events, []*messages.Event{{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{
+			Step: s.GetName(), Attempt: 1, TookUs: 3,
+		}}}})
+	}
+	last := len(events) - 1
+	events[last] = append(events[last], &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}})
+	var bodies [][]byte
+	for i, es := range events {
+		body, err := journal.Encode(nil, &messages.JournalEntry{
+			OrderId: o.GetOrderId(), Number: uint32(i + 1), Time: timestamppb.Now(), Node: benchNode, Events: es,
+		})
+		if err != nil {
+			return nil, err
+		}
+		bodies = append(bodies, body)
+	}
+	return bodies, nil
+}
+
+const benchNode = "bench-0000"

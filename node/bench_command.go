@@ -1,0 +1,53 @@
+package main
+
+import (
+	"encoding/json"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/node/bench"
+)
+
+func newBench(t terminal) *cobra.Command {
+	var cfg bench.Config
+	var modes []string
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure the engine beside the raw JetStream limit of this machine",
+		Long: `Measure the engine beside the raw JetStream limit of this machine.
+
+Starts NATS servers of its own on loopback with stores in a temporary directory, and removes them. Each round runs the
+raw loop (the same publishes, fenced appends and acknowledgements without the engine) and then the engine with in-process
+steps. On a noisy machine trust the ratio, which is taken within a round.`,
+		Args: arguments(cobra.NoArgs),
+	}
+	cmd.Flags().IntVarP(&cfg.Orders, "orders", "n", 20_000, "orders per round")
+	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "rounds of raw loop and engine in turn")
+	cmd.Flags().IntVar(&cfg.InFlight, "in-flight", 4096, "orders in memory")
+	cmd.Flags().IntVar(&cfg.Rate, "rate", 50, "orders per second of the latency measurement")
+	cmd.Flags().IntVar(&cfg.Samples, "samples", 500, "orders of the latency measurement")
+	cmd.Flags().IntVar(&cfg.Waiting, "waiting", 5_000, "orders of the memory measurement")
+	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "where the stores are kept (default: the directory for temporary files)")
+	cmd.Flags().StringSliceVar(&modes, "durability", []string{"relaxed", "strict"}, "durabilities to measure")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		for _, m := range modes {
+			cfg.Modes = append(cfg.Modes, bench.Mode(m))
+		}
+		if err := cfg.Validate(); err != nil {
+			return usage(err)
+		}
+		cfg.Progress = t.err
+		report, err := bench.Run(cmd.Context(), cfg)
+		if err != nil {
+			return err
+		}
+		if *output == formatJSON {
+			enc := json.NewEncoder(t.out)
+			enc.SetIndent("", "  ")
+			return enc.Encode(report)
+		}
+		return report.WriteText(t.out)
+	}
+	return cmd
+}

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/actors"
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/supervision"
+)
+
+// maxReply bounds the data a step may leave in the journal, in bytes.
+const maxReply = 64 << 10
+
+// ErrEscalated is wrapped by Run's error when the engine failed beyond every budget and its node must stop.
+var ErrEscalated = errors.New("escalated")
+
+// Engine carries orders on one connection to NATS.
+type Engine struct {
+	cfg     Config
+	system  *actor.ActorSystem
+	journal *journal.Journal
+	steps   *gateway.Set
+	timers  *ingress.Timers
+	tree    *supervision.Tree
+	inbox   *ingress.Inbox
+
+	escalated chan error
+	ready     atomic.Bool
+}
+
+// New creates what does not exist yet of streams and consumers, and the engine's parts. Nothing is taken in before Run.
+func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
+	cfg = cfg.withDefaults()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	if err := plan.Validate(cfg.Plan, gateway.Check); err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	e := &Engine{cfg: cfg, escalated: make(chan error, 1)}
+	if err := e.assemble(nc, js); err != nil {
+		e.dismantle()
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	return e, nil
+}
+
+// assemble makes the parts, from the ground up.
+func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
+	c := e.cfg
+	e.journal, err = journal.New(nc, journal.Config{Node: c.Node, GroupCommit: c.GroupCommit, Logger: c.Logger, Meter: c.Meter})
+	if err != nil {
+		return err
+	}
+	e.steps = gateway.New(nc, gateway.Config{Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply})
+	if e.timers, err = ingress.NewTimers(nc); err != nil {
+		return err
+	}
+	orders, err := actors.NewOrders(actors.World{
+		Journal: e.journal, Steps: e.steps, Inbox: ingress.NewLookup(js), Timers: e.timers,
+		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
+	}, actors.Config{
+		Node: c.Node, Plan: c.Plan, UnknownAge: c.UnknownAge, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+	})
+	if err != nil {
+		return err
+	}
+	e.system = supervision.NewSystem(c.Logger)
+	e.tree, err = supervision.New(e.system, orders.Produce, supervision.Config{
+		Logger: c.Logger, Meter: c.Meter, Escalated: e.escalate,
+	})
+	if err != nil {
+		return err
+	}
+	e.inbox, err = ingress.New(js, ingress.Config{
+		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter,
+	}, e.tree.Deliver)
+	return err
+}
+
+func (e *Engine) escalate(err error) {
+	select {
+	case e.escalated <- err:
+	default:
+	}
+}
+
+// Ready reports whether the engine takes orders in.
+func (e *Engine) Ready() bool { return e.ready.Load() }
+
+// InFlight is the number of deliveries that are not settled.
+func (e *Engine) InFlight() int { return e.tree.Pending() }
+
+// Run carries orders until ctx ends, then drains. It can be called once. It returns an error that wraps ErrEscalated
+// when the engine had to stop by itself, and no error after a stop, also when a stop left orders to be taken over.
+// Abort ends the drain at once.
+func (e *Engine) Run(ctx context.Context, abort <-chan struct{}) error {
+	taking, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	ended := make(chan error, 1)
+	go func() { ended <- e.inbox.Run(taking) }()
+	e.ready.Store(true)
+
+	var failed error
+	select {
+	case err := <-ended:
+		ended <- nil
+		if ctx.Err() == nil && err != nil {
+			failed = fmt.Errorf("%w: %w", ErrEscalated, err)
+		}
+	case err := <-e.escalated:
+		failed = fmt.Errorf("%w: %w", ErrEscalated, err)
+		e.cfg.Logger.Error("engine failed beyond its budget, stopping", "error", err)
+	case <-ctx.Done():
+	}
+	e.ready.Store(false)
+	stop(failed)
+	if err := <-ended; err != nil && failed == nil {
+		e.cfg.Logger.Warn("inbox stopped", "error", err)
+	}
+	e.drain(abort)
+	return failed
+}
+
+// drain carries on with what is held until it is done, the time-out ends, or abort is closed.
+func (e *Engine) drain(abort <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.DrainTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-abort:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	if err := e.tree.Drain(ctx); err != nil {
+		e.cfg.Logger.Warn("stopped before every order was carried on; the rest is delivered again", "orders", e.tree.Pending())
+	}
+	e.dismantle()
+}
+
+// dismantle stops the parts against the flow.
+func (e *Engine) dismantle() {
+	if e.tree != nil {
+		e.tree.Stop()
+	}
+	if e.inbox != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), e.cfg.AckWait)
+		defer cancel()
+		if err := e.inbox.Drain(ctx); err != nil {
+			e.cfg.Logger.Warn("last acknowledgements", "error", err)
+		}
+	}
+	if e.steps != nil {
+		e.steps.Close()
+	}
+	if e.timers != nil {
+		e.timers.Close()
+	}
+	if e.journal != nil {
+		e.journal.Close()
+	}
+	if e.system != nil {
+		e.system.Shutdown()
+	}
+}

@@ -45,7 +45,7 @@ func (r *root) started(ctx actor.Context) {
 	r.ctx = ctx
 	r.crashes = make([]crashes, len(r.tree.shards))
 	for i, s := range r.tree.shards {
-		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s) })
+		props := actor.PropsFromProducer(func() actor.Actor { return newSupervisor(s) }, actor.WithDispatcher(&r.tree.workers))
 		pid, err := ctx.SpawnNamed(props, strconv.Itoa(i))
 		if err != nil {
 			panic(err) // The name is unique.

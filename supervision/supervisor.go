@@ -23,7 +23,7 @@ type supervisor struct {
 func newSupervisor(s *shard) *supervisor {
 	v := &supervisor{shard: s}
 	order, log := s.tree.order, s.tree.cfg.Logger
-	v.props = actor.PropsFromProducer(func() actor.Actor { return &guard{order: produce(order), log: log} })
+	v.props = actor.PropsFromProducer(func() actor.Actor { return &guard{order: produce(order), log: log} }, actor.WithDispatcher(&s.tree.workers))
 	return v
 }
 

@@ -21,9 +21,10 @@ type Tree struct {
 	meters *instrumentation
 	health *health
 
-	shards []*shard
-	seed   maphash.Seed
-	root   *actor.PID
+	workers workers
+	shards  []*shard
+	seed    maphash.Seed
+	root    *actor.PID
 	// started and stopped are closed by root.
 	started, stopped chan struct{}
 	// timers counts the timers of root that may still call back.
@@ -113,6 +114,7 @@ func (t *Tree) end() {
 	t.sys.Root.Stop(t.root)
 	<-t.stopped
 	t.timers.Wait()
+	t.workers.close()
 	for _, s := range t.shards {
 		s.abandon()
 		s.swap()

@@ -1,0 +1,195 @@
+package supervision_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/supervision"
+)
+
+// stormy is an order actor that answers, fails in every way, stops by itself, or holds on for a while, by chance. It
+// checks that no other actor of its order exists and that deliveries come in order.
+type stormy struct {
+	t     *testing.T
+	alive *sync.Map // order id → *atomic.Int32
+	id    messages.OrderID
+	held  []*messages.Delivery
+	seen  uint64
+}
+
+func (s *stormy) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *messages.Delivery:
+		s.begin(m)
+		if m.Sequence <= s.seen {
+			s.t.Errorf("order %s: delivery %d came after %d", m.OrderID, m.Sequence, s.seen)
+		}
+		s.seen = m.Sequence
+		s.held = append(s.held, m)
+		s.act(ctx)
+	case *actor.Stopped:
+		if s.id != "" {
+			s.count(-1)
+		}
+	}
+}
+
+func (s *stormy) begin(m *messages.Delivery) {
+	if s.id == "" {
+		s.id = m.OrderID
+		if n := s.count(1); n != 1 {
+			s.t.Errorf("order %s has %d actors", s.id, n)
+		}
+	}
+}
+
+func (s *stormy) count(delta int32) int32 {
+	n, _ := s.alive.LoadOrStore(s.id, new(atomic.Int32))
+	return n.(*atomic.Int32).Add(delta)
+}
+
+func (s *stormy) act(ctx actor.Context) {
+	switch n := rand.IntN(100); {
+	case n < 2:
+		panic(errBoom)
+	case n < 4:
+		panic(&messages.Failure{Kind: messages.Transient, After: time.Millisecond, Err: errBoom})
+	case n < 6:
+		panic(&messages.Failure{Kind: messages.Infrastructure, Err: errBoom})
+	case n < 8:
+		panic(&messages.Failure{Kind: messages.Poison, Err: errBoom})
+	case n < 10:
+		panic(&messages.Failure{Kind: messages.Fenced, Err: errBoom})
+	case n < 12:
+		ctx.Stop(ctx.Self())
+	case n < 20 && len(s.held) < 3:
+		// Held until the next delivery comes, or for a moment.
+		self, root := ctx.Self(), ctx.ActorSystem().Root
+		held := s.held
+		parent := ctx.Parent()
+		s.held = nil
+		time.AfterFunc(time.Millisecond, func() {
+			for _, d := range held {
+				root.Send(parent, &messages.Settled{Delivery: d, Outcome: messages.Done()})
+			}
+			root.Send(self, "late")
+		})
+	default:
+		for _, d := range s.held {
+			answer(ctx, d, messages.Done())
+		}
+		s.held = nil
+	}
+}
+
+// tally counts how often each delivery was settled.
+type tally struct{ n atomic.Int32 }
+
+func (t *tally) Settle(messages.Outcome) { t.n.Add(1) }
+
+func storm(t *testing.T, stopEarly bool) {
+	const orders, senders, each = 8, 4, 2500
+	var alive sync.Map
+	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
+	tree, err := supervision.New(sys, func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
+		Backoff: supervision.Backoff{Initial: time.Millisecond, Max: 2 * time.Millisecond},
+		Rest:    time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tallies [senders][each]tally
+	var wg sync.WaitGroup
+	for n := range senders {
+		wg.Go(func() {
+			for i := range each {
+				// Each sender has its own orders, so that what it sends to one comes in order.
+				id := fmt.Sprintf("o-%d-%d", n, rand.IntN(orders/senders))
+				tree.Deliver(&messages.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &tallies[n][i]})
+			}
+		})
+	}
+	if !stopEarly {
+		wg.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := tree.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tree.Stop()
+	wg.Wait()
+	for n := range tallies {
+		for i := range tallies[n] {
+			if got := tallies[n][i].n.Load(); got != 1 {
+				t.Fatalf("delivery %d of sender %d was settled %d times, want once", i, n, got)
+			}
+		}
+	}
+	if got := tree.Pending(); got != 0 {
+		t.Fatalf("%d deliveries pending after all were settled", got)
+	}
+	alive.Range(func(id, n any) bool {
+		if got := n.(*atomic.Int32).Load(); got != 0 {
+			t.Fatalf("order %s still has %d actors", id, got)
+		}
+		return true
+	})
+}
+
+func TestAStormOnFewOrdersSettlesEachDeliveryOnce(t *testing.T) { storm(t, false) }
+
+func TestStopInAStormSettlesEachDeliveryOnce(t *testing.T) {
+	for range 5 {
+		storm(t, true)
+	}
+}
+
+func TestStartAndStopManyTimes(t *testing.T) {
+	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
+	for range 50 {
+		tree, err := supervision.New(sys, func() actor.Actor { return immediate{} }, supervision.Config{Shards: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tallies [64]tally
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for i := range tallies {
+				tree.Deliver(&messages.Delivery{OrderID: messages.OrderID(fmt.Sprint("o-", i)), Settler: &tallies[i]})
+			}
+		})
+		for range 3 {
+			wg.Go(tree.Stop)
+		}
+		wg.Wait()
+		for i := range tallies {
+			if got := tallies[i].n.Load(); got != 1 {
+				t.Fatalf("delivery %d was settled %d times, want once", i, got)
+			}
+		}
+	}
+}
+
+func TestDrainAfterStopReturnsAtOnce(t *testing.T) {
+	tree, err := supervision.New(supervision.NewSystem(slog.New(slog.DiscardHandler)), func() actor.Actor { return immediate{} }, supervision.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree.Stop()
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("no patience"))
+	if err := tree.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+}

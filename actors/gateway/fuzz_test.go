@@ -1,0 +1,62 @@
+package gateway_test
+
+import (
+	"net/http"
+	"testing"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// FuzzReply: whatever a service answers, the call ends with a reply that can be journaled and sent on as JSON, or with
+// a Transient failure whose words can be.
+func FuzzReply(f *testing.F) {
+	for _, body := range []string{
+		"", "{}", "null", `{"done":{"data":{"box":"b-1"}}}`, `{"rejected":{"code":"x","reason":"y"}}`,
+		`{"pending":{"signal":"s","deadline":"2030-01-01T00:00:00Z"}}`, `{"retry":{"after":"-5s"}}`, `{"detail":"no"}`, "<html>",
+	} {
+		for _, status := range []int{200, 202, 409, 429, 503} {
+			f.Add(status, "application/json", "5", []byte(body))
+		}
+	}
+	for _, value := range []*structpb.Value{structpb.NewNumberValue(1), structpb.NewNullValue(), {}, structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{nil}})} {
+		body, err := proto.Marshal(&messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: value}}})
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(200, "application/protobuf", "", body)
+	}
+	var status int
+	var header map[string]string
+	var body []byte
+	set := newSet(f, nil, gateway.Config{MaxReply: 64 << 10, Transport: service(func(*http.Request) (*http.Response, error) {
+		return respond(status, header, string(body)), nil
+	})})
+	f.Fuzz(func(t *testing.T, code int, contentType, retryAfter string, answer []byte) {
+		status, header, body = code, map[string]string{"Content-Type": contentType, "Retry-After": retryAfter}, answer
+		reply, err := do(t, set, call("http://packing.example/wrap"))
+		if err != nil {
+			if f := failure(t, err, messages.Transient); f.After < 0 || !utf8.ValidString(err.Error()) {
+				t.Fatalf("After %s, error %q", f.After, err)
+			}
+			return
+		}
+		if reply.GetResult() == nil {
+			t.Fatal("reply has no result")
+		}
+		if _, err := proto.Marshal(reply); err != nil {
+			t.Fatalf("reply cannot be journaled: %v", err)
+		}
+		if _, err := protojson.Marshal(reply); err != nil {
+			t.Fatalf("reply cannot be sent on: %v", err)
+		}
+		if after := reply.GetRetry().GetAfter().AsDuration(); after < 0 {
+			t.Fatalf("retry after %s", after)
+		}
+	})
+}

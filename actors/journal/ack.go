@@ -27,6 +27,7 @@ const (
 	codeWrongLastSequence = 10071
 	codeWrongLastInFlight = 10164
 	codeAtomicDisabled    = 10174
+	codeAtomicTooLarge    = 10199
 )
 
 // apiError is the error in a reply of JetStream.

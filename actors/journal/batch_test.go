@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -124,6 +125,30 @@ func TestStreamWithoutBatches(t *testing.T) {
 	}
 	if got := len(history(t, js)); got != 200 {
 		t.Fatalf("%d orders stored, want 200", got)
+	}
+}
+
+func TestBatchLargerThanTheServerTakes(t *testing.T) {
+	nc := dial(t, broker(t, t.TempDir(), func(o *server.Options) {
+		o.SyncAlways = true
+		o.JetStreamLimits.MaxBatchSize = 100
+	}))
+	js := stream(t, nc, nil)
+	j := open(t, nc, journal.Config{GroupCommit: true, BatchMax: 2000})
+	results := burst(t, j, 1000, order, none)
+	orders := history(t, js)
+	batched := 0
+	for i, r := range results {
+		got := orders[order(i)]
+		if r.err != nil || len(got) != 1 || got[0].seq != r.seq {
+			t.Fatalf("order %d: stored %v, told %+v", i, got, r)
+		}
+		if got[0].batch != "" {
+			batched++
+		}
+	}
+	if batched < 500 {
+		t.Fatalf("%d of 1000 appends came in batches", batched)
 	}
 }
 

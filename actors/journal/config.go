@@ -10,8 +10,11 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 )
 
-// serverBatchMax is the most messages nats-server takes in one atomic batch unless configured otherwise.
-const serverBatchMax = 1000
+const (
+	// serverBatchMax is the most messages nats-server takes in one atomic batch unless its limits say otherwise.
+	serverBatchMax = 1000
+	batchMaxMax    = 10_000
+)
 
 // Config of a Journal. The zero value is usable.
 type Config struct {
@@ -19,7 +22,8 @@ type Config struct {
 	Node string
 	// GroupCommit shares syncs to disk: appends that wait at the same time become one atomic batch.
 	GroupCommit bool
-	// BatchMax is the most appends in one batch, 1–1000; default 1000.
+	// BatchMax is the most appends in one batch, 1–10000; default 1000, which is also what a server takes unless its
+	// JetStream limit max_batch_size is raised.
 	BatchMax int
 	// AckTimeout is how long a reply is waited for; default 5 seconds.
 	AckTimeout time.Duration
@@ -46,8 +50,8 @@ func (c Config) withDefaults() Config {
 // Validate reports everything that is wrong.
 func (c Config) Validate() error {
 	var errs []error
-	if c.BatchMax < 0 || c.BatchMax > serverBatchMax {
-		errs = append(errs, fmt.Errorf("journal batch of %d appends: want 1–%d, or 0 for the default", c.BatchMax, serverBatchMax))
+	if c.BatchMax < 0 || c.BatchMax > batchMaxMax {
+		errs = append(errs, fmt.Errorf("journal batch of %d appends: want 1–%d, or 0 for the default", c.BatchMax, batchMaxMax))
 	}
 	if c.AckTimeout < 0 {
 		errs = append(errs, fmt.Errorf("journal acknowledgement time-out %s is negative", c.AckTimeout))

@@ -106,7 +106,7 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 
 func TestConfigIsChecked(t *testing.T) {
 	nc := dial(t, broker(t, t.TempDir(), nil))
-	for _, cfg := range []journal.Config{{BatchMax: -1}, {BatchMax: 1001}, {AckTimeout: -1}} {
+	for _, cfg := range []journal.Config{{BatchMax: -1}, {BatchMax: 10001}, {AckTimeout: -1}} {
 		if _, err := journal.New(nc, cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)
 		}

@@ -1,0 +1,239 @@
+package demo
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// reply is an answer on its way: a StepReply, or an error by the conventions of NATS services.
+type reply struct {
+	step         *messages.StepReply
+	code, reason string
+}
+
+func unavailable(reason string) reply { return reply{code: "503", reason: reason} }
+func malformed(reason string) reply   { return reply{code: "400", reason: reason} }
+
+func done(data *structpb.Value) *messages.StepReply {
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
+}
+
+func rejected(r *messages.StepRefused) *messages.StepReply {
+	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: r}}
+}
+
+// handle answers one call.
+func (s *Services) handle(e *endpoint, r micro.Request) {
+	if !s.enter() {
+		return
+	}
+	defer s.work.Done()
+	s.mu.Lock()
+	b := s.behaviors.of(e.service)
+	s.mu.Unlock()
+
+	header := r.Headers()
+	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier(header))
+	_, span := s.tracer.Start(ctx, e.subject(), trace.WithSpanKind(trace.SpanKindServer))
+	inJSON := isJSON(header.Get(messages.HeaderContentType), r.Data())
+	answer := s.answer(e, b, r.Data(), inJSON)
+	span.SetAttributes(attribute.String("orderly.outcome", answer.word()))
+
+	msg, err := answer.message(r.Reply(), inJSON)
+	if err != nil {
+		span.End()
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo answer not encoded", slog.Any("error", err))
+		return
+	}
+	send := func() {
+		defer span.End()
+		if err := s.nc.PublishMsg(msg); err != nil {
+			s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo answer not sent", slog.Any("error", err))
+		}
+	}
+	if b.Latency == 0 {
+		send()
+		return
+	}
+	s.after(b.Latency, send)
+}
+
+func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) reply {
+	request := &messages.StepRequest{}
+	var err error
+	if inJSON {
+		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(body, request)
+	} else {
+		err = proto.Unmarshal(body, request)
+	}
+	if err != nil {
+		return malformed("request cannot be read: " + err.Error())
+	}
+	key := request.GetIdempotencyKey()
+	if key == "" || request.GetStep() == "" {
+		return malformed("request needs order_id, step and idempotency_key")
+	}
+	if _, err := messages.ParseOrderID(request.GetOrderId()); err != nil {
+		return malformed(err.Error())
+	}
+	if request.GetDirection() != e.direction.Word() {
+		return malformed(e.subject() + " takes direction " + e.direction.Word() + " only")
+	}
+	s.ledger.count(key)
+	fails := luck(b.Fail) || e.service == "payments" && request.GetOrder().GetCustomerId() == CustomerUnavailable
+	before := fails && rand.IntN(2) == 0
+	if before {
+		s.count(e, false, true)
+		return unavailable("failed before the effect, as asked to")
+	}
+	entry, again, err := s.ledger.call(key, func(known map[string]*entry) []*entry {
+		if e.direction == messages.Undo {
+			return undo(key, request, known)
+		}
+		return []*entry{perform(e, b, key, request)}
+	})
+	s.count(e, again, fails || err != nil)
+	switch {
+	case err != nil:
+		s.logger.LogAttrs(context.Background(), slog.LevelError, "demo effect not kept", slog.Any("error", err))
+		return unavailable("ledger cannot be written")
+	case fails:
+		return unavailable("failed after the effect, as asked to")
+	}
+	if wait := time.Until(entry.Ready); !entry.Ready.IsZero() && wait > 0 {
+		if !again {
+			s.after(wait, func() { s.signal(entry) })
+		}
+		return reply{step: &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
+			// A signal that is lost is made good by the call at the deadline.
+			Signal: entry.Step, Deadline: timestamppb.New(entry.Ready.Add(time.Second)),
+		}}}}
+	}
+	return reply{step: entry.answer}
+}
+
+// perform decides a do that is called for the first time.
+func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entry {
+	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Word()}
+	data, no := e.perform(key, r)
+	if no == nil && luck(b.Reject) {
+		no = &messages.StepRefused{Code: "simulated", Reason: "rejected as asked to"}
+	}
+	if no != nil {
+		kept.Verdict, kept.answer = refused, rejected(no)
+		return kept
+	}
+	kept.Verdict, kept.answer = performed, done(structpb.NewStructValue(&structpb.Struct{Fields: data}))
+	if luck(b.Pending) {
+		kept.Ready = time.Now().Add(b.finish())
+	}
+	return kept
+}
+
+// undo decides an undo that is called for the first time. One whose do never came seals the do's key first, so that a
+// crash between the two lines leaves an undo that can be called again.
+func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry {
+	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Word(), Verdict: idle, answer: done(nil)}
+	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Word()) + "/" + messages.Do.Word()
+	switch did := known[doKey]; {
+	case did == nil:
+		return []*entry{{
+			Key: doKey, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Word(), Verdict: sealed,
+			answer: rejected(&messages.StepRefused{Code: "undone", Reason: "the step was undone before it was called"}),
+		}, kept}
+	case did.Verdict == performed:
+		kept.Verdict = performed
+	}
+	return []*entry{kept}
+}
+
+// signal tells the order that pending work is finished.
+func (s *Services) signal(e *entry) {
+	body, err := protojson.Marshal(&messages.SignalOrder{Name: e.Step, Data: e.answer.GetDone().GetData()})
+	if err == nil {
+		err = s.nc.PublishMsg(&nats.Msg{
+			Subject: messages.SubjectOrder + e.Order,
+			Header:  nats.Header{messages.HeaderType: {string(messages.TypeSignal)}},
+			Data:    body,
+		})
+	}
+	if err != nil {
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo signal not sent", slog.Any("error", err))
+	}
+}
+
+func (s *Services) count(e *endpoint, again, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	s.subjects[e.subject()]++
+	if again {
+		s.repeats++
+	}
+	if failed {
+		s.failed++
+	}
+}
+
+func (r reply) word() string {
+	if r.code != "" {
+		return "failed"
+	}
+	switch r.step.GetResult().(type) {
+	case *messages.StepReply_Rejected:
+		return "rejected"
+	case *messages.StepReply_Pending:
+		return "pending"
+	}
+	return "done"
+}
+
+// message is the answer in the encoding of the request.
+func (r reply) message(subject string, inJSON bool) (*nats.Msg, error) {
+	if r.code != "" {
+		return &nats.Msg{Subject: subject, Header: nats.Header{
+			micro.ErrorCodeHeader: {r.code}, micro.ErrorHeader: {strings.Join(strings.Fields(r.reason), " ")},
+		}}, nil
+	}
+	contentType, encode := "application/protobuf", proto.Marshal
+	if inJSON {
+		contentType, encode = "application/json", protojson.MarshalOptions{UseProtoNames: true}.Marshal
+	}
+	body, err := encode(r.step)
+	if err != nil {
+		return nil, err
+	}
+	return &nats.Msg{Subject: subject, Header: nats.Header{messages.HeaderContentType: {contentType}}, Data: body}, nil
+}
+
+func isJSON(contentType string, body []byte) bool {
+	switch {
+	case strings.Contains(contentType, "json"):
+		return true
+	case strings.Contains(contentType, "protobuf"):
+		return false
+	}
+	return strings.HasPrefix(strings.TrimSpace(string(body)), "{")
+}
+
+// carrier reads a trace context from the headers of a request.
+type carrier micro.Headers
+
+func (c carrier) Get(key string) string { return micro.Headers(c).Get(key) }
+func (c carrier) Set(string, string)    {}
+func (c carrier) Keys() []string        { return nil }

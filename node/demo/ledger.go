@@ -1,0 +1,172 @@
+package demo
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// verdict is how a key was decided, once and for all.
+type verdict string
+
+const (
+	// performed: the effect happened.
+	performed verdict = "performed"
+	// refused: the service said no.
+	refused verdict = "refused"
+	// idle: an undo that found nothing to undo.
+	idle verdict = "idle"
+	// sealed: a do that was undone before it came; it never happens.
+	sealed verdict = "sealed"
+)
+
+// entry is what the ledger knows of a key: a line of its file.
+type entry struct {
+	Key       string  `json:"key"`
+	Order     string  `json:"order"`
+	Step      string  `json:"step"`
+	Direction string  `json:"direction"`
+	Verdict   verdict `json:"verdict"`
+	// Ready is when pending work is finished; zero for work that was never pending.
+	Ready time.Time       `json:"ready,omitzero"`
+	Reply json.RawMessage `json:"reply"`
+
+	answer *messages.StepReply // Reply, decoded
+}
+
+// target is what an effect acts on, whatever key the call came under.
+func (e *entry) target() string { return e.Order + "/" + e.Step + "/" + e.Direction }
+
+// ledger decides each key once. Its lock is held across the append to its file on purpose: the line is the effect.
+type ledger struct {
+	mu      sync.Mutex
+	file    *os.File // nil: memory only
+	size    int64
+	entries map[string]*entry
+	calls   map[string]int // by key; this process only
+	effects map[string]int // by target
+}
+
+// openLedger reads the file at path, which need not exist; empty: memory only.
+func openLedger(path string) (*ledger, error) {
+	l := &ledger{entries: map[string]*entry{}, calls: map[string]int{}, effects: map[string]int{}}
+	if path == "" {
+		return l, nil
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open demo ledger: %w", err)
+	}
+	l.file = file
+	if err := l.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("read demo ledger %s: %w", path, err), file.Close())
+	}
+	return l, nil
+}
+
+func (l *ledger) load() error {
+	r := bufio.NewReader(l.file)
+	for number := 1; ; number++ {
+		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			// What follows the last line end was torn by a crash before it was answered.
+			return l.cut()
+		}
+		if err != nil {
+			return err
+		}
+		e := &entry{}
+		if err := json.Unmarshal(line, e); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		e.answer = &messages.StepReply{}
+		if err := protojson.Unmarshal(e.Reply, e.answer); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		l.size += int64(len(line))
+		l.enter(e)
+	}
+}
+
+// cut drops what the file holds beyond its last whole entry.
+func (l *ledger) cut() error {
+	if err := l.file.Truncate(l.size); err != nil {
+		return err
+	}
+	_, err := l.file.Seek(l.size, io.SeekStart)
+	return err
+}
+
+// count counts a call under key.
+func (l *ledger) count(key string) {
+	l.mu.Lock()
+	l.calls[key]++
+	l.mu.Unlock()
+}
+
+// call returns the key's entry; decide makes the entries for a key that has none, which are kept and, where there is a
+// file, written before call returns. again reports whether the key had been decided before.
+func (l *ledger) call(key string, decide func(known map[string]*entry) []*entry) (e *entry, again bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[key]; e != nil {
+		return e, true, nil
+	}
+	decided := decide(l.entries)
+	if err := l.write(decided); err != nil {
+		return nil, false, err
+	}
+	for _, e := range decided {
+		l.enter(e)
+	}
+	return l.entries[key], false, nil
+}
+
+func (l *ledger) enter(e *entry) {
+	l.entries[e.Key] = e
+	if e.Verdict == performed {
+		l.effects[e.target()]++
+	}
+}
+
+func (l *ledger) write(entries []*entry) error {
+	if l.file == nil {
+		return nil
+	}
+	var lines bytes.Buffer
+	for _, e := range entries {
+		reply, err := protojson.Marshal(e.answer)
+		if err != nil {
+			return fmt.Errorf("encode ledger entry %s: %w", e.Key, err)
+		}
+		e.Reply = reply
+		line, err := json.Marshal(e)
+		if err != nil {
+			return fmt.Errorf("encode ledger entry %s: %w", e.Key, err)
+		}
+		lines.Write(line)
+		lines.WriteByte('\n')
+	}
+	if _, err := l.file.Write(lines.Bytes()); err != nil {
+		return errors.Join(fmt.Errorf("append to demo ledger: %w", err), l.cut())
+	}
+	l.size += int64(lines.Len())
+	return nil
+}
+
+func (l *ledger) close() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}

@@ -1,0 +1,214 @@
+package demo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+)
+
+// SubjectStats answers with Stats, or with the calls of the order named in the request.
+const SubjectStats = "demo.stats"
+
+// version of the micro services.
+const version = "1.0.0"
+
+// probe is how long Start listens for services that run already.
+const probe = time.Second
+
+// ErrRunning says that the demo services run already, in this process or another one.
+var ErrRunning = errors.New("demo services run already on this NATS")
+
+// Config holds what the services do not need but may use. The zero value works.
+type Config struct {
+	Behaviors Behaviors
+	// Ledger is the path of the file that remembers effects; empty: they are forgotten with the process.
+	Ledger string
+	// Tracer makes a server span per call. Default noop.
+	Tracer trace.Tracer
+	// Logger is told what cannot be answered. Default: nobody is.
+	Logger *slog.Logger
+}
+
+// Services are the running demo services.
+type Services struct {
+	nc     *nats.Conn
+	tracer trace.Tracer
+	logger *slog.Logger
+	ledger *ledger
+	hosted []micro.Service
+
+	work sync.WaitGroup // handlers and timers under way
+
+	mu        sync.Mutex
+	behaviors Behaviors
+	stopped   bool
+	timers    map[*time.Timer]struct{}
+	calls     int
+	repeats   int
+	failed    int
+	subjects  map[string]int
+}
+
+// Start starts the services on nc. Errors wrap ErrBehavior, ErrRunning, or what the ledger file or NATS said.
+func Start(nc *nats.Conn, cfg Config) (*Services, error) {
+	if err := cfg.Behaviors.Validate(); err != nil {
+		return nil, err
+	}
+	if _, err := nc.Request(SubjectStats, nil, probe); !errors.Is(err, nats.ErrNoResponders) {
+		if err == nil || errors.Is(err, nats.ErrTimeout) {
+			return nil, fmt.Errorf("%w: start them in one process only", ErrRunning)
+		}
+		return nil, fmt.Errorf("start demo services: %w", err)
+	}
+	l, err := openLedger(cfg.Ledger)
+	if err != nil {
+		return nil, err
+	}
+	s := &Services{
+		nc: nc, tracer: cfg.Tracer, logger: cfg.Logger, ledger: l, behaviors: cfg.Behaviors,
+		timers: map[*time.Timer]struct{}{}, subjects: map[string]int{},
+	}
+	if s.tracer == nil {
+		s.tracer = tracenoop.Tracer{}
+	}
+	if s.logger == nil {
+		s.logger = slog.New(slog.DiscardHandler)
+	}
+	if err := s.host(); err != nil {
+		return nil, errors.Join(fmt.Errorf("start demo services: %w", err), s.Stop())
+	}
+	return s, nil
+}
+
+// host subscribes every service; the server knows of all of them when it returns.
+func (s *Services) host() error {
+	for _, about := range [...]struct{ service, description string }{
+		{"inventory", "Reserves and releases goods."},
+		{"payments", "Authorizes, voids and captures payments."},
+		{"shipping", "Creates and cancels shipments."},
+	} {
+		hosted, err := micro.AddService(s.nc, micro.Config{Name: about.service, Version: version, Description: about.description})
+		if err != nil {
+			return err
+		}
+		s.hosted = append(s.hosted, hosted)
+		for _, e := range endpoints {
+			if e.service != about.service {
+				continue
+			}
+			handler := micro.HandlerFunc(func(r micro.Request) { s.handle(e, r) })
+			if err := hosted.AddEndpoint(e.name, handler, micro.WithEndpointSubject(e.subject())); err != nil {
+				return err
+			}
+		}
+	}
+	hosted, err := micro.AddService(s.nc, micro.Config{Name: "demo", Version: version, Description: "Counts what the demo services did."})
+	if err != nil {
+		return err
+	}
+	s.hosted = append(s.hosted, hosted)
+	if err := hosted.AddEndpoint("stats", micro.HandlerFunc(s.tell), micro.WithEndpointSubject(SubjectStats)); err != nil {
+		return err
+	}
+	return s.nc.Flush()
+}
+
+// Set changes how the services behave from the next call on; the error wraps ErrBehavior.
+func (s *Services) Set(b Behaviors) error {
+	if err := b.Validate(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.behaviors = b
+	s.mu.Unlock()
+	return nil
+}
+
+// Stop ends the services and waits. Answers and signals that are still due are never sent.
+func (s *Services) Stop() error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return nil
+	}
+	s.stopped = true
+	for t := range s.timers {
+		if t.Stop() {
+			s.work.Done()
+		}
+	}
+	s.timers = nil
+	s.mu.Unlock()
+
+	var errs []error
+	for _, hosted := range s.hosted {
+		if err := hosted.Stop(); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
+			errs = append(errs, err)
+		}
+	}
+	s.work.Wait()
+	return errors.Join(append(errs, s.ledger.close())...)
+}
+
+// enter begins a piece of work that Stop waits for; false once stopped.
+func (s *Services) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.work.Add(1)
+	}
+	return !s.stopped
+}
+
+// after runs do after d, unless the services stop before.
+func (s *Services) after(d time.Duration, do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	s.work.Add(1)
+	var t *time.Timer
+	t = time.AfterFunc(d, func() {
+		defer s.work.Done()
+		s.mu.Lock()
+		delete(s.timers, t)
+		s.mu.Unlock()
+		do()
+	})
+	s.timers[t] = struct{}{}
+}
+
+// tell answers demo.stats.
+func (s *Services) tell(r micro.Request) {
+	if !s.enter() {
+		return
+	}
+	defer s.work.Done()
+	var answer any
+	if order := string(r.Data()); order == "" {
+		answer = s.Stats()
+	} else {
+		answer = s.Order(order)
+	}
+	body, err := json.Marshal(answer)
+	if err == nil {
+		err = r.Respond(body, micro.WithHeaders(micro.Headers{"Content-Type": {"application/json"}}))
+	}
+	if err != nil {
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo statistics not sent", slog.Any("error", err))
+	}
+}
+
+// luck is true in the given share of cases.
+func luck(share float64) bool { return share > 0 && rand.Float64() < share }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/embedded"
 )
 

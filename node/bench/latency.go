@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // Latency is the time from an order's publish to its end as a follower of the journal sees it.

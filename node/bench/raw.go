@@ -11,6 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // rawLoop makes, for each message, the appends the engine makes for a four-step order, each fenced by the one before,

@@ -1,0 +1,5 @@
+package main
+
+import "context"
+
+func (n *node) serve(context.Context) error { return nil }

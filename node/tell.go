@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+func newCancel(t terminal) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "cancel ID",
+		Short: "Ask for an order to be cancelled: what was done is undone, in reverse",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return tell(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: reason})
+		},
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why, for the order's timeline")
+	return cmd
+}
+
+func newSignal(t terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:     "signal ID NAME [JSON]",
+		Short:   "Hand a signal, with data, to the step that waits for it",
+		Example: `  orderly signal o-1042 payment_confirmed '{"reference":"p-77"}'`,
+		Args:    arguments(cobra.RangeArgs(2, 3)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			signal := &messages.SignalOrder{Name: args[1]}
+			if len(args) == 3 {
+				signal.Data = &structpb.Value{}
+				if err := protojson.Unmarshal([]byte(args[2]), signal.Data); err != nil {
+					return usage(fmt.Errorf("signal data %q is not JSON: %w", args[2], err))
+				}
+			}
+			return tell(cmd.Context(), t, args[0], signal)
+		},
+	}
+}
+
+func newRetry(t terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:   "retry ID",
+		Short: "Send an order in attention back to the step that failed",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return tell(cmd.Context(), t, args[0], &messages.RetryOrder{})
+		},
+	}
+}
+
+func newSkip(t terminal) *cobra.Command {
+	return &cobra.Command{
+		Use:   "skip ID",
+		Short: "Send an order in attention past the step that failed",
+		Args:  arguments(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return tell(cmd.Context(), t, args[0], &messages.SkipStep{})
+		},
+	}
+}
+
+// tell publishes a message about an order and waits until it is stored.
+func tell(ctx context.Context, t terminal, arg string, body proto.Message) error {
+	id, err := messages.ParseOrderID(arg)
+	if err != nil {
+		return usage(err)
+	}
+	c, err := dial(t)
+	if err != nil {
+		return err
+	}
+	defer c.nc.Close()
+	p, err := ingress.NewPublisher(c.nc, ingress.PublisherConfig{})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	var failed error
+	if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { failed = err }); err != nil {
+		return err
+	}
+	if err := p.Flush(ctx); err != nil {
+		return err
+	}
+	if failed == nil {
+		fmt.Fprintf(t.out, "stored; see what becomes of it with: orderly get %s\n", id)
+	}
+	return failed
+}

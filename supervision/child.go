@@ -39,8 +39,6 @@ type child struct {
 	// delay before the next actor is spawned, from the end of the last one.
 	delay time.Duration
 	timer *time.Timer
-	// alarm numbers the timers; only the latest counts.
-	alarm uint64
 	// failures in a row without a delivery done, but for transient ones.
 	failures int
 	defects  window
@@ -94,10 +92,7 @@ type (
 	// ended: the actor terminated untold, and everything it answered before has been heard.
 	ended struct{ child *child }
 	// due: the delay of a child's restart has passed.
-	due struct {
-		child *child
-		alarm uint64
-	}
+	due struct{ child *child }
 )
 
 // IgnoreDeadLetterLogging: a timer may call a supervisor that has just stopped.

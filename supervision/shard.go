@@ -96,8 +96,7 @@ func (s *shard) settleAll(c *child, o messages.Outcome) {
 
 // arm makes the supervisor receive due{c} after c.delay.
 func (s *shard) arm(c *child) {
-	c.alarm++
-	m := &due{child: c, alarm: c.alarm}
+	m := &due{c}
 	s.timers.Add(1)
 	c.timer = time.AfterFunc(c.delay, func() {
 		defer s.timers.Done()
@@ -105,7 +104,7 @@ func (s *shard) arm(c *child) {
 	})
 }
 
-// disarm stops the timer of c; a message it may already have sent is out of date.
+// disarm stops the timer of c; for a message it has already sent c is no longer in the table.
 func (s *shard) disarm(c *child) {
 	if c.timer == nil {
 		return
@@ -114,5 +113,4 @@ func (s *shard) disarm(c *child) {
 		s.timers.Done()
 	}
 	c.timer = nil
-	c.alarm++
 }

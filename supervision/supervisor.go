@@ -43,11 +43,11 @@ func (v *supervisor) Receive(ctx actor.Context) {
 	case *ended:
 		v.ended(m.child)
 	case *due:
-		v.due(m)
+		v.due(m.child)
 	case *actor.Started:
 		v.begin(ctx)
 	case *actor.Stopping:
-		v.end()
+		v.ending = true
 	case *actor.Restarting:
 		v.broken = true
 	}
@@ -58,13 +58,6 @@ func (v *supervisor) begin(ctx actor.Context) {
 	v.ctx = ctx
 	v.abandon()
 	v.takeIn()
-}
-
-func (v *supervisor) end() {
-	v.ending = true
-	for _, c := range v.children {
-		v.disarm(c)
-	}
 }
 
 func (v *supervisor) takeIn() {
@@ -197,9 +190,9 @@ func (v *supervisor) ended(c *child) {
 	v.forget(c)
 }
 
-func (v *supervisor) due(m *due) {
-	c := m.child
-	if v.ending || v.children[c.id] != c || c.phase != waiting || c.alarm != m.alarm {
+// due goes on with a restart whose delay has passed.
+func (v *supervisor) due(c *child) {
+	if v.ending || v.children[c.id] != c || c.phase != waiting {
 		return
 	}
 	c.timer, c.delay = nil, 0

@@ -68,6 +68,25 @@ func TestAnActorLivesAsLongAsItHoldsADelivery(t *testing.T) {
 	})
 }
 
+func TestWhatArrivesWhileAnActorStopsWaitsForTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, life int, message any) {
+			if _, ok := message.(*actor.Stopping); ok && life == 1 {
+				time.Sleep(time.Second)
+			}
+			done(ctx, life, message)
+		})
+		deliveries := []*messages.Delivery{s.deliver("o-1", 1), s.deliver("o-1", 2), s.deliver("o-1", 3)}
+		s.wantEvents("0s life 1: o-1/1")
+		s.after(time.Second)
+		s.wantEvents("0s life 1: o-1/1", "1s life 2: o-1/2", "1s life 2: o-1/3")
+		for _, d := range deliveries {
+			s.ledger.want(t, d, messages.Done())
+		}
+		s.wantIdle()
+	})
+}
+
 func TestARedeliveryOfAPendingMessageIsForwarded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var held []*messages.Delivery
@@ -157,6 +176,23 @@ func TestStopSettlesWhatIsPendingAndWhatStillComes(t *testing.T) {
 		if waited := time.Since(s.begun); waited != 0 {
 			t.Fatalf("stop waited %s for a restart", waited)
 		}
+	})
+}
+
+func TestStopSpawnsNoActor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, supervision.Config{}, func(ctx actor.Context, life int, message any) {
+			if _, ok := message.(*actor.Stopping); ok {
+				time.Sleep(time.Second)
+			}
+			done(ctx, life, message)
+		})
+		s.deliver("o-1", 1)
+		two := s.deliver("o-1", 2) // Waits for the actor that is stopping.
+		s.tree.Stop()
+		s.ledger.want(t, two, messages.Later(0))
+		s.wantEvents("0s life 1: o-1/1")
+		s.wantIdle()
 	})
 }
 

@@ -2,13 +2,13 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/timeline"
+	"github.com/orderly-engine/orderly/node/history"
 )
 
 func newGet(t terminal) *cobra.Command {
@@ -29,19 +29,15 @@ func newGet(t terminal) *cobra.Command {
 			return err
 		}
 		defer c.nc.Close()
-		j, err := journal.New(c.nc, journal.Config{})
+		orders, err := history.New(c.nc)
 		if err != nil {
 			return err
 		}
-		defer j.Close()
-		entries, err := j.Read(cmd.Context(), id)
-		if err != nil {
-			return err
+		defer orders.Close()
+		view, err := orders.Order(cmd.Context(), id)
+		if errors.Is(err, history.ErrUnknownOrder) {
+			return fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %s\"", id, id)
 		}
-		if len(entries) == 0 {
-			return fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list\"", id)
-		}
-		view, err := timeline.Of(entries)
 		if err != nil {
 			return err
 		}

@@ -37,6 +37,7 @@ type node struct {
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	engine    *engine.Engine
+	front     front
 	httpURL   string
 	// ends stop what was started, last first.
 	ends []func()
@@ -49,7 +50,7 @@ func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
 			n.ends[i]()
 		}
 	}()
-	for _, start := range []func(context.Context) error{n.observe, n.serve, n.connect, n.assemble, n.demonstrate} {
+	for _, start := range []func(context.Context) error{n.observe, n.serve, n.connect, n.assemble, n.open, n.demonstrate} {
 		if err := start(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil

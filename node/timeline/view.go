@@ -100,8 +100,11 @@ func (v *View) fill(s *order.State) {
 }
 
 // Ended reports whether nothing can happen to the order any more.
-func (v *View) Ended() bool {
-	switch v.Status {
+func (v *View) Ended() bool { return Ends(v.Status) }
+
+// Ends reports whether an event of this kind, or a status of this name, is an order's end.
+func Ends(word string) bool {
+	switch word {
 	case order.Completed.String(), order.Rejected.String(), order.Cancelled.String():
 		return true
 	}

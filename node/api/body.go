@@ -1,0 +1,72 @@
+package api
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// maxDepth bounds how deep the data of a signal may be nested.
+const maxDepth = 100
+
+// body reads the whole body and how to read it: JSON or protobuf by its content type, else what it looks like, so that
+// `curl -d '{…}'`, which says it is a form, works.
+func body(r *http.Request) (contentType string, content []byte, p *problem) {
+	content, err := io.ReadAll(r.Body)
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return "", nil, refusal(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
+	case err != nil:
+		return "", nil, refusal(http.StatusBadRequest, "the body could not be read to its end: send it again")
+	}
+	said := r.Header.Get("Content-Type")
+	if said == "" {
+		return "", content, nil
+	}
+	kind, _, err := mime.ParseMediaType(said)
+	switch {
+	case err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json") || kind == "text/json"):
+		return "application/json", content, nil
+	case err == nil && (kind == "application/protobuf" || kind == "application/x-protobuf" || kind == "application/vnd.google.protobuf"):
+		return "application/protobuf", content, nil
+	case len(content) == 0 || strings.HasPrefix(strings.TrimLeft(string(content[:min(len(content), 64)]), " \t\r\n"), "{"):
+		return "", content, nil
+	}
+	return "", nil, refusal(http.StatusUnsupportedMediaType, fmt.Sprintf("content type %.100q: want application/json or application/protobuf", said))
+}
+
+// undecodable tells what a decoder had against a body.
+func undecodable(err error) *problem { return refusal(http.StatusBadRequest, err.Error()) }
+
+// signalData reads any JSON value; nothing is no data.
+func signalData(contentType string, content []byte) (*structpb.Value, *problem) {
+	if contentType == "application/protobuf" {
+		return nil, refusal(http.StatusUnsupportedMediaType, "the data of a signal is JSON: want application/json")
+	}
+	if len(content) == 0 {
+		return nil, nil
+	}
+	value := new(structpb.Value)
+	if err := (protojson.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(content, value); err != nil {
+		return nil, refusal(http.StatusBadRequest, "the data of the signal is not JSON: "+strings.ReplaceAll(err.Error(), "\u00a0", " "))
+	}
+	return value, nil
+}
+
+// pathID is the order id in the path.
+func pathID(r *http.Request) (messages.OrderID, *problem) {
+	id, err := messages.ParseOrderID(r.PathValue("id"))
+	if err != nil {
+		return "", refusal(http.StatusBadRequest, err.Error())
+	}
+	return id, nil
+}

@@ -1,0 +1,54 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// problem is an error answer (RFC 9457).
+type problem struct {
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	// Detail says what was wrong and what to do.
+	Detail string `json:"detail,omitempty"`
+	// Errors are all problems of a body, one by one.
+	Errors []string `json:"errors,omitempty"`
+	// retryAfter in seconds; 0: not said.
+	retryAfter int
+}
+
+// refusal is a problem with nothing but a status and a sentence.
+func refusal(status int, detail string) *problem { return &problem{Status: status, Detail: detail} }
+
+// unavailable asks to come again soon.
+func unavailable(detail string) *problem {
+	return &problem{Status: http.StatusServiceUnavailable, Detail: detail, retryAfter: 1}
+}
+
+func (p *problem) write(w http.ResponseWriter) {
+	p.Title = http.StatusText(p.Status)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	writeJSON(w, p.Status, "application/problem+json", p)
+}
+
+// answer writes a success.
+func answer(w http.ResponseWriter, status int, body any) {
+	writeJSON(w, status, "application/json", body)
+}
+
+func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // our own types, which marshal; the recovery of the request answers
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(text)+1))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // a client that went away is told nothing
+}

@@ -13,8 +13,10 @@ import (
 // decide answers the first held delivery (R2, R3, R5).
 func (o *Order) decide() {
 	d := o.held[0]
-	if o.state == nil && d.Type == messages.TypeCreated && d.First() {
-		// R2: nothing can be known of a message that was never delivered; the fence finds out if that is wrong.
+	fresh := d.Fresh()
+	d.Begun = true
+	if o.state == nil && d.Type == messages.TypeCreated && fresh {
+		// R2: nothing can be known of a message that nobody acted on; the fence finds out if that is wrong.
 		o.state = &order.State{}
 		o.current = true
 	}

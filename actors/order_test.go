@@ -113,6 +113,9 @@ func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
 	s.deliver(d) // as the supervisor does after a restart
 	s.await(t, "settle 1 done")
 	s.await(t, "call pay/do #2")
+	if s.memory.fenced > 0 {
+		t.Error("the restarted actor appended without reading first")
+	}
 	if got := s.memory.kinds(id); got != "accepted step_completed step_failed step_completed step_completed,completed" {
 		t.Errorf("journal %q", got)
 	}

@@ -34,6 +34,7 @@ type memory struct {
 	sequence uint64
 	entries  map[messages.OrderID][]journal.Entry
 	reads    int
+	fenced   int
 	log      *record
 	// before is asked before an append; what it returns instead of nil is the append's error.
 	before func(kinds string) error
@@ -61,6 +62,7 @@ func (m *memory) append(a *journal.Append) (uint64, error) {
 		last = es[len(es)-1].Sequence
 	}
 	if last != a.Expected {
+		m.fenced++
 		return 0, fmt.Errorf("fence: %w", journal.ErrConflict)
 	}
 	m.sequence++

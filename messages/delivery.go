@@ -16,7 +16,7 @@ const (
 )
 
 // Delivery is one JetStream delivery of a message or wake-up, in the hands of this node and not yet settled.
-// It is read-only once handed on. Exactly one of the body fields is set, as Type says.
+// Exactly one of the body fields is set, as Type says.
 type Delivery struct {
 	OrderID OrderID
 	Type    Type
@@ -43,11 +43,15 @@ type Delivery struct {
 	// Park is the journal sequence of the OrderParked a wake-up belongs to.
 	Park uint64
 
+	// Begun: an order actor has taken the delivery up, so that the journal may know of it even when it is the first.
+	// It belongs to the actor that holds the delivery; all else is read-only once handed on.
+	Begun bool
+
 	Settler
 }
 
-// First reports whether the message was never delivered before.
-func (d *Delivery) First() bool { return d.Deliveries <= 1 }
+// Fresh reports whether nobody can have acted on the message yet.
+func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Begun }
 
 // Source names the stored message in events.
 func (d *Delivery) Source() *Source { return &Source{Stream: d.Stream, Sequence: d.Sequence} }

@@ -264,7 +264,7 @@ func TestRedrive(t *testing.T) {
 	b, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
-	header := nats.Header{"traceparent": {"tp"}, nats.MsgIdHdr: {"o"}, nats.ExpectedLastSubjSeqHdr: {"0"}, "X": {"y"}}
+	header := nats.Header{"traceparent": {"tp"}, nats.MsgIdHdr: {"o"}, nats.ExpectedLastSeqHdr: {"0"}, "X": {"y"}}
 	publish(t, js, "ORDER.o", header, created("o"))
 	desk.next().Settle(messages.Dead("too early"))
 	buried(t, dead, 1)

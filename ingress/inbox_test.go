@@ -374,12 +374,8 @@ func TestServerRestart(t *testing.T) {
 	for n := range 100 {
 		publish(t, js, fmt.Sprintf("ORDER.after-%d", n), nil, created(fmt.Sprintf("after-%d", n)))
 	}
-	back := time.Now()
 	for len(seen) < 100 {
 		d := desk.next()
-		if after := time.Since(back); len(seen) == 0 && after > 5*time.Second {
-			t.Errorf("the inbox notices after %s that the connection was away", after)
-		}
 		if strings.HasPrefix(string(d.OrderID), "after") {
 			seen[d.OrderID] = true
 		}

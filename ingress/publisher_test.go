@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -280,9 +282,8 @@ func TestPublisherAcrossARestart(t *testing.T) {
 				t.Fatalf("%d orders are not published", len(todo))
 			}
 			var mu sync.Mutex
-			n := 0
-			for id := range todo {
-				if n++; n == 100 && round == 0 {
+			for n, id := range slices.Collect(maps.Keys(todo)) {
+				if n == 100 && round == 0 {
 					b.stop()
 					b.start()
 				}
@@ -295,8 +296,6 @@ func TestPublisherAcrossARestart(t *testing.T) {
 				}); err != nil {
 					t.Fatal(err)
 				}
-				mu.Lock() // the loop reads the map
-				mu.Unlock()
 			}
 			if err := p.Flush(within(t)); err != nil {
 				t.Fatal(err)

@@ -42,6 +42,7 @@ func TestMoney(t *testing.T) {
 		"more than a double can hold":   {"USD", 1e20, []*messages.OrderItem{line(1, 1e20)}, 1e20, "largest amount"},
 		"many lines too much":           {"USD", 1, []*messages.OrderItem{line(math.MaxInt32, 1e6), line(math.MaxInt32, 1e6)}, 1, "largest amount"},
 		"many lines below a cent":       {"USD", 0, []*messages.OrderItem{line(math.MaxInt32, 1e6+0.001)}, 0, "largest amount"},
+		"a sum that would wrap around":  {"USD", 1, []*messages.OrderItem{line(2048, 90071992547409.92)}, 1, "largest amount"},
 		"a total that is no number":     {"USD", math.NaN(), []*messages.OrderItem{line(1, 1)}, math.NaN(), "total_amount is NaN"},
 		"a total that is infinite":      {"USD", math.Inf(1), []*messages.OrderItem{line(1, 1)}, math.Inf(1), "total_amount is +Inf"},
 		"a negative total":              {"USD", -1, []*messages.OrderItem{line(1, 1)}, -1, "add up to 1"},

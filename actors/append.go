@@ -101,7 +101,7 @@ func (o *Order) appended(a *appending) {
 	case thenRestart:
 		panic(a.failure)
 	case thenGo:
-		o.answer = nil
+		o.answer, o.giveUp = nil, nil
 		o.rest()
 	}
 }

@@ -109,7 +109,7 @@ func (o *Order) merge(state *order.State) {
 		o.instr.fenced()
 		o.settle(o.driver, messages.Dropped())
 		o.endSpan("fenced")
-		o.driver, o.call, o.answer = nil, nil, nil
+		o.driver, o.call, o.answer, o.giveUp = nil, nil, nil, nil
 	}
 }
 

@@ -38,9 +38,8 @@ type answered struct{ call *calling }
 // drive makes the driver's next move (R4).
 func (o *Order) drive() {
 	if o.giveUp != nil {
-		failure := o.giveUp
-		o.giveUp = nil
-		o.startAppend(o.state.GiveUp(failure), thenGo)
+		// It stays until the entry is stored: an append that was forestalled is tried again.
+		o.startAppend(o.state.GiveUp(o.giveUp), thenGo)
 		return
 	}
 	move := o.state.Next()

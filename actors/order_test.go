@@ -242,6 +242,32 @@ func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
 	}
 }
 
+// The supervisor counts on the attention: an append that was forestalled must not send the order round again.
+func TestGivingUpSurvivesAConflict(t *testing.T) {
+	s := newStage(t, nil)
+	refused := 0
+	s.memory.before = func(kinds string) error {
+		if kinds == "attention" && refused == 0 {
+			refused++
+			return journal.ErrConflict
+		}
+		return nil
+	}
+	s.system.Root.Send(s.order, &messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
+	s.deliver(delivery(messages.TypeCreated, 1, 6))
+	s.await(t, "settle 1 done")
+	if got := s.memory.kinds(id); got != "accepted attention" || refused != 1 {
+		t.Errorf("journal %q after %d conflicts", got, refused)
+	}
+	// It was about the driver of then: a person's word begins anew.
+	s.inbox.stored = []uint64{2}
+	s.deliver(delivery(messages.TypeRetry, 2, 1))
+	s.await(t, "settle 2 done")
+	if got := s.memory.kinds(id); got != "accepted attention recorded,resumed step_completed step_completed step_completed,completed" {
+		t.Errorf("journal %q after a retry", got)
+	}
+}
+
 func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 	s := newStage(t, nil)
 	s.memory.before = func(string) error {

@@ -2,7 +2,9 @@ package actors
 
 import (
 	"errors"
+	"sync"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -25,9 +27,12 @@ const (
 	thenRestart
 )
 
-// appending is the actor's one append, and the message that brings its completion.
+// appending is one append under way, and the message that brings its completion to the actor. An actor has at most one
+// under way; a waiting order holds none.
 type appending struct {
 	journal.Append
+	root  *actor.RootContext
+	self  *actor.PID
 	actor *Order
 	entry *messages.JournalEntry
 	then  then
@@ -38,8 +43,20 @@ type appending struct {
 	err      error
 }
 
-// startAppend journals the events as one entry, fenced by the last one this actor knows.
-func (o *Order) startAppend(events []*messages.Event, next then) {
+// appendings that are not under way. One that was meant for an earlier instance of the actor is not put back: nobody
+// knows when the journal is through with it.
+var appendings = sync.Pool{New: func() any {
+	a := &appending{}
+	a.Done = func(_ *journal.Append, seq uint64, err error) {
+		a.sequence, a.err = seq, err
+		a.root.Send(a.self, a)
+	}
+	return a
+}}
+
+// startAppend journals the events as one entry, fenced by the last one this actor knows. The failure is for
+// thenRestart.
+func (o *Order) startAppend(events []*messages.Event, next then, failure *messages.Failure) {
 	entry := &messages.JournalEntry{
 		OrderId:     string(o.id()),
 		Number:      o.state.Number + 1,
@@ -48,20 +65,13 @@ func (o *Order) startAppend(events []*messages.Event, next then) {
 		Traceparent: o.traceparent(),
 		Events:      events,
 	}
-	a := &o.append
+	a := appendings.Get().(*appending)
 	body, err := journal.Encode(a.Body[:0], entry)
 	if err != nil {
 		o.fail(messages.Defect, err)
 	}
 	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.state.Last, journal.Kinds(entry), body
-	a.actor, a.entry, a.then, a.err = o, entry, next, nil
-	if a.Done == nil {
-		self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
-		a.Done = func(_ *journal.Append, seq uint64, err error) {
-			a.sequence, a.err = seq, err
-			root.Send(self, a)
-		}
-	}
+	a.root, a.self, a.actor, a.entry, a.then, a.failure = o.ctx.ActorSystem().Root, o.ctx.Self(), o, entry, next, failure
 	o.busy = true
 	if a.Expected == 0 {
 		crashpoint.Pass(crashpoint.BeforeAccept)
@@ -70,38 +80,44 @@ func (o *Order) startAppend(events []*messages.Event, next then) {
 	o.Journal.Append(&a.Append)
 }
 
+// release makes the appending usable for another append, by whatever actor.
+func (a *appending) release() {
+	a.root, a.self, a.actor, a.entry, a.failure, a.err = nil, nil, nil, nil, nil, nil
+	appendings.Put(a)
+}
+
 // appended goes on after the journal answered.
 func (o *Order) appended(a *appending) {
 	o.busy = false
-	entry := a.entry
-	a.entry = nil
+	entry, expected, sequence, next, failure, err := a.entry, a.Expected, a.sequence, a.then, a.failure, a.err
+	a.release()
 	switch {
-	case errors.Is(a.err, journal.ErrConflict):
+	case errors.Is(err, journal.ErrConflict):
 		o.read()
 		return
-	case a.err != nil:
-		o.fail(messages.Infrastructure, a.err)
+	case err != nil:
+		o.fail(messages.Infrastructure, err)
 	}
-	if a.Expected == 0 {
+	if expected == 0 {
 		crashpoint.Pass(crashpoint.Accepted)
 	}
 	crashpoint.Pass(crashpoint.AfterAppend)
-	if err := o.state.Apply(a.sequence, entry); err != nil {
+	if err := o.state.Apply(sequence, entry); err != nil {
 		o.fail(messages.Defect, err)
 	}
 	o.instr.journaled(o.state, entry)
 	if rests(entry) {
 		o.logRest(o.state)
 	}
-	switch a.then {
+	switch next {
 	case thenAck:
 		o.finish(messages.Done())
 	case thenDrive:
 		o.begin()
 	case thenRestart:
-		panic(a.failure)
+		panic(failure)
 	case thenGo:
-		o.answer, o.giveUp = nil, nil
+		o.answer = nil
 		o.rest()
 	}
 }

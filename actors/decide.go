@@ -34,9 +34,9 @@ func (o *Order) decide() {
 	case order.Drive:
 		o.begin()
 	case order.AppendAndDrive:
-		o.startAppend(decision.Events, thenDrive)
+		o.startAppend(decision.Events, thenDrive, nil)
 	case order.AppendAndAck:
-		o.startAppend(decision.Events, thenAck)
+		o.startAppend(decision.Events, thenAck, nil)
 	case order.Reschedule:
 		o.schedule(func() { o.finish(messages.Done()) })
 	case order.Wait:

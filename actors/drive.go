@@ -44,7 +44,7 @@ func (o *Order) drive() {
 	}
 	move := o.state.Next()
 	if len(move.Events) > 0 {
-		o.startAppend(move.Events, thenGo)
+		o.startAppend(move.Events, thenGo, nil)
 		return
 	}
 	o.startCall(move.Call)
@@ -124,13 +124,12 @@ func (o *Order) settleAnswer() {
 		o.answer = nil
 		return
 	}
-	next := thenGo
-	if s.Then == order.Restart {
-		next = thenRestart
-		o.append.failure = &messages.Failure{
-			Kind: messages.Transient, After: s.Delay,
-			Err: fmt.Errorf("order %s: attempt %d of %s failed", o.state.ID, o.answer.Call.Attempt, o.state.Plan.Steps[o.answer.Call.Step].GetName()),
-		}
+	if s.Then != order.Restart {
+		o.startAppend(s.Events, thenGo, nil)
+		return
 	}
-	o.startAppend(s.Events, next)
+	o.startAppend(s.Events, thenRestart, &messages.Failure{
+		Kind: messages.Transient, After: s.Delay,
+		Err: fmt.Errorf("order %s: attempt %d of %s failed", o.state.ID, o.answer.Call.Attempt, o.state.Plan.Steps[o.answer.Call.Step].GetName()),
+	})
 }

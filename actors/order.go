@@ -34,8 +34,7 @@ type Order struct {
 	giveUp *messages.Failure
 
 	// busy: an append, a read, a look-up or a scheduling is under way, and its completion will come as a message.
-	busy   bool
-	append appending
+	busy bool
 	// call is under way; answer came back and is not in the journal yet.
 	call   *calling
 	answer *order.Answer

@@ -127,11 +127,11 @@ func (j *Journal) Append(a *Append) {
 // connection stays open. It must not be called from a Done.
 func (j *Journal) Close() {
 	j.closing.Do(func() {
-		j.end(j.pending.close(), errLost)
 		if j.commit != nil {
 			close(j.commit.stop)
-			j.committing.Wait()
 		}
+		j.end(j.pending.close(), errLost)
+		j.committing.Wait()
 		close(j.stop)
 		j.watching.Wait()
 		j.nc.RemoveStatusListener(j.status)

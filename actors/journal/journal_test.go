@@ -54,6 +54,7 @@ func dial(tb testing.TB, s *server.Server, options ...nats.Option) *nats.Conn {
 	tb.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append([]nats.Option{
 		nats.MaxReconnects(-1), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}, options...)...)
 	if err != nil {
 		tb.Fatal(err)

@@ -110,9 +110,13 @@ func stored(number uint32) uint64 { return 10 * uint64(number) }
 
 // append journals events as one entry, through the wire format.
 func (h *history) append(now time.Time, events ...*messages.Event) error {
-	entry := throughWire(&messages.JournalEntry{
+	return h.add(&messages.JournalEntry{
 		OrderId: string(id), Number: h.state.Number + 1, Time: timestamppb.New(now), Node: "n-1", Events: events,
 	})
+}
+
+func (h *history) add(entry *messages.JournalEntry) error {
+	entry = throughWire(entry)
 	h.entries = append(h.entries, entry)
 	return h.state.Apply(stored(entry.Number), entry)
 }

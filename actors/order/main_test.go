@@ -4,8 +4,6 @@ import (
 	"flag"
 	"os"
 	"testing"
-
-	_ "pgregory.net/rapid"
 )
 
 // checks is how many random cases a property is tried with unless -rapid.checks says otherwise.

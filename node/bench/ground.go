@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"time"
 
@@ -72,7 +73,7 @@ func (g *ground) publish(ctx context.Context, n int) error {
 	}
 	defer p.Close()
 	failed := make(chan error, 1)
-	for _, o := range demo.Samples(n, 1) {
+	for _, o := range demo.Samples(n, rand.Uint64()) {
 		err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, func(_ ingress.Receipt, err error) {
 			if err != nil {
 				select {

@@ -15,14 +15,9 @@ import (
 type guard struct {
 	order actor.Actor
 	log   *slog.Logger
-	// down: the actor has failed; it hears only of its end. A message may slip in before its mailbox is suspended.
-	down bool
 }
 
 func (g *guard) Receive(ctx actor.Context) {
-	if g.down && !last(ctx.Message()) {
-		return
-	}
 	defer func() {
 		if r := recover(); r != nil {
 			g.failed(ctx, r)
@@ -33,24 +28,15 @@ func (g *guard) Receive(ctx actor.Context) {
 
 func (g *guard) failed(ctx actor.Context, reason any) {
 	f := messages.AsFailure(reason)
-	if last(ctx.Message()) {
+	switch ctx.Message().(type) {
+	case *actor.Stopping, *actor.Stopped:
 		g.log.Error("order actor panicked while it stopped", keyError, f, keyStack, string(debug.Stack()))
 		return
 	}
-	g.down = true
 	if f.Kind == messages.Defect {
 		f = &messages.Failure{Kind: messages.Defect, Err: &panicked{f.Err, debug.Stack()}}
 	}
 	panic(f)
-}
-
-// last reports whether the message is one of those an actor ends with.
-func last(message any) bool {
-	switch message.(type) {
-	case *actor.Stopping, *actor.Stopped:
-		return true
-	}
-	return false
 }
 
 // panicked is the error of a defect with where it happened. The stack goes into the log, not into the text.

@@ -1,7 +1,9 @@
 package supervision
 
 import (
+	"errors"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -16,25 +18,28 @@ type saying struct {
 
 func (s saying) Message() any { return s.message }
 
-func TestAFailedActorHearsOnlyOfItsEnd(t *testing.T) {
-	var heard []any
-	g := &guard{log: slog.New(slog.DiscardHandler), order: actor.ReceiveFunc(func(ctx actor.Context) {
-		heard = append(heard, ctx.Message())
-		if ctx.Message() == "fail" {
-			panic("failed")
+func TestADefectSaysWhatHappenedAndKeepsTheStack(t *testing.T) {
+	g := &guard{log: slog.New(slog.DiscardHandler), order: actor.ReceiveFunc(func(actor.Context) { panic("failed") })}
+	defer func() {
+		f, ok := recover().(*messages.Failure)
+		if !ok || f.Kind != messages.Defect || f.Err.Error() != "panic: failed" {
+			t.Fatalf("panicked with %v, want a defect that says what happened", f)
 		}
-	})}
-	func() {
-		defer func() {
-			if f, ok := recover().(*messages.Failure); !ok || f.Kind != messages.Defect || f.Err.Error() != "panic: failed" {
-				t.Fatalf("panicked with %v, want a defect that says what happened", f)
-			}
-		}()
-		g.Receive(saying{message: "fail"})
+		var p *panicked
+		if !errors.As(f, &p) || !strings.Contains(string(p.stack), "TestADefectSaysWhatHappenedAndKeepsTheStack") {
+			t.Fatalf("the stack does not name the place of the panic: %+v", p)
+		}
 	}()
-	g.Receive(saying{message: "slipped in"})
-	g.Receive(saying{message: &actor.Stopping{}})
-	if len(heard) != 2 {
-		t.Fatalf("heard %v, want the failing message and Stopping", heard)
-	}
+	g.Receive(saying{message: "fail"})
+}
+
+func TestATypedFailurePassesUnchanged(t *testing.T) {
+	want := &messages.Failure{Kind: messages.Infrastructure}
+	g := &guard{log: slog.New(slog.DiscardHandler), order: actor.ReceiveFunc(func(actor.Context) { panic(want) })}
+	defer func() {
+		if got := recover(); got != want {
+			t.Fatalf("panicked with %v, want %v", got, want)
+		}
+	}()
+	g.Receive(saying{message: "fail"})
 }

@@ -14,6 +14,8 @@ type supervisor struct {
 	*shard
 	ctx   actor.Context
 	props *actor.Props
+	// born is what protoactor is spawning an actor from.
+	born *life
 	// ending: actors stop and none may be spawned.
 	ending bool
 	// broken: this instance has crashed; it must touch nothing any more.
@@ -22,9 +24,17 @@ type supervisor struct {
 
 func newSupervisor(s *shard) *supervisor {
 	v := &supervisor{shard: s}
-	order, log := s.tree.order, s.tree.cfg.Logger
-	v.props = actor.PropsFromProducer(func() actor.Actor { return &guard{order: produce(order), log: log} }, actor.WithDispatcher(&s.tree.workers))
+	v.props = actor.PropsFromProducer(func() actor.Actor {
+		v.born = &life{guard: guard{order: produce(s.tree.order), log: s.tree.cfg.Logger}}
+		return &v.born.guard
+	}, actor.WithMailbox(func() actor.Mailbox { return &v.born.mailbox }), actor.WithDispatcher(&s.tree.workers))
 	return v
+}
+
+// life is what one order actor is made of. Protoactor asks for the parts one after the other, in Spawn.
+type life struct {
+	guard
+	mailbox
 }
 
 func (v *supervisor) Receive(ctx actor.Context) {

@@ -39,7 +39,7 @@ type answered struct{ call *calling }
 func (o *Order) drive() {
 	if o.giveUp != nil {
 		// It stays until the entry is stored: an append that was forestalled is tried again.
-		o.startAppend(o.state.GiveUp(o.giveUp), thenGo)
+		o.startAppend(o.state.GiveUp(o.giveUp), thenGo, nil)
 		return
 	}
 	move := o.state.Next()

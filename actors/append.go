@@ -117,7 +117,7 @@ func (o *Order) appended(a *appending) {
 	case thenRestart:
 		panic(failure)
 	case thenGo:
-		o.answer = nil
+		o.answer, o.giveUp = nil, nil
 		o.rest()
 	}
 }

@@ -62,7 +62,7 @@ func TestServerDiesWithoutAWord(t *testing.T) {
 	b.start()
 	g.open()
 	back := time.Now()
-	eventually(t, "the other connection is back", outside.Conn().IsConnected)
+	reconnected(t, outside.Conn())
 	publish(t, outside, "ORDER.after", nil, created("after"))
 	for d := desk.next(); d.OrderID != "after"; d = desk.next() {
 		d.Settle(messages.Done())

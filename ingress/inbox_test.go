@@ -366,7 +366,7 @@ func TestServerRestart(t *testing.T) {
 	b.stop()
 	held[0].Settle(messages.Done()) // sent when the connection is back
 	b.start()
-	eventually(t, "the connection is back", js.Conn().IsConnected)
+	reconnected(t, js.Conn())
 	for _, d := range held[1:] {
 		d.Settle(messages.Done())
 	}

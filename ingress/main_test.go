@@ -122,4 +122,10 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+// reconnected waits until a connection that was lost once is back.
+func reconnected(t testing.TB, nc *nats.Conn) {
+	t.Helper()
+	eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects > 0 && nc.IsConnected() })
+}
+
 func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -163,14 +163,13 @@ func (s *eventStream) comment(text string) error {
 func (s *eventStream) flush() error {
 	if !s.begun {
 		s.begun = true
-		// An error means that this connection knows no deadlines.
-		_ = s.control.SetReadDeadline(time.Time{})
 		h := s.w.Header()
 		h.Set("Content-Type", "text/event-stream")
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Accel-Buffering", "no") // proxies that collect answers pass this one on
 		s.w.WriteHeader(http.StatusOK)
 	}
+	// An error means that this connection knows no deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(sendTimeout))
 	if _, err := s.w.Write(s.buffer.Bytes()); err != nil {
 		return err

@@ -71,3 +71,18 @@ func TestMarkdownTable(t *testing.T) {
 		}
 	}
 }
+
+func TestRedactURLs(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://bob:x@s3cret@a:1": "nats://***@a:1",
+		"tls://token@a,nats://b":  "tls://***@a,nats://b",
+		"bob:s3cret@a":            "***@a",
+		"nats://a:4222":           "nats://a:4222",
+		"not a url":               "not a url",
+		"s3cret@ ":                "***",
+	} {
+		if got := config.RedactURLs(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

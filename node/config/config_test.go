@@ -103,7 +103,7 @@ func TestWrongValues(t *testing.T) {
 }
 
 func TestAllProblemsAtOnce(t *testing.T) {
-	got := refuse(t, "ORDERLY_ACK_WAIT=5", "ORDERLY_REPLICAS=2", "ORDERLY_HTTP_ADDR=x", "ORDERLY_LOG_LEVLE=debug", "ORDERLY_MAX_IN_FLIGHT=x")
+	got := refuse(t, "ORDERLY_ACK_WAIT=5", "ORDERLY_REPLICAS=2", "ORDERLY_HTTP_ADDR=x", "ORDERLY_LOG_LEVELL=debug", "ORDERLY_MAX_IN_FLIGHT=x")
 	if lines := strings.Split(got, "\n"); len(lines) != 5 {
 		t.Errorf("want 5 lines, got %d:\n%s", len(lines), got)
 	}

@@ -16,7 +16,7 @@ func storeLimit(dir, store string) (int64, error) {
 	if err := syscall.Statfs(dir, &disk); err != nil {
 		return 0, err
 	}
-	available := int64(disk.Bavail) * int64(disk.Bsize)
+	available := int64(disk.Bavail) * int64(disk.Bsize) //nolint:unconvert // its type differs between systems
 	err := filepath.WalkDir(store, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err

@@ -38,11 +38,26 @@ func read(d *messages.Delivery, m *nats.Msg) deadEnd {
 		return deadf(classTooLarge, "the body has %d bytes: at most %d are allowed", len(m.Data), messages.MaxBody)
 	}
 	readTrace(d, m.Header)
-	d.Type = messages.Type(first(m.Header, messages.HeaderType))
-	if d.Type == "" {
-		d.Type = messages.TypeCreated
-	}
+	d.Type = typeOfHeader(first(m.Header, messages.HeaderType))
 	return readBody(d, first(m.Header, messages.HeaderContentType), m.Data)
+}
+
+// typeOfHeader is a known type as our constant, so that a delivery does not keep the whole header block in memory.
+func typeOfHeader(value string) messages.Type {
+	switch t := messages.Type(value); t {
+	case "", messages.TypeCreated:
+		return messages.TypeCreated
+	case messages.TypeCancel:
+		return messages.TypeCancel
+	case messages.TypeSignal:
+		return messages.TypeSignal
+	case messages.TypeRetry:
+		return messages.TypeRetry
+	case messages.TypeSkip:
+		return messages.TypeSkip
+	default:
+		return t
+	}
 }
 
 func readBody(d *messages.Delivery, contentType string, body []byte) deadEnd {

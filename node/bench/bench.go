@@ -19,8 +19,8 @@ type Report struct {
 	Rounds int       `json:"rounds"`
 	Rate   int       `json:"rate"`
 	Modes  []Result  `json:"modes"`
-	// BytesPerWaiting is the live heap of one order in flight, in bytes.
-	BytesPerWaiting uint64 `json:"bytes_per_waiting_order"`
+	// Waiting is the live heap that one more order costs while it waits for a step.
+	Waiting Memory `json:"waiting_order"`
 }
 
 // Result of one durability. Each figure is the median over the rounds.
@@ -52,7 +52,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	fmt.Fprintf(cfg.Progress, "memory of %d waiting orders …\n", cfg.Waiting)
 	var err error
-	if report.BytesPerWaiting, err = memory(ctx, cfg); err != nil {
+	if report.Waiting, err = memory(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("bench: memory: %w", err)
 	}
 	return report, nil
@@ -62,7 +62,7 @@ func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 	var raws, engines []Throughput
 	var ratios []float64
 	for round := range cfg.Rounds {
-		raw, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight) })
+		raw, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight, false) })
 		if err != nil {
 			return Result{}, fmt.Errorf("raw loop: %w", err)
 		}

@@ -29,6 +29,8 @@ func startEngine(ctx context.Context, g *ground, inFlight int, p *messages.Plan)
 	return r, nil
 }
 
+func (r *running) inFlight() int { return r.engine.InFlight() }
+
 func (r *running) stop(context.Context) error {
 	r.cancel()
 	close(r.abort)

@@ -13,33 +13,51 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// memory is the heap that one more waiting order costs this process, in bytes: everything that the engine, the client
-// and the server hold because an order is in flight. The orders wait for the answer of their first step. It is the
-// difference between a load and three times that load, so that buffers the server keeps anyway do not count.
-func memory(ctx context.Context, cfg Config) (bytes uint64, err error) {
+// Memory is the live heap of one more waiting order, in bytes.
+type Memory struct {
+	// Engine is what the engine holds: the process's heap less Raw.
+	Engine uint64 `json:"engine_bytes"`
+	// Raw is what the server and the client library hold for a delivery and a journal entry of the raw loop.
+	Raw uint64 `json:"raw_bytes"`
+}
+
+// memory measures orders that wait for the answer of their first step, and deliveries that the raw loop holds as long.
+func memory(ctx context.Context, cfg Config) (m Memory, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	g, err := prepare(ctx, cfg, Relaxed)
-	if err != nil {
-		return 0, err
-	}
-	defer g.close()
 	p := plan.Sim("sim:?latency=4m")
 	for _, s := range p.Steps {
 		s.Timeout = durationpb.New(5 * time.Minute)
 	}
 	// More room than orders: an inbox does not ask for its last few messages.
-	e, err := startEngine(ctx, g, min(20_000, 2*cfg.Waiting), p)
+	room := min(20_000, 2*cfg.Waiting)
+	if m.Raw, err = growth(ctx, cfg, func(g *ground) (carrier, error) { return startRaw(ctx, g, room, true) }); err != nil {
+		return m, err
+	}
+	all, err := growth(ctx, cfg, func(g *ground) (carrier, error) { return startEngine(ctx, g, room, p) })
+	m.Engine = max(all, m.Raw) - m.Raw
+	return m, err
+}
+
+// growth is the heap of one more waiting order: the difference between a load and three times that load, so that
+// buffers which are there anyway do not count.
+func growth(ctx context.Context, cfg Config, start func(*ground) (carrier, error)) (bytes uint64, err error) {
+	g, err := prepare(ctx, cfg, Relaxed)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, e.stop(ctx)) }()
+	defer g.close()
+	c, err := start(g)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, c.stop(ctx)) }()
 	first := cfg.Waiting / 3
-	few, err := g.wait(ctx, e, first, first)
+	few, err := g.wait(ctx, c, first, first)
 	if err != nil {
 		return 0, err
 	}
-	many, err := g.wait(ctx, e, cfg.Waiting-first, cfg.Waiting)
+	many, err := g.wait(ctx, c, cfg.Waiting-first, cfg.Waiting)
 	if err != nil {
 		return 0, err
 	}
@@ -47,7 +65,7 @@ func memory(ctx context.Context, cfg Config) (bytes uint64, err error) {
 }
 
 // wait publishes n more orders and returns the heap when as many as there are in all wait.
-func (g *ground) wait(ctx context.Context, e *running, n, all int) (uint64, error) {
+func (g *ground) wait(ctx context.Context, c carrier, n, all int) (uint64, error) {
 	if err := g.publish(ctx, n); err != nil {
 		return 0, err
 	}
@@ -56,13 +74,13 @@ func (g *ground) wait(ctx context.Context, e *running, n, all int) (uint64, erro
 		if err != nil {
 			return 0, err
 		}
-		if stream.CachedInfo().State.Msgs >= uint64(all) && e.engine.InFlight() >= all {
+		if stream.CachedInfo().State.Msgs >= uint64(all) && c.inFlight() >= all {
 			return heap(), nil
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return 0, fmt.Errorf("%d of %d orders wait: %w", e.engine.InFlight(), all, ctx.Err())
+			return 0, fmt.Errorf("%d of %d orders wait: %w", c.inFlight(), all, ctx.Err())
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -25,6 +26,9 @@ type rawLoop struct {
 	bodies  [][]byte
 	room    chan struct{}
 	failed  chan error
+	// holding: orders stay where they are after their first entry.
+	holding bool
+	held    atomic.Int64
 }
 
 // kinds are the entries of a four-step order that meets no trouble.
@@ -33,7 +37,7 @@ var kinds = [...]string{"accepted", "step_completed", "step_completed", "step_co
 // buffered is how many messages the client library may hold beyond those in flight: its default.
 const buffered = 500
 
-func startRaw(ctx context.Context, g *ground, inFlight int) (*rawLoop, error) {
+func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawLoop, error) {
 	bodies, err := sampleBodies()
 	if err != nil {
 		return nil, err
@@ -50,13 +54,15 @@ func startRaw(ctx context.Context, g *ground, inFlight int) (*rawLoop, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rawLoop{journal: j, bodies: bodies, room: make(chan struct{}, inFlight), failed: make(chan error, 1)}
+	r := &rawLoop{journal: j, bodies: bodies, room: make(chan struct{}, inFlight), failed: make(chan error, 1), holding: holding}
 	if r.consume, err = consumer.Consume(r.take, jetstream.PullMaxMessages(buffered)); err != nil {
 		j.Close()
 		return nil, err
 	}
 	return r, nil
 }
+
+func (r *rawLoop) inFlight() int { return int(r.held.Load()) }
 
 // raw is one order in the raw loop.
 type raw struct {
@@ -82,6 +88,10 @@ func (o *raw) append(expected uint64) {
 func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
 	if err != nil {
 		o.loop.fail(err)
+		return
+	}
+	if o.loop.holding {
+		o.loop.held.Add(1)
 		return
 	}
 	if o.entry++; o.entry < len(kinds) {

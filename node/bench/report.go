@@ -23,7 +23,8 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(w, "\nheap per waiting order: %d bytes\n", r.BytesPerWaiting)
+	_, err = fmt.Fprintf(w, "\nheap per waiting order: %d bytes of the engine's, besides %d bytes that server and client library hold for a raw delivery\n",
+		r.Waiting.Engine, r.Waiting.Raw)
 	return err
 }
 

@@ -16,6 +16,8 @@ type Throughput struct {
 
 // carrier carries orders from the inbox to their acknowledgement.
 type carrier interface {
+	// inFlight is the number of orders that wait.
+	inFlight() int
 	stop(context.Context) error
 }
 

@@ -87,7 +87,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.AddCommand(
 		newRun(t), newPublish(t), newGet(t),
 		newCancel(t), newSignal(t), newRetry(t), newSkip(t),
-		newDead(t), newVerify(t), newBench(t), newConfig(t), newVersion(t),
+		newDead(t), newVerify(t), newBench(t), newHealth(t), newConfig(t), newVersion(t),
 	)
 	return root
 }

@@ -1,0 +1,99 @@
+package ingress_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+func TestDrainWaitsAndStops(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{MaxInFlight: 8})
+	for n := range 20 {
+		publish(t, js, fmt.Sprintf("ORDER.o-%d", n), nil, created(fmt.Sprintf("o-%d", n)))
+	}
+	var held []*messages.Delivery
+	for range 7 {
+		held = append(held, desk.next())
+	}
+	desk.close()
+	drained := make(chan error, 1)
+	desk.drained = true
+	go func() { drained <- desk.inbox.Drain(within(t)) }()
+	for n, d := range held {
+		select {
+		case err := <-drained:
+			t.Fatalf("drained with %d deliveries left: %v", len(held)-n, err)
+		case <-time.After(testAckWait / 4): // longer than the ack wait in all: signs of life go on
+		}
+		d.Settle(messages.Done())
+	}
+	if err := <-drained; err != nil {
+		t.Fatal(err)
+	}
+	desk.none(testAckWait / 4)
+	eventually(t, "13 messages are left", func() bool { return stored(t, js, messages.StreamOrders) == 13 })
+	if info := consumer(t, js); info.NumRedelivered != 0 || info.NumAckPending != 0 {
+		t.Errorf("%d redelivered, %d pending", info.NumRedelivered, info.NumAckPending)
+	}
+
+	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
+	for range 13 {
+		other.next().Settle(messages.Done())
+	}
+	emptied(t, js, messages.StreamOrders)
+}
+
+func TestDrainTellsWhatIsLeft(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	publish(t, js, "ORDER.o", nil, created("o"))
+	left := desk.next()
+	desk.close()
+	desk.drained = true
+	soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := desk.inbox.Drain(soon); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "1 deliveries") {
+		t.Errorf("got %v", err)
+	}
+	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
+	if d := other.next(); d.Deliveries != 2 {
+		t.Errorf("delivered %d times", d.Deliveries)
+	}
+	left.Settle(messages.Dropped())
+}
+
+// What the inbox has taken but nobody has seen goes to others at once.
+func TestUnseenMessagesAreGivenBack(t *testing.T) {
+	b, js := ready(t)
+	slow := make(chan struct{})
+	first := &desk{t: t, deliveries: make(chan *messages.Delivery, 100), ran: make(chan error, 1)}
+	first.open(js, ingress.Config{MaxInFlight: 64, AckWait: time.Minute}, func(d *messages.Delivery) {
+		first.deliveries <- d
+		<-slow // the others wait behind this one
+	})
+	for n := range 20 {
+		publish(t, js, fmt.Sprintf("ORDER.o-%d", n), nil, created(fmt.Sprintf("o-%d", n)))
+	}
+	held := first.next()
+	eventually(t, "all are on their way", func() bool { return consumer(t, js).NumAckPending == 20 })
+	first.stop()
+	// Run is closing once its first puller refuses.
+	go func() { <-time.After(100 * time.Millisecond); close(slow) }()
+	first.close()
+	held.Settle(messages.Done())
+	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
+	then := time.Now()
+	for range 19 {
+		other.next().Settle(messages.Done())
+	}
+	if time.Since(then) > testAckWait/2 {
+		t.Errorf("the others wait %s, as if the node had died", time.Since(then))
+	}
+}

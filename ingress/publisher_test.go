@@ -228,6 +228,7 @@ func TestNoAcknowledgement(t *testing.T) {
 	if err := p.Publish(within(t), order("o-4"), got.to("4")); err != nil { // as soon as there is room
 		t.Fatal(err)
 	}
+	eventually(t, "three are given up", func() bool { got.mu.Lock(); defer got.mu.Unlock(); return len(got.errs) >= 3 })
 	p.Close()
 	for n := range 3 {
 		if err := got.errs[fmt.Sprint(n)]; !errors.Is(err, ingress.ErrNoAcknowledgement) {

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 const (
@@ -146,7 +148,7 @@ func (c *committer) commit(batch []*Append) {
 
 // publish sends one atomic batch and waits for its outcome.
 func (c *committer) publish(batch []*Append) outcome {
-	if c.j.down.Load() {
+	if c.j.isDown() {
 		c.fail(batch, infrastructure(errDown))
 		return settled
 	}
@@ -171,6 +173,9 @@ func (c *committer) send(batch []*Append, t token) error {
 	p := newBatchPublication(c.name + strconv.FormatUint(c.batches, 36))
 	last := len(batch) - 1
 	for i, a := range batch[:last] {
+		if i == last/2 {
+			crashpoint.Pass(crashpoint.HalfBatch)
+		}
 		p.serial[0] = c.serials[i]
 		if err := p.publish(c.j.nc, "", 0, a); err != nil {
 			// Without its last message the stream drops the batch.

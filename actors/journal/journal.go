@@ -148,7 +148,7 @@ func (j *Journal) publish(a *Append) {
 		j.endLater(a, infrastructure(ErrClosed))
 		return
 	}
-	if j.down.Load() {
+	if j.isDown() {
 		j.notSent(t, infrastructure(errDown))
 		return
 	}

@@ -14,12 +14,13 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// wire is a network whose replies can be held back.
+// wire is a network whose replies can be held back, and whose requests can.
 type wire struct {
-	mu    sync.Mutex
-	open  *sync.Cond
-	held  bool
-	conns []net.Conn
+	mu      sync.Mutex
+	open    *sync.Cond
+	held    bool
+	clogged bool
+	conns   []net.Conn
 }
 
 func newWire() *wire {
@@ -49,8 +50,15 @@ func (w *wire) hold() {
 func (w *wire) release() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.held = false
+	w.held, w.clogged = false, false
 	w.open.Broadcast()
+}
+
+// clog keeps back whatever the client sends from now on.
+func (w *wire) clog() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clogged = true
 }
 
 // cut drops the connections, with everything that was held back.
@@ -81,6 +89,15 @@ func (c *wired) Read(b []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	return n, err
+}
+
+func (c *wired) Write(b []byte) (int, error) {
+	c.w.mu.Lock()
+	for c.w.clogged {
+		c.w.open.Wait()
+	}
+	c.w.mu.Unlock()
+	return c.Conn.Write(b)
 }
 
 // stored waits until the stream holds n messages, seen over another connection.
@@ -175,6 +192,37 @@ func TestLateReplyFindsNobody(t *testing.T) {
 	}
 }
 
+// TestAppendIsNotGivenBackWhileItIsSent: its owner would write into the body that is being sent.
+func TestAppendIsNotGivenBackWhileItIsSent(t *testing.T) {
+	const timeout = 50 * time.Millisecond
+	s := broker(t, t.TempDir(), nil)
+	w := newWire()
+	nc := dial(t, s, nats.SetCustomDialer(w))
+	stream(t, nc, nil)
+	j := open(t, nc, journal.Config{AckTimeout: timeout})
+	w.clog()
+	done := make(chan result, 1)
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer w.release()
+	sending.Go(func() {
+		// More than the client library buffers.
+		j.Append(&journal.Append{
+			OrderID: "a", Body: make([]byte, 512<<10),
+			Done: func(_ *journal.Append, seq uint64, err error) { done <- result{seq, err} },
+		})
+	})
+	select {
+	case r := <-done:
+		t.Fatalf("given back with %+v", r)
+	case <-time.After(10 * timeout):
+	}
+	w.release()
+	if r := await(t, done); r.err != nil && !errors.Is(r.err, journal.ErrConflict) {
+		t.Fatalf("got %+v, want it stored or a conflict", r)
+	}
+}
+
 func TestAppendWhileDisconnectedFailsAtOnce(t *testing.T) {
 	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
 		nc := dial(t, s)
@@ -202,10 +250,12 @@ func TestCloseEndsWhatIsPending(t *testing.T) {
 		w.hold()
 		defer w.release()
 		var done [10]<-chan result
-		for i := range done {
+		done[0] = begin(t, j, order(0), 0, 1)
+		stored(t, s, 1)
+		// With group commit, these wait behind the first.
+		for i := 1; i < len(done); i++ {
 			done[i] = begin(t, j, order(i), 0, 1)
 		}
-		stored(t, s, 1)
 		j.Close()
 		for i := range done {
 			select {

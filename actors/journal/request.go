@@ -75,11 +75,11 @@ func (r *requests) send(ctx context.Context, subject string, body []byte, c *cal
 	select {
 	case <-c.done:
 	case <-ctx.Done():
-		if err := context.Cause(ctx); errors.Is(err, context.Canceled) {
-			return nil, err
-		} else {
-			return nil, infrastructure(err)
+		err := context.Cause(ctx)
+		if !errors.Is(err, context.Canceled) {
+			err = infrastructure(err)
 		}
+		return nil, err
 	}
 	if c.replies[0].Header.Get(headerStatus) == statusNoResponders {
 		return nil, infrastructure(errStore)

@@ -40,7 +40,8 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 	}()
 	defer func() {
 		cancel()
-		for range pages { //nolint:revive // waits for the goroutine
+		for range pages {
+			// Wait until the goroutine has closed it.
 		}
 	}()
 	for p := range pages {

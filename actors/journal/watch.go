@@ -7,7 +7,7 @@ import (
 )
 
 // watch ends what is not answered: waits past their deadline, all waits when the connection is lost, and what could
-// not be sent.
+// not be sent. It asks the connection nothing, for that would wait as long as a publish is stuck in a write.
 func (j *Journal) watch() {
 	ticker := time.NewTicker(min(max(j.cfg.AckTimeout/8, time.Millisecond), 250*time.Millisecond))
 	defer ticker.Stop()
@@ -18,14 +18,12 @@ func (j *Journal) watch() {
 		case <-j.kick:
 			j.endUnsent(false)
 		case <-ticker.C:
-			// A status that did not fit into the channel must not keep the journal down.
-			j.down.Store(!j.nc.IsConnected())
 			j.end(j.pending.expire(j.now()), errLost)
 		case status, ok := <-j.status:
 			if !ok {
 				return
 			}
-			j.down.Store(!j.nc.IsConnected())
+			j.down.Store(status != nats.CONNECTED)
 			if status == nats.CONNECTED {
 				continue
 			}
@@ -34,6 +32,15 @@ func (j *Journal) watch() {
 			j.log.Warn("connection to nats lost", "status", status.String(), "appends_in_doubt", len(waiters))
 		}
 	}
+}
+
+// isDown reports whether the connection is away. The watching goroutine may have missed that it came back: the client
+// library drops a status that does not fit into the channel.
+func (j *Journal) isDown() bool {
+	if j.down.Load() && j.nc.IsConnected() {
+		j.down.Store(false)
+	}
+	return j.down.Load()
 }
 
 // notSent ends the wait of a publish that failed.

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // Inbox takes messages about orders and wake-ups in and settles their deliveries.
@@ -190,6 +191,7 @@ func (i *Inbox) receive(p *puller, m *nats.Msg) {
 		Incarnation: newIncarnation(), Settler: r,
 	}
 	i.flight.add(r)
+	crashpoint.Pass(crashpoint.Delivered)
 	defer i.survive(r)
 	if dead := read(&r.Delivery, m); dead.reason != "" {
 		i.instruments.delivered(i.base, "")

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // receipt is a delivery together with what it takes to settle it. The message itself is not kept: a dead letter is made
@@ -49,7 +50,9 @@ func (r *receipt) end(o messages.Outcome, class string) {
 	i.instruments.settled(i.base, o.Verdict)
 	switch o.Verdict {
 	case messages.VerdictDone:
+		crashpoint.Pass(crashpoint.BeforeAck)
 		i.end(r, ack)
+		crashpoint.Pass(crashpoint.AfterAck)
 	case messages.VerdictDead:
 		r.class, r.reason = class, o.Reason
 		i.bury(r)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // undertaker stores dead letters, one after the other. A delivery in its hands is in flight until the dead letter is
@@ -54,9 +55,11 @@ var errGone = errors.New("the message is gone")
 func (u *undertaker) bury(ctx context.Context, r *receipt) {
 	i := u.inbox
 	reason := line(r.reason, maxReason)
+	crashpoint.Pass(crashpoint.BeforeDeadLetter)
 	seq, err := u.store(ctx, r, reason)
 	switch {
 	case err == nil:
+		crashpoint.Pass(crashpoint.AfterDeadLetter)
 		i.end(r, terminate(clip(reason, 256)))
 		i.instruments.buried(i.base, r.class)
 		i.log.Warn("message moved to the dead letters", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "dead_sequence", seq,

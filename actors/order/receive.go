@@ -66,6 +66,11 @@ const (
 	waitUnknown = time.Second
 )
 
+// maxHeld is how old a delivery may be that is made a dead letter because nothing is known of its order. Nothing fences
+// that decision: had another delivery of the message found the order meanwhile, and become its driver, the order would
+// lose its driver's message. The acknowledgement wait, which is longer, must pass before there is another delivery.
+const maxHeld = time.Second
+
 // Receive decides what a delivery means, given all that the journal tells of its order: rules R2, R3 and R5, the first
 // match wins.
 func Receive(s *State, d *messages.Delivery, c Circumstances) Decision {
@@ -101,7 +106,7 @@ func Receive(s *State, d *messages.Delivery, c Circumstances) Decision {
 	case c.Earlier == Open:
 		return Decision{Verb: Wait, Delay: waitEarlier}
 	// R3.6
-	case s.Status == None && c.Now.Sub(d.Stored) > c.UnknownAge:
+	case s.Status == None && c.Now.Sub(d.Stored) > c.UnknownAge && c.Now.Sub(d.Received) <= maxHeld:
 		return Decision{Verb: Bury, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", c.UnknownAge, d.Type)}
 	case s.Status == None:
 		return Decision{Verb: Wait, Delay: min(waitUnknown, c.UnknownAge)}

@@ -184,6 +184,7 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 			s.t.Fatalf("park %q is not a number", name)
 		}
 	}
+	d.Received = s.now
 	earlier := order.Clear
 	for _, option := range rest[1:] {
 		switch option {
@@ -195,6 +196,8 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 			earlier = order.Unasked
 		case "behind":
 			earlier = order.Open
+		case "held":
+			d.Received = s.now.Add(-2 * time.Second)
 		default:
 			s.t.Fatalf("unknown option %q", option)
 		}

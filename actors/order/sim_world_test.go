@@ -26,9 +26,11 @@ type world struct {
 	// skipped names the steps a person passed over, recorded the messages in the journal.
 	skipped  map[string]bool
 	recorded map[uint64]bool
-	nodes    []*node
-	running  []*operation
-	policy   messages.Policy
+	// owners are the incarnations that ever owned the order.
+	owners  map[string]bool
+	nodes   []*node
+	running []*operation
+	policy  messages.Policy
 
 	deliveries int
 	// budget is how many disturbances of each kind may still happen.
@@ -152,6 +154,9 @@ func (w *world) append(op *operation) {
 		if s := eventSource(e); s != nil {
 			w.recorded[s.GetSequence()] = true
 		}
+		if a, r := e.GetAccepted(), e.GetResumed(); a != nil || r != nil {
+			w.owners[a.GetIncarnation()+r.GetIncarnation()] = true
+		}
 	}
 	w.checkAwake()
 }
@@ -207,12 +212,19 @@ type node struct {
 	giveUp  bool
 }
 
+// ackWait is the least time between two deliveries of a message that somebody holds.
+const ackWait = 5 * time.Second
+
 // take brings a delivery of m to the node.
 func (n *node) take(m *message) {
+	if n.w.held(m) {
+		n.w.now = n.w.now.Add(ackWait)
+	}
 	n.w.deliveries++
 	m.deliveries++
 	m.pending = true
 	d := *m.Delivery
+	d.Received = n.w.now
 	d.Deliveries, d.Incarnation = m.deliveries, fmt.Sprintf("i%d", n.w.deliveries)
 	n.pending = append(n.pending, &d)
 	if n.failing {
@@ -273,11 +285,17 @@ func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
 	case messages.VerdictDead:
 		w.checkBuried(d)
 	case messages.VerdictLater:
+		if w.owners[d.Incarnation] {
+			w.t.Fatalf("R4: a driver gives %s %d back", d.Type, d.Sequence)
+		}
 		if m != nil {
 			m.pending, m.due = false, w.now.Add(o.Delay)
 		}
 		return
 	default:
+		if d.Incarnation == w.truth().Owner {
+			w.t.Fatalf("R4: the owner of the order drops %s %d", d.Type, d.Sequence)
+		}
 		return
 	}
 	if m != nil {

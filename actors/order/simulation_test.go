@@ -26,7 +26,7 @@ func TestSimulation(t *testing.T) {
 const longest = 5000
 
 func newWorld(t *rapid.T) *world {
-	w := &world{t: t, now: epoch, history: newHistory(), skipped: map[string]bool{}, recorded: map[uint64]bool{}, plan: planOf()}
+	w := &world{t: t, now: epoch, history: newHistory(), skipped: map[string]bool{}, recorded: map[uint64]bool{}, owners: map[string]bool{}, plan: planOf()}
 	for i := range rapid.IntRange(1, 4).Draw(t, "steps") {
 		s := step(fmt.Sprintf("s%d", i+1), rapid.IntRange(0, 3).Draw(t, "undo") > 0)
 		if s.GetUndo() != "" && rapid.IntRange(0, 2).Draw(t, "tombstone") == 0 {
@@ -235,10 +235,10 @@ func (w *world) forget() {
 	w.running = kept
 }
 
-func (w *world) heldAlive(m *message) bool {
-	if !m.pending {
-		return false
-	}
+// heldAlive: the message is with a node, and the stream waits for its acknowledgement.
+func (w *world) heldAlive(m *message) bool { return m.pending && w.held(m) }
+
+func (w *world) held(m *message) bool {
 	for _, n := range w.nodes {
 		for _, d := range n.pending {
 			if order.SourceOf(d) == order.SourceOf(m.Delivery) {

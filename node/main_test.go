@@ -239,7 +239,7 @@ func (v view) kinds() string {
 func (v view) story() string {
 	var all []string
 	for _, e := range v.Events {
-		all = append(all, regexp.MustCompile(` in [0-9.µm]+s|, again at .*`).ReplaceAllString(e.Summary, ""))
+		all = append(all, regexp.MustCompile(`(; again)? in [0-9.µm]+s`).ReplaceAllString(e.Summary, ""))
 	}
 	return strings.Join(all, "\n")
 }

@@ -2,20 +2,21 @@ package timeline
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// summary says in one sentence what happened.
-func summary(e *messages.Event) string {
+// summary says in one sentence what happened; at is when.
+func summary(e *messages.Event, at time.Time) string {
 	switch k := e.GetKind().(type) {
 	case *messages.Event_Accepted:
 		return acceptedSummary(k.Accepted)
 	case *messages.Event_StepCompleted:
 		return stepCompletedSummary(k.StepCompleted)
 	case *messages.Event_StepFailed:
-		return stepFailedSummary(k.StepFailed)
+		return stepFailedSummary(k.StepFailed, at)
 	case *messages.Event_StepRejected:
 		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), because(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
 	case *messages.Event_StepPending:
@@ -32,7 +33,7 @@ func summary(e *messages.Event) string {
 	case *messages.Event_Parked:
 		return fmt.Sprintf("parked until %s: %s", clock(k.Parked.GetUntil().AsTime()), k.Parked.GetReason())
 	case *messages.Event_Resumed:
-		return "resumed by " + k.Resumed.GetCause()
+		return resumedSummary(k.Resumed.GetCause())
 	case *messages.Event_Attention:
 		return attentionSummary(k.Attention)
 	case *messages.Event_Completed:
@@ -42,7 +43,7 @@ func summary(e *messages.Event) string {
 	case *messages.Event_Cancelled:
 		return "order cancelled" + because("", k.Cancelled.GetReason())
 	case *messages.Event_Recorded:
-		return k.Recorded.GetType() + " noted"
+		return strings.TrimPrefix(k.Recorded.GetType(), "order.") + " requested"
 	}
 	return "an event of a kind this version does not know"
 }
@@ -66,19 +67,41 @@ func stepCompletedSummary(e *messages.StepCompleted) string {
 	return e.GetStep() + " done" + effort(e.GetAttempt(), e.GetTookUs())
 }
 
-func stepFailedSummary(e *messages.StepFailed) string {
-	s := fmt.Sprintf("%s %s failed, attempt %d (%s): %s", e.GetStep(), e.GetDirection().Word(), e.GetAttempt(), e.GetKind().Word(), e.GetError())
-	if at := e.GetRetryAt(); at != nil {
-		s += ", again at " + clock(at.AsTime())
+func stepFailedSummary(e *messages.StepFailed, at time.Time) string {
+	s := fmt.Sprintf("%s failed (attempt %d, %s): %s", call(e.GetStep(), e.GetDirection()), e.GetAttempt(), e.GetKind().Word(), e.GetError())
+	if again := e.GetRetryAt(); again != nil {
+		s += "; again in " + since(again.AsTime().Sub(at))
 	}
 	return s
+}
+
+// call names one call of a step.
+func call(step string, d messages.Direction) string {
+	if d == messages.Undo {
+		return "undo of " + step
+	}
+	return step
 }
 
 func attentionSummary(e *messages.OrderNeedsAttention) string {
 	if e.GetStep() == "" {
 		return "a person must decide: " + e.GetCause()
 	}
-	return fmt.Sprintf("a person must decide about %s (%s): %s", e.GetStep(), e.GetDirection().Word(), e.GetCause())
+	about := call(e.GetStep(), e.GetDirection())
+	if e.GetDirection() == messages.Undo {
+		about = "the " + about
+	}
+	return fmt.Sprintf("a person must decide about %s: %s", about, e.GetCause())
+}
+
+func resumedSummary(cause string) string {
+	switch cause {
+	case "takeover":
+		return "taken over by a redelivery"
+	case "wake":
+		return "resumed by its timer"
+	}
+	return "resumed by " + cause
 }
 
 func because(code, reason string) string {

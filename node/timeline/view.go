@@ -19,9 +19,10 @@ type View struct {
 	Total      string `json:"total"`
 	Currency   string `json:"currency"`
 	Plan       string `json:"plan"`
-	// StepsDone of Steps are done.
-	StepsDone int `json:"steps_done"`
-	Steps     int `json:"steps"`
+	// StepsDone of Steps are done, and StepsUndone of them undone since.
+	StepsDone   int `json:"steps_done"`
+	StepsUndone int `json:"steps_undone,omitempty"`
+	Steps       int `json:"steps"`
 	// Reason of a rejected or cancelled order, or what an order in attention needs.
 	Reason string `json:"reason,omitempty"`
 	// WaitsFor says what a parked order waits for, WaitsUntil when it is woken at the latest.
@@ -29,8 +30,8 @@ type View struct {
 	WaitsUntil *time.Time `json:"waits_until,omitempty"`
 	// LastError is the latest failed attempt of the current step.
 	LastError string    `json:"last_error,omitempty"`
-	CreatedAt time.Time `json:"created_at"`
-	UpdatedAt time.Time `json:"updated_at"`
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	UpdatedAt time.Time `json:"updated_at,omitzero"`
 	Events    []Event   `json:"events"`
 }
 
@@ -73,7 +74,7 @@ func Events(e journal.Entry) []Event {
 		}
 		events = append(events, Event{
 			Number: e.Entry.GetNumber(), Sequence: e.Sequence, Time: e.Entry.GetTime().AsTime(), Node: e.Entry.GetNode(),
-			Kind: order.Kind(ev), Summary: summary(ev), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
+			Kind: order.Kind(ev), Summary: summary(ev, e.Entry.GetTime().AsTime()), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
 		})
 	}
 	return events
@@ -85,6 +86,11 @@ func (v *View) fill(s *order.State) {
 	v.Total = amount(s.Order)
 	v.Plan = fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion())
 	v.StepsDone, v.Steps = s.Done(), len(s.Plan.GetSteps())
+	for _, r := range s.Results {
+		if r.Undone {
+			v.StepsUndone++
+		}
+	}
 	v.CreatedAt, v.UpdatedAt = s.Began, s.Changed
 	v.Reason = s.End
 	if s.LastFailure != nil {

@@ -33,13 +33,12 @@ type getRequest struct {
 
 // stored is one message of the stream.
 type stored struct {
-	subject  string
 	sequence uint64
 	time     time.Time
 	body     []byte
 }
 
-// page reads the messages of the subject, which may have a wildcard, from the sequence on. Any server that has the
+// page reads the messages of the subject from the sequence on. Any server that has the
 // stream may answer, also one that lags. more: there are further messages.
 func (r *requests) page(ctx context.Context, subject string, from uint64) (got []stored, more bool, err error) {
 	body, err := json.Marshal(getRequest{Batch: pageMax, MaxBytes: pageBytes, Sequence: from, NextBy: subject})
@@ -88,7 +87,7 @@ func parseStored(m *nats.Msg) (s stored, previous uint64, err error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return s, 0, fmt.Errorf("direct get: %w", err)
 	}
-	return stored{m.Header.Get("Nats-Subject"), sequence, at, m.Data}, previous, nil
+	return stored{sequence, at, m.Data}, previous, nil
 }
 
 func number(m *nats.Msg, header string) (uint64, error) {
@@ -111,7 +110,6 @@ func (r *requests) leader(ctx context.Context, get getRequest) (s stored, found 
 	}
 	var reply struct {
 		Message *struct {
-			Subject  string    `json:"subject"`
 			Sequence uint64    `json:"seq"`
 			Time     time.Time `json:"time"`
 			Data     []byte    `json:"data"`
@@ -129,5 +127,5 @@ func (r *requests) leader(ctx context.Context, get getRequest) (s stored, found 
 	case reply.Message == nil:
 		return s, false, infrastructure(fmt.Errorf("empty reply on %s", apiMessageGet))
 	}
-	return stored{reply.Message.Subject, reply.Message.Sequence, reply.Message.Time, reply.Message.Data}, true, nil
+	return stored{reply.Message.Sequence, reply.Message.Time, reply.Message.Data}, true, nil
 }

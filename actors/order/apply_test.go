@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/order"
@@ -314,6 +315,42 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 				t.Errorf("%s holds a text of %d bytes", order.Kind(e), len(text))
 			}
 		}
+	}
+}
+
+// TestTooMuchData: an answer that no entry can hold is for a person to see; on the way back it counts as performed.
+func TestTooMuchData(t *testing.T) {
+	policy := always(messages.Directive{Action: messages.ActAttention})
+	answer := func(h *history, size int) order.Answer {
+		data := structpb.NewStringValue(strings.Repeat("x", size))
+		return order.Answer{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
+	}
+	for name, test := range map[string]struct {
+		before []*messages.Event
+		size   int
+		want   string
+		data   bool
+	}{
+		"fits":          {nil, messages.MaxBody - 100, "step_completed(reserve)", true},
+		"too large":     {nil, messages.MaxBody, "step_failed(reserve/do 1 poison) attention(poison reserve/do)", false},
+		"while undoing": {[]*messages.Event{evCancel(2)}, messages.MaxBody, "step_completed(reserve)", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHistory()
+			if err := h.append(epoch, append([]*messages.Event{evAccepted(1, "a", step("reserve", true), step("ship", true))}, test.before...)...); err != nil {
+				t.Fatal(err)
+			}
+			events := h.state.Settle(answer(h, test.size), policy, epoch).Events
+			if got := write(events); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+			if has := events[0].GetStepCompleted().GetData() != nil; has != test.data {
+				t.Errorf("data kept: %v, want %v", has, test.data)
+			}
+			if err := h.append(epoch, events...); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

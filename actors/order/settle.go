@@ -1,9 +1,11 @@
 package order
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -13,8 +15,13 @@ import (
 // called again.
 const DefaultPending = time.Hour
 
-// maxError bounds an error's text in the journal, in bytes.
-const maxError = 1024
+const (
+	// maxError bounds an error's text in the journal, in bytes.
+	maxError = 1024
+	// maxData bounds the data of a step, encoded, in bytes. No server would take a much larger entry, and an entry
+	// that can never be stored would keep its order from coming to rest.
+	maxData = messages.MaxBody
+)
 
 // Answer is a fact the driver holds: what came of a call.
 type Answer struct {
@@ -80,7 +87,7 @@ func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settleme
 	case *messages.StepReply_Retry:
 		return s.failed(a, step, messages.Transient, "asked to come back later: "+r.Retry.GetReason(), r.Retry.GetAfter().AsDuration(), policy, now)
 	case *messages.StepReply_Done:
-		return s.done(a, step, r.Done)
+		return s.done(a, step, r.Done, policy, now)
 	}
 	return s.failed(a, step, messages.Transient, "an answer without a result", 0, policy, now)
 }
@@ -96,12 +103,21 @@ func (s *State) concerns(c Call) bool {
 	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
 }
 
-func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone) Settlement {
+func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone, policy messages.Policy, now time.Time) Settlement {
 	took := uint64(max(a.Took, 0) / time.Microsecond)
 	if a.Call.Direction == messages.Undo {
 		return Settlement{Events: s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: a.Call.Attempt, TookUs: took}))}
 	}
-	e := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: done.GetData(), Attempt: a.Call.Attempt, TookUs: took})
+	data := done.GetData()
+	if size := proto.Size(data); size > maxData {
+		if !s.backward() {
+			why := fmt.Sprintf("the answer's data has %d bytes: at most %d are kept", size, maxData)
+			return s.failed(a, step, messages.Poison, why, 0, policy, now)
+		}
+		// All that counts on the way back is that the step is performed.
+		data = nil
+	}
+	e := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: a.Call.Attempt, TookUs: took})
 	if s.backward() {
 		return Settlement{Events: s.closing(e)}
 	}
@@ -119,7 +135,7 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 	if last := a.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
 		// What is pending may yet happen: it counts as performed and is undone. Where the last step cannot be undone,
 		// whether the order completes depends on it, and it is waited for.
-		return s.done(a, step, nil)
+		return s.done(a, step, nil, policy, now)
 	}
 	deadline := now.Add(DefaultPending)
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {

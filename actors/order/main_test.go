@@ -7,7 +7,7 @@ import (
 )
 
 // checks is how many random cases a property is tried with unless -rapid.checks says otherwise.
-const checks = "4000"
+const checks = "2000"
 
 func TestMain(m *testing.M) {
 	flag.Parse()

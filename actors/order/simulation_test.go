@@ -37,7 +37,7 @@ func newWorld(t *rapid.T) *world {
 	signals := w.drawScript()
 	for _, s := range w.plan.Steps {
 		e := &effect{step: s, no: rapid.IntRange(0, 5).Draw(t, "no") == 0}
-		if rapid.IntRange(0, 2).Draw(t, "pending") == 0 && !(e.no && signals) {
+		if rapid.IntRange(0, 2).Draw(t, "pending") == 0 && (!e.no || !signals) {
 			e.pendings = rapid.IntRange(1, 2).Draw(t, "pendings")
 		}
 		if rapid.IntRange(0, 7).Draw(t, "stubborn") == 0 {

@@ -1,0 +1,142 @@
+package crash_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// history is what the journal tells about one order.
+type history struct {
+	state order.State
+	// accepted is the inbox sequence that began it.
+	accepted uint64
+	// holder is the node that drives, or last drove; takeovers counts how often another delivery took over.
+	holder    string
+	takeovers int
+	// completed and undone are the steps that the journal says were.
+	completed, undone map[string]bool
+}
+
+// journal is the whole stream, read by itself: not by the reader the engine uses.
+type journal struct {
+	orders map[messages.OrderID]*history
+	// entries and takeovers of each node, and when they began.
+	nodes map[string]*activity
+	wrong []string
+}
+
+// activity is what one node did.
+type activity struct {
+	entries, takeovers   int
+	first, firstTakeover time.Time
+	// open are orders that this node drove last and that have not ended.
+	open int
+}
+
+// readJournal reads what is stored now.
+func (w *world) readJournal() *journal {
+	w.Helper()
+	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}}
+	w.each(messages.StreamEvents, func(seq uint64, m jetstream.Msg) {
+		entry := &messages.JournalEntry{}
+		if err := proto.Unmarshal(m.Data(), entry); err != nil {
+			w.Fatalf("journal entry %d: %v", seq, err)
+		}
+		j.enter(seq, entry)
+	})
+	for _, h := range j.orders {
+		if !h.state.Status.Terminal() {
+			j.nodes[h.holder].open++
+		}
+	}
+	return j
+}
+
+// each hands every message that a stream stores to take.
+func (w *world) each(name string, take func(uint64, jetstream.Msg)) {
+	w.Helper()
+	ctx := w.Context()
+	stream, err := w.js.Stream(ctx, name)
+	if err != nil {
+		w.Fatal(err)
+	}
+	left := stream.CachedInfo().State.Msgs
+	if left == 0 {
+		return
+	}
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		w.Fatal(err)
+	}
+	read, err := consumer.Messages()
+	if err != nil {
+		w.Fatal(err)
+	}
+	defer read.Stop()
+	for ; left > 0; left-- {
+		m, err := read.Next(jetstream.NextMaxWait(20 * time.Second))
+		if err != nil {
+			w.Fatalf("read stream %s, %d messages before its end: %v", name, left, err)
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			w.Fatal(err)
+		}
+		take(meta.Sequence.Stream, m)
+	}
+}
+
+func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
+	id := messages.OrderID(entry.GetOrderId())
+	h := j.orders[id]
+	if h == nil {
+		h = &history{completed: map[string]bool{}, undone: map[string]bool{}}
+		j.orders[id] = h
+	}
+	node := entry.GetNode()
+	a := j.nodes[node]
+	if a == nil {
+		a = &activity{first: entry.GetTime().AsTime()}
+		j.nodes[node] = a
+	}
+	a.entries++
+	// Legal, and gapless: Apply wants the next number.
+	if err := h.state.Apply(seq, entry); err != nil {
+		j.wrong = append(j.wrong, err.Error())
+		return
+	}
+	for _, e := range entry.GetEvents() {
+		switch k := e.GetKind().(type) {
+		case *messages.Event_Accepted:
+			h.holder, h.accepted = node, k.Accepted.GetDriver().GetSequence()
+		case *messages.Event_Resumed:
+			h.holder = node
+			if k.Resumed.GetCause() == "takeover" {
+				h.takeovers++
+				a.takeovers++
+				if a.firstTakeover.IsZero() {
+					a.firstTakeover = entry.GetTime().AsTime()
+				}
+			}
+		case *messages.Event_CancelRequested, *messages.Event_Signalled, *messages.Event_Recorded:
+			// Whoever got the message records it.
+		default:
+			if node != h.holder {
+				j.wrong = append(j.wrong, fmt.Sprintf("order %s, entry %d: %s by %s, and %s drives: it never took over",
+					id, entry.GetNumber(), order.Kind(e), node, h.holder))
+			}
+		}
+		switch k := e.GetKind().(type) {
+		case *messages.Event_StepCompleted:
+			h.completed[k.StepCompleted.GetStep()] = true
+		case *messages.Event_StepUndone:
+			h.undone[k.StepUndone.GetStep()] = true
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package crash_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// unreliable is how the services usually behave.
+var unreliable = demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.05, Reject: 0.01}
+
+// usualKills is how many a run has at least.
+const usualKills = 6
+
+// Nodes are killed at moments that nobody chose, again and again, also while they start.
+func TestCrashRandom(t *testing.T) {
+	t.Run("strict", func(t *testing.T) {
+		t.Parallel()
+		killAtRandom(t, unreliable)
+	})
+	// Answers that come later by a signal: orders park, timers wake them.
+	t.Run("relaxed", func(t *testing.T) {
+		t.Parallel()
+		slow := unreliable
+		slow.Pending, slow.Finish = 0.05, 200*time.Millisecond
+		killAtRandom(t, slow, "ORDERLY_DURABILITY=relaxed")
+	})
+}
+
+func killAtRandom(t *testing.T, behavior demo.Behavior, environ ...string) {
+	size := size(t, 2, scale{orders: 1500})
+	w := newWorld(t, seed(t), environ...)
+	w.load.signals = behavior.Pending > 0
+	perSecond := 250.0
+	if size.span > 0 {
+		perSecond = max(perSecond, 1.5*float64(size.orders)/size.span.Seconds())
+	}
+	w.load.limit = rate.NewLimiter(rate.Limit(perSecond), 50)
+	p := w.open(behavior)
+	w.load.add(size.orders)
+	began := time.Now()
+	for kills := 0; !w.load.done() || kills < usualKills || time.Since(began) < size.span; kills++ {
+		if w.load.done() {
+			w.load.add(max(1, int(perSecond)))
+		}
+		if w.rng.IntN(4) > 0 {
+			p.mustBeReady()
+			w.pause(0, 1200*time.Millisecond)
+		} else {
+			w.pause(0, 300*time.Millisecond)
+		}
+		w.kill(p)
+		p = w.start()
+	}
+	p.mustBeReady()
+	w.recovery(w.finish())
+}
+
+// recovery logs how long it took from the start of a node after a crash until the first order went on.
+func (w *world) recovery(j *journal) {
+	w.Helper()
+	var any, again []time.Duration
+	for _, p := range w.nodes[1:] {
+		if a := j.nodes[p.id]; a != nil {
+			any = append(any, a.first.Sub(p.started))
+			if !a.firstTakeover.IsZero() {
+				again = append(again, a.firstTakeover.Sub(p.started))
+			}
+		}
+	}
+	w.Logf("from start to the first order that goes on: %s; to the first one taken over from the dead: %s", spread(any), spread(again))
+}
+
+func spread(d []time.Duration) string {
+	if len(d) == 0 {
+		return "none"
+	}
+	slices.Sort(d)
+	r := func(d time.Duration) string { return d.Round(time.Millisecond).String() }
+	return r(d[0]) + " / " + r(d[len(d)/2]) + " / " + r(d[len(d)-1]) + " (least, median, most)"
+}
+
+// term stops a node in good order.
+func (w *world) term(p *process) {
+	w.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.code(stopLimit); code != 0 {
+		w.Errorf("%s exits with %d after SIGTERM\n%s", p.id, code, p.tail())
+	}
+}

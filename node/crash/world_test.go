@@ -1,0 +1,165 @@
+package crash_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/node/demo"
+	"github.com/orderly-engine/orderly/node/embedded"
+)
+
+// ackWait of the nodes.
+const ackWait = time.Second
+
+// plan is that of the built-in steps, except that attempts are never spent, and that one step in doubt is undone
+// without being settled.
+const plan = `name: order
+version: 1
+steps:
+  - name: reserve_inventory
+    do: nats://inventory.reserve
+    undo: nats://inventory.release
+    timeout: 2s
+    retry: {initial: 20ms, max: 300ms, attempts: 1000}
+  - name: authorize_payment
+    do: nats://payments.authorize
+    undo: nats://payments.void
+    timeout: 2s
+    retry: {initial: 20ms, max: 300ms, attempts: 1000}
+    encoding: protobuf
+  - name: create_shipment
+    do: nats://shipping.create
+    undo: nats://shipping.cancel
+    in_doubt: undo
+    timeout: 2s
+    retry: {initial: 20ms, max: 300ms, attempts: 1000}
+  - name: capture_payment
+    do: nats://payments.capture
+    timeout: 2s
+    retry: {initial: 20ms, max: 300ms, attempts: 1000}
+`
+
+// steps of the plan; the last has no undo.
+var steps = []string{"reserve_inventory", "authorize_payment", "create_shipment", "capture_payment"}
+
+// world is everything that outlives the victims.
+type world struct {
+	*testing.T
+	rng *rand.Rand
+	dir string
+	// environ is what all nodes are started with.
+	environ []string
+	url     string
+
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	services *demo.Services
+	effects  string
+	load     *load
+	nodes    []*process
+	// disturbances counts what makes deliveries come again: kills, stops.
+	disturbances int
+}
+
+// newWorld has no NATS: the first node carries it, always at the same address.
+func newWorld(t *testing.T, seed uint64, environ ...string) *world {
+	t.Helper()
+	addr := freeAddr(t)
+	w := emptyWorld(t, seed, "nats://"+addr)
+	w.environ = append(w.environ, "ORDERLY_NATS_ADDR="+addr, "ORDERLY_DATA_DIR="+filepath.Join(w.dir, "data"))
+	w.environ = append(w.environ, environ...)
+	return w
+}
+
+// newSharedWorld has a NATS of its own, with as many nodes as are started beside it.
+func newSharedWorld(t *testing.T, seed uint64, environ ...string) *world {
+	t.Helper()
+	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	w := emptyWorld(t, seed, server.URL())
+	w.environ = append(w.environ, "NATS_URL="+w.url)
+	w.environ = append(w.environ, environ...)
+	return w
+}
+
+func emptyWorld(t *testing.T, seed uint64, url string) *world {
+	t.Helper()
+	w := &world{T: t, dir: t.TempDir(), url: url, rng: rand.New(rand.NewPCG(seed, 0))}
+	file := filepath.Join(w.dir, "plan.yaml")
+	if err := os.WriteFile(file, []byte(plan), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.effects = filepath.Join(w.dir, "effects.jsonl")
+	w.environ = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir,
+		"ORDERLY_PLAN=" + file, "ORDERLY_ACK_WAIT=" + ackWait.String(), "ORDERLY_UNKNOWN_AGE=2s",
+		"ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
+	}
+	w.load = newLoad(w, seed)
+	return w
+}
+
+// start starts a node; its name says which it is.
+func (w *world) start(environ ...string) *process {
+	w.Helper()
+	id := fmt.Sprintf("node-%d", len(w.nodes)+1)
+	p := start(w.T, id, filepath.Join(w.dir, id+".log"), append(w.environ[:len(w.environ):len(w.environ)], environ...))
+	w.nodes = append(w.nodes, p)
+	return p
+}
+
+// open starts a node, and around it the services and the client.
+func (w *world) open(behavior demo.Behavior, environ ...string) *process {
+	w.Helper()
+	p := w.start(environ...)
+	p.mustBeReady()
+	w.nc = w.connect("client")
+	var err error
+	if w.js, err = jetstream.New(w.nc); err != nil {
+		w.Fatal(err)
+	}
+	w.services, err = demo.Start(w.connect("services"), demo.Config{Ledger: w.effects, Behaviors: demo.All(behavior)})
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(func() {
+		if err := w.services.Stop(); err != nil {
+			w.Error(err)
+		}
+	})
+	w.load.begin()
+	return p
+}
+
+// connect returns a connection that comes back whatever happens to the server.
+func (w *world) connect(name string) *nats.Conn {
+	w.Helper()
+	nc, err := nats.Connect(w.url, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // a server that is killed is no news
+	if err != nil {
+		w.Fatal(err)
+	}
+	w.Cleanup(nc.Close)
+	return nc
+}
+
+// kill ends a node as kill -9 does.
+func (w *world) kill(p *process) {
+	p.kill()
+	w.disturbances++
+}
+
+// pause lets the load go on for a moment that the seed chooses.
+func (w *world) pause(least, most time.Duration) {
+	time.Sleep(least + time.Duration(w.rng.Int64N(int64(most-least)+1)))
+}

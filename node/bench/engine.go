@@ -26,7 +26,7 @@ func startEngine(ctx context.Context, g *ground, inFlight int, p *messages.Plan)
 		return nil, err
 	}
 	e, err := engine.New(ctx, g.engine, engine.Config{
-		Node: benchNode, Plan: p, MaxInFlight: inFlight, GroupCommit: g.mode == Strict,
+		Node: benchNode, Plan: p, MaxInFlight: inFlight, AckWait: ackWait, GroupCommit: g.mode == Strict,
 		Meter: observed.Meter(), Tracer: observed.Tracer(),
 	})
 	if err != nil {

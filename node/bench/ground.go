@@ -17,6 +17,9 @@ import (
 	"github.com/orderly-engine/orderly/node/embedded"
 )
 
+// ackWait is so long that nothing is delivered twice, on however slow a machine: the raw loop could not bear it.
+const ackWait = time.Minute
+
 // ground is a fresh server with fresh streams, and connections for the two sides of a load.
 type ground struct {
 	mode   Mode
@@ -50,7 +53,7 @@ func prepare(ctx context.Context, cfg Config, mode Mode) (g *ground, err error) 
 	if g.js, err = jetstream.New(g.client); err != nil {
 		return g, err
 	}
-	return g, ingress.EnsureStreams(ctx, g.js, ingress.Streams{})
+	return g, ingress.EnsureStreams(ctx, g.js, ingress.Streams{AckWait: ackWait})
 }
 
 func (g *ground) close() {

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
@@ -28,12 +29,15 @@ func newMeterProvider(r *prometheus.Registry, res *resource.Resource) (*sdkmetri
 	if err != nil {
 		return nil, fmt.Errorf("set up metrics for Prometheus: %w", err)
 	}
-	return sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(res), sdkmetric.WithView(
-		sdkmetric.NewView(
+	return sdkmetric.NewMeterProvider(
+		sdkmetric.WithReader(exporter), sdkmetric.WithResource(res),
+		// Measurements are taken outside of any span. Looking for one costs more than the measurement.
+		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
+		sdkmetric.WithView(sdkmetric.NewView(
 			sdkmetric.Instrument{Kind: sdkmetric.InstrumentKindHistogram, Unit: "s"},
 			sdkmetric.Stream{Aggregation: sdkmetric.AggregationExplicitBucketHistogram{Boundaries: buckets}},
-		),
-	)), nil
+		)),
+	), nil
 }
 
 // MetricsHandler serves the metrics in Prometheus' text format, or OpenMetrics for whoever asks for it.

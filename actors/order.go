@@ -104,11 +104,11 @@ func (o *Order) settle(d *messages.Delivery, outcome messages.Outcome) {
 func (o *Order) background(work func(context.Context) func()) {
 	o.busy = true
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), o.cfg.Timeout)
+	o.work.Go(func() {
+		ctx, cancel := context.WithTimeout(o.closed, o.cfg.Timeout)
 		defer cancel()
 		root.Send(self, &found{actor: o, then: work(ctx)})
-	}()
+	})
 }
 
 // found brings the completion of background work to the actor that asked for it.

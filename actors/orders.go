@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"context"
 	"fmt"
+	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
@@ -14,6 +16,11 @@ type Orders struct {
 	instr *instrumentation
 	// traced: spans are recorded; without it none is begun.
 	traced bool
+
+	// work is what actors left to goroutines: reads, look-ups, schedulings. Close cancels it and waits for it.
+	work   sync.WaitGroup
+	closed context.Context
+	close  context.CancelFunc
 }
 
 // NewOrders returns a maker of order actors that act upon w.
@@ -27,7 +34,15 @@ func NewOrders(w World, cfg Config) (*Orders, error) {
 		return nil, fmt.Errorf("order actors: %w", err)
 	}
 	_, noop := cfg.Tracer.(tracenoop.Tracer)
-	return &Orders{World: w, cfg: cfg, instr: instr, traced: !noop}, nil
+	o := &Orders{World: w, cfg: cfg, instr: instr, traced: !noop}
+	o.closed, o.close = context.WithCancel(context.Background())
+	return o, nil
+}
+
+// Close waits for what stopped actors have left behind. Call it when all of them have stopped.
+func (o *Orders) Close() {
+	o.close()
+	o.work.Wait()
 }
 
 // Produce returns a new order actor, for a supervisor to spawn.

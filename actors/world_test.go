@@ -285,6 +285,7 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 	p := &parent{log: log, order: orders.Produce, spawn: make(chan *actor.PID, 1)}
 	pid := s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return p }))
 	s.order = <-p.spawn
+	t.Cleanup(orders.Close)
 	t.Cleanup(func() {
 		if err := s.system.Root.StopFuture(pid).Wait(); err != nil {
 			t.Error(err)

@@ -32,6 +32,7 @@ type Engine struct {
 	journal *journal.Journal
 	steps   *gateway.Set
 	timers  *ingress.Timers
+	orders  *actors.Orders
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
 
@@ -71,7 +72,7 @@ func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
 	if e.timers, err = ingress.NewTimers(nc); err != nil {
 		return err
 	}
-	orders, err := actors.NewOrders(actors.World{
+	e.orders, err = actors.NewOrders(actors.World{
 		Journal: e.journal, Steps: e.steps, Inbox: ingress.NewLookup(js), Timers: e.timers,
 		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
 	}, actors.Config{
@@ -81,7 +82,7 @@ func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
 		return err
 	}
 	e.system = supervision.NewSystem(c.Logger)
-	e.tree, err = supervision.New(e.system, orders.Produce, supervision.Config{
+	e.tree, err = supervision.New(e.system, e.orders.Produce, supervision.Config{
 		Logger: c.Logger, Meter: c.Meter, Escalated: e.escalate,
 	})
 	if err != nil {
@@ -158,6 +159,9 @@ func (e *Engine) drain(abort <-chan struct{}) {
 func (e *Engine) dismantle() {
 	if e.tree != nil {
 		e.tree.Stop()
+	}
+	if e.orders != nil {
+		e.orders.Close()
 	}
 	if e.inbox != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), e.cfg.AckWait)

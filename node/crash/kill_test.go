@@ -19,6 +19,7 @@ const usualKills = 6
 
 // Nodes are killed at moments that nobody chose, again and again, also while they start.
 func TestCrashRandom(t *testing.T) {
+	t.Parallel()
 	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
 		killAtRandom(t, unreliable)

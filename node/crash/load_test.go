@@ -48,6 +48,7 @@ type load struct {
 	workers sync.WaitGroup
 	ctx     context.Context
 	cancel  context.CancelFunc
+	closed  sync.Once
 
 	acknowledged atomic.Int64
 
@@ -105,7 +106,7 @@ func (l *load) done() bool { return l.acknowledged.Load() == int64(l.next) }
 // end waits until everything asked for is acknowledged, and stops the publishers.
 func (l *load) end() {
 	l.w.Helper()
-	close(l.queue)
+	l.closed.Do(func() { close(l.queue) })
 	finished := make(chan struct{})
 	go func() { l.workers.Wait(); close(finished) }()
 	select {
@@ -215,8 +216,12 @@ func cancel(id messages.OrderID) *nats.Msg {
 	return m
 }
 
-// otherContent: the id is another order's.
-const otherContent = "other content"
+const (
+	// otherContent: the id is another order's.
+	otherContent = "other content"
+	// rivalCustomer is that of orders with other content.
+	rivalCustomer = "somebody-else"
+)
 
 // spoil makes a message that can only become a dead letter.
 func spoil(o *messages.OrderCreated, r *rand.Rand) (*nats.Msg, string) {
@@ -238,7 +243,7 @@ func spoil(o *messages.OrderCreated, r *rand.Rand) (*nats.Msg, string) {
 		return cancel(messages.OrderID(strings.Repeat("x", 4) + id)), "no such order"
 	default:
 		other := proto.CloneOf(o)
-		other.CustomerId = "somebody-else"
+		other.CustomerId = rivalCustomer
 		return created(other, false), otherContent
 	}
 }

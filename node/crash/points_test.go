@@ -6,14 +6,13 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages/crashpoint"
-	"github.com/orderly-engine/orderly/node/demo"
 )
 
 const (
 	// portion is how many orders are added at a time until the victim reaches its point.
-	portion = 60
+	portion = 40
 	// portionTime is how long one portion is given.
-	portionTime = time.Second
+	portionTime = 500 * time.Millisecond
 	// reachLimit bounds the way to a point.
 	reachLimit = 30 * time.Second
 )
@@ -21,6 +20,7 @@ const (
 // Nodes die at each arrow of the flow, with the NATS they carry, or without: then what they sent before they died
 // arrives.
 func TestCrashPoints(t *testing.T) {
+	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
 		dieAtPoints(t, newWorld(t, seed(t)))
@@ -36,13 +36,12 @@ func dieAtPoints(t *testing.T, w *world) {
 	w.load.signals = true
 	behavior := unreliable
 	behavior.Pending, behavior.Finish = 0.1, 100*time.Millisecond
-	w.open(behavior).kill()
+	w.kill(w.open(behavior))
 	for _, point := range crashpoint.All {
 		for _, pass := range []int{1, w.laterPass(point)} {
 			w.dieAt(point, pass)
 		}
 	}
-	w.services.Set(demo.All(demo.Behavior{}))
 	w.start().mustBeReady()
 	w.finish()
 }
@@ -53,7 +52,7 @@ func (w *world) laterPass(point crashpoint.Point) int {
 	case crashpoint.HalfBatch, crashpoint.BeforeDeadLetter, crashpoint.AfterDeadLetter, crashpoint.BeforeSchedule, crashpoint.AfterSchedule:
 		return 2 + w.rng.IntN(4)
 	}
-	return 2 + w.rng.IntN(60)
+	return 2 + w.rng.IntN(40)
 }
 
 // dieAt starts a node that dies at the given pass of the point, and adds orders until it does.

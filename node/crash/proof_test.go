@@ -134,14 +134,14 @@ func (w *world) proveOrder(x *wrongs, s *sent, h *history, done effects) {
 		x.add("order %s has not ended: %s, need %v", id, status, h.state.Need)
 		return
 	}
-	ours := slices.Contains(s.copies, h.accepted) || len(s.copies) < s.tries
-	if !ours && h.accepted != s.rival {
+	rival := h.state.Order.GetCustomerId() == rivalCustomer
+	if known := len(s.copies) == s.tries; known && !rival && !slices.Contains(s.copies, h.accepted) {
 		x.add("order %s was accepted as message %d, and was published as %v", id, h.accepted, s.copies)
 	}
 	if h.takeovers > w.disturbances+spareTakeovers {
 		x.add("order %s was taken over %d times, with %d disturbances", id, h.takeovers, w.disturbances)
 	}
-	refused := s.refused && h.accepted != s.rival || done.refused[id]
+	refused := s.refused && !rival || done.refused[id]
 	switch {
 	case status == order.Completed && refused:
 		x.add("order %s is completed, and was refused", id)
@@ -193,11 +193,8 @@ func (w *world) proveDead(x *wrongs, j *journal) {
 	lost := 0
 	for _, s := range w.load.orders {
 		h := j.orders[messages.OrderID(s.order.GetOrderId())]
-		if s.rival == 0 || h == nil {
-			continue
-		}
-		// Of two messages with one id the first to be accepted wins; the other ones are dead.
-		if !slices.Contains(s.copies, h.accepted) && len(s.copies) == s.tries {
+		// Of two messages with one id and different content the first to be accepted wins.
+		if h != nil && h.state.Order.GetCustomerId() == rivalCustomer {
 			delete(w.load.bad, s.rival)
 			for _, seq := range s.copies {
 				w.load.bad[seq] = otherContent

@@ -58,6 +58,8 @@ type Config struct {
 	Plan *messages.Plan
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration
+	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
+	AckWait time.Duration
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration
 	// Now is the clock; default time.Now.
@@ -70,6 +72,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.UnknownAge == 0 {
 		c.UnknownAge = time.Minute
+	}
+	if c.AckWait == 0 {
+		c.AckWait = 5 * time.Second
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
@@ -98,8 +103,8 @@ func (c Config) Validate() error {
 	if len(c.Plan.GetSteps()) == 0 {
 		errs = append(errs, errors.New("plan has no steps"))
 	}
-	if c.UnknownAge < 0 || c.Timeout < 0 {
-		errs = append(errs, fmt.Errorf("negative duration: unknown age %s, timeout %s", c.UnknownAge, c.Timeout))
+	if c.UnknownAge < 0 || c.Timeout < 0 || c.AckWait < 0 {
+		errs = append(errs, fmt.Errorf("negative duration: unknown age %s, timeout %s, ack wait %s", c.UnknownAge, c.Timeout, c.AckWait))
 	}
 	return errors.Join(errs...)
 }

@@ -26,6 +26,7 @@ func (o *Order) decide() {
 	}
 	decision := order.Receive(o.state, d, order.Circumstances{
 		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
+		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
 	})
 	o.current = false
 	switch decision.Verb {

@@ -58,6 +58,18 @@ type Circumstances struct {
 	// UnknownAge is how long a message about an order that does not exist is kept.
 	UnknownAge time.Duration
 	Earlier    Earlier
+	// Alone is how long after its receipt a delivery is certainly the only one of its message: shorter than the
+	// acknowledgement wait, which must pass before there is another. Only within it is a message about an unknown order
+	// made a dead letter. Nothing fences that decision: had another delivery of the message found the order meanwhile,
+	// and become its driver, the order would lose its driver's message. 0: DefaultAlone.
+	Alone time.Duration
+}
+
+func (c Circumstances) alone() time.Duration {
+	if c.Alone == 0 {
+		return DefaultAlone
+	}
+	return c.Alone
 }
 
 // Delays of deliveries that cannot be decided yet.
@@ -66,10 +78,8 @@ const (
 	waitUnknown = time.Second
 )
 
-// maxHeld is how old a delivery may be that is made a dead letter because nothing is known of its order. Nothing fences
-// that decision: had another delivery of the message found the order meanwhile, and become its driver, the order would
-// lose its driver's message. The acknowledgement wait, which is longer, must pass before there is another delivery.
-const maxHeld = time.Second
+// DefaultAlone is a third of the default acknowledgement wait, less what a busy node may need to be told of a delivery.
+const DefaultAlone = time.Second
 
 // Receive decides what a delivery means, given all that the journal tells of its order: rules R2, R3 and R5, the first
 // match wins.
@@ -106,7 +116,7 @@ func Receive(s *State, d *messages.Delivery, c Circumstances) Decision {
 	case c.Earlier == Open:
 		return Decision{Verb: Wait, Delay: waitEarlier}
 	// R3.6
-	case s.Status == None && c.Now.Sub(d.Stored) > c.UnknownAge && c.Now.Sub(d.Received) <= maxHeld:
+	case s.Status == None && c.Now.Sub(d.Stored) > c.UnknownAge && c.Now.Sub(d.Received) <= c.alone():
 		return Decision{Verb: Bury, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", c.UnknownAge, d.Type)}
 	case s.Status == None:
 		return Decision{Verb: Wait, Delay: min(waitUnknown, c.UnknownAge)}

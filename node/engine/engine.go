@@ -76,7 +76,7 @@ func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
 		Journal: e.journal, Steps: e.steps, Inbox: ingress.NewLookup(js), Timers: e.timers,
 		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
 	}, actors.Config{
-		Node: c.Node, Plan: c.Plan, UnknownAge: c.UnknownAge, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+		Node: c.Node, Plan: c.Plan, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ func newBench(t terminal) *cobra.Command {
 Starts NATS servers of its own on loopback with stores in a temporary directory, and removes them. Each round runs the
 raw loop (the same publishes, fenced appends and acknowledgements without the engine) and then the engine with in-process
 steps. On a noisy machine trust the ratio, which is taken within a round.`,
-		Args: arguments(cobra.NoArgs),
+		Args: arguments(),
 	}
 	cmd.Flags().IntVarP(&cfg.Orders, "orders", "n", 20_000, "orders per round")
 	cmd.Flags().IntVar(&cfg.Rounds, "rounds", 3, "rounds of raw loop and engine in turn")

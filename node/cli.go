@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 // Exit codes.
@@ -43,12 +45,12 @@ func execute(ctx context.Context, args []string, t terminal) int {
 		return exitOK
 	case errors.Is(err, errSilent):
 		return exitFailed
-	case errors.Is(err, errUsage):
-		fmt.Fprintf(t.err, "orderly: %s\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
-		return exitUsage
 	}
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(t.err, "orderly: %s\n", line)
+	for line := range strings.SplitSeq(strings.TrimPrefix(err.Error(), errUsage.Error()+": "), "\n") {
+		fmt.Fprintf(t.err, "orderly: %s\n", timeline.Printable(line))
+	}
+	if errors.Is(err, errUsage) {
+		return exitUsage
 	}
 	return exitFailed
 }
@@ -70,7 +72,7 @@ func newRoot(t terminal) *cobra.Command {
 		Use:           "orderly",
 		Short:         "Carry orders to their end on NATS JetStream",
 		Long:          about,
-		Args:          arguments(cobra.NoArgs),
+		Args:          arguments(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -92,14 +94,37 @@ func newRoot(t terminal) *cobra.Command {
 	return root
 }
 
-// arguments makes a complaint about positional arguments one about wrong use.
-func arguments(check cobra.PositionalArgs) cobra.PositionalArgs {
+// arguments checks positional arguments against their names; those in brackets may be left out.
+func arguments(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usage(fmt.Errorf(`%w; see "%s --help"`, err, cmd.CommandPath()))
+		least := len(names)
+		for least > 0 && strings.HasPrefix(names[least-1], "[") {
+			least--
 		}
-		return nil
+		path := cmd.CommandPath()
+		switch {
+		case least <= len(args) && len(args) <= len(names):
+			return nil
+		case len(args) > len(names) && cmd.HasSubCommands():
+			return usage(fmt.Errorf(`there is no command "%s %s"; %s`, path, args[0], meant(cmd, args[0])))
+		case len(args) > len(names):
+			return usage(fmt.Errorf(`%q is too much: want "%s"; see "%s --help"`, args[len(names)], line(path, names), path))
+		}
+		return usage(fmt.Errorf(`%s is missing: want "%s"; see "%s --help"`, names[len(args)], line(path, names), path))
 	}
+}
+
+func line(path string, names []string) string {
+	return strings.Join(append([]string{path}, names...), " ")
+}
+
+// meant asks whether a command of almost that name was meant.
+func meant(cmd *cobra.Command, name string) string {
+	cmd.SuggestionsMinimumDistance = 2
+	if names := cmd.SuggestionsFor(name); len(names) > 0 {
+		return fmt.Sprintf(`did you mean "%s %s"?`, cmd.CommandPath(), names[0])
+	}
+	return fmt.Sprintf(`see "%s --help"`, cmd.CommandPath())
 }
 
 // format is the value of -o.
@@ -120,7 +145,7 @@ func (f *format) Set(s string) error {
 		*f = format(s)
 		return nil
 	}
-	return errors.New("want text or json")
+	return fmt.Errorf("want %s or %s", formatText, formatJSON)
 }
 
 // outputFlag adds -o to cmd.

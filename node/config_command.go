@@ -14,7 +14,7 @@ func newConfig(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print the effective configuration, secrets redacted",
-		Args:  arguments(cobra.NoArgs),
+		Args:  arguments(),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {

@@ -21,7 +21,7 @@ func newDead(t terminal) *cobra.Command {
 		Use:   "dead",
 		Short: "Show dead letters and send them back",
 		Long:  "Dead letters are messages that could not be tied to an order: undecodable, wrong subject, too large, unknown order, other content under a known id.",
-		Args:  arguments(cobra.NoArgs),
+		Args:  arguments(),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDeadList(t), newDeadShow(t), newDeadRedrive(t))
@@ -92,7 +92,7 @@ func deadFilter(cmd *cobra.Command) func() (ingress.DeadFilter, error) {
 }
 
 func newDeadList(t terminal) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments(cobra.NoArgs)}
+	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments()}
 	filter := deadFilter(cmd)
 	limit := cmd.Flags().Int("limit", 100, "how many at most; 0: all")
 	output := outputFlag(cmd)
@@ -125,7 +125,7 @@ func newDeadList(t terminal) *cobra.Command {
 }
 
 func newDeadShow(t terminal) *cobra.Command {
-	cmd := &cobra.Command{Use: "show SEQ", Short: "Show one dead letter with its headers and body", Args: arguments(cobra.ExactArgs(1))}
+	cmd := &cobra.Command{Use: "show SEQ", Short: "Show one dead letter with its headers and body", Args: arguments("SEQ")}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		seqs, err := sequences(args)

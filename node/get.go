@@ -16,7 +16,7 @@ func newGet(t terminal) *cobra.Command {
 		Use:     "get ID",
 		Short:   "Show the state and the timeline of one order",
 		Example: "  orderly get o-1042\n  orderly get o-1042 -o json",
-		Args:    arguments(cobra.ExactArgs(1)),
+		Args:    arguments("ID"),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -21,7 +21,7 @@ func newHealth(t terminal) *cobra.Command {
 		Use:   "health",
 		Short: "Ask the node at ORDERLY_HTTP_ADDR how it is; exit 1 if it is not connected",
 		Long:  "Ask the node at ORDERLY_HTTP_ADDR how it is, for container health checks: exit 0 while NATS is connected, else 1.",
-		Args:  arguments(cobra.NoArgs),
+		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(t.environ)
 			if err != nil {

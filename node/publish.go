@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/follow"
 	"github.com/orderly-engine/orderly/node/intake"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 const (
@@ -25,6 +25,8 @@ const (
 	maxSamples = 10_000_000
 	// sampleChunk is how many sample orders are made at a time.
 	sampleChunk = 10_000
+	// maxTold is how many orders that were not published are told one by one.
+	maxTold = 20
 )
 
 func newPublish(t terminal) *cobra.Command {
@@ -41,7 +43,7 @@ well-formed but wrong (no customer, a total that does not add up) is published: 
 	cmd.Flags().IntVarP(&p.samples, "generate", "n", 0, "generate this many sample orders")
 	cmd.Flags().Float64Var(&p.rate, "rate", 0, "orders per second; 0: as fast as they are stored")
 	cmd.Flags().BoolVar(&p.wait, "wait", false, "wait until each order has ended; exit 1 if one has not")
-	cmd.Flags().DurationVar(&p.timeout, "timeout", time.Minute, "longest wait")
+	cmd.Flags().DurationVar(&p.timeout, "timeout", time.Minute, "longest wait after the last order is stored")
 	p.output = outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		switch {
@@ -74,22 +76,46 @@ type publishing struct {
 
 	began                        time.Time
 	stored, duplicates, unstored atomic.Int64
+	told                         atomic.Int64
 	unreadable                   int
 }
 
-// summary is what publish prints at the end; its JSON form is stable.
-type summary struct {
-	// Stored counts the orders that JetStream stored, Duplicates those it had stored before.
-	Stored     int64 `json:"stored"`
-	Duplicates int64 `json:"duplicates"`
-	// Failed counts what was no order or could not be stored.
-	Failed  int64          `json:"failed"`
-	Ended   map[string]int `json:"ended,omitempty"`
-	Open    int            `json:"open"`
-	Seconds float64        `json:"seconds"`
+// source is an input that is open.
+type source struct {
+	name string
+	io.Reader
+}
+
+// openAll opens every file before anything is published. The caller closes.
+func (p *publishing) openAll(names []string) (sources []source, closeAll func(), err error) {
+	var files []*os.File
+	closeAll = func() {
+		for _, f := range files {
+			_ = f.Close() // only read
+		}
+	}
+	for _, name := range names {
+		if name == "-" {
+			sources = append(sources, source{"standard input", p.t.in})
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			closeAll()
+			return nil, nil, fmt.Errorf("nothing published: %w", err)
+		}
+		files = append(files, f)
+		sources = append(sources, source{name, f})
+	}
+	return sources, closeAll, nil
 }
 
 func (p *publishing) run(ctx context.Context, files []string) error {
+	sources, closeAll, err := p.openAll(files)
+	if err != nil {
+		return err
+	}
+	defer closeAll()
 	c, err := dial(p.t)
 	if err != nil {
 		return err
@@ -111,7 +137,7 @@ func (p *publishing) run(ctx context.Context, files []string) error {
 	}
 	p.began = time.Now()
 	stop := p.showProgress()
-	err = p.publishAll(ctx, files)
+	err = p.publishAll(ctx, sources)
 	if flushErr := p.publisher.Flush(ctx); err == nil {
 		err = flushErr
 	}
@@ -125,7 +151,7 @@ func (p *publishing) run(ctx context.Context, files []string) error {
 	return p.conclude()
 }
 
-func (p *publishing) publishAll(ctx context.Context, files []string) error {
+func (p *publishing) publishAll(ctx context.Context, sources []source) error {
 	for left, seed := p.samples, uint64(time.Now().UnixNano()); left > 0; left, seed = left-sampleChunk, seed+1 {
 		for _, o := range demo.Samples(min(left, sampleChunk), seed) {
 			if err := p.publish(ctx, o); err != nil {
@@ -133,41 +159,42 @@ func (p *publishing) publishAll(ctx context.Context, files []string) error {
 			}
 		}
 	}
-	for _, name := range files {
-		if err := p.publishFile(ctx, name); err != nil {
+	for _, in := range sources {
+		if err := p.publishFrom(ctx, in); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *publishing) publishFile(ctx context.Context, name string) error {
-	in := p.t.in
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return fmt.Errorf("read orders: %w", err)
-		}
-		defer f.Close()
-		in = f
-	}
+func (p *publishing) publishFrom(ctx context.Context, in source) error {
 	var failed error
-	err := intake.Read(io.LimitReader(in, 1<<40), func(o intake.Order) bool {
+	err := intake.Read(in, func(o intake.Order) bool {
 		if o.Err == nil {
 			_, o.Err = messages.ParseOrderID(o.Order.GetOrderId())
 		}
 		if o.Err != nil {
 			p.unreadable++
-			fmt.Fprintf(p.t.err, "%s:%d: not published: %v\n", name, o.Line, o.Err)
+			p.tell("%s:%d: not published: %v", in.name, o.Line, o.Err)
 			return true
 		}
 		failed = p.publish(ctx, o.Order)
 		return failed == nil
 	})
 	if err != nil {
-		return fmt.Errorf("read orders from %s: %w", name, err)
+		return fmt.Errorf("read orders from %s: %w", in.name, err)
 	}
 	return failed
+}
+
+// tell complains about one order. After the first few the summary has to do.
+func (p *publishing) tell(format string, args ...any) {
+	switch n := p.told.Add(1); {
+	case n <= maxTold:
+		fmt.Fprintln(p.t.err, timeline.Printable(fmt.Sprintf(format, args...)))
+	case n == maxTold+1:
+		fmt.Fprintln(p.t.err, "… and more of this kind, which the summary counts")
+	}
 }
 
 func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) error {
@@ -195,101 +222,24 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 	return err
 }
 
-// lost takes note of an order that was not stored. Only the first few are shown.
+// lost takes note of an order that was not stored, or may not have been.
 func (p *publishing) lost(id messages.OrderID, err error) {
 	if p.watch != nil {
 		p.watch.Forget(id)
 	}
-	if p.unstored.Add(1) <= 10 {
-		fmt.Fprintf(p.t.err, "not stored: %v\n", err)
-	}
+	p.unstored.Add(1)
+	p.tell("%v", err)
 }
 
 func (p *publishing) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	err := p.watch.Wait(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return nil // what is open is in the summary
-	}
-	return err
-}
-
-// showProgress writes a line a second on standard error until the returned function is called.
-func (p *publishing) showProgress() (stop func()) {
-	quit, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-quit:
-				return
-			case <-tick.C:
-				line := fmt.Sprintf("%d stored", p.stored.Load())
-				if p.watch != nil {
-					ended, open := p.watch.Tally()
-					line += fmt.Sprintf(", %d ended, %d open", total(ended), open)
-				}
-				fmt.Fprintln(p.t.err, line)
-			}
-		}
-	}()
-	return func() { close(quit); <-done }
-}
-
-func total(counts map[string]int) int {
-	n := 0
-	for _, c := range counts {
-		n += c
-	}
-	return n
-}
-
-func (p *publishing) conclude() error {
-	s := summary{
-		Stored: p.stored.Load(), Duplicates: p.duplicates.Load(), Failed: p.unstored.Load() + int64(p.unreadable),
-		Seconds: time.Since(p.began).Seconds(),
-	}
-	if p.watch != nil {
-		s.Ended, s.Open = p.watch.Tally()
-	}
-	if *p.output == formatJSON {
-		if err := json.NewEncoder(p.t.out).Encode(s); err != nil {
-			return err
-		}
-	} else {
-		s.write(p.t.out)
-	}
-	if s.Open > 0 {
-		fmt.Fprintf(p.t.err, "orderly: %d orders have not ended within %s, for example %s\n", s.Open, p.timeout, p.watch.Open(1)[0])
-	}
-	if s.Failed > 0 || s.Open > 0 {
-		return errSilent
+	switch err := p.watch.Wait(ctx); {
+	case err == nil, err == context.DeadlineExceeded: // what is open is in the summary
+	case errors.Is(err, context.DeadlineExceeded):
+		p.tell("orderly: %v", err)
+	default:
+		return err
 	}
 	return nil
-}
-
-func (s summary) write(w io.Writer) {
-	fmt.Fprintf(w, "%d orders stored in %.1f s", s.Stored, s.Seconds)
-	if s.Duplicates > 0 {
-		fmt.Fprintf(w, ", %d were stored before", s.Duplicates)
-	}
-	if s.Failed > 0 {
-		fmt.Fprintf(w, ", %d not published", s.Failed)
-	}
-	fmt.Fprintln(w)
-	if s.Ended == nil {
-		return
-	}
-	for _, status := range []string{"completed", "rejected", "cancelled"} {
-		if n := s.Ended[status]; n > 0 {
-			fmt.Fprintf(w, "  %-10s %d\n", status, n)
-		}
-	}
-	if s.Open > 0 {
-		fmt.Fprintf(w, "  %-10s %d\n", "open", s.Open)
-	}
-	fmt.Fprintf(w, "  %.0f orders/s\n", float64(total(s.Ended))/s.Seconds)
 }

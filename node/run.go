@@ -19,7 +19,7 @@ func newRun(t terminal) *cobra.Command {
 stop. A second signal stops at once; nothing is lost either way.
 
 Without NATS_URL the node carries its own NATS server, with its store in ORDERLY_DATA_DIR.`,
-		Args: arguments(cobra.NoArgs),
+		Args: arguments(),
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "also run demo services (inventory, payments, shipping) and publish sample orders")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -18,7 +18,7 @@ func newCancel(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel ID",
 		Short: "Ask for an order to be cancelled: what was done is undone, in reverse",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Args:  arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: reason})
 		},
@@ -32,7 +32,7 @@ func newSignal(t terminal) *cobra.Command {
 		Use:     "signal ID NAME [JSON]",
 		Short:   "Hand a signal, with data, to the step that waits for it",
 		Example: `  orderly signal o-1042 payment_confirmed '{"reference":"p-77"}'`,
-		Args:    arguments(cobra.RangeArgs(2, 3)),
+		Args:    arguments("ID", "NAME", "[JSON]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			signal := &messages.SignalOrder{Name: args[1]}
 			if len(args) == 3 {
@@ -50,7 +50,7 @@ func newRetry(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry ID",
 		Short: "Send an order in attention back to the step that failed",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Args:  arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.RetryOrder{})
 		},
@@ -61,7 +61,7 @@ func newSkip(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "skip ID",
 		Short: "Send an order in attention past the step that failed",
-		Args:  arguments(cobra.ExactArgs(1)),
+		Args:  arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.SkipStep{})
 		},

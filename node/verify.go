@@ -12,7 +12,7 @@ func newVerify(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove from the streams that no order was lost; exit 1 if the ledger does not balance",
-		Args:  arguments(cobra.NoArgs),
+		Args:  arguments(),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -19,6 +19,8 @@ import (
 const (
 	lookEvery = time.Second
 	lookMax   = 200
+	// lookFor bounds one look-up.
+	lookFor = time.Second
 )
 
 // Watch follows a set of orders. Its methods may be called from any goroutine.
@@ -30,15 +32,15 @@ type Watch struct {
 	// open are the orders that have not ended, with the time they were added.
 	open  map[messages.OrderID]time.Time
 	ended map[order.Status]int
-	// moved is closed when an order ends.
-	moved chan struct{}
+	// empty is closed when no order is open any more.
+	empty chan struct{}
 }
 
 // Start begins to follow; what happens from now on is not missed. Stop it in the end.
 func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 	stream, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
-		return nil, fmt.Errorf("follow orders: stream %s: %w; is an orderly node running on this NATS?", messages.StreamEvents, err)
+		return nil, fmt.Errorf("follow orders: stream %s: %w: start a node, which creates it", messages.StreamEvents, err)
 	}
 	consumer, err := js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true,
@@ -47,7 +49,7 @@ func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 		return nil, fmt.Errorf("follow orders: %w", err)
 	}
 	w := &Watch{
-		stream: stream, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, moved: make(chan struct{}),
+		stream: stream, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
 	}
 	w.consume, err = consumer.Consume(func(m jetstream.Msg) {
 		w.saw(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
@@ -94,9 +96,12 @@ func (w *Watch) saw(id messages.OrderID, kinds string) {
 	}
 }
 
+// wake ends the wait of Wait if there is nothing left to wait for.
 func (w *Watch) wake() {
-	close(w.moved)
-	w.moved = make(chan struct{})
+	if len(w.open) == 0 {
+		close(w.empty)
+		w.empty = make(chan struct{})
+	}
 }
 
 // endOf is the end that an entry of these kinds brings.
@@ -142,24 +147,31 @@ func (w *Watch) older(age time.Duration, limit int) []messages.OrderID {
 	return ids
 }
 
-// Wait returns when no followed order is open, or with ctx's error.
+// Wait returns nil when no followed order is open, or ctx's error, together with what has kept it from looking. A NATS
+// that is away for a while is waited for.
 func (w *Watch) Wait(ctx context.Context) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
+	var trouble error
 	for {
 		w.mu.Lock()
-		open, moved := len(w.open), w.moved
+		open, empty := len(w.open), w.empty
 		w.mu.Unlock()
 		if open == 0 {
 			return nil
 		}
 		select {
-		case <-moved:
+		case <-empty:
 		case <-tick.C:
-			if err := w.look(ctx); err != nil {
-				return err
+			if err := w.look(ctx); err != nil && ctx.Err() == nil {
+				trouble = err
+			} else if err == nil {
+				trouble = nil
 			}
 		case <-ctx.Done():
+			if trouble != nil {
+				return fmt.Errorf("%w: %w", ctx.Err(), trouble)
+			}
 			return ctx.Err()
 		}
 	}
@@ -168,11 +180,9 @@ func (w *Watch) Wait(ctx context.Context) error {
 // look asks for the last entry of orders that the feed said nothing about for a while.
 func (w *Watch) look(ctx context.Context) error {
 	for _, id := range w.older(lookEvery, lookMax) {
-		m, err := w.stream.GetLastMsgForSubject(ctx, messages.SubjectEvent+string(id))
+		m, err := w.last(ctx, id)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
-		case err != nil && ctx.Err() != nil:
-			return ctx.Err()
 		case err != nil:
 			return fmt.Errorf("look up order %s: %w", id, err)
 		default:
@@ -185,4 +195,10 @@ func (w *Watch) look(ctx context.Context) error {
 		w.mu.Unlock()
 	}
 	return nil
+}
+
+func (w *Watch) last(ctx context.Context, id messages.OrderID) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	return w.stream.GetLastMsgForSubject(ctx, messages.SubjectEvent+string(id))
 }

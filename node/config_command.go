@@ -28,7 +28,11 @@ func newConfig(t terminal) *cobra.Command {
 			return enc.Encode(cfg.Redacted())
 		}
 		out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(out, "VARIABLE\tVALUE\tMEANING")
 		for _, e := range cfg.Redacted() {
+			if e.Value == "" {
+				e.Value = "(" + e.Default + ")"
+			}
 			fmt.Fprintf(out, "%s\t%s\t%s\n", e.Name, e.Value, e.Meaning)
 		}
 		return out.Flush()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 func newDead(t terminal) *cobra.Command {
@@ -113,103 +114,29 @@ func newDeadList(t terminal) *cobra.Command {
 			if *output == formatJSON {
 				return json.NewEncoder(t.out).Encode(letters)
 			}
-			out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(out, "SEQ\tTIME\tSUBJECT\tREASON")
-			for _, l := range letters {
-				fmt.Fprintf(out, "%d\t%s\t%s\t%s\n", l.Sequence, l.Time.UTC().Format(time.RFC3339), l.Subject, l.Reason)
-			}
-			return out.Flush()
+			return listLetters(t, letters, *limit)
 		})
 	}
 	return cmd
 }
 
-func newDeadShow(t terminal) *cobra.Command {
-	cmd := &cobra.Command{Use: "show SEQ", Short: "Show one dead letter with its headers and body", Args: arguments("SEQ")}
-	output := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		seqs, err := sequences(args)
-		if err != nil {
-			return err
-		}
-		return withDead(t, func(d *ingress.DeadLetters) error {
-			found, err := d.Get(cmd.Context(), seqs[0])
-			if err != nil {
-				return err
-			}
-			l := letterOf(found, true)
-			if *output == formatJSON {
-				enc := json.NewEncoder(t.out)
-				enc.SetIndent("", "  ")
-				return enc.Encode(l)
-			}
-			out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintf(out, "sequence\t%d\ntime\t%s\nreason\t%s\nsubject\t%s\nsource\t%s %d\n",
-				l.Sequence, l.Time.UTC().Format(time.RFC3339Nano), l.Reason, l.Subject, l.Stream, l.Source)
-			for name, values := range l.Headers {
-				for _, v := range values {
-					fmt.Fprintf(out, "header\t%s: %s\n", name, v)
-				}
-			}
-			if err := out.Flush(); err != nil {
-				return err
-			}
-			fmt.Fprintf(t.out, "\n%q\n", found.Body)
-			return nil
-		})
+func listLetters(t terminal, letters []letter, limit int) error {
+	if len(letters) == 0 {
+		_, err := fmt.Fprintln(t.out, "no dead letters")
+		return err
 	}
-	return cmd
-}
-
-func newDeadRedrive(t terminal) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:     "redrive SEQ… | --all",
-		Short:   "Send dead letters back to the inbox",
-		Long:    "Send dead letters back to the inbox. Each is stored in the inbox before it is deleted here, so that a crash in between loses nothing.",
-		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
-		Args:    cobra.ArbitraryArgs,
+	out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "SEQ\tTIME\tSUBJECT\tREASON")
+	for _, l := range letters {
+		fmt.Fprintf(out, "%d\t%s\t%s\t%s\n", l.Sequence, l.Time.UTC().Format(time.RFC3339), timeline.Printable(l.Subject), l.Reason)
 	}
-	filter := deadFilter(cmd)
-	all := cmd.Flags().Bool("all", false, "all that --reason and --order choose")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		f, err := filter()
-		if err != nil {
-			return usage(err)
-		}
-		if *all == (len(args) > 0) {
-			return usage(errors.New("name the sequences of dead letters, or --all"))
-		}
-		if len(args) > 0 && (f != ingress.DeadFilter{}) {
-			return usage(errors.New("--reason and --order go with --all"))
-		}
-		seqs, err := sequences(args)
-		if err != nil {
-			return err
-		}
-		return withDead(t, func(d *ingress.DeadLetters) error {
-			if *all {
-				found, err := d.List(cmd.Context(), f, 0)
-				if err != nil {
-					return err
-				}
-				for _, l := range found {
-					seqs = append(seqs, l.Sequence)
-				}
-			}
-			var failed []error
-			for _, seq := range seqs {
-				now, err := d.Redrive(cmd.Context(), seq)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				fmt.Fprintf(t.out, "%d sent back as message %d\n", seq, now)
-			}
-			fmt.Fprintf(t.out, "%d of %d sent back\n", len(seqs)-len(failed), len(seqs))
-			return errors.Join(failed...)
-		})
+	if err := out.Flush(); err != nil {
+		return err
 	}
-	return cmd
+	if len(letters) == limit {
+		fmt.Fprintf(t.out, "the first %d; see more with --limit\n", limit)
+	}
+	return nil
 }
 
 func sequences(args []string) ([]uint64, error) {

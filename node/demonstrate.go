@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,9 @@ func (n *node) demonstrate(ctx context.Context) error {
 		cfg.Ledger = filepath.Join(n.cfg.DataDir, "demo-effects.jsonl")
 	}
 	services, err := demo.Start(n.nc, cfg)
+	if errors.Is(err, demo.ErrRunning) {
+		return fmt.Errorf("%w; run this node without --demo", err)
+	}
 	if err != nil {
 		return err
 	}
@@ -94,14 +98,14 @@ func (n *node) announceLoad(watch *follow.Watch, took time.Duration, id string) 
 		}
 	}
 	fmt.Fprintf(n.t.out, `
-%d sample orders carried to their end in %.1f s: %s
+%s carried to the end in %.1f s: %s
 
 in a second terminal, try
   bin/orderly get %s
   bin/orderly publish -n 1000 --wait
   bin/orderly verify
 Ctrl-C stops the node; what it leaves unfinished, the next start carries on
-`, total(ended), took.Seconds(), strings.Join(parts, ", "), id)
+`, count(int64(total(ended)), "sample order"), took.Seconds(), strings.Join(parts, ", "), id)
 }
 
 // announce says where everything is.
@@ -116,7 +120,12 @@ func (n *node) announce() {
 	}
 	fmt.Fprintf(n.t.out, "orderly %s, node %s\n  NATS  %s\n  HTTP  %s\n  plan  %s v%d: %s\n", version, n.cfg.NodeID,
 		servers, n.httpURL, n.plan.GetName(), n.plan.GetVersion(), strings.Join(steps, ", "))
-	if n.demo {
-		fmt.Fprintf(n.t.out, "  demo  inventory, payments, shipping; %d sample orders are on their way\n", n.cfg.DemoOrders)
+	if !n.demo {
+		return
 	}
+	fmt.Fprint(n.t.out, "  demo  inventory, payments, shipping")
+	if n.cfg.DemoOrders > 0 {
+		fmt.Fprintf(n.t.out, "; %s on the way", count(int64(n.cfg.DemoOrders), "sample order"))
+	}
+	fmt.Fprintln(n.t.out)
 }

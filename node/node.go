@@ -99,7 +99,11 @@ func (n *node) connect(ctx context.Context) (err error) {
 		return err
 	}
 	opts = append(opts,
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { n.log.Warn("NATS disconnected", "error", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil { // otherwise it is this node that hangs up
+				n.log.Warn("NATS disconnected", "error", err)
+			}
+		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) { n.log.Info("NATS connected again", "server", nc.ConnectedServerName()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			n.log.Warn("NATS reports an error", "error", err)
@@ -163,6 +167,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	n.atEnd(n.engine.Close)
 	retention, err := ingress.NewRetention(n.js, n.cfg.Retention, n.log)
 	if err != nil {
 		return err

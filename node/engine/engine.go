@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +39,7 @@ type Engine struct {
 
 	escalated chan error
 	ready     atomic.Bool
+	close     sync.Once
 }
 
 // New creates what does not exist yet of streams and consumers, and the engine's parts. Nothing is taken in before Run.
@@ -55,7 +57,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
 	}
 	e := &Engine{cfg: cfg, escalated: make(chan error, 1)}
 	if err := e.assemble(nc, js); err != nil {
-		e.dismantle()
+		e.Close()
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	return e, nil
@@ -152,8 +154,11 @@ func (e *Engine) drain(abort <-chan struct{}) {
 	if err := e.tree.Drain(ctx); err != nil {
 		e.cfg.Logger.Warn("stopped before every order was carried on; the rest is delivered again", "orders", e.tree.Pending())
 	}
-	e.dismantle()
+	e.Close()
 }
+
+// Close ends an engine that was not run; after Run it does nothing.
+func (e *Engine) Close() { e.close.Do(e.dismantle) }
 
 // dismantle stops the parts against the flow.
 func (e *Engine) dismantle() {

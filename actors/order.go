@@ -24,6 +24,8 @@ type Order struct {
 
 	// held are the deliveries to decide, in the order in which they came; the first may be under way.
 	held []*messages.Delivery
+	// one is held's memory while it holds one.
+	one [1]*messages.Delivery
 	// earlier is what is known of the inbox before held[0].
 	earlier order.Earlier
 	// driver is the delivery that carries the order forward, or nil.
@@ -74,6 +76,9 @@ func (o *Order) Receive(ctx actor.Context) {
 // wait in the mailbox.
 func (o *Order) hold(d *messages.Delivery) {
 	if d != o.driver && !slices.Contains(o.held, d) {
+		if len(o.held) == 0 {
+			o.held = o.one[:0]
+		}
 		o.held = append(o.held, d)
 	}
 }

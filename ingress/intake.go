@@ -121,13 +121,24 @@ const (
 	maxTracestate  = 512
 )
 
+// readTrace takes the trace context over if it may be one: it goes into the journal and to the services.
 func readTrace(d *messages.Delivery, h nats.Header) {
-	if parent := first(h, messages.HeaderTraceparent); len(parent) <= maxTraceparent {
+	if parent := first(h, messages.HeaderTraceparent); len(parent) <= maxTraceparent && printable(parent) {
 		d.Traceparent = parent
-		if state := first(h, messages.HeaderTracestate); len(state) <= maxTracestate {
+		if state := first(h, messages.HeaderTracestate); len(state) <= maxTracestate && printable(state) {
 			d.Tracestate = state
 		}
 	}
+}
+
+// printable reports whether s is printable ASCII.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 func first(h nats.Header, key string) string {

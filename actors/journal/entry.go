@@ -19,15 +19,6 @@ type Entry struct {
 	Entry *messages.JournalEntry
 }
 
-// Encode appends the encoded entry to dst.
-func Encode(dst []byte, e *messages.JournalEntry) ([]byte, error) {
-	body, err := proto.MarshalOptions{}.MarshalAppend(dst, e)
-	if err != nil {
-		return dst, fmt.Errorf("encode entry %d of order %s: %w", e.GetNumber(), e.GetOrderId(), err)
-	}
-	return body, nil
-}
-
 // decode reads a stored body; the error wraps a messages.Failure of kind Poison.
 func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.JournalEntry, error) {
 	e := new(messages.JournalEntry)
@@ -51,59 +42,18 @@ func Kinds(e *messages.JournalEntry) string {
 	case 0:
 		return ""
 	case 1:
-		return kind(events[0])
+		return messages.KindOf(events[0])
 	case 2:
-		first, second := kind(events[0]), kind(events[1])
-		if first == kindStepCompleted && second == kindCompleted {
-			return kindStepCompleted + "," + kindCompleted
+		first, second := messages.KindOf(events[0]), messages.KindOf(events[1])
+		if first == messages.KindStepCompleted && second == messages.KindCompleted {
+			return messages.KindStepCompleted + "," + messages.KindCompleted
 		}
 		return first + "," + second
 	default:
 		words := make([]string, len(events))
 		for i, event := range events {
-			words[i] = kind(event)
+			words[i] = messages.KindOf(event)
 		}
 		return strings.Join(words, ",")
 	}
-}
-
-const (
-	kindStepCompleted = "step_completed"
-	kindCompleted     = "completed"
-)
-
-func kind(e *messages.Event) string {
-	switch e.GetKind().(type) {
-	case *messages.Event_Accepted:
-		return "accepted"
-	case *messages.Event_StepCompleted:
-		return kindStepCompleted
-	case *messages.Event_StepFailed:
-		return "step_failed"
-	case *messages.Event_StepRejected:
-		return "step_rejected"
-	case *messages.Event_StepPending:
-		return "step_pending"
-	case *messages.Event_StepUndone:
-		return "step_undone"
-	case *messages.Event_CancelRequested:
-		return "cancel_requested"
-	case *messages.Event_Signalled:
-		return "signalled"
-	case *messages.Event_Parked:
-		return "parked"
-	case *messages.Event_Resumed:
-		return "resumed"
-	case *messages.Event_Attention:
-		return "attention"
-	case *messages.Event_Completed:
-		return kindCompleted
-	case *messages.Event_Rejected:
-		return "rejected"
-	case *messages.Event_Cancelled:
-		return "cancelled"
-	case *messages.Event_Recorded:
-		return "recorded"
-	}
-	return "unknown"
 }

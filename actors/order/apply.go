@@ -32,7 +32,7 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 	}
 	for _, e := range entry.Events {
 		if why := s.apply(seq, e); why != "" {
-			return s.illegal(entry, Kind(e), why)
+			return s.illegal(entry, messages.KindOf(e), why)
 		}
 	}
 	return nil

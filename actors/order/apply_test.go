@@ -214,7 +214,7 @@ func TestIllegalHistories(t *testing.T) {
 			if !errors.Is(err, order.ErrIllegal) {
 				t.Fatalf("got %v, want ErrIllegal", err)
 			}
-			for _, part := range []string{string(id), order.Kind(test.events[last]), test.why} {
+			for _, part := range []string{string(id), messages.KindOf(test.events[last]), test.why} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("error %q does not say %q", err, part)
 				}
@@ -312,7 +312,7 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 			e.GetRejected().GetReason(), e.GetRejected().GetCode(),
 		} {
 			if len(text) > 1024 {
-				t.Errorf("%s holds a text of %d bytes", order.Kind(e), len(text))
+				t.Errorf("%s holds a text of %d bytes", messages.KindOf(e), len(text))
 			}
 		}
 	}
@@ -394,11 +394,11 @@ func TestWords(t *testing.T) {
 	for i := range kinds.Len() {
 		e := &messages.Event{}
 		e.ProtoReflect().Set(kinds.Get(i), e.ProtoReflect().NewField(kinds.Get(i)))
-		if got := order.Kind(e); got != string(kinds.Get(i).Name()) {
+		if got := messages.KindOf(e); got != string(kinds.Get(i).Name()) {
 			t.Errorf("%s has the word %q", kinds.Get(i).Name(), got)
 		}
 	}
-	if got := order.Kind(&messages.Event{}); got != "unknown" {
+	if got := messages.KindOf(&messages.Event{}); got != "unknown" {
 		t.Errorf("no event is %q", got)
 	}
 }

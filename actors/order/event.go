@@ -2,43 +2,6 @@ package order
 
 import "github.com/orderly-engine/orderly/messages"
 
-// Kind is an event's word in the Orderly-Event header.
-func Kind(e *messages.Event) string {
-	switch e.GetKind().(type) {
-	case *messages.Event_Accepted:
-		return "accepted"
-	case *messages.Event_StepCompleted:
-		return "step_completed"
-	case *messages.Event_StepFailed:
-		return "step_failed"
-	case *messages.Event_StepRejected:
-		return "step_rejected"
-	case *messages.Event_StepPending:
-		return "step_pending"
-	case *messages.Event_StepUndone:
-		return "step_undone"
-	case *messages.Event_CancelRequested:
-		return "cancel_requested"
-	case *messages.Event_Signalled:
-		return "signalled"
-	case *messages.Event_Parked:
-		return "parked"
-	case *messages.Event_Resumed:
-		return "resumed"
-	case *messages.Event_Attention:
-		return "attention"
-	case *messages.Event_Completed:
-		return "completed"
-	case *messages.Event_Rejected:
-		return "rejected"
-	case *messages.Event_Cancelled:
-		return "cancelled"
-	case *messages.Event_Recorded:
-		return "recorded"
-	}
-	return "unknown"
-}
-
 func accepted(e *messages.OrderAccepted) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: e}}
 }

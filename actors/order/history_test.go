@@ -195,7 +195,7 @@ func same(a, b any) bool {
 func write(events []*messages.Event) string {
 	words := make([]string, len(events))
 	for i, e := range events {
-		words[i] = order.Kind(e) + details(e)
+		words[i] = messages.KindOf(e) + details(e)
 	}
 	return strings.Join(words, " ")
 }

@@ -129,7 +129,7 @@ func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
 		default:
 			if node != h.holder {
 				j.wrong = append(j.wrong, fmt.Sprintf("order %s, entry %d: %s by %s, and %s drives: it never took over",
-					id, entry.GetNumber(), order.Kind(e), node, h.holder))
+					id, entry.GetNumber(), messages.KindOf(e), node, h.holder))
 			}
 		}
 		switch k := e.GetKind().(type) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
 )
 
 // View is an order as the outside sees it. Its JSON form is stable.
@@ -74,7 +75,7 @@ func Events(e journal.Entry) []Event {
 		}
 		events = append(events, Event{
 			Number: e.Entry.GetNumber(), Sequence: e.Sequence, Time: e.Entry.GetTime().AsTime(), Node: e.Entry.GetNode(),
-			Kind: order.Kind(ev), Summary: summary(ev, e.Entry.GetTime().AsTime()), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
+			Kind: messages.KindOf(ev), Summary: summary(ev, e.Entry.GetTime().AsTime()), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
 		})
 	}
 	return events

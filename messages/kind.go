@@ -1,0 +1,44 @@
+package messages
+
+// The kinds of the entry that ends most orders.
+const (
+	KindStepCompleted = "step_completed"
+	KindCompleted     = "completed"
+)
+
+// KindOf is an event's word in the Orderly-Event header.
+func KindOf(e *Event) string {
+	switch e.GetKind().(type) {
+	case *Event_Accepted:
+		return "accepted"
+	case *Event_StepCompleted:
+		return KindStepCompleted
+	case *Event_StepFailed:
+		return "step_failed"
+	case *Event_StepRejected:
+		return "step_rejected"
+	case *Event_StepPending:
+		return "step_pending"
+	case *Event_StepUndone:
+		return "step_undone"
+	case *Event_CancelRequested:
+		return "cancel_requested"
+	case *Event_Signalled:
+		return "signalled"
+	case *Event_Parked:
+		return "parked"
+	case *Event_Resumed:
+		return "resumed"
+	case *Event_Attention:
+		return "attention"
+	case *Event_Completed:
+		return KindCompleted
+	case *Event_Rejected:
+		return "rejected"
+	case *Event_Cancelled:
+		return "cancelled"
+	case *Event_Recorded:
+		return "recorded"
+	}
+	return "unknown"
+}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/node/bench"
@@ -43,9 +41,7 @@ steps. On a noisy machine trust the ratio, which is taken within a round.`,
 			return err
 		}
 		if *output == formatJSON {
-			enc := json.NewEncoder(t.out)
-			enc.SetIndent("", "  ")
-			return enc.Encode(report)
+			return writeJSON(t.out, report)
 		}
 		return report.WriteText(t.out)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -153,4 +154,11 @@ func outputFlag(cmd *cobra.Command) *format {
 	f := formatText
 	cmd.Flags().VarP(&f, "output", "o", "how to print")
 	return &f
+}
+
+// writeJSON prints v for programs.
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
 }

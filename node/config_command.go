@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"text/tabwriter"
 
@@ -23,9 +22,7 @@ func newConfig(t terminal) *cobra.Command {
 			return err
 		}
 		if *output == formatJSON {
-			enc := json.NewEncoder(t.out)
-			enc.SetIndent("", "  ")
-			return enc.Encode(cfg.Redacted())
+			return writeJSON(t.out, cfg.Redacted())
 		}
 		out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(out, "VARIABLE\tVALUE\tMEANING")

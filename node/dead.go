@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"strconv"
 	"text/tabwriter"
@@ -20,9 +20,10 @@ func newDead(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
 		Short: "Show dead letters and send them back",
-		Long:  "Dead letters are messages that could not be tied to an order: undecodable, wrong subject, too large, unknown order, other content under a known id.",
-		Args:  arguments(),
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Long: `Dead letters are messages that could not be tied to an order: undecodable, wrong subject, too large, unknown order,
+other content under a known id. They keep the original subject, headers and body.`,
+		Args: arguments(),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDeadList(t), newDeadShow(t), newDeadRedrive(t))
 	return cmd
@@ -61,18 +62,15 @@ func letterOf(d *ingress.DeadLetter, whole bool) letter {
 }
 
 // withDead runs f on the dead letters of the server.
-func withDead(t terminal, f func(*ingress.DeadLetters) error) error {
-	c, err := dial(t)
-	if err != nil {
-		return err
-	}
-	defer c.nc.Close()
-	d, err := ingress.NewDeadLetters(c.js)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return f(d)
+func withDead(ctx context.Context, t terminal, f func(*ingress.DeadLetters) error) error {
+	return withClient(ctx, t, func(c *client) error {
+		d, err := ingress.NewDeadLetters(c.js)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return f(d)
+	})
 }
 
 // deadFilter adds the flags that choose dead letters.
@@ -101,7 +99,7 @@ func newDeadList(t terminal) *cobra.Command {
 		if err != nil {
 			return usage(err)
 		}
-		return withDead(t, func(d *ingress.DeadLetters) error {
+		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			found, err := d.List(cmd.Context(), f, *limit)
 			if err != nil {
 				return err
@@ -111,7 +109,7 @@ func newDeadList(t terminal) *cobra.Command {
 				letters[i] = letterOf(l, false)
 			}
 			if *output == formatJSON {
-				return json.NewEncoder(t.out).Encode(letters)
+				return writeJSON(t.out, letters)
 			}
 			return listLetters(t, letters, *limit)
 		})

@@ -11,9 +11,10 @@ import (
 
 func newDeadRedrive(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "redrive SEQ… | --all",
-		Short:   "Send dead letters back to the inbox",
-		Long:    "Send dead letters back to the inbox. Each is stored in the inbox before it is deleted here, so that a crash in between loses nothing.",
+		Use:   "redrive SEQ… | --all",
+		Short: "Send dead letters back to the inbox",
+		Long: `Send dead letters back to the inbox, as they were published, once what was wrong is repaired. Each is stored in the
+inbox before it is deleted here, so that a crash in between loses nothing.`,
 		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -34,7 +35,7 @@ func newDeadRedrive(t terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withDead(t, func(d *ingress.DeadLetters) error {
+		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *all {
 				found, err := d.List(cmd.Context(), f, 0)
 				if err != nil {
@@ -53,7 +54,9 @@ func newDeadRedrive(t terminal) *cobra.Command {
 				}
 				fmt.Fprintf(t.out, "%d sent back as message %d\n", seq, now)
 			}
-			fmt.Fprintf(t.out, "%d of %d sent back\n", len(seqs)-len(failed), len(seqs))
+			if len(failed) < len(seqs) || len(seqs) == 0 {
+				fmt.Fprintf(t.out, "%d of %d sent back\n", len(seqs)-len(failed), len(seqs))
+			}
 			return errors.Join(failed...)
 		})
 	}

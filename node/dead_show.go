@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,16 +24,14 @@ func newDeadShow(t terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withDead(t, func(d *ingress.DeadLetters) error {
+		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			found, err := d.Get(cmd.Context(), seqs[0])
 			if err != nil {
 				return err
 			}
 			l := letterOf(found, true)
 			if *output == formatJSON {
-				enc := json.NewEncoder(t.out)
-				enc.SetIndent("", "  ")
-				return enc.Encode(l)
+				return writeJSON(t.out, l)
 			}
 			return showLetter(t, found)
 		})

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"encoding/json"
+	"context"
 	"errors"
 	"fmt"
 
@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/history"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 func newGet(t terminal) *cobra.Command {
@@ -24,29 +25,30 @@ func newGet(t terminal) *cobra.Command {
 		if err != nil {
 			return usage(err)
 		}
-		c, err := dial(t)
-		if err != nil {
-			return err
-		}
-		defer c.nc.Close()
-		orders, err := history.New(c.nc)
-		if err != nil {
-			return err
-		}
-		defer orders.Close()
-		view, err := orders.Order(cmd.Context(), id)
-		if errors.Is(err, history.ErrUnknownOrder) {
-			return fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %s\"", id, id)
-		}
-		if err != nil {
-			return err
-		}
-		if *output == formatJSON {
-			enc := json.NewEncoder(t.out)
-			enc.SetIndent("", "  ")
-			return enc.Encode(view)
-		}
-		return view.WriteText(t.out)
+		return withClient(cmd.Context(), t, func(c *client) error {
+			view, err := c.order(cmd.Context(), id)
+			if err != nil {
+				return err
+			}
+			if *output == formatJSON {
+				return writeJSON(t.out, view)
+			}
+			return view.WriteText(t.out)
+		})
 	}
 	return cmd
+}
+
+// order reads one order.
+func (c *client) order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
+	orders, err := history.New(c.nc)
+	if err != nil {
+		return nil, err
+	}
+	defer orders.Close()
+	view, err := orders.Order(ctx, id)
+	if errors.Is(err, history.ErrUnknownOrder) {
+		return nil, fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %[1]s\"", id)
+	}
+	return view, err
 }

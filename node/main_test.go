@@ -16,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/node/embedded"
 )
 
 func TestMain(m *testing.M) {
@@ -266,4 +268,15 @@ func (p *process) until(t *testing.T, id, status string) view {
 // sampleOrder is an order that nothing is wrong with.
 func sampleOrder(id string) string {
 	return fmt.Sprintf(`{"order_id":%q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":9.5}],"total_amount":19,"currency":"EUR"}`, id)
+}
+
+// bareServer is a NATS server with JetStream that no node has ever used.
+func bareServer(t *testing.T) string {
+	t.Helper()
+	s, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s.URL()
 }

@@ -127,7 +127,7 @@ func (p *publishing) run(ctx context.Context, files []string) error {
 	defer p.publisher.Close()
 	if p.wait {
 		if p.watch, err = follow.Start(ctx, c.js); err != nil {
-			return err
+			return c.explain(ctx, err)
 		}
 		defer p.watch.Stop()
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
@@ -60,7 +59,7 @@ func (p *publishing) conclude() error {
 		s.Ended, s.Open = p.watch.Tally()
 	}
 	if *p.output == formatJSON {
-		if err := json.NewEncoder(p.t.out).Encode(s); err != nil {
+		if err := writeJSON(p.t.out, s); err != nil {
 			return err
 		}
 	} else {

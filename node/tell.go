@@ -74,25 +74,20 @@ func tell(ctx context.Context, t terminal, arg string, body proto.Message) error
 	if err != nil {
 		return usage(err)
 	}
-	c, err := dial(t)
-	if err != nil {
+	return withClient(ctx, t, func(c *client) error {
+		p, err := ingress.NewPublisher(c.nc, ingress.PublisherConfig{})
+		if err != nil {
+			return err
+		}
+		defer p.Close()
+		stored := make(chan error, 1)
+		if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
+			return err
+		}
+		if err := <-stored; err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(t.out, "stored; see what becomes of it with: orderly get %s\n", id)
 		return err
-	}
-	defer c.nc.Close()
-	p, err := ingress.NewPublisher(c.nc, ingress.PublisherConfig{})
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	var failed error
-	if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { failed = err }); err != nil {
-		return err
-	}
-	if err := p.Flush(ctx); err != nil {
-		return err
-	}
-	if failed == nil {
-		fmt.Fprintf(t.out, "stored; see what becomes of it with: orderly get %s\n", id)
-	}
-	return failed
+	})
 }

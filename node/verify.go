@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/node/ledger"
@@ -12,30 +10,28 @@ func newVerify(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove from the streams that no order was lost; exit 1 if the ledger does not balance",
-		Args:  arguments(),
+		Long: `Read the streams and account for every message the inbox ever stored and for every order that was accepted. The ledger
+balances when each is where it belongs; otherwise the offending orders are named and the exit code is 1. It changes
+nothing and may run at any time, also under load.`,
+		Args: arguments(),
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := dial(t)
-		if err != nil {
+		return withClient(cmd.Context(), t, func(c *client) error {
+			report, err := ledger.Read(cmd.Context(), c.js)
+			if err != nil {
+				return err
+			}
+			if *output == formatJSON {
+				err = writeJSON(t.out, report)
+			} else {
+				err = report.WriteText(t.out)
+			}
+			if err == nil && !report.Balanced() {
+				return errSilent
+			}
 			return err
-		}
-		defer c.nc.Close()
-		report, err := ledger.Read(cmd.Context(), c.js)
-		if err != nil {
-			return err
-		}
-		if *output == formatJSON {
-			enc := json.NewEncoder(t.out)
-			enc.SetIndent("", "  ")
-			err = enc.Encode(report)
-		} else {
-			err = report.WriteText(t.out)
-		}
-		if err == nil && !report.Balanced() {
-			return errSilent
-		}
-		return err
+		})
 	}
 	return cmd
 }

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// nowhere is an environment whose NATS is away.
+var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
+
+// TestWrongUse: every mistake in a call is one line that says what was wrong and what to do, and exit code 2.
+func TestWrongUse(t *testing.T) {
+	for args, want := range map[string]string{
+		"publsih":                        `there is no command "orderly publsih"; did you mean "orderly publish"?`,
+		"frobnicate":                     `there is no command "orderly frobnicate"; see "orderly --help"`,
+		"dead shwo":                      `there is no command "orderly dead shwo"; did you mean "orderly dead show"?`,
+		"--nope":                         `unknown flag: --nope; see "orderly --help"`,
+		"run now":                        `"now" is too much: want "orderly run"; see "orderly run --help"`,
+		"publish":                        `nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`,
+		"publish -n -1":                  `-n is -1: want 1–10000000`,
+		"publish -n many":                `invalid argument "many" for "-n, --generate" flag`,
+		"publish -n 1 --rate -1":         `--rate is -1: want 0 or more`,
+		"publish -n 1 --timeout 0s":      `--timeout is 0s: want more than 0`,
+		"publish -n 1 -o xml":            `invalid argument "xml" for "-o, --output" flag: want text or json`,
+		"get":                            `ID is missing: want "orderly get ID"; see "orderly get --help"`,
+		"get a b":                        `"b" is too much: want "orderly get ID"`,
+		"get a.b":                        `order id "a.b" has a character outside A–Z a–z 0–9 _ -`,
+		"get " + strings.Repeat("x", 65): `order id has 65 characters: at most 64 are allowed`,
+		"cancel":                         `ID is missing: want "orderly cancel ID"`,
+		"retry a/b":                      `order id "a/b" has a character outside`,
+		"skip":                           `ID is missing: want "orderly skip ID"`,
+		"signal o-1":                     `NAME is missing: want "orderly signal ID NAME [JSON]"`,
+		"signal o-1 paid {":              `signal data "{" is not JSON`,
+		"dead show":                      `SEQ is missing: want "orderly dead show SEQ"`,
+		"dead show first":                `"first" is no sequence: want a number from "orderly dead list"`,
+		"dead show 0":                    `"0" is no sequence`,
+		"dead list --order a.b":          `order id "a.b" has a character outside`,
+		"dead redrive":                   `name the sequences of dead letters, or --all`,
+		"dead redrive 1 --all":           `name the sequences of dead letters, or --all`,
+		"dead redrive 1 --reason x":      `--reason and --order go with --all`,
+		"verify all":                     `"all" is too much: want "orderly verify"`,
+		"version 2":                      `"2" is too much: want "orderly version"`,
+		"config NATS_URL":                `"NATS_URL" is too much: want "orderly config"`,
+		"bench --rounds 101 -n 5":        `rounds is 101: want 1–100`,
+		"bench --durability careless":    `mode "careless": want relaxed or strict`,
+		"health check":                   `"check" is too much: want "orderly health"`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			p := command(t, nowhere, "", strings.Fields(args)...)
+			complains(t, p, exitUsage, want)
+		})
+	}
+}
+
+// complains checks that a command failed with one line that says so.
+func complains(t *testing.T, p printed, code int, want string) {
+	t.Helper()
+	if p.code != code {
+		t.Errorf("exit code %d: want %d", p.code, code)
+	}
+	if p.out != "" {
+		t.Errorf("standard output has %q", p.out)
+	}
+	if !strings.HasPrefix(p.err, "orderly: ") || strings.Count(p.err, "\n") != 1 || !strings.Contains(p.err, want) {
+		t.Errorf("standard error has\n%s\nwant one line with\n%s", p.err, want)
+	}
+}
+
+// TestNATSAway: a client command without a server says where it looked and what to do.
+func TestNATSAway(t *testing.T) {
+	for _, args := range []string{
+		"publish -n 1", "publish -n 1 --wait", "get o-1", "cancel o-1", "signal o-1 paid", "retry o-1", "skip o-1",
+		"dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
+	} {
+		t.Run(args, func(t *testing.T) {
+			complains(t, command(t, []string{"NATS_URL=nats://user:secret@127.0.0.1:1"}, "", strings.Fields(args)...), exitFailed,
+				`cannot reach NATS at nats://***@127.0.0.1:1: nats: no servers available for connection; start a node with "orderly run", or set NATS_URL`)
+		})
+	}
+}
+
+// TestNoStreams: on a server where no node ever started there is nothing to talk to.
+func TestNoStreams(t *testing.T) {
+	environ := []string{"NATS_URL=" + bareServer(t)}
+	for _, args := range []string{
+		"publish -n 1 --wait", "get o-1", "cancel o-1", "dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
+	} {
+		t.Run(args, func(t *testing.T) {
+			complains(t, command(t, environ, "", strings.Fields(args)...), exitFailed, "no node has ever started on NATS at nats://127.0.0.1:")
+		})
+	}
+	t.Run("publish", func(t *testing.T) {
+		p := command(t, environ, "", "publish", "-n", "2")
+		if p.code != exitFailed || strings.Count(p.err, "no stream takes the message") != 2 || !strings.Contains(p.out, "0 orders stored, 2 not published") {
+			t.Errorf("exit code %d\n%s%s", p.code, p.out, p.err)
+		}
+	})
+}
+
+// TestHelp: every command says what it does, and how.
+func TestHelp(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Name() == "completion" || cmd.Name() == "help" {
+			return
+		}
+		p := command(t, nil, "", append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
+		if p.code != exitOK || p.err != "" || !strings.Contains(p.out, cmd.CommandPath()) || cmd.Short == "" {
+			t.Errorf("%s --help: exit code %d\n%s%s", cmd.CommandPath(), p.code, p.out, p.err)
+		}
+		for line := range strings.Lines(p.out) {
+			if n := len([]rune(line)); n > 140 {
+				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), n, line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot(terminal{}))
+}
+
+// TestReadmeNamesEveryCommand: what there is, is documented.
+func TestReadmeNamesEveryCommand(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, cmd := range newRoot(terminal{}).Commands() {
+		if !regexp.MustCompile("`(orderly )?" + cmd.Name() + `\b`).Match(text) {
+			t.Errorf("the README does not name the command %s", cmd.Name())
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if out := ok(t, nil, "version"); !regexp.MustCompile(`^orderly \S+ \(commit \S+, go1\.\S+, \w+/\w+\)\n$`).MatchString(out) {
+		t.Errorf("got %q", out)
+	}
+}
+
+// TestConfig: what is in effect is shown, secrets are not.
+func TestConfig(t *testing.T) {
+	environ := []string{"NATS_URL=nats://user:secret@db:4222", "NATS_NKEY=SUsecret", "ORDERLY_HOLD=3s"}
+	text := ok(t, environ, "config")
+	for _, want := range []string{"NATS_URL                  nats://***@db:4222 ", "NATS_NKEY                 *** ", "ORDERLY_HOLD              3s ", "(built-in order plan)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	out := ok(t, environ, "config", "-o", "json")
+	if strings.Contains(text+out, "secret@") || strings.Contains(text+out, "SUsecret") {
+		t.Errorf("a secret is shown:\n%s%s", text, out)
+	}
+	for _, e := range decode[[]map[string]any](t, out) {
+		hasKeys(t, e, "allowed", "default", "meaning", "name", "secret", "value")
+	}
+}
+
+// hasKeys holds a stable JSON form: exactly these keys.
+func hasKeys(t *testing.T, v map[string]any, want ...string) {
+	t.Helper()
+	if got := slices.Sorted(maps.Keys(v)); !slices.Equal(got, want) {
+		t.Errorf("keys are %v: want %v", got, want)
+	}
+}
+
+// TestWrongEnvironment: a line per problem, that names the variable, its value and what is allowed; exit code 1.
+func TestWrongEnvironment(t *testing.T) {
+	environ := []string{"ORDERLY_ACK_WAIT=soon", "ORDERLY_REPLICAS=2", "ORDERLY_DURABILTY=strict", "NATS_URL=ftp://x"}
+	for _, args := range []string{"run", "config", "publish -n 1", "get o-1", "verify", "dead list", "health"} {
+		t.Run(args, func(t *testing.T) {
+			p := command(t, environ, "", strings.Fields(args)...)
+			if p.code != exitFailed || p.out != "" || strings.Count(p.err, "\n") != 4 {
+				t.Errorf("exit code %d\n%s%s", p.code, p.out, p.err)
+			}
+			for _, want := range []string{
+				`orderly: ORDERLY_ACK_WAIT="soon" is not allowed: want a duration with its unit (ms, s, m, h) from 100ms to 1h`,
+				`orderly: ORDERLY_REPLICAS="2" is not allowed: want 1, 3 or 5`,
+				`orderly: ORDERLY_DURABILTY is not a variable of orderly: did you mean ORDERLY_DURABILITY?`,
+				`orderly: NATS_URL="ftp://x" is not allowed: want URLs of NATS servers separated by commas, for example nats://127.0.0.1:4222`,
+			} {
+				if !strings.Contains(p.err, want+"\n") {
+					t.Errorf("%s\nis missing in\n%s", want, p.err)
+				}
+			}
+		})
+	}
+}
+
+func TestGet(t *testing.T) {
+	p := demoNode(t)
+	complains(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
+		`no order o-9: nothing with this id was accepted; look for it with "orderly dead list --order o-9"`)
+	p.publish(t, sampleOrder("o-1"), "--wait")
+	text := ok(t, p.environ, "get", "o-1")
+	if !regexp.MustCompile(`^order     o-1
+status    completed \(after [0-9.µms]+\)
+customer  c-7
+total     19.00 EUR
+plan      order v1, 4 of 4 steps done
+accepted  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ
+
+  \+0s +node-1  accepted: 1 item, 19.00 EUR, plan order v1
+  \+[0-9.µms]+ +node-1  reserve_inventory done in [0-9.µms]+
+  \+[0-9.µms]+ +node-1  authorize_payment done in [0-9.µms]+
+  \+[0-9.µms]+ +node-1  create_shipment done in [0-9.µms]+
+  \+[0-9.µms]+ +node-1  capture_payment done in [0-9.µms]+
+  \+[0-9.µms]+ +node-1  order completed
+$`).MatchString(text) {
+		t.Errorf("got\n%s", text)
+	}
+	v := decode[map[string]any](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
+	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "steps", "steps_done", "total", "updated_at")
+	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
+}
+
+// TestGetBeforeAnyNode: an order that waits in the inbox is known, though nobody has taken it up.
+func TestGetBeforeAnyNode(t *testing.T) {
+	p := start(t, nil)
+	nc := p.connect(t)
+	// A second message about an unknown order waits; so does this one, for its order never comes.
+	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("Orderly-Type", "order.cancel"), Data: []byte("{}")}
+	if _, err := stream(t, nc).PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if text := ok(t, p.environ, "get", "o-1"); text != "order   o-1\nstatus  received: stored in the inbox, no node has taken it up yet\n" {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+// TestVerify: the ledger in both forms, and exit code 1 with the order named when it does not balance.
+func TestVerify(t *testing.T) {
+	p := demoNode(t)
+	p.publish(t, samples("o-1", "o-2"), "--wait")
+	want := report{}
+	want.Orders.Accepted, want.Orders.Completed = 2, 2
+	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
+	p.balances(t, want)
+	text := ok(t, p.environ, "verify")
+	for _, line := range []string{"orders accepted              2\n", "  completed                  2\n", "\nbalanced\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("%q is missing in\n%s", line, text)
+		}
+	}
+	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
+		"balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken")
+
+	// Somebody breaks into the journal: the order goes on after its end.
+	entry, err := json.Marshal("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
+	if _, err := stream(t, p.connect(t)).PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, p.environ, "", "verify")
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 offenses") || !strings.Contains(got.out, "order o-2: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}

@@ -105,6 +105,10 @@ func (p *publishing) openAll(names []string) (sources []source, closeAll func(),
 			return nil, nil, fmt.Errorf("nothing published: %w", err)
 		}
 		files = append(files, f)
+		if about, err := f.Stat(); err == nil && about.IsDir() {
+			closeAll()
+			return nil, nil, fmt.Errorf("nothing published: %s is a directory: name the files in it", name)
+		}
 		sources = append(sources, source{name, f})
 	}
 	return sources, closeAll, nil

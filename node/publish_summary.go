@@ -12,19 +12,22 @@ type summary struct {
 	Stored     int64 `json:"stored"`
 	Duplicates int64 `json:"duplicates"`
 	// Failed counts what was no order or could not be stored.
-	Failed  int64          `json:"failed"`
-	Ended   map[string]int `json:"ended,omitempty"`
-	Open    int            `json:"open"`
-	Seconds float64        `json:"seconds"`
+	Failed int64 `json:"failed"`
+	// Ended counts the orders that came to an end, by status; null when they were not waited for.
+	Ended map[string]int `json:"ended"`
+	// Open counts the orders that were waited for and did not end in time.
+	Open    int     `json:"open"`
+	Seconds float64 `json:"seconds"`
 }
 
-// showProgress writes a line a second on standard error until the returned function is called.
+// showProgress writes a line a second on standard error, when there is progress, until the returned function is called.
 func (p *publishing) showProgress() (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
+		last := ""
 		for {
 			select {
 			case <-quit:
@@ -35,7 +38,10 @@ func (p *publishing) showProgress() (stop func()) {
 					ended, open := p.watch.Tally()
 					line += fmt.Sprintf(", %d ended, %d open", total(ended), open)
 				}
-				fmt.Fprintln(p.t.err, line)
+				if line != last {
+					fmt.Fprintln(p.t.err, line)
+				}
+				last = line
 			}
 		}
 	}()

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// letters waits until so many dead letters are listed.
+func (p *process) letters(t *testing.T, n int, args ...string) []letter {
+	t.Helper()
+	var found []letter
+	eventually(t, fmt.Sprintf("%d dead letters", n), func() (bool, any) {
+		out := ok(t, p.environ, append([]string{"dead", "list", "-o", "json"}, args...)...)
+		found = decode[[]letter](t, out)
+		return len(found) == n, out
+	})
+	return found
+}
+
+// TestDead lists, shows and filters dead letters; what strangers wrote does not steer the terminal.
+func TestDead(t *testing.T) {
+	p := demoNode(t)
+	if out := ok(t, p.environ, "dead", "list"); out != "no dead letters\n" {
+		t.Errorf("got %q", out)
+	}
+	js := stream(t, p.connect(t))
+	for i, m := range []*nats.Msg{
+		{Subject: "ORDER.o-1", Header: nats.Header{"X-Shop": {"7"}, "Orderly-Type": {"order.made"}}, Data: []byte("{\n  \"why\": \"\x1b[31m\"\n}")},
+		{Subject: "ORDER.o-2", Data: []byte("\x00\xff\xfe")},
+		{Subject: "ORDER.o-2", Data: []byte(strings.Repeat("a", 10_000))},
+	} {
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+
+	text := ok(t, p.environ, "dead", "list")
+	lines := strings.Split(text, "\n")
+	if len(lines) != 5 || strings.Join(strings.Fields(lines[0]), " ") != "SEQ TIME SUBJECT REASON" ||
+		!strings.HasPrefix(lines[1], "1  ") || !strings.Contains(lines[1], `  ORDER.o-1  header Orderly-Type is "order.made": want order.created, `) {
+		t.Errorf("got\n%s", text)
+	}
+	if text := ok(t, p.environ, "dead", "list", "--limit", "2"); !strings.HasSuffix(text, "the first 2; see more with --limit\n") {
+		t.Errorf("got\n%s", text)
+	}
+	for args, want := range map[string]int{"--order o-2": 2, "--order o-2 --reason PROTOBUF": 2, "--reason order.made": 1, "--order o-9": 0} {
+		p.letters(t, want, strings.Fields(args)...)
+	}
+
+	text = ok(t, p.environ, "dead", "show", "1")
+	for _, want := range []string{
+		"sequence  1\n", "reason    header Orderly-Type", "subject   ORDER.o-1\n", "source    message 1 of stream ORDERS\n",
+		"header    Orderly-Type: order.made\nheader    X-Shop: 7\n", "body      20 bytes\n\n{\n  \"why\": \" [31m\"\n}\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if text := ok(t, p.environ, "dead", "show", "2"); !strings.Contains(text, "00000000  00 ff fe ") {
+		t.Errorf("got\n%s", text)
+	}
+	if text := ok(t, p.environ, "dead", "show", "3"); !strings.HasSuffix(text, "a\n… and 5904 bytes more; -o json shows all\n") {
+		t.Errorf("got\n%s", text)
+	}
+	complains(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
+}
+
+// TestDeadJSON holds the stable form.
+func TestDeadJSON(t *testing.T) {
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	for i, body := range []string{"hello", "\xff"} {
+		m := &nats.Msg{Subject: "ORDER.o-1", Header: header("X-Shop", "7"), Data: []byte(body)}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+	for _, l := range decode[[]map[string]any](t, ok(t, p.environ, "dead", "list", "-o", "json")) {
+		hasKeys(t, l, "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	}
+	show := func(seq string) map[string]any {
+		return decode[map[string]any](t, ok(t, p.environ, "dead", "show", seq, "-o", "json"))
+	}
+	text, bytes := show("1"), show("2")
+	hasKeys(t, text, "body", "headers", "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	hasKeys(t, bytes, "body_base64", "headers", "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	if text["body"] != "hello" || bytes["body_base64"] != "/w==" || fmt.Sprint(text["headers"]) != "map[X-Shop:[7]]" {
+		t.Errorf("got %v\n%v", text, bytes)
+	}
+	if out := ok(t, p.environ, "dead", "list", "--order", "o-2", "-o", "json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("got %q: want an empty list", out)
+	}
+}
+
+// TestRedriveOfWhatIsRepaired: a cancel that came longer before its order than is waited for is a dead letter; sent back
+// once the order is there, it cancels.
+func TestRedriveOfWhatIsRepaired(t *testing.T) {
+	p := withPlan(t, impatient)
+	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
+	ok(t, p.environ, "cancel", "o-1", "--reason", "too early")
+	l := p.letters(t, 1)[0]
+	if l.OrderID != "o-1" || !strings.HasPrefix(l.Reason, "no such order: none was created within 1s of this order.cancel") {
+		t.Errorf("got %+v", l)
+	}
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "parked")
+	if out := ok(t, p.environ, "dead", "redrive", "1"); out != "1 sent back as message 3\n1 of 1 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	v := p.until(t, "o-1", "cancelled")
+	if v.Reason != "too early" {
+		t.Errorf("reason %q: want that of the cancel", v.Reason)
+	}
+	p.letters(t, 0)
+	complains(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
+	// The dead letter that was sent back has left no trace, its second life has.
+	want := report{}
+	want.Orders.Accepted, want.Orders.Cancelled = 1, 1
+	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.WithoutEffect = 3, 1, 1, 1
+	want.Dead.Removed = 1
+	p.balances(t, want)
+}
+
+// TestRedriveAll sends back what the filters choose, and what is still wrong comes back.
+func TestRedriveAll(t *testing.T) {
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	for i, body := range []string{"hello", "{}x", "hello"} {
+		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: fmt.Sprintf("ORDER.o-%d", i), Data: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "is not a protobuf"); out != "1 sent back as message 4\n3 sent back as message 5\n2 of 2 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	p.letters(t, 3)
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--order", "o-9"); out != "0 of 0 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	got := command(t, p.environ, "", "dead", "redrive", "2", "77")
+	if got.code != exitFailed || got.out != "2 sent back as message 6\n1 of 2 sent back\n" || !strings.Contains(got.err, "77") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestDeadLetterIsWhole: the body that comes out is the one that went in.
+func TestDeadLetterIsWhole(t *testing.T) {
+	p := start(t, nil)
+	body, err := json.Marshal(strings.Repeat("ü", 200_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream(t, p.connect(t)).Publish(t.Context(), "ORDER.o-1", body); err != nil {
+		t.Fatal(err)
+	}
+	p.letters(t, 1)
+	if l := decode[letter](t, ok(t, p.environ, "dead", "show", "1", "-o", "json")); l.Body != string(body) {
+		t.Errorf("%d bytes went in, %d came out", len(body), len(l.Body))
+	}
+}

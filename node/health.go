@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func askHealth(ctx context.Context, t terminal, addr string) error {
 		return fmt.Errorf("read the answer of %s: %w", addr, err)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the node at %s is not healthy: %s: %s", addr, resp.Status, body)
+		return fmt.Errorf("the node at %s is not healthy: %s: %s", addr, resp.Status, bytes.TrimSpace(body))
 	}
 	fmt.Fprintf(t.out, "%s", body)
 	return nil

@@ -87,9 +87,11 @@ func (n *node) observe(ctx context.Context) (err error) {
 	})
 	n.plan = plan.Builtin()
 	if n.cfg.PlanFile != "" {
-		n.plan, err = plan.Load(n.cfg.PlanFile, gateway.Check)
+		if n.plan, err = plan.Load(n.cfg.PlanFile, gateway.Check); err != nil {
+			return fmt.Errorf("ORDERLY_PLAN: %w", err)
+		}
 	}
-	return err
+	return nil
 }
 
 // connect starts the embedded server, if the node carries one, and connects.

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // deeds counts live the entries and takeovers of one node.
@@ -110,6 +111,43 @@ func TestCrashZombie(t *testing.T) {
 		return zombie.metric("orderly_deliveries_in_flight") == 0 && other.metric("orderly_deliveries_in_flight") == 0
 	})
 	w.finish()
+}
+
+// A fenced node lets go without a word. Were it to refuse its deliveries, orders would be torn to and fro between the
+// two; were it to acknowledge them, the death of the node that took over would lose orders.
+func TestCrashZombieSilent(t *testing.T) {
+	t.Parallel()
+	t.Run("refuses nothing", func(t *testing.T) {
+		t.Parallel()
+		w, _ := fence(t)
+		w.finish()
+	})
+	t.Run("acknowledges nothing", func(t *testing.T) {
+		t.Parallel()
+		w, other := fence(t)
+		w.kill(other)
+		w.finish()
+	})
+}
+
+// fence returns a world with two nodes in which the first one has just been fenced from many orders by the other one.
+func fence(t *testing.T) (w *world, other *process) {
+	w = newSharedWorld(t, seed(t))
+	const orders = 150
+	// So slow that nearly every order is in the middle of a step whenever something happens.
+	zombie := w.open(demo.Behavior{Latency: 400 * time.Millisecond})
+	w.load.add(orders)
+	eventually(t, stall, "the load is acknowledged", w.load.done)
+	other = w.start()
+	other.mustBeReady()
+	did := w.watch(other)
+
+	zombie.signal(syscall.SIGSTOP)
+	w.disturbances++
+	eventually(t, stall, "the other node takes many orders over", func() bool { return did[0].takeovers.Load() > orders/3 })
+	zombie.signal(syscall.SIGCONT)
+	eventually(t, stall, "the node that was stopped is fenced", func() bool { return zombie.metric("orderly_orders_fenced") > orders/4 })
+	return w, other
 }
 
 // metric is the sum of the metric's values, by the beginning of its name; -1 when it is not there.

@@ -2,8 +2,10 @@ package crash_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,7 +19,7 @@ const (
 	// stall is how long nothing may happen before the end is reached.
 	stall = 20 * time.Second
 	// spareTakeovers are those that no disturbance explains: a machine so busy that a sign of life comes too late.
-	spareTakeovers = 3
+	spareTakeovers = 1
 )
 
 // quiesce waits until nothing is left to do: no message in the inbox, no timer.
@@ -47,10 +49,43 @@ func (w *world) quiesce() {
 			last, deadline = now, time.Now().Add(stall)
 		case time.Now().After(deadline):
 			w.Fatalf("nothing happens for %s, with %d messages in the inbox, %d timers and %d journal entries\n%s",
-				stall, last[0], last[1], last[2], w.nodes[len(w.nodes)-1].tail())
+				stall, last[0], last[1], last[2], w.stuck())
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
+}
+
+// stuck tells what is known about messages that nobody carries to their end.
+func (w *world) stuck() string {
+	var b strings.Builder
+	for _, name := range []string{messages.StreamOrders, messages.StreamTimers} {
+		stream, err := w.js.Stream(w.Context(), name)
+		if err != nil {
+			fmt.Fprintln(&b, err)
+			continue
+		}
+		if c, err := stream.Consumer(w.Context(), messages.Consumer); err == nil {
+			i := c.CachedInfo()
+			fmt.Fprintf(&b, "%s: %d not delivered, %d not acknowledged, %d delivered again, %d pulls wait\n",
+				name, i.NumPending, i.NumAckPending, i.NumRedelivered, i.NumWaiting)
+		}
+		for seq, shown := stream.CachedInfo().State.FirstSeq, 0; seq <= stream.CachedInfo().State.LastSeq && shown < 3; seq++ {
+			if m, err := stream.GetMsg(w.Context(), seq); err == nil {
+				shown++
+				fmt.Fprintf(&b, "  %d: %s %v %.60s\n", seq, m.Subject, m.Header, m.Data)
+				if id := messages.OrderID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]); w.readJournal().orders[id] != nil {
+					s := w.readJournal().orders[id].state
+					fmt.Fprintf(&b, "    order %s: %s after %d entries, driven by %v\n", id, s.Status, s.Number, s.Driver)
+				}
+			}
+		}
+	}
+	for _, p := range w.nodes {
+		if !p.gone() {
+			fmt.Fprintf(&b, "%s holds %v deliveries\n%s\n", p.id, p.metric("orderly_deliveries_in_flight"), p.tail())
+		}
+	}
+	return b.String()
 }
 
 // wrongs are collected, and only the first are shown.
@@ -98,6 +133,7 @@ func (w *world) prove() *journal {
 		x.add("%s", wrong)
 	}
 	ends := map[order.Status]int{}
+	takeovers := 0
 	for id, s := range w.load.orders {
 		h := j.orders[id]
 		if h == nil {
@@ -105,6 +141,7 @@ func (w *world) prove() *journal {
 			continue
 		}
 		ends[h.state.Status]++
+		takeovers = max(takeovers, h.takeovers)
 		w.proveOrder(x, s, h, done)
 	}
 	for id, h := range j.orders {
@@ -122,8 +159,9 @@ func (w *world) prove() *journal {
 	if x.n > 20 {
 		w.Errorf("… and %d more", x.n-20)
 	}
-	w.Logf("%d orders: %v; %d effects, %d calls, %d of them repeated; %d nodes, %d disturbances",
-		len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats, len(w.nodes), w.disturbances)
+	w.Logf("%d orders: %v; %d effects, %d calls, %d of them repeated; %d nodes, %d disturbances, "+
+		"at most %d takeovers of an order", len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats,
+		len(w.nodes), w.disturbances, takeovers)
 	return j
 }
 

@@ -35,6 +35,7 @@ func TestMetrics(t *testing.T) {
 	p.letters(t, 1)
 	p.request(t, http.MethodGet, "/v1/orders/o-done/events", "", "Accept", "text/event-stream")
 
+	p.request(t, http.MethodGet, "/v1/orders/o-done", "")
 	documented := documentedMetrics(t)
 	var there []string
 	body := ""

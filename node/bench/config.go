@@ -36,7 +36,7 @@ const (
 	Strict  Mode = "strict"
 )
 
-// settle is the longest a round may take.
+// timeLimit is the longest a round may take.
 const timeLimit = 5 * time.Minute
 
 func (c Config) withDefaults() Config {

@@ -1,0 +1,128 @@
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/node/bench"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// tiny is a measurement that measures nothing, in a directory of its own.
+func tiny(t *testing.T, modes ...bench.Mode) bench.Config {
+	t.Helper()
+	return bench.Config{Orders: 60, Rounds: 1, InFlight: 32, Rate: 500, Samples: 10, Waiting: 100, Dir: t.TempDir(), Modes: modes}
+}
+
+// TestRun: every figure is there, in both forms, and nothing is left in the directory.
+func TestRun(t *testing.T) {
+	cfg := tiny(t)
+	var progress bytes.Buffer
+	cfg.Progress = &progress
+	report, err := bench.Run(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(report.Modes) != 2 || report.Modes[0].Mode != bench.Relaxed || report.Modes[1].Mode != bench.Strict {
+		t.Fatalf("modes: %+v", report.Modes)
+	}
+	for _, m := range report.Modes {
+		if m.Raw.OrdersPerSecond <= 0 || m.Engine.OrdersPerSecond <= 0 || m.Raw.CPUPerOrder <= 0 || m.Engine.CPUPerOrder <= 0 || m.Ratio <= 0 ||
+			m.Latency.P50 <= 0 || m.Latency.P95 < m.Latency.P50 || m.Latency.P99 < m.Latency.P95 {
+			t.Errorf("a figure is missing or makes no sense: %+v", m)
+		}
+	}
+	if n := strings.Count(progress.String(), "\n"); n != 5 {
+		t.Errorf("%d lines of progress: want a line per round, one per latency, and one for the memory\n%s", n, &progress)
+	}
+	if left, err := os.ReadDir(cfg.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, error %v", left, err)
+	}
+	checkText(t, report)
+	checkJSON(t, report)
+}
+
+func checkText(t *testing.T, report *bench.Report) {
+	t.Helper()
+	var text bytes.Buffer
+	if err := report.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`^20\d\d-\d\d-\d\d, \w+/\w+, \d+ CPUs, go\S+; 60 orders of four steps a round, medians of 1 rounds?; latency at 500 orders/s
+
+\| durability \| raw loop, orders/s \| engine, orders/s \| engine / raw \| raw, CPU per order \| engine, CPU per order \| p50 \| p95 \| p99 \|
+\| --- (\| ---: ){8}\|
+\| relaxed \| \d+ \| \d+ \| \d+\.\d\d (\| [\d.µms]+ ){5}\|
+\| strict \| \d+ \| \d+ \| \d+\.\d\d (\| [\d.µms]+ ){5}\|
+
+heap per waiting order: \d+ bytes of the engine's, besides \d+ bytes that server and client library hold for a raw delivery
+$`).MatchString(text.String()) {
+		t.Errorf("got\n%s", &text)
+	}
+}
+
+func checkJSON(t *testing.T, report *bench.Report) {
+	t.Helper()
+	body, err := json.Marshal(report)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v map[string]any
+	if err := json.Unmarshal(body, &v); err != nil {
+		t.Fatal(err)
+	}
+	mode := v["modes"].([]any)[0].(map[string]any)
+	for _, c := range []struct {
+		of   map[string]any
+		want string
+	}{
+		{v, "cpus date go modes orders rate rounds system waiting_order"},
+		{v["waiting_order"].(map[string]any), "engine_bytes raw_bytes"},
+		{mode, "engine latency mode ratio raw"},
+		{mode["raw"].(map[string]any), "cpu_per_order_ns orders_per_second"},
+		{mode["latency"].(map[string]any), "p50_ns p95_ns p99_ns"},
+	} {
+		if got := strings.Join(slices.Sorted(maps.Keys(c.of)), " "); got != c.want {
+			t.Errorf("keys are %s: want %s", got, c.want)
+		}
+	}
+}
+
+// TestRunStops when it is told to, and leaves nothing.
+func TestRunStops(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cfg := tiny(t, bench.Relaxed)
+	if _, err := bench.Run(ctx, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v: want that it was canceled", err)
+	}
+	if left, err := os.ReadDir(cfg.Dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, error %v", left, err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	if err := (bench.Config{}).Validate(); err != nil {
+		t.Errorf("the defaults are refused: %v", err)
+	}
+	err := bench.Config{Orders: -1, Rounds: 101, InFlight: 1, Rate: 100_000, Samples: 1, Waiting: 20_000, Modes: []bench.Mode{"fast"}}.Validate()
+	for _, want := range []string{"orders is -1: want 1–", "rounds is 101", "in flight is 1", "rate is 100000", "samples is 1", "waiting is 20000", `mode "fast": want relaxed or strict`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v: want %q in it", err, want)
+		}
+	}
+	if _, err := bench.Run(t.Context(), bench.Config{Dir: "/nonexistent/here", Orders: 1}); err == nil {
+		t.Error("a directory that does not exist is taken")
+	}
+}

@@ -95,6 +95,9 @@ func parseHTTP(s string) (*target, error) {
 			return nil, fmt.Errorf("%w has port %q: want 1–65535", ErrTarget, p)
 		}
 	}
+	if u.User != nil {
+		return nil, fmt.Errorf("%w has credentials, which every order's journal would repeat: let a proxy beside the node add them", ErrTarget)
+	}
 	if u.Fragment != "" {
 		return nil, fmt.Errorf("%w has a fragment, which is never sent: %s", ErrTarget, want)
 	}

@@ -36,6 +36,7 @@ steps. On a noisy machine trust the ratio, which is taken within a round.`,
 			return usage(err)
 		}
 		cfg.Progress = t.err
+		tuneGC()
 		report, err := bench.Run(cmd.Context(), cfg)
 		if err != nil {
 			return err

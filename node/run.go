@@ -27,6 +27,7 @@ Without NATS_URL the node carries its own NATS server, with its store in ORDERLY
 		if err != nil {
 			return err
 		}
+		tuneGC()
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
 		// The second signal aborts the drain.

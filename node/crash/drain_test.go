@@ -32,7 +32,7 @@ func TestCrashDrain(t *testing.T) {
 	if a := j.nodes[p.id]; a == nil || a.entries == 0 {
 		t.Errorf("%s did nothing before it was stopped", p.id)
 	}
-	if a := j.nodes[next.id]; a == nil || a.takeovers > 0 {
+	if a := j.nodes[next.id]; a == nil || a.takeovers[p.id] > 0 {
 		t.Errorf("the node drained, and yet the next one took orders over from it: %+v", a)
 	}
 }
@@ -67,7 +67,7 @@ func TestCrashDrainAborted(t *testing.T) {
 	next := w.start()
 	next.mustBeReady()
 	j := w.finish()
-	if a := j.nodes[next.id]; a == nil || a.takeovers == 0 {
+	if a := j.nodes[next.id]; a == nil || a.takeovers[p.id] == 0 {
 		t.Error("the drain was cut short, and yet the next node found nothing to take over")
 	}
 }

@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -21,6 +22,39 @@ type history struct {
 	takeovers int
 	// completed and undone are the steps that the journal says were.
 	completed, undone map[string]bool
+	lines             []line
+}
+
+// line is one entry, for people.
+type line struct {
+	seq  uint64
+	time time.Time
+	node string
+	what string
+}
+
+// story tells the history line by line.
+func (h *history) story() string {
+	var b strings.Builder
+	for _, l := range h.lines {
+		fmt.Fprintf(&b, "\n    %7d %s %-8s %s", l.seq, l.time.Format("05.000"), l.node, l.what)
+	}
+	return b.String()
+}
+
+func newLine(seq uint64, entry *messages.JournalEntry) line {
+	var words []string
+	for _, e := range entry.GetEvents() {
+		word := messages.KindOf(e)
+		switch k := e.GetKind().(type) {
+		case *messages.Event_Resumed:
+			word += fmt.Sprintf("(%s by %s %d)", k.Resumed.GetCause(), k.Resumed.GetDriver().GetStream(), k.Resumed.GetDriver().GetSequence())
+		case *messages.Event_StepFailed:
+			word += fmt.Sprintf("(%s: %s)", k.StepFailed.GetStep(), k.StepFailed.GetError())
+		}
+		words = append(words, word)
+	}
+	return line{seq, entry.GetTime().AsTime(), entry.GetNode(), strings.Join(words, ", ")}
 }
 
 // journal is the whole stream, read by itself: not by the reader the engine uses.
@@ -33,7 +67,9 @@ type journal struct {
 
 // activity is what one node did.
 type activity struct {
-	entries, takeovers   int
+	entries int
+	// takeovers counts by the node that drove before.
+	takeovers            map[string]int
 	first, firstTakeover time.Time
 	// open are orders that this node drove last and that have not ended.
 	open int
@@ -102,10 +138,11 @@ func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
 	node := entry.GetNode()
 	a := j.nodes[node]
 	if a == nil {
-		a = &activity{first: entry.GetTime().AsTime()}
+		a = &activity{first: entry.GetTime().AsTime(), takeovers: map[string]int{}}
 		j.nodes[node] = a
 	}
 	a.entries++
+	h.lines = append(h.lines, newLine(seq, entry))
 	// Legal, and gapless: Apply wants the next number.
 	if err := h.state.Apply(seq, entry); err != nil {
 		j.wrong = append(j.wrong, err.Error())
@@ -116,10 +153,11 @@ func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
 		case *messages.Event_Accepted:
 			h.holder, h.accepted = node, k.Accepted.GetDriver().GetSequence()
 		case *messages.Event_Resumed:
+			from := h.holder
 			h.holder = node
 			if k.Resumed.GetCause() == "takeover" {
 				h.takeovers++
-				a.takeovers++
+				a.takeovers[from]++
 				if a.firstTakeover.IsZero() {
 					a.firstTakeover = entry.GetTime().AsTime()
 				}

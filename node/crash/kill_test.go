@@ -22,14 +22,14 @@ func TestCrashRandom(t *testing.T) {
 	t.Parallel()
 	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
-		killAtRandom(t, unreliable)
+		killAtRandom(t, unreliable, impatient)
 	})
-	// Answers that come later by a signal: orders park, timers wake them.
+	// Orders park: for answers that come later by a signal, and before most attempts after a failed one.
 	t.Run("relaxed", func(t *testing.T) {
 		t.Parallel()
 		slow := unreliable
 		slow.Pending, slow.Finish = 0.05, 200*time.Millisecond
-		killAtRandom(t, slow, "ORDERLY_DURABILITY=relaxed")
+		killAtRandom(t, slow, "ORDERLY_DURABILITY=relaxed", impatient, parking)
 	})
 }
 

@@ -75,7 +75,7 @@ func TestCrashTwoNodes(t *testing.T) {
 	eventually(t, stall, "the node that joined carries orders", func() bool { return more[0].entries.Load() > 100 })
 	w.kill(three)
 	j := w.finish()
-	if a := j.nodes[two.id]; a.takeovers == 0 || a.open > 0 {
+	if a := j.nodes[two.id]; a.takeovers[one.id] == 0 || a.open > 0 {
 		t.Errorf("the node that was left: %+v", a)
 	}
 }
@@ -133,6 +133,7 @@ func TestCrashZombieSilent(t *testing.T) {
 // fence returns a world with two nodes in which the first one has just been fenced from many orders by the other one.
 func fence(t *testing.T) (w *world, other *process) {
 	w = newSharedWorld(t, seed(t))
+	w.spare = 1
 	const orders = 150
 	// So slow that nearly every order is in the middle of a step whenever something happens.
 	zombie := w.open(demo.Behavior{Latency: 400 * time.Millisecond})

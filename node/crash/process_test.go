@@ -14,8 +14,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/orderly-engine/orderly/messages/crashpoint"
 )
 
 // startLimit bounds a node's way to readiness, stopLimit that from a signal to its exit.
@@ -63,11 +61,6 @@ func start(t *testing.T, id, log string, environ []string) *process {
 	}()
 	t.Cleanup(func() { p.kill() })
 	return p
-}
-
-// crashAt is the environment that makes a node die.
-func crashAt(point crashpoint.Point, pass string) string {
-	return "CRASH_AT=" + string(point) + ":" + pass
 }
 
 func freeAddr(t *testing.T) string {

@@ -46,14 +46,14 @@ $`).MatchString(p.out.String()) {
 
 // TestRunAgain: a node that was stopped in the middle of an order carries it on at the next start, on the same store.
 func TestRunAgain(t *testing.T) {
-	first := start(t, nil, "ORDERLY_DURABILITY=strict")
+	first := start(t, nil, "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
 	first.publish(t, samples("o-1", "o-2")) // nobody performs the steps
 	first.until(t, "o-1", "running")
 	first.stop()
 	if code := first.wait(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	second := demoNode(t, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", "ORDERLY_DURABILITY=strict")
+	second := demoNode(t, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
 	for _, id := range []string{"o-1", "o-2"} {
 		v := second.until(t, id, "completed")
 		if last := v.Events[len(v.Events)-1]; last.Node != "node-2" {

@@ -83,17 +83,21 @@ func (i *instrumentation) fenced() { i.fences.Add(context.Background(), 1) }
 
 // logRest writes the one line about an order that comes to rest.
 func (o *Order) logRest(s *order.State) {
-	level, text := slog.LevelDebug, "order completed"
-	args := []any{"order_id", string(s.ID), "entries", s.Number}
+	ctx := o.logContext()
+	if s.Status == order.Completed && !o.cfg.Logger.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	log := o.cfg.Logger.With("order_id", string(s.ID), "entries", s.Number)
 	switch s.Status {
 	case order.Rejected:
-		level, text, args = slog.LevelInfo, "order rejected", append(args, "reason", s.End)
+		log.InfoContext(ctx, "order rejected", "reason", s.End)
 	case order.Cancelled:
-		level, text, args = slog.LevelInfo, "order cancelled", append(args, "reason", s.End)
+		log.InfoContext(ctx, "order cancelled", "reason", s.End)
 	case order.Parked:
-		level, text, args = slog.LevelDebug, "order parked", append(args, "reason", s.ParkReason, "until", s.ParkedUntil)
+		log.DebugContext(ctx, "order parked", "reason", s.ParkReason, "until", s.ParkedUntil)
 	case order.Attention:
-		level, text, args = slog.LevelWarn, "order needs attention", append(args, "step", s.Need.GetStep(), "cause", s.Need.GetCause())
+		log.WarnContext(ctx, "order needs attention", "step", s.Need.GetStep(), "cause", s.Need.GetCause())
+	default:
+		log.DebugContext(ctx, "order completed")
 	}
-	o.cfg.Logger.Log(o.logContext(), level, text, args...)
 }

@@ -2,7 +2,6 @@ package ingress_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 	"time"
@@ -128,4 +127,4 @@ func reconnected(t testing.TB, nc *nats.Conn) {
 	eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects > 0 && nc.IsConnected() })
 }
 
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

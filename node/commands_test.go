@@ -21,7 +21,7 @@ var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
 // TestWrongUse: every mistake in a call is one line that says what was wrong and what to do, and exit code 2.
 func TestWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
-		"publsih":                        `there is no command "orderly publsih"; did you mean "orderly publish"?`,
+		"publi":                          `there is no command "orderly publi"; did you mean "orderly publish"?`,
 		"frobnicate":                     `there is no command "orderly frobnicate"; see "orderly --help"`,
 		"dead shwo":                      `there is no command "orderly dead shwo"; did you mean "orderly dead show"?`,
 		"--nope":                         `unknown flag: --nope; see "orderly --help"`,

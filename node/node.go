@@ -159,7 +159,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrShape) {
 			break
 		}
-		n.log.Warn("JetStream is not ready, trying again", "error", err)
+		n.log.Warn("stream server is not ready, trying again", "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()

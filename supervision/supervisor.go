@@ -84,10 +84,10 @@ func (v *supervisor) takeIn() {
 		}
 		c.pending = append(c.pending, d)
 		v.taken++
-		switch {
-		case c.phase == alive:
+		switch c.phase {
+		case alive:
 			v.ctx.Send(c.pid, d)
-		case c.phase == 0:
+		case 0:
 			v.spawn(c)
 		}
 	}

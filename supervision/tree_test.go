@@ -20,8 +20,6 @@ func done(ctx actor.Context, _ int, message any) {
 	}
 }
 
-func hold(actor.Context, int, any) {}
-
 func TestAnOutcomeIsPassedOnOnceAndTheActorStops(t *testing.T) {
 	for _, want := range []messages.Outcome{messages.Done(), messages.Later(time.Minute), messages.Dead("why"), messages.Dropped()} {
 		t.Run(want.String(), func(t *testing.T) {

@@ -201,7 +201,7 @@ func TestSilenceIsATransientFailure(t *testing.T) {
 			c := call(target)
 			c.Step.Timeout = durationpb.New(30 * time.Millisecond)
 			_, err := do(t, set, c)
-			failure(t, err, messages.Transient, "did not answer within 30ms")
+			_ = failure(t, err, messages.Transient, "did not answer within 30ms")
 		})
 	}
 }
@@ -228,10 +228,10 @@ func TestCloseEndsCallsUnderWayOnce(t *testing.T) {
 				t.Fatalf("done was called %d times when Close returned, want %d", got, n)
 			}
 			for range n {
-				failure(t, <-errs, messages.Transient, gateway.ErrClosed.Error())
+				_ = failure(t, <-errs, messages.Transient, gateway.ErrClosed.Error())
 			}
 			_, err := do(t, set, call(target))
-			failure(t, err, messages.Transient, gateway.ErrClosed.Error())
+			_ = failure(t, err, messages.Transient, gateway.ErrClosed.Error())
 			set.Close()
 		})
 	}
@@ -267,11 +267,11 @@ func TestCloseRacesCalls(t *testing.T) {
 func TestBadTargetIsPoison(t *testing.T) {
 	set := newSet(t, nil, gateway.Config{})
 	_, err := do(t, set, call("gopher://x"))
-	failure(t, err, messages.Poison, "wrap", "nats://subject")
+	_ = failure(t, err, messages.Poison, "wrap", "nats://subject")
 	c := call("sim:")
 	c.Direction, c.Step.Undo = messages.Undo, ""
 	_, err = do(t, set, c)
-	failure(t, err, messages.Poison, "wrap undo", "missing")
+	_ = failure(t, err, messages.Poison, "wrap undo", "missing")
 	_, err = do(t, set, call("nats://wrap"))
-	failure(t, err, messages.Poison, "no NATS connection")
+	_ = failure(t, err, messages.Poison, "no NATS connection")
 }

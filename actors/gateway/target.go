@@ -34,7 +34,7 @@ type target struct {
 // parseTarget reads a target URL; the error wraps ErrTarget, says what is allowed and repeats no credentials.
 func parseTarget(s string) (*target, error) {
 	if s == "" {
-		return nil, fmt.Errorf("%w is missing: want nats://subject, http(s)://host/path or sim:", ErrTarget)
+		return nil, fmt.Errorf("%w is missing: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
 	}
 	if len(s) > maxTarget {
 		return nil, fmt.Errorf("%w has %d bytes: at most %d are allowed", ErrTarget, len(s), maxTarget)
@@ -48,7 +48,7 @@ func parseTarget(s string) (*target, error) {
 	case "sim":
 		return parseSim(rest)
 	}
-	return nil, fmt.Errorf("%w has no scheme that is known: want nats://subject, http(s)://host/path or sim:", ErrTarget)
+	return nil, fmt.Errorf("%w has no scheme that is known: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
 }
 
 func parseNATS(rest string) (*target, error) {

@@ -148,9 +148,9 @@ func TestAnswersToAnAppend(t *testing.T) {
 			var f *messages.Failure
 			infrastructure := errors.As(r.err, &f) && f.Kind == messages.Infrastructure
 			switch {
-			case c.want == errInfrastructure && !infrastructure:
+			case errors.Is(c.want, errInfrastructure) && !infrastructure:
 				t.Errorf("got %v, want an infrastructure failure", r.err)
-			case c.want == journal.ErrConflict && (!errors.Is(r.err, journal.ErrConflict) || infrastructure):
+			case errors.Is(c.want, journal.ErrConflict) && (!errors.Is(r.err, journal.ErrConflict) || infrastructure):
 				t.Errorf("got %v, want a conflict", r.err)
 			case c.want == nil && (r.err != nil || r.seq != c.seq):
 				t.Errorf("got %+v, want sequence %d", r, c.seq)

@@ -69,7 +69,9 @@ func (s *site) run(name, target string) *running {
 	go func() { r.ended <- e.Run(ctx, r.abort) }()
 	s.t.Cleanup(func() {
 		stop()
-		r.end(s.t)
+		if err := r.end(s.t); err != nil {
+			s.t.Error(err)
+		}
 	})
 	return r
 }

@@ -94,7 +94,7 @@ func TestEnds(t *testing.T) {
 	j.append(t, "a", "step_completed,completed")
 	j.append(t, "b", "accepted,rejected")
 	j.append(t, "c", "step_undone,cancelled")
-	if err := wait(t, w, 300*time.Millisecond); err != context.DeadlineExceeded {
+	if err := wait(t, w, 300*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 		t.Fatalf("waiting for d ended with %v", err)
 	}
 	if got, want := tally(w), "map[cancelled:1 completed:1 rejected:1], 1 open"; got != want {
@@ -118,7 +118,7 @@ func TestNeitherKindIsAnEnd(t *testing.T) {
 	for _, kinds := range []string{"step_completed", "step_rejected", "completed,recorded", ""} {
 		j.append(t, "a", kinds)
 	}
-	if err := wait(t, w, 200*time.Millisecond); err != context.DeadlineExceeded {
+	if err := wait(t, w, 200*time.Millisecond); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("the wait ended with %v", err)
 	}
 }

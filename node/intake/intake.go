@@ -84,7 +84,7 @@ func (in *reader) array(yield func(Order) bool) (more bool, err error) {
 		c, err := in.peek()
 		switch {
 		case errors.Is(err, io.EOF):
-			return yield(in.broken("the array does not end")), nil
+			return yield(in.broken("the array does not end")), nil //nolint:nilerr // told by the order handed over
 		case err != nil:
 			return false, err
 		case c == ']':
@@ -105,12 +105,12 @@ func (in *reader) array(yield func(Order) bool) (more bool, err error) {
 		case err != nil && !errors.Is(err, io.EOF):
 			return false, err
 		case err != nil:
-			return yield(in.broken("the array does not end")), nil
+			return yield(in.broken("the array does not end")), nil //nolint:nilerr // told by the order handed over
 		case broken != nil:
 			yield(Order{Line: line, Err: broken})
 			return false, nil
 		case !yield(decode(raw, line)):
-			return false, nil
+			return false, nil //nolint:nilerr // the last value may end where the input does
 		}
 	}
 }

@@ -239,7 +239,7 @@ func (p *publishing) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	switch err := p.watch.Wait(ctx); {
-	case err == nil, errors.Is(err, context.DeadlineExceeded): // what is open is in the summary
+	case err == nil, err == context.DeadlineExceeded: //nolint:errorlint // bare: what is open is in the summary; wrapped: it says why
 	case errors.Is(err, context.DeadlineExceeded):
 		p.tell("orderly: %v", err)
 	default:

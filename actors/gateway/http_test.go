@@ -110,7 +110,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	s := httptest.NewServer(mux)
 	defer s.Close()
 	_, err := do(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap"))
-	failure(t, err, messages.Transient, "redirects are not followed")
+	_ = failure(t, err, messages.Transient, "redirects are not followed")
 	if followed.Load() {
 		t.Error("redirect was followed")
 	}
@@ -120,7 +120,7 @@ func TestErrorsKeepQueriesSecret(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
 	_, err := do(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap?token=s3cret"))
-	failure(t, err, messages.Transient, "/wrap")
+	_ = failure(t, err, messages.Transient, "/wrap")
 	if strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("error repeats a secret: %v", err)
 	}
@@ -173,7 +173,7 @@ func TestTimeSpentWaitingForATurnCounts(t *testing.T) {
 			set.Do(c, func(_ *messages.StepReply, err error) { ended <- err })
 		}
 		for range 2 {
-			failure(t, <-ended, messages.Transient, "did not answer within 2s")
+			_ = failure(t, <-ended, messages.Transient, "did not answer within 2s")
 		}
 		set.Close()
 		if calls.Load() != 1 {

@@ -162,7 +162,7 @@ func TestOutage(t *testing.T) {
 	w.Add("a")
 	j.server.Shutdown()
 	err := wait(t, w, 4*time.Second)
-	if !errors.Is(err, context.DeadlineExceeded) || err == context.DeadlineExceeded {
+	if !errors.Is(err, context.DeadlineExceeded) || err == context.DeadlineExceeded { //nolint:errorlint // bare, it does not say why
 		t.Errorf("error %v: want that the time is over, and why nothing was seen", err)
 	}
 }

@@ -108,9 +108,9 @@ func (in *reader) array(yield func(Order) bool) (more bool, err error) {
 			return yield(in.broken("the array does not end")), nil //nolint:nilerr // told by the order handed over
 		case broken != nil:
 			yield(Order{Line: line, Err: broken})
-			return false, nil
+			return false, nil //nolint:nilerr // told by the order handed over
 		case !yield(decode(raw, line)):
-			return false, nil //nolint:nilerr // the last value may end where the input does
+			return false, nil
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestNoRespondersFailAtOnce(t *testing.T) {
 	c := call("nats://nobody.home")
 	c.Step.Timeout = durationpb.New(time.Minute)
 	_, err := do(t, set, c)
-	failure(t, err, messages.Transient, "nats://nobody.home", "no responders")
+	_ = failure(t, err, messages.Transient, "nats://nobody.home", "no responders")
 }
 
 func TestServiceErrorCodesReadLikeHTTP(t *testing.T) {
@@ -83,7 +83,7 @@ func TestNATSReplyNeedsAResult(t *testing.T) {
 			nc := connect(t)
 			serve(t, nc, func(r micro.Request) { _ = r.Respond([]byte(body)) })
 			_, err := do(t, newSet(t, nc, gateway.Config{MaxReply: 2 << 10}), call("nats://wrap"))
-			failure(t, err, messages.Transient, "nats://wrap", "answer")
+			_ = failure(t, err, messages.Transient, "nats://wrap", "answer")
 		})
 	}
 }
@@ -98,7 +98,7 @@ func TestLateAndDoubledRepliesAreIgnored(t *testing.T) {
 	late := call("nats://wrap")
 	late.Step.Timeout = durationpb.New(20 * time.Millisecond)
 	_, err := do(t, set, late)
-	failure(t, err, messages.Transient, "did not answer")
+	_ = failure(t, err, messages.Transient, "did not answer")
 
 	ended := make(chan outcome, 4)
 	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- outcome{r, err} })
@@ -126,15 +126,15 @@ func TestRequestTooLargeIsPoison(t *testing.T) {
 	c := call("nats://wrap")
 	c.Request.Order.CustomerId = strings.Repeat("x", int(nc.MaxPayload()))
 	_, err := do(t, newSet(t, nc, gateway.Config{}), c)
-	failure(t, err, messages.Poison, "nats://wrap", "payload")
+	_ = failure(t, err, messages.Poison, "nats://wrap", "payload")
 }
 
 func TestLostConnectionIsTransient(t *testing.T) {
 	nc := connect(t)
 	set := newSet(t, nc, gateway.Config{})
 	_, err := do(t, set, call("nats://wrap"))
-	failure(t, err, messages.Transient)
+	_ = failure(t, err, messages.Transient)
 	nc.Close()
 	_, err = do(t, set, call("nats://wrap"))
-	failure(t, err, messages.Transient, "nats://wrap")
+	_ = failure(t, err, messages.Transient, "nats://wrap")
 }

@@ -35,7 +35,7 @@ func TestSimLatency(t *testing.T) {
 		slow.Step.Timeout = durationpb.New(2 * time.Second)
 		start = time.Now()
 		_, err := do(t, set, slow)
-		failure(t, err, messages.Transient, "did not answer within 2s")
+		_ = failure(t, err, messages.Transient, "did not answer within 2s")
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("took %s, want 2s", took)
 		}
@@ -54,7 +54,7 @@ func answers(t *testing.T, target string, direction messages.Direction, attempt 
 		reply, err := do(t, set, c)
 		word := result(reply)
 		if err != nil {
-			failure(t, err, messages.Transient, "sim")
+			_ = failure(t, err, messages.Transient, "sim")
 			word = "failed"
 		}
 		got[c.Request.IdempotencyKey] = word

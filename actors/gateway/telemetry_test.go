@@ -41,7 +41,7 @@ func TestSpanPerCallIsWhatTheServiceSees(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = do(t, set, call("nats://nobody"))
-	failure(t, err, messages.Transient)
+	_ = failure(t, err, messages.Transient)
 	if _, err := do(t, set, call("sim:")); err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/bench"
+	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 // nowhere is an environment whose NATS is away.
@@ -164,6 +168,35 @@ func TestConfig(t *testing.T) {
 	}
 	for _, e := range decode[[]map[string]any](t, out) {
 		hasKeys(t, e, "allowed", "default", "meaning", "name", "secret", "value")
+	}
+}
+
+// TestReadmeDocumentsJSON: the README's table of fields is what the types say.
+func TestReadmeDocumentsJSON(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for row, v := range map[string]any{
+		"`publish`": summary{}, "`get`": timeline.View{}, "`get`, each event": timeline.Event{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
+	} {
+		_, rest, found := strings.Cut(string(text), "| "+row+" | ")
+		line, _, _ := strings.Cut(rest, "\n")
+		var documented []string
+		for _, m := range regexp.MustCompile("(\\[?)`(\\w+)`").FindAllStringSubmatch(line, -1) {
+			documented = append(documented, m[1]+m[2])
+		}
+		var want []string
+		for f := range reflect.TypeOf(v).Fields() {
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if options == "omitempty" {
+				name = "[" + name
+			}
+			want = append(want, name)
+		}
+		if !found || !slices.Equal(documented, want) {
+			t.Errorf("the README's row %s has %v: want %v", row, documented, want)
+		}
 	}
 }
 

@@ -37,7 +37,10 @@ func newPublish(t terminal) *cobra.Command {
 		Long: `Publish orders: JSON (one object, an array or JSON lines) from files or standard input (-), or N generated samples.
 
 What is no order is reported with file and line, the rest is published, and the exit code is 1. An order that is
-well-formed but wrong (no customer, a total that does not add up) is published: the engine rejects it, visibly.`,
+well-formed but wrong (no customer, a total that does not add up) is published: the engine rejects it, visibly.
+
+Of the generated samples the demo services refuse one in ten, for reasons of business; besides, each of them refuses
+ORDERLY_DEMO_REJECT_RATE of all orders.`,
 		Example: "  orderly publish orders.json --wait\n  orderly publish -n 1000 --rate 100 --wait\n  cat orders.jsonl | orderly publish -",
 	}
 	cmd.Flags().IntVarP(&p.samples, "generate", "n", 0, "generate this many sample orders")

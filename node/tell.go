@@ -18,7 +18,10 @@ func newCancel(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "cancel ID",
 		Short: "Ask for an order to be cancelled: what was done is undone, in reverse",
-		Args:  arguments("ID"),
+		Long: `Ask for an order to be cancelled. A step that may be under way is settled first, then everything that was done is undone,
+last first. A cancel that comes after the last step was performed comes too late: the order completes.`,
+		Example: "  orderly cancel o-1042 --reason \"changed my mind\"",
+		Args:    arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: reason})
 		},
@@ -29,8 +32,10 @@ func newCancel(t terminal) *cobra.Command {
 
 func newSignal(t terminal) *cobra.Command {
 	return &cobra.Command{
-		Use:     "signal ID NAME [JSON]",
-		Short:   "Hand a signal, with data, to the step that waits for it",
+		Use:   "signal ID NAME [JSON]",
+		Short: "Hand a signal, with data, to the step that waits for it",
+		Long: `Hand a signal, with data, to the step that waits for it. "orderly get" shows the name a parked order waits for. A signal
+that comes before its step is kept for it.`,
 		Example: `  orderly signal o-1042 payment_confirmed '{"reference":"p-77"}'`,
 		Args:    arguments("ID", "NAME", "[JSON]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -46,10 +51,15 @@ func newSignal(t terminal) *cobra.Command {
 	}
 }
 
+// decide says what a person can do about an order in attention.
+const decide = `An order in attention rests until a person decides. Retry calls the failed step again, with as many attempts as the
+plan gives it; skip takes the step, or the undo, as done by hand; cancel undoes what was done.`
+
 func newRetry(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry ID",
 		Short: "Send an order in attention back to the step that failed",
+		Long:  decide,
 		Args:  arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.RetryOrder{})
@@ -61,6 +71,7 @@ func newSkip(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "skip ID",
 		Short: "Send an order in attention past the step that failed",
+		Long:  decide,
 		Args:  arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.SkipStep{})

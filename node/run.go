@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,24 +30,33 @@ Without NATS_URL the node carries its own NATS server, with its store in ORDERLY
 			return err
 		}
 		tuneGC()
-		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+		ctx, stop := context.WithCancel(cmd.Context())
 		defer stop()
-		// The second signal aborts the drain.
-		abort, done := context.WithCancel(context.Background())
-		defer done()
-		go func() {
-			select {
-			case <-ctx.Done():
-			case <-abort.Done():
-				return
-			}
-			again, stopAgain := signal.NotifyContext(abort, syscall.SIGTERM, syscall.SIGINT)
-			defer stopAgain()
-			stop()
-			<-again.Done()
-			done()
-		}()
-		return (&node{cfg: cfg, t: t, demo: demo}).run(ctx, abort.Done())
+		abort, unhook := onSignals(stop)
+		defer unhook()
+		return (&node{cfg: cfg, t: t, demo: demo}).run(ctx, abort)
 	}
 	return cmd
+}
+
+// onSignals calls stop at the first signal and closes abort at the second.
+func onSignals(stop func()) (abort <-chan struct{}, unhook func()) {
+	signals, second, ended := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for _, act := range []func(){stop, func() { close(second) }} {
+			select {
+			case <-signals:
+				act()
+			case <-ended:
+				return
+			}
+		}
+	})
+	return second, func() {
+		signal.Stop(signals)
+		close(ended)
+		wg.Wait()
+	}
 }

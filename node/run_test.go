@@ -6,7 +6,9 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -79,6 +81,26 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	v := again.get(t, "o-1")
 	if v.Status != "completed" || v.Events[len(v.Events)-1].Node != "node-1" {
 		t.Errorf("got\n%s\nwant completed by node-1", v.story())
+	}
+}
+
+// TestSecondSignal: the first signal drains, which lasts as long as an order is under way; the second ends it at once.
+func TestSecondSignal(t *testing.T) {
+	p := start(t, nil, "ORDERLY_DRAIN_TIMEOUT=1m")
+	p.publish(t, sampleOrder("o-1")) // nobody performs the steps
+	p.until(t, "o-1", "running")
+	signal := func() {
+		t.Helper()
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal()
+	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	began := time.Now()
+	signal()
+	if code := p.wait(t); code != exitOK || time.Since(began) > 10*time.Second {
+		t.Errorf("exit code %d after %s", code, time.Since(began))
 	}
 }
 

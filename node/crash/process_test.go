@@ -166,7 +166,7 @@ func (p *process) tail() string {
 	if err != nil {
 		return err.Error()
 	}
-	return filepath.Base(p.log) + ": …" + string(b[max(0, len(b)-3000):])
+	return filepath.Base(p.log) + ": …" + strings.ToValidUTF8(string(b[max(0, len(b)-3000):]), "")
 }
 
 // complaints are the lines that no node may ever write, however it died.

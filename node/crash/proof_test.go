@@ -68,7 +68,7 @@ func (w *world) stuck() string {
 		for seq, shown := stream.CachedInfo().State.FirstSeq, 0; seq <= stream.CachedInfo().State.LastSeq && shown < 3; seq++ {
 			if m, err := stream.GetMsg(w.Context(), seq); err == nil {
 				shown++
-				fmt.Fprintf(&b, "  %d: %s %v %.60s\n", seq, m.Subject, m.Header, m.Data)
+				fmt.Fprintf(&b, "  %d: %s %v %.60q\n", seq, m.Subject, m.Header, m.Data)
 				if id := messages.OrderID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]); w.readJournal().orders[id] != nil {
 					s := w.readJournal().orders[id].state
 					fmt.Fprintf(&b, "    order %s: %s after %d entries, driven by %v\n", id, s.Status, s.Number, s.Driver)

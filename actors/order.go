@@ -110,6 +110,12 @@ func (o *Order) background(work func(context.Context) func()) {
 	o.busy = true
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
 	o.work.Go(func() {
+		select {
+		case o.slots <- struct{}{}:
+			defer func() { <-o.slots }()
+		case <-o.closed.Done():
+			return
+		}
 		ctx, cancel := context.WithTimeout(o.closed, o.cfg.Timeout)
 		defer cancel()
 		root.Send(self, &found{actor: o, then: work(ctx)})

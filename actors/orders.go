@@ -9,6 +9,9 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
+// maxWork is how many reads, look-ups and schedulings of a node are under way at once.
+const maxWork = 16
+
 // Orders makes order actors. What they share is here.
 type Orders struct {
 	World
@@ -18,7 +21,10 @@ type Orders struct {
 	traced bool
 
 	// work is what actors left to goroutines: reads, look-ups, schedulings. Close cancels it and waits for it.
-	work   sync.WaitGroup
+	work sync.WaitGroup
+	// slots bounds the work under way. After a crash thousands of orders are read at once; all together they would keep
+	// the server so busy that signs of life come late, deliveries are repeated, and read again.
+	slots  chan struct{}
 	closed context.Context
 	close  context.CancelFunc
 }
@@ -34,7 +40,7 @@ func NewOrders(w World, cfg Config) (*Orders, error) {
 		return nil, fmt.Errorf("order actors: %w", err)
 	}
 	_, noop := cfg.Tracer.(tracenoop.Tracer)
-	o := &Orders{World: w, cfg: cfg, instr: instr, traced: !noop}
+	o := &Orders{World: w, cfg: cfg, instr: instr, traced: !noop, slots: make(chan struct{}, maxWork)}
 	o.closed, o.close = context.WithCancel(context.Background())
 	return o, nil
 }

@@ -179,6 +179,12 @@ func leaderDies(t *testing.T, servers []*server.Server, js jetstream.JetStream) 
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The appends go on under the stream's new leader; consumers need the cluster's as well.
+	eventually(t, func() bool {
+		_, noStream := survivor.Stream(t.Context(), messages.StreamEvents)
+		_, noLeader := survivor.AccountInfo(t.Context())
+		return noStream == nil && noLeader == nil
+	})
 	got := history(t, survivor)
 	unbroken(t, got)
 	for i := range orders {

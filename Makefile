@@ -27,7 +27,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: build ## start a node with an embedded NATS server, the demo services and sample orders
-	bin/orderly run --demo
+	ORDERLY_LOG_LEVEL=$${ORDERLY_LOG_LEVEL:-warn} bin/orderly run --demo
 
 build: ## build bin/orderly, a static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/orderly ./node

@@ -7,13 +7,13 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// pollLag asks now and then how far behind the nodes are.
+// pollLag asks now and then how far behind the nodes are, and clears away what is settled and still there.
 func (i *Inbox) pollLag(ctx context.Context) {
 	ticker := time.NewTicker(i.cfg.Poll)
 	defer ticker.Stop()
 	for {
 		if err := i.measureLag(ctx); err != nil && ctx.Err() == nil {
-			i.log.Debug("inbox lag unknown", "error", err)
+			i.log.Debug("inbox not looked after", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -45,5 +45,8 @@ func (i *Inbox) measureLag(ctx context.Context) error {
 		age = max(0, stream.CachedInfo().TimeStamp.Sub(state.FirstTime))
 	}
 	i.instruments.oldest.Store(int64(age))
-	return nil
+	if err := i.clearLeftovers(ctx, orders, messages.SubjectOrder+"*"); err != nil {
+		return err
+	}
+	return i.clearLeftovers(ctx, wakes, messages.SubjectWake+"*")
 }

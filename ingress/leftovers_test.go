@@ -1,0 +1,72 @@
+package ingress_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// A server that dies between the two halves of an acknowledgement has a settled message in its stream for ever. Here
+// it is made by giving the stream its messages back from a copy, and leaving the consumer as it is.
+func TestLeftovers(t *testing.T) {
+	b, js := ready(t)
+	ctx := within(t)
+	for range 3 {
+		if _, err := js.Publish(ctx, messages.SubjectOrder+"o-1", []byte("{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	store := filepath.Join(b.options.StoreDir, "jetstream", "$G", "streams", messages.StreamOrders, "msgs")
+	copied := filepath.Join(t.TempDir(), "msgs")
+	restart := func(between func()) {
+		b.stop()
+		between()
+		b.start()
+		eventually(t, "the connection is back", js.Conn().IsConnected)
+	}
+	restart(func() { copyDir(t, copied, store) })
+	consumer, err := js.Consumer(ctx, messages.StreamOrders, messages.Consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		m, err := consumer.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.DoubleAck(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restart(func() {
+		if err := os.RemoveAll(store); err != nil {
+			t.Fatal(err)
+		}
+		copyDir(t, store, copied)
+	})
+	if n := stored(t, js, messages.StreamOrders); n != 3 {
+		t.Fatalf("%d messages are stored, want 3, two of them settled: the test does not test anything", n)
+	}
+
+	d := openDesk(t, js, ingress.Config{Poll: 20 * time.Millisecond})
+	eventually(t, "the settled messages are gone", func() bool { return stored(t, js, messages.StreamOrders) == 1 })
+	m := d.next()
+	if m.Sequence != 3 {
+		t.Errorf("message %d is delivered, want the one that is not settled, 3", m.Sequence)
+	}
+	m.Settle(messages.Done())
+	if err := d.drain(); err != nil {
+		t.Error(err)
+	}
+}
+
+func copyDir(t *testing.T, to, from string) {
+	t.Helper()
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -147,6 +147,7 @@ func insert(body []byte, id string) []byte {
 // TestEveryInputComesToItsEnd sends the whole table, good and bad mixed, by a plain NATS client: each input ends as
 // the table says, and the ledger balances with the numbers that follow from the table.
 func TestEveryInputComesToItsEnd(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	rows := prepare(inputs)
 	js := stream(t, p.connect(t))

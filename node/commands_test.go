@@ -274,6 +274,7 @@ func TestGetBeforeAnyNode(t *testing.T) {
 
 // TestVerify: the ledger in both forms, and exit code 1 with the order named when it does not balance.
 func TestVerify(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	p.publish(t, samples("o-1", "o-2"), "--wait")
 	want := report{}
@@ -309,6 +310,7 @@ func TestVerify(t *testing.T) {
 
 // TestBench: a measurement too small to mean anything, in both forms. It needs no server and touches none.
 func TestBench(t *testing.T) {
+	t.Parallel()
 	args := []string{"bench", "-n", "50", "--rounds", "1", "--in-flight", "32", "--rate", "500", "--samples", "10", "--waiting", "100",
 		"--durability", "relaxed", "--dir", t.TempDir()}
 	got := command(t, nowhere, "", args...)

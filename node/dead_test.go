@@ -104,6 +104,7 @@ func TestDeadJSON(t *testing.T) {
 // TestRedriveOfWhatIsRepaired: a cancel that came longer before its order than is waited for is a dead letter; sent back
 // once the order is there, it cancels.
 func TestRedriveOfWhatIsRepaired(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, impatient)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	ok(t, p.environ, "cancel", "o-1", "--reason", "too early")
@@ -132,6 +133,7 @@ func TestRedriveOfWhatIsRepaired(t *testing.T) {
 
 // TestRedriveAll sends back what the filters choose, and what is still wrong comes back.
 func TestRedriveAll(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	js := stream(t, p.connect(t))
 	for i, body := range []string{"hello", "{}x", "hello"} {
@@ -155,6 +157,7 @@ func TestRedriveAll(t *testing.T) {
 
 // TestDeadLetterIsWhole: the body that comes out is the one that went in.
 func TestDeadLetterIsWhole(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil)
 	body, err := json.Marshal(strings.Repeat("ü", 200_000))
 	if err != nil {

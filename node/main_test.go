@@ -119,7 +119,7 @@ func begin(t *testing.T, args []string, environ ...string) *process {
 	p := &process{out: &screen{}, err: &screen{}, dir: filepath.Join(t.TempDir(), "data"), ended: make(chan int, 1)}
 	environ = append([]string{
 		"ORDERLY_DATA_DIR=" + p.dir, "ORDERLY_NATS_ADDR=127.0.0.1:0", "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_NODE_ID=node-1",
-		"ORDERLY_DURABILITY=relaxed", "ORDERLY_UNKNOWN_AGE=1s", "ORDERLY_DRAIN_TIMEOUT=500ms", "ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s",
+		"ORDERLY_DURABILITY=relaxed", "ORDERLY_UNKNOWN_AGE=1s", "ORDERLY_DRAIN_TIMEOUT=100ms", "ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s",
 		"ORDERLY_DEMO_FAIL_RATE=0", "ORDERLY_DEMO_REJECT_RATE=0",
 	}, environ...)
 	var ctx context.Context

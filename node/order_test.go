@@ -68,6 +68,7 @@ order completed`
 
 // TestRejectedOrderIsUndone: a business no ends the order, and what was done is undone in reverse.
 func TestRejectedOrderIsUndone(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	for id, c := range map[string]struct{ order, want, reason string }{
 		"first": {with("first", "c-1", demo.ProductOutOfStock), `accepted: 1 item, 19.00 EUR, plan order v1
@@ -100,6 +101,7 @@ order rejected: too_heavy: no carrier takes a product of the order`, "no carrier
 // TestCancelUndoesInReverse: a cancel that arrives while a slow step is under way settles the step in doubt and then
 // undoes everything, last first.
 func TestCancelUndoesInReverse(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil)
 	s := services(t, p, demo.Behaviors{Shipping: demo.Behavior{Latency: 700 * time.Millisecond}})
 	p.publish(t, sampleOrder("o-1"))

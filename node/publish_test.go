@@ -14,6 +14,7 @@ import (
 // TestPublishFiles: one object, an array and JSON lines, good and bad mixed. What is no order is named with file and
 // line and not published; what is a wrong order is published and rejected; every good one completes.
 func TestPublishFiles(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	object := write(t, "object.json", strings.ReplaceAll(sampleOrder("object"), ",", ",\n  "))
 	array := write(t, "array.json", "[\n"+sampleOrder("array-1")+",\n"+sampleOrder("array-2")+",\n"+`{"order_id":"array-3","qty":1}`+"\n]")
@@ -80,6 +81,7 @@ func TestPublishSamples(t *testing.T) {
 
 // TestPublishRate: the limit holds.
 func TestPublishRate(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil)
 	if s := decode[summary](t, ok(t, p.environ, "publish", "-n", "11", "--rate", "20", "-o", "json")); s.Seconds < 0.45 {
 		t.Errorf("11 orders at 20 per second took %.2f s", s.Seconds)
@@ -88,6 +90,7 @@ func TestPublishRate(t *testing.T) {
 
 // TestPublishTwice: publishing again is harmless, and --wait knows those that have ended before.
 func TestPublishTwice(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	got := p.publish(t, samples("o-1", "o-2"), "--wait")
@@ -102,6 +105,7 @@ func TestPublishTwice(t *testing.T) {
 
 // TestPublishTimeout: what has not ended in time is counted and named, while progress is shown; exit code 1.
 func TestPublishTimeout(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil) // nobody performs the steps
 	got := p.publish(t, sampleOrder("o-1"), "--wait", "--timeout", "1200ms")
 	if got.code != exitFailed {
@@ -136,6 +140,7 @@ func TestPublishNoFile(t *testing.T) {
 
 // TestPublishWhileNATSGoes: an order is reported as stored only if it is.
 func TestPublishWhileNATSGoes(t *testing.T) {
+	t.Parallel()
 	p := start(t, nil)
 	r, w := io.Pipe()
 	var out, errs screen

@@ -30,6 +30,7 @@ func withPlan(t *testing.T, plan string, environ ...string) *process {
 
 // TestRetriesAreTold: attempts that failed are part of the story, with when the next one comes.
 func TestRetriesAreTold(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, strings.ReplaceAll(impatient, "attempts: 3", "attempts: 1000"))
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
 	p.publish(t, sampleOrder("o-1"))
@@ -134,6 +135,7 @@ func TestAttentionCancelled(t *testing.T) {
 
 // TestUndoThatFails needs a person too, and a skip takes the undo as done by hand.
 func TestUndoThatFails(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
 	services(t, p, demo.Behaviors{})
 	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
@@ -153,6 +155,7 @@ func TestUndoThatFails(t *testing.T) {
 
 // TestPendingComesBackBySignal: the service answers later, by a signal of its own.
 func TestPendingComesBackBySignal(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, impatient)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 500 * time.Millisecond}})
 	p.publish(t, sampleOrder("o-1"))
@@ -168,6 +171,7 @@ func TestPendingComesBackBySignal(t *testing.T) {
 
 // TestPendingComesBackByPerson: the signal is sent by hand, with data that later steps see.
 func TestPendingComesBackByPerson(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, impatient)
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	p.publish(t, sampleOrder("o-1"))
@@ -189,6 +193,7 @@ func TestPendingComesBackByPerson(t *testing.T) {
 
 // TestPendingComesBackByTimer: no signal comes, and at the deadline the step is called again.
 func TestPendingComesBackByTimer(t *testing.T) {
+	t.Parallel()
 	p := withPlan(t, `{"name": "pending", "version": 1, "steps": [{"name": "only", "do": "nats://slow.service"}]}`)
 	nc := p.connect(t)
 	keys := make(chan string, 10)

@@ -48,6 +48,7 @@ $`).MatchString(p.out.String()) {
 
 // TestRunAgain: a node that was stopped in the middle of an order carries it on at the next start, on the same store.
 func TestRunAgain(t *testing.T) {
+	t.Parallel()
 	first := start(t, nil, "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
 	first.publish(t, samples("o-1", "o-2")) // nobody performs the steps
 	first.until(t, "o-1", "running")
@@ -70,6 +71,7 @@ func TestRunAgain(t *testing.T) {
 
 // TestStopFinishesWhatIsUnderWay: a graceful stop lets a slow order come to its end.
 func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
 	p := demoNode(t, "ORDERLY_DEMO_LATENCY=300ms", "ORDERLY_DRAIN_TIMEOUT=20s")
 	p.publish(t, sampleOrder("o-1"))
 	p.until(t, "o-1", "running")
@@ -194,6 +196,7 @@ func TestDemoRunsOnce(t *testing.T) {
 
 // TestNATSComesLater: a node with NATS servers of its own waits for them, alive and not ready, and goes on by itself.
 func TestNATSComesLater(t *testing.T) {
+	t.Parallel()
 	natsAddr, httpAddr := free(t), free(t)
 	p := begin(t, nil, "NATS_URL=nats://"+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr)
 	environ := []string{"ORDERLY_HTTP_ADDR=" + httpAddr}
@@ -247,6 +250,7 @@ func status(t *testing.T, url string) int {
 
 // TestTwoNodes share the work of one NATS, and a stop of one hands its work to the other.
 func TestTwoNodes(t *testing.T) {
+	t.Parallel()
 	first := start(t, nil)
 	s := services(t, first, demo.Behaviors{})
 	second := start(t, nil, "NATS_URL="+first.url, "ORDERLY_NODE_ID=node-2")

@@ -1,5 +1,5 @@
-# Go, make, git and, for the race detector, a C compiler are all this needs. Tools are pinned here and run from
-# source; nothing is installed.
+# Go, make, git and, for the race detector and the model, a C compiler are all this needs. Tools are pinned here and run
+# from source. Nothing is installed but what need asks for.
 
 BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.57.2
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -16,12 +16,20 @@ COUNT    ?= 100000
 DURATION ?= 10m
 # Arguments of `orderly bench`.
 ARGS     ?=
+# A case of the model, and whether to show its trace.
+CASE     ?=
+TRACE    ?=
+
+# need stops unless there is a command, $(1), which comes with the Debian package $(2); root installs it.
+need = @command -v $(1) >/dev/null || { \
+	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(2); } || \
+	{ echo "$(1) is missing; on Debian: apt-get install $(2)" >&2; exit 1; }
 
 SOURCE := $(wildcard actors deploy ingress messages node supervision)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash generate generated tidy vuln check clean
+.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash model model-short generate generated tidy vuln check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,9 +41,13 @@ build: ## build bin/orderly, a static binary
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/orderly ./node
 
 test: ## run all tests
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
 	go test -count=1 -timeout 10m ./...
 
 race: ## run all tests under the race detector
+	$(call need,python3,python3)
+	$(call need,node,nodejs)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
 
 lint: lint-go lint-proto ## check format, vet, linters, protobuf style
@@ -67,6 +79,14 @@ benchmarks: ## run each Go benchmark once, so that none rots
 crash: ## kill -9 under load: at least COUNT orders (100000) and DURATION (10m)
 	CRASH_COUNT=$(COUNT) CRASH_DURATION=$(DURATION) go test -count=1 -timeout 0 -v -run '^TestCrash' ./node/...
 
+model: ## check the whole model of the order protocol; CASE=name checks one, TRACE=1 shows its trace
+	$(call need,spin,spin)
+	@TRACE=$(TRACE) actors/order/model/check.sh $(or $(CASE),all)
+
+model-short: ## check the strongest cases and the quick mutations of the model
+	$(call need,spin,spin)
+	@actors/order/model/check.sh short
+
 generate: ## generate the Go code of the protobuf contracts
 	cd messages && $(BUF) generate
 
@@ -84,7 +104,7 @@ tidy: ## fail when go.mod or go.sum is not tidy
 vuln: ## look for known vulnerabilities; needs the Go vulnerability database over the network
 	$(GOVULNCHECK) ./...
 
-check: lint generated tidy test race benchmarks ## all that a change must pass; what CI runs
+check: lint generated tidy model-short test race benchmarks ## all that a change must pass; what CI runs
 
 clean: ## remove what was built; data stays
 	rm -rf bin coverage.out

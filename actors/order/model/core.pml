@@ -1,0 +1,201 @@
+/* What a slot does with its delivery and with the journal: the folding (apply.go), the driver's moves (next.go, undo.go)
+   and what a fact amounts to (settle.go). order.pml decides when. */
+
+/* What a slot is about to do. */
+#define FREE 0
+#define BLIND 1        /* R2: append OrderAccepted without reading */
+#define READ 2         /* read the journal and decide */
+#define LOOK 3         /* look into the inbox for earlier messages */
+#define ACCEPT 4
+#define RECORD 5
+#define TAKE 6         /* append [recorded, OrderResumed] */
+#define RESUME 7       /* append OrderResumed */
+#define CALL 8
+#define APPEND 9       /* append what the fact amounts to */
+#define REREAD 10
+#define SCHEDULE 11
+#define ACK 12
+#define LATER 13
+#define BURY 14
+#define CONFIRM 15    /* nothing earlier lies in the inbox: is there still no order? */
+/* What a driver holds: an answer (settle.go), or a move without a call (next.go). */
+#define NOTHING 0
+#define ANSWERED 1
+#define REFUSED 2
+#define PENDING 3
+#define FAILED 4
+#define POSTPONED 5
+#define GAVEUP 6
+#define PASSOVER 7
+#define BYSIGNAL 8
+#define END 9
+
+#define SAY(x) printf("@slot %d, message %d: ", id, m); printf(x); printf("\n")
+
+/* What an actor remembers counts only where it answers from memory. */
+#ifdef SHARED
+#define REMEMBER knownwatermark = watermark; knownpark = park;
+#define FORGET knownwatermark = 0; knownpark = 0;
+#else
+#define REMEMBER
+#define FORGET
+#endif
+
+inline take(x) {
+  m = x; at[x] = HELD; holder[x] = id; holds[id] = x; pc = READ;
+  if
+  :: WAKE(x) -> readers[x]++
+  :: !WAKE(x) && TYPE(x)==CREATED && !delivered[x] -> delivered[x] = 1; pc = BLIND         /* Delivery.Fresh */
+  :: else
+  fi;
+  SAY("delivered")
+}
+
+/* The slot has settled or dropped its delivery; its identity is never used again. */
+inline finish() {
+  if :: (pc==BURY || pc==LATER) && !WAKE(m) -> sure = sure & ~BIT(m) :: else fi;
+  if
+  :: WAKE(m) -> readers[m]--; if :: at[m]==GONE && readers[m]==0 -> at[m] = ABSENT; wakes[m] = 0 :: else fi
+  :: else
+  fi;
+  if :: owner==id -> owner = NOBODY :: else fi;
+  m = 0; s = 0; undo = 0; settling = 0; fact = NOTHING; saw = NONE; before = 0; pc = FREE; FORGET
+  holds[id] = 0; stale[id] = 0; late[id] = 0
+}
+
+/* No ack, no nak, no sign of life: the stream delivers the message again. */
+inline drop() {
+  if :: at[m]==HELD && holder[m]==id -> at[m] = AVAILABLE; holder[m] = 0 :: else fi;
+  finish()
+}
+
+/* An acknowledgement counts, whoever works on the message by now (R7). */
+inline remove(x) { if :: at[x]!=ABSENT -> at[x] = GONE; holder[x] = 0 :: else fi }
+
+/* The append took effect. A lost reply counts as a conflict (R0). */
+#define STOREDTHEN(go) OUTDATE; if :: lose>0 -> lose--; stale[id] = 1; SAY("(reply lost)") :: true -> go fi
+
+/* The driver's next move, from what the journal told just now: State.Next. */
+inline next() {
+  fact = NOTHING; undo = 0; settling = BACKWARD; s = done+1; pc = CALL; REMEMBER
+  if
+  :: pass -> fact = PASSOVER; pc = APPEND
+  :: !pass && BACKWARD && UNSETTLED -> MUST("R4", done<K)
+  :: !pass && BACKWARD && !UNSETTLED -> s = NEXTUNDO; undo = 1; if :: s==0 -> undo = 0; fact = END; pc = APPEND :: else fi
+  :: !pass && !BACKWARD -> MUST("R4", done<K); if :: waiting && signal -> fact = BYSIGNAL; pc = APPEND :: else fi
+  fi
+}
+
+/* Folding: State.apply. */
+#define OPENED(x) (x<m && STORED(x) && TYPE(x)!=CREATED && !(recorded & BIT(x)))
+inline record() {
+  MUST("once", !(recorded & BIT(m)));                                      /* each message takes effect once */
+  MUST("I6", TYPE(m)==CREATED || !(OPENED(1) || OPENED(2)));
+  recorded = recorded | BIT(m);
+  if
+  :: TYPE(m)==CREATED -> accepted = m
+  :: TYPE(m)==SIGNAL -> watermark = m; signal = 1
+  :: TYPE(m)==CANCEL -> watermark = m; pass = (BACKWARD && pass); given = (pass -> given : 0); cancel = 1
+  :: TYPE(m)==RETRY || TYPE(m)==SKIP -> watermark = m; if :: status==ATTENTION -> pass = (TYPE(m)==SKIP) :: else fi
+  fi;
+  if :: status==ATTENTION && URGES(m) -> unheard = 1 :: else fi
+}
+
+/* The message becomes the driver, this delivery the owner: OrderAccepted, OrderResumed. */
+inline own() {
+  if :: status==ATTENTION -> MUST("once", !(ended & BIT(m))); ended = ended | BIT(m) :: else fi;
+  driver = m; owner = id; status = DRIVEN; unheard = 0;
+  if :: pass :: else -> given = 0 fi
+}
+inline rest(how) { status = how; driver = 0; owner = NOBODY }
+
+/* The call has come to its end. So has the order, in the same entry, when nothing is left: State.closing. */
+inline close() {
+  waiting = 0; pass = 0;
+  if
+  :: BACKWARD && !BEYOND && !UNSETTLED && NEXTUNDO==0 -> rest(TERMINAL); SAY("terminal: undone")
+  :: (!BACKWARD || BEYOND) && done==K -> completed = 1; rest(TERMINAL); SAY("terminal: completed")
+  :: else
+  fi
+}
+inline complete() { done = s; closed = (closed || BACKWARD) }
+
+/* State.concerns, and what makes an uncertain answer obsolete: the order turned back after the call was made. */
+#define AWAITED (undo -> (UNDOING && NEXTUNDO==s) : (!closed && s==done+1))
+#define OBSOLETE (!undo && BACKWARD && !settling)
+#if defined(IRREVERSIBLE) && !defined(BREAK_PENDINGLAST)
+#define ASDONE (settling && s<K)
+#else
+#define ASDONE settling
+#endif
+
+/* What the fact amounts to: State.Settle, State.skip, State.GiveUp. An obsolete answer amounts to nothing. */
+#define CERTAIN (fact==GAVEUP || fact==END || fact==PASSOVER || fact==BYSIGNAL)
+#define COUNTS (CERTAIN || (AWAITED && (fact==ANSWERED || fact==REFUSED || !OBSOLETE)))
+inline amount() {
+  if
+  :: fact==GAVEUP || fact==FAILED -> SAY("append attention"); given = CURRENT; pass = 0; rest(ATTENTION)
+  :: fact==END -> SAY("append the end"); close()
+  :: fact==PASSOVER -> SAY("append the call passed over");
+     MUST("skip", CURRENT==given);                                         /* what a person gave up, nothing else */
+     if
+     :: UNDOING -> passed = passed | BIT(NEXTUNDO)
+     :: else -> s = done+1; passed = passed | BIT(s); complete()
+     fi;
+     close();
+#ifdef BREAK_SKIPSTAYS
+     pass = (status==DRIVEN)
+#else
+     given = 0
+#endif
+  :: fact==BYSIGNAL || (fact==PENDING && !ASDONE && signal) -> SAY("append step completed by signal");
+     signal = 0; effect[s] = (effect[s]==OPEN -> PERFORMED : effect[s]); complete(); close()
+  :: fact==PENDING && !ASDONE && !signal -> SAY("append parked, pending"); waiting = 1; park++; rest(PARKED)
+  :: fact==POSTPONED -> SAY("append parked, again later"); park++; rest(PARKED)
+  :: (fact==ANSWERED && !undo) || (fact==PENDING && ASDONE) -> SAY("append step completed"); complete(); close()
+  :: fact==ANSWERED && undo -> SAY("append step undone");
+     done = (s>done -> s : done); undone = undone | BIT(s); closed = 1; close()
+  :: fact==REFUSED -> SAY("append step rejected");
+#ifdef BREAK_REFUSED
+     done = s;
+#endif
+     refusal = 1; closed = 1; close()
+  fi
+}
+
+/* A step call reaches its service, or does not, and the answer comes back, or does not. */
+inline fails() {
+  if
+  :: again>0 -> again--; fact = POSTPONED; SAY("no answer, to be called again later")
+  :: fail>0 -> fail--; fact = FAILED; SAY("no answer, given up")
+  fi
+}
+inline perform() {
+  printf("@slot %d, message %d: call do(%d)\n", id, m, s);
+  if
+  :: fails()
+  :: OVER(s) -> fact = REFUSED; SAY("rejected")
+  :: refuse>0 && (effect[s]==UNASKED || effect[s]==OPEN) ->
+     refuse--; effect[s] = (effect[s]==UNASKED -> DECLINED : LAPSED); fact = REFUSED; SAY("rejected")
+  :: pend>0 && !OVER(s) ->
+     pend--; effect[s] = (effect[s]==UNASKED -> OPEN : effect[s]); fact = PENDING; SAY("pending")
+  :: !OVER(s) ->
+     MUST("I4", effect[s]==PERFORMED || status!=TERMINAL || (passed & BIT(s)));      /* no first effect after the end */
+     effect[s] = PERFORMED;
+     if :: fails() :: true -> fact = ANSWERED; SAY("done") fi
+  fi
+}
+inline compensate() {
+  printf("@slot %d, message %d: call undo(%d)\n", id, m, s);
+  if
+  :: fails()
+  :: true ->
+#ifndef TOMBSTONE
+     MUST("I4", effect[s]!=UNASKED && effect[s]!=DECLINED);                /* what was never done is not undone */
+#endif
+     MUST("I4", s==K || !HASUNDO(K) || !MAYSTAND(K) || (passed & BIT(K)));  /* in reverse */
+     MUST("I4", effect[s]==UNDONE || status!=TERMINAL || (passed & BIT(s)));
+     effect[s] = UNDONE;
+     if :: fails() :: true -> fact = ANSWERED; SAY("done") fi
+  fi
+}

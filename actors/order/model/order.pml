@@ -1,0 +1,355 @@
+/* The order protocol, rules R0 to R8: one order and all deliveries about it, on any number of nodes. README.md tells
+   how to read this file beside the code.
+
+   The journal is kept as the state folded from it. A fence holds while the slot is not stale: an append makes all other
+   slots stale, a read makes its reader fresh. So nodes that fence each other for ever are a cycle of the state graph.
+
+   A message whose holder is gone is delivered again at once; beside a live holder only by spending `expire`. A message
+   put off comes back when the reason is gone, earlier by spending `soon`. Every budget starts anywhere between 0 and
+   its most: "no livelock" is "no cycle at all" (-DNP), "no deadlock" is "every longest run ends well" (Monitor).
+
+   BREAK_… are mutations, DRAFT_… rules of the first draft, LIMIT_… assumptions dropped: the search must find each. */
+
+#include "world.pml"
+#include "core.pml"
+
+/* Put off: when is the reason gone? */
+#ifdef DRAFT_CREATED
+#define DUE(x) (!EARLIER(x) && (status!=NONE || TYPE(x)==CREATED))
+#else
+#define DUE(x) (TYPE(x)==CREATED || (!EARLIER(x) && (status!=NONE || (aged && NOHOLDER(x)))))
+#endif
+
+/* R3.6: nothing fences a dead letter. Therefore a message that came before its order's created message is buried, put
+   off, and takes effect, only in the first moments after its receipt, when no other delivery of it can have begun. */
+#if defined(BREAK_GUARD)
+#define LETGO false
+#elif defined(BREAK_EFFECT)
+#define LETGO (late[id] && saw==NONE)
+#elif defined(BREAK_BOUNDARY)
+#define LETGO (late[id] && aged && (saw==NONE || m<accepted))
+#else
+#define LETGO (late[id] && (saw==NONE || m<accepted))
+#endif
+
+/* Whether the message ends attention (R3.7). */
+#ifdef BREAK_DEAF
+#define ENDSATTENTION(x) (TYPE(x)==CANCEL)
+#else
+#define ENDSATTENTION(x) URGES(x)
+#endif
+/* Whether a driver whose append conflicted may go on (merge in decide.go). */
+#if defined(BREAK_FENCE) || defined(BREAK_IDENTITY)
+#define SAMEOWNER true
+#else
+#define SAMEOWNER (owner==id)
+#endif
+/* What the actor of a driver acknowledges without a read: all of it is settled for good (R7). */
+#define ARRIVES(x) ((pc==CALL || pc==APPEND) && m!=x && at[x]==AVAILABLE)
+#define OLDNEWS(x) (ARRIVES(x) && (x==accepted || x<=knownwatermark || TYPE(x)==CREATED))
+#define OLDWAKE(x) (ARRIVES(x) && wakes[x]<=knownpark)
+
+#ifdef BREAK_TIMERFIRST
+#define TIMERFIRST true
+#else
+#define TIMERFIRST false
+#endif
+#ifdef BREAK_CONFIRM
+#define WITHOUTORDER true
+#else
+#define WITHOUTORDER (status==NONE && !LETGO)
+#endif
+#define BEHIND (((before & 1) && STORED(1)) || ((before & 2) && STORED(2)))
+
+proctype Slot(byte id) {
+  byte pc = FREE, m = 0, s = 0, fact = NOTHING, saw = NONE, before = 0;
+  bit undo = 0, settling = 0;
+#ifdef SHARED
+  byte knownwatermark = 0, knownpark = 0;
+#endif
+  do
+  /* ---- deliveries ---- */
+  :: atomic { pc==FREE && LOWESTFREE && at[1]==AVAILABLE -> WAITOVER(1); take(1) }
+  :: atomic { pc==FREE && LOWESTFREE && at[1]==PUTOFF && DUE(1) -> take(1) }
+  :: atomic { pc==FREE && LOWESTFREE && at[2]==AVAILABLE -> WAITOVER(2); take(2) }
+  :: atomic { pc==FREE && LOWESTFREE && at[2]==PUTOFF && DUE(2) -> take(2) }
+  :: atomic { pc==FREE && LOWESTFREE && at[3]==AVAILABLE -> WAITOVER(3); take(3) }
+  :: atomic { pc==FREE && LOWESTFREE && at[3]==PUTOFF && DUE(3) -> take(3) }
+  :: atomic { pc==FREE && LOWESTFREE && (at[4]==AVAILABLE || at[4]==PUTOFF) -> take(4) }
+  :: atomic { pc==FREE && LOWESTFREE && (at[5]==AVAILABLE || at[5]==PUTOFF) -> take(5) }
+  :: atomic { pc==FREE && LOWESTFREE && soon>0 && at[1]==PUTOFF && !DUE(1) -> soon--; take(1) }
+  :: atomic { pc==FREE && LOWESTFREE && soon>0 && at[2]==PUTOFF && !DUE(2) -> soon--; take(2) }
+  :: atomic { pc==FREE && LOWESTFREE && soon>0 && at[3]==PUTOFF && !DUE(3) -> soon--; take(3) }
+  :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[1]==HELD && !SURE(1) -> expire = expire-SPENT; WAITOVER(1); take(1) }
+  :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[2]==HELD && !SURE(2) -> expire = expire-SPENT; WAITOVER(2); take(2) }
+  :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[3]==HELD && !SURE(3) -> expire = expire-SPENT; WAITOVER(3); take(3) }
+  :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[4]==HELD -> expire = expire-SPENT; take(4) }
+  :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[5]==HELD -> expire = expire-SPENT; take(5) }
+
+  /* ---- what goes wrong ---- */
+  :: atomic { pc!=FREE && crash>0 -> crash--; SAY("the node dies"); drop() }
+  :: atomic { (pc==CALL || pc==APPEND) && restart>0 -> restart--; SAY("the actor restarts"); fact = NOTHING; undo = 0; settling = 0; s = 0; pc = READ }
+  :: atomic { pc==CALL && fail>0 -> fail--; SAY("the drivers keep failing"); fact = GAVEUP; pc = APPEND }
+
+  /* ---- R2: Fresh in decide.go ---- */
+  :: atomic { pc==BLIND ->
+      if
+      :: status!=NONE -> SAY("append accepted: conflict"); pc = READ
+      :: else -> SAY("append accepted, blind"); record(); own(); STOREDTHEN(goto drives)
+      fi }
+
+  /* ---- R3: Receive, the cases up to AskEarlier ---- */
+  :: atomic { pc==READ && !WAKE(m) -> stale[id] = 0;
+      if
+      :: status==TERMINAL -> SAY("R3.1 terminal"); pc = ACK
+      :: status!=TERMINAL && RECORDED(m) && driver==m && owner==id -> SAY("R4 owner already"); goto drives
+      :: status!=TERMINAL && RECORDED(m) && driver==m && owner!=id -> SAY("R3.2 recorded, the driver");
+#ifdef BREAK_FENCE
+         owner = id; goto drives
+#else
+         pc = RESUME
+#endif
+      :: status==PARKED && RECORDED(m) -> SAY("R3.3 recorded, parked");
+#ifdef BREAK_REPAIR
+         pc = ACK
+#else
+         s = park; pc = SCHEDULE
+#endif
+      :: (status==DRIVEN || status==ATTENTION) && RECORDED(m) && driver!=m -> SAY("R3.3 recorded");
+#if defined(BREAK_TAKEOVER)
+         pc = (status==DRIVEN -> RESUME : ACK)
+#elif defined(BREAK_RETRYTWICE)
+         pc = (status==ATTENTION && TYPE(m)==RETRY -> RESUME : ACK)
+#else
+         pc = ACK
+#endif
+#ifdef DRAFT_CREATED
+      :: status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED && EARLIER(m) -> SAY("an earlier message is open"); pc = LATER
+      :: status==NONE && TYPE(m)==CREATED && !EARLIER(m) -> SAY("R3.4 created"); pc = ACCEPT
+#else
+      :: status==NONE && TYPE(m)==CREATED -> SAY("R3.4 created"); pc = ACCEPT
+#endif
+      :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
+      :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
+         saw = status; before = (m>=2 && !RECORDED(1)) + 2*(m>=3 && !RECORDED(2)); pc = LOOK
+      fi }
+
+  /* ---- R3.5 to R3.8: Receive, the rest ---- */
+  :: atomic { pc==LOOK ->
+      if
+#ifdef BREAK_BEHIND
+      :: BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
+      :: !BEHIND && LETGO -> SAY("R3.6 held too long"); drop()
+#else
+      :: LETGO -> SAY("R3.6 held too long"); drop()
+      :: !LETGO && BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
+#endif
+      :: !BEHIND && !LETGO && saw==NONE -> pc = CONFIRM
+      :: !BEHIND && !LETGO && (saw==PARKED || (saw==ATTENTION && ENDSATTENTION(m))) -> pc = TAKE
+      :: !BEHIND && !LETGO && (saw==DRIVEN || (saw==ATTENTION && !ENDSATTENTION(m))) -> pc = RECORD
+      fi;
+      if :: pc==LATER -> sure = sure | BIT(m) :: else fi;
+      saw = NONE; before = 0 }
+  :: atomic { pc==CONFIRM ->
+      if
+#ifndef BREAK_CONFIRM
+      :: status!=NONE -> pc = READ
+      :: status==NONE && LETGO -> SAY("R3.6 held too long"); drop()
+#endif
+      :: WITHOUTORDER && aged -> SAY("R3.6 unknown and too old"); pc = BURY; sure = sure | BIT(m)
+      :: WITHOUTORDER && !aged -> SAY("R3.6 unknown"); pc = LATER; sure = sure | BIT(m)
+      fi }
+  :: atomic { pc==ACCEPT ->
+      if
+      :: stale[id] -> SAY("append accepted: conflict"); pc = READ
+      :: else -> SAY("append accepted"); record(); own(); STOREDTHEN(goto drives)
+      fi }
+#ifdef BREAK_ACKFIRST
+  :: atomic { pc==RECORD && at[m]==HELD -> SAY("ack before the journal"); MUST("I1", recorded & BIT(m)); remove(m) }
+#endif
+  :: atomic { pc==RECORD ->
+      if
+      :: stale[id] -> SAY("append recorded: conflict"); pc = READ
+      :: else -> SAY("R3.8 append recorded"); record(); STOREDTHEN(pc = ACK)
+      fi }
+  :: atomic { pc==TAKE ->
+      if
+      :: stale[id] -> SAY("append recorded, resumed: conflict"); pc = READ
+      :: else -> SAY("R3.7 append recorded, resumed");
+#if defined(BREAK_SPLIT)
+         record(); STOREDTHEN(pc = RESUME)
+#elif defined(BREAK_SKIPRECORD)
+         if :: TYPE(m)==SKIP -> pass = (status==ATTENTION) :: else -> record() fi;
+         own(); STOREDTHEN(goto drives)
+#else
+         record(); own(); STOREDTHEN(goto drives)
+#endif
+      fi }
+
+  /* ---- R5: receiveWake ---- */
+  :: atomic { pc==READ && WAKE(m) -> stale[id] = 0;
+      if
+      :: status==TERMINAL -> SAY("R5.1 terminal"); pc = ACK
+      :: status==DRIVEN && driver==m && owner==id -> SAY("R4 owner already"); goto drives
+      :: status==DRIVEN && driver==m && owner!=id -> SAY("R5.2 the driver");
+#ifdef BREAK_FENCE
+         owner = id; goto drives
+#else
+         pc = RESUME
+#endif
+      :: status==PARKED && wakes[m]==park -> SAY("R5.3 due"); pc = RESUME
+#ifdef DRAFT_WAKE
+      :: status==PARKED && wakes[m]==park && early>0 -> early--; SAY("too early"); s = park; pc = SCHEDULE
+      :: status==PARKED && wakes[m]!=park -> SAY("another park, due"); pc = RESUME
+      :: status==PARKED && wakes[m]!=park -> SAY("another park, too early"); s = park; pc = SCHEDULE
+#else
+      :: status==PARKED && wakes[m]==park && early>0 -> early--; SAY("R5.3 early by the clock"); pc = LATER
+      :: status==PARKED && wakes[m]!=park -> SAY("R5.4 another park");
+#ifdef BREAK_OLDWAKE
+         pc = ACK
+#else
+         s = park; pc = SCHEDULE
+#endif
+#endif
+      :: (status==DRIVEN && driver!=m) || status==ATTENTION -> SAY("R5.5 too late"); pc = ACK
+      fi }
+  :: atomic { pc==RESUME ->
+      if
+      :: stale[id] -> SAY("append resumed: conflict"); pc = READ
+      :: else -> SAY("append resumed"); own(); STOREDTHEN(goto drives)
+      fi }
+
+  /* ---- R4: driving ---- */
+  :: atomic { pc==CALL && !undo -> perform(); pc = APPEND;
+      if :: TIMERFIRST && (fact==PENDING || fact==POSTPONED) -> timer = park+1 :: else fi }
+  :: atomic { pc==CALL && undo -> compensate(); pc = APPEND }
+#ifdef BREAK_ACKEARLY
+  :: atomic { pc==APPEND && fact==ANSWERED && !undo && s==K && !BACKWARD && at[m]==HELD -> SAY("ack before the last entry"); remove(m) }
+#endif
+  :: atomic { pc==APPEND ->
+      if
+      :: stale[id] -> SAY("append: conflict"); pc = REREAD
+      :: !stale[id] && !COUNTS -> SAY("the answer is obsolete"); goto drives
+      :: !stale[id] && COUNTS ->
+         MUST("I3", owner==id && status==DRIVEN);
+         amount();
+         STOREDTHEN(goto rests)
+      fi }
+  /* Reached only by goto, with what the slot knows of the journal at that moment. */
+  :: atomic { false ->
+rests:
+      if
+      :: status==PARKED && !TIMERFIRST -> s = park; pc = SCHEDULE
+      :: status==ATTENTION || status==TERMINAL || (status==PARKED && TIMERFIRST) -> pc = ACK
+      :: status==DRIVEN ->
+drives:
+         next()
+      fi }
+  :: atomic { pc==REREAD -> stale[id] = 0;
+      if
+      :: driver==m && SAMEOWNER -> SAY("still the owner: merge"); REMEMBER
+#if defined(BREAK_FENCE)
+         owner = id;
+#endif
+         if
+         :: fact==PASSOVER || fact==BYSIGNAL || fact==END -> goto drives
+         :: else -> pc = APPEND
+         fi
+      :: else -> SAY("fenced");
+#if defined(BREAK_FENCEDNAK)
+         pc = LATER
+#elif defined(BREAK_FENCEDACK)
+         pc = ACK
+#else
+         drop()
+#endif
+      fi }
+  :: atomic { pc==SCHEDULE -> SAY("schedule"); timer = s; s = 0; pc = ACK }
+
+#ifdef SHARED
+  /* ---- further deliveries to the actor that drives ---- */
+  :: atomic { OLDNEWS(1) -> SAY("message 1 is old news: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); remove(1) }
+  :: atomic { OLDNEWS(2) -> SAY("message 2 is old news: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); remove(2) }
+  :: atomic { OLDNEWS(3) -> SAY("message 3 is old news: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); remove(3) }
+#ifdef BREAK_MEMORY
+  :: atomic { OLDWAKE(4) -> SAY("wake-up 4 is old news: ack"); remove(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
+  :: atomic { OLDWAKE(5) -> SAY("wake-up 5 is old news: ack"); remove(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
+#endif
+#endif
+
+  /* ---- settling ---- */
+  :: atomic { pc==ACK -> SAY("ack");
+      MUST("I1", at[m]==GONE || WAKE(m) || status==TERMINAL || (recorded & BIT(m)) || (TYPE(m)==CREATED && status!=NONE));
+      remove(m); finish() }
+  :: atomic { pc==LATER -> SAY("later"); if :: at[m]==HELD -> at[m] = PUTOFF; holder[m] = 0 :: else fi; finish() }
+  :: atomic { pc==BURY -> SAY("bury");
+      MUST("I5", !(recorded & BIT(m)));                                    /* what took effect is no dead letter, */
+      MUST("I5", accepted==0 || accepted>m);                               /* nor is what came after its order */
+      remove(m); finish() }
+  od
+}
+
+
+/* ---- everybody else ---- */
+proctype Clients() {
+  atomic { at[1] = AVAILABLE; printf("@message 1 is published\n") }
+#if M2!=0
+  atomic { at[2] = AVAILABLE; printf("@message 2 is published\n") }
+#endif
+#if M3!=0
+  atomic { at[3] = AVAILABLE; printf("@message 3 is published\n") }
+#endif
+}
+inline fire(x) { at[x] = AVAILABLE; wakes[x] = timer; printf("@the timer of park %d fires: wake-up %d\n", timer, x); timer = 0 }
+proctype Clock() {
+end:
+  do
+  :: atomic { timer!=0 && at[4]==ABSENT && readers[4]==0 -> fire(4) }
+  :: atomic { timer!=0 && (at[4]!=ABSENT || readers[4]!=0) && at[5]==ABSENT && readers[5]==0 -> fire(5) }
+#ifdef AGES
+  :: atomic { !aged -> aged = 1; printf("@messages about an unknown order grow too old\n") }
+#endif
+  od
+}
+
+/* I2. Where a mutation breaks it by definition, CONSEQUENCE asks for more: that nobody is left who knows of the order. */
+#ifdef CONSEQUENCE
+#define FORSAKEN (status==DRIVEN && QUIET && (driver==0 || !STORED(driver)))
+#else
+#define FORSAKEN (status==DRIVEN && (driver==0 || !STORED(driver)))
+#endif
+#define ASLEEP (status==PARKED && QUIET && timer==0 && INBOXEMPTY && !STORED(4) && !STORED(5))
+/* I4. */
+#define MISSING(i) (effect[i]!=PERFORMED && !(passed & BIT(i)))
+#define LEFT(i) (MAYSTAND(i) && !(passed & BIT(i)))
+#define HALF (status==TERMINAL && ((completed && (MISSING(1) || MISSING(2))) || (!completed && (LEFT(1) || LEFT(2)))))
+/* The end of every run: nothing is left in a stream, and the order has ended, or rests in attention and nobody has said
+   a word since. */
+#define WELL (QUIET && INBOXEMPTY && !STORED(4) && !STORED(5) && timer==0 && \
+  (status==TERMINAL || (status==ATTENTION && !unheard) || (status==NONE && !EXISTS)))
+#ifndef NP
+proctype Monitor() {
+  if
+  :: atomic { FORSAKEN -> MUST("I2, the driver's message is not stored", false) }
+  :: atomic { ASLEEP -> MUST("I2, parked and nothing will wake the order", false) }
+  :: atomic { HALF -> MUST("I4, the effects are not what the end says", false) }
+  :: atomic { timeout ->
+      printf("@the end: status %d, driver %d, timer %d, messages %d %d %d, wake-ups %d %d\n", status, driver, timer, at[1], at[2], at[3], at[4], at[5]);
+      MUST("end", WELL) }
+  fi
+}
+#endif
+
+init { atomic {
+  select(crash : 0 .. CRASH); select(expire : 0 .. EXPIRE); select(lose : 0 .. LOSE); select(restart : 0 .. RESTART);
+  select(pend : 0 .. PEND); select(again : 0 .. AGAIN); select(fail : 0 .. FAIL); select(refuse : 0 .. REFUSE);
+  select(early : 0 .. EARLY); select(soon : 0 .. SOON);
+  run Clients(); run Clock();
+#ifndef NP
+  run Monitor();
+#endif
+  run Slot(1); run Slot(2);
+#if W==3
+  run Slot(3);
+#endif
+} }

@@ -1,0 +1,180 @@
+/* The world of one order: the settings of a case, the streams, the journal and the services. core.pml has what a driver does, order.pml
+   the rules of deliveries. */
+
+#define CREATED 1
+#define SIGNAL 2
+#define CANCEL 3
+#define RETRY 4
+#define SKIP 5
+
+/* ---- a case: what clients publish, in this order, and the most of each thing that may go wrong ---- */
+#ifndef W
+#define W 2         /* deliveries alive at a time: 2 or 3 */
+#endif
+#ifndef M1
+#define M1 CREATED
+#endif
+#ifndef M2
+#define M2 0
+#endif
+#ifndef M3
+#define M3 0
+#endif
+#ifndef CRASH
+#define CRASH 0     /* a holder dies */
+#endif
+#ifndef EXPIRE
+#define EXPIRE 0    /* an ack wait runs out though the holder is alive */
+#endif
+#ifndef LOSE
+#define LOSE 0      /* the reply of an append that took effect is lost */
+#endif
+#ifndef RESTART
+#define RESTART 0   /* a driver's actor fails and starts anew with the same delivery and incarnation */
+#endif
+#ifndef PEND
+#define PEND 0      /* a step answers pending */
+#endif
+#ifndef AGAIN
+#define AGAIN 0     /* a call fails and is attempted again after a park */
+#endif
+#ifndef FAIL
+#define FAIL 0      /* a call fails for good, or its drivers give up: attention */
+#endif
+#ifndef REFUSE
+#define REFUSE 0    /* a step answers rejected */
+#endif
+#ifndef EARLY
+#define EARLY 0     /* a wake-up is early by its reader's clock */
+#endif
+#ifndef SOON
+#define SOON 0      /* a message put off comes back before the reason is gone */
+#endif
+/* Switches. AGES: messages about an unknown order grow old. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
+   steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. */
+
+/* A check that fails ends the search; its name is the last line of the trace. */
+#define MUST(name, holds) if :: (holds) :: else -> printf("@broken: "); printf(name); printf("\n"); assert(false) fi
+
+#define K 2                         /* steps of the plan */
+#define BIT(i) (1 << ((i) - 1))
+#define TYPE(x) ((x)==1 -> M1 : ((x)==2 -> M2 : M3))
+#define WAKE(x) ((x)>3)             /* messages 1..3 lie in the inbox, 4 and 5 are wake-ups */
+#define URGES(x) (TYPE(x)==CANCEL || TYPE(x)==RETRY || TYPE(x)==SKIP)
+#define EXISTS (M1==CREATED || M2==CREATED || M3==CREATED)
+
+/* ---- streams ---- */
+#define ABSENT 0
+#define AVAILABLE 1
+#define HELD 2                      /* delivered; the stream waits for the acknowledgement */
+#define PUTOFF 3                    /* given back, to be delivered later */
+#define GONE 4
+byte at[6], holder[6];              /* where a message is; the slot of its latest delivery while that is alive */
+bit delivered[4];                   /* delivered once before */
+byte wakes[6], readers[6];          /* the park a wake-up belongs to; how many slots still know of it */
+byte timer;                         /* the park that is scheduled, or 0: one schedule per order, the next replaces it */
+bit aged;                           /* what lies in the inbox about an unknown order is past its age */
+#define STORED(x) (at[x]>=AVAILABLE && at[x]<=PUTOFF)
+#define INBOXEMPTY (!STORED(1) && !STORED(2) && !STORED(3))
+
+/* ---- the journal, folded (State in state.go) ---- */
+#define NONE 0
+#define DRIVEN 1                    /* running or compensating */
+#define PARKED 2
+#define ATTENTION 3
+#define TERMINAL 4
+#define NOBODY 0
+byte status, driver, owner, accepted, watermark;
+byte park;                          /* the number of the latest OrderParked */
+byte done, undone, passed;          /* how many steps are done; which of them are undone, which were passed over */
+bit cancel, refusal, closed, waiting, signal, pass, completed;
+
+/* R1. OrderAccepted does not move the watermark. */
+#ifdef DRAFT_WATERMARK
+#define RECORDED(x) ((x) <= (accepted>watermark -> accepted : watermark))
+#else
+#define RECORDED(x) (status!=NONE && ((x)==accepted || (x)<=watermark))
+#endif
+#define EARLIER(x) (((x)>=2 && STORED(1) && !RECORDED(1)) || ((x)>=3 && STORED(2) && !RECORDED(2)))
+
+/* R4c (undo.go). */
+#define BACKWARD (cancel || refusal)
+#define DOUBT (BACKWARD && !closed && done<K)
+#if defined(TOMBSTONE)
+#define UNSETTLED false
+#define UNDODOUBT DOUBT
+#elif defined(DRAFT_DOUBT)
+#define UNSETTLED false
+#define UNDODOUBT false
+#else
+#define UNSETTLED DOUBT
+#define UNDODOUBT false
+#endif
+#ifdef IRREVERSIBLE
+#define HASUNDO(i) ((i)<K)
+#else
+#define HASUNDO(i) true
+#endif
+#if defined(IRREVERSIBLE) && !defined(BREAK_RETURN)
+#define BEYOND (!refusal && done==K && !(passed & BIT(K)))
+#else
+#define BEYOND false
+#endif
+#define TOUNDO(i) (done>=(i) && !((undone | passed) & BIT(i)) && HASUNDO(i))
+#define NEXTUNDO (UNDODOUBT -> done+1 : (TOUNDO(2) -> 2 : (TOUNDO(1) -> 1 : 0)))
+#define UNDOING (BACKWARD && !UNSETTLED)
+
+/* ---- services: they answer a key alike, whenever and by whomever it is called ---- */
+#define UNASKED 0
+#define PERFORMED 1
+#define UNDONE 2                    /* and never performed any more */
+#define DECLINED 3
+#define OPEN 4                      /* pending: it may yet be performed */
+#define LAPSED 5                    /* pending, then declined: an undo that comes all the same is taken */
+byte effect[K+1];
+#define OVER(i) (effect[i]==UNDONE || effect[i]==DECLINED || effect[i]==LAPSED)
+#define MAYSTAND(i) (effect[i]==PERFORMED || effect[i]==OPEN)
+
+/* ---- slots: live deliveries, each with an identity of its own (R0) ---- */
+bit stale[W+1];                     /* somebody else appended since this slot last read or appended */
+bit late[W+1];                      /* its ack wait ran out: there may be another delivery of its message */
+byte sure;                          /* messages about to be buried or put off */
+byte holds[W+1];                    /* the message, 0: the slot is free */
+#if W==3
+#define QUIET (holds[1]==0 && holds[2]==0 && holds[3]==0)
+#define LOWESTFREE (id==1 || (holds[1]!=0 && (id==2 || holds[2]!=0)))
+#define WAITOVER(x) late[1]=(late[1] || holds[1]==x); late[2]=(late[2] || holds[2]==x); late[3]=(late[3] || holds[3]==x)
+#define NOHOLDER(x) (holds[1]!=x && holds[2]!=x && holds[3]!=x)
+#define OUTDATE stale[1]=(id!=1 && holds[1]!=0); stale[2]=(id!=2 && holds[2]!=0); stale[3]=(id!=3 && holds[3]!=0)
+#else
+#define QUIET (holds[1]==0 && holds[2]==0)
+#define LOWESTFREE (id==1 || holds[1]!=0)
+#define WAITOVER(x) late[1]=(late[1] || holds[1]==x); late[2]=(late[2] || holds[2]==x)
+#define NOHOLDER(x) (holds[1]!=x && holds[2]!=x)
+#define OUTDATE stale[1]=(id!=1 && holds[1]!=0); stale[2]=(id!=2 && holds[2]!=0)
+#endif
+
+#ifndef AGES
+#undef WAITOVER
+#define WAITOVER(x) skip
+#endif
+/* Assumed: what was decided to be buried or put off is so within what is left of the ack wait. */
+#ifdef LIMIT_SETTLING
+#define SURE(x) false
+#else
+#define SURE(x) (sure & BIT(x))
+#endif
+/* R8: with signs of life an ack wait hardly ever runs out beside a live holder. */
+#ifdef DRAFT_SILENT
+#define SPENT 0
+#else
+#define SPENT 1
+#endif
+
+/* ---- what is left to go wrong, and what only the checks know ---- */
+byte crash, expire, lose, restart, pend, again, fail, refuse, early, soon;
+byte recorded;                      /* messages that are in the journal */
+bit unheard;                        /* a word that ends attention was recorded, and attention went on */
+byte ended;                         /* messages that ended attention */
+byte given;                         /* the call attention gave up on: the step, +K for its undo */
+#define CURRENT (UNDOING -> NEXTUNDO+K : done+1)

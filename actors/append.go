@@ -64,6 +64,7 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *messag
 		Node:        o.cfg.Node,
 		Traceparent: o.traceparent(),
 		Events:      events,
+		Previous:    o.state.Last,
 	}
 	a := appendings.Get().(*appending)
 	body, err := journal.Encode(a.Body[:0], entry)
@@ -75,6 +76,9 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *messag
 	o.busy = true
 	if a.Expected == 0 {
 		crashpoint.Pass(crashpoint.BeforeAccept)
+	}
+	if events[len(events)-1].GetAttention() != nil {
+		crashpoint.Pass(crashpoint.BeforeAttention)
 	}
 	crashpoint.Pass(crashpoint.BeforeAppend)
 	o.Journal.Append(&a.Append)
@@ -100,6 +104,9 @@ func (o *Order) appended(a *appending) {
 	}
 	if expected == 0 {
 		crashpoint.Pass(crashpoint.Accepted)
+	}
+	if next == thenDrive && expected != 0 {
+		crashpoint.Pass(crashpoint.Resumed)
 	}
 	crashpoint.Pass(crashpoint.AfterAppend)
 	if err := o.state.Apply(sequence, entry); err != nil {

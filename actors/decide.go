@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -20,7 +21,9 @@ func (o *Order) decide() {
 		o.state = &order.State{}
 		o.current = true
 	}
-	if !o.current && o.driver == nil && (o.state == nil || !o.state.Status.Terminal()) {
+	// What a driver remembers is as good as a read: whatever has changed since is fenced, or does not matter. But who was
+	// fenced and does not know must not let go what may be the only wake-up of a later park (R5.4).
+	if !o.current && (o.driver == nil || d.Type == messages.TypeWake) && (o.state == nil || !o.state.Status.Terminal()) {
 		o.read()
 		return
 	}
@@ -29,6 +32,9 @@ func (o *Order) decide() {
 		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
 	})
 	o.current = false
+	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
+	}
 	switch decision.Verb {
 	case order.Ack:
 		o.finish(messages.Done())
@@ -44,6 +50,8 @@ func (o *Order) decide() {
 		o.finish(messages.Later(decision.Delay))
 	case order.Bury:
 		o.finish(messages.Dead(decision.Reason))
+	case order.LetGo:
+		o.finish(messages.Dropped())
 	case order.AskEarlier:
 		o.lookBack(d)
 	}
@@ -110,7 +118,8 @@ func (o *Order) merge(state *order.State) {
 		o.instr.fenced()
 		o.settle(o.driver, messages.Dropped())
 		o.endSpan("fenced")
-		o.driver, o.call, o.answer, o.giveUp = nil, nil, nil, nil
+		o.dropCall()
+		o.driver, o.answer, o.giveUp = nil, nil, nil
 	}
 }
 
@@ -133,7 +142,8 @@ func (o *Order) lookBack(d *messages.Delivery) {
 			}
 			from = seq + 1
 		}
-		return func() { o.earlier, o.current = earlier, true }
+		// Without an order the journal is read again: what is not found in the inbox may have become one meanwhile.
+		return func() { o.earlier, o.current = earlier, earlier == order.Open || state.Status != order.None }
 	})
 }
 
@@ -141,6 +151,9 @@ func (o *Order) lookBack(d *messages.Delivery) {
 func (o *Order) schedule(then func()) {
 	id, park, until, trace := o.state.ID, o.state.Park, o.state.ParkedUntil, o.traceparent()
 	crashpoint.Pass(crashpoint.BeforeSchedule)
+	if o.driver != nil && o.driver.Type == messages.TypeWake {
+		crashpoint.Pass(crashpoint.Reparked)
+	}
 	o.background(func(ctx context.Context) func() {
 		if err := o.Timers.Schedule(ctx, id, park, until, trace); err != nil {
 			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }

@@ -98,6 +98,14 @@ func results(s *order.State) map[string]*structpb.Value {
 	return m
 }
 
+// dropCall gives up the call under way: if its turn has not come, it is not made. Another driver may be at work by then.
+func (o *Order) dropCall() {
+	if o.call != nil {
+		o.call.Drop()
+		o.call = nil
+	}
+}
+
 func (o *Order) answered(m *answered) {
 	// The answer to a call that a fenced driver has let go is nobody's.
 	if m.call == o.call {

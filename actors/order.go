@@ -66,6 +66,9 @@ func (o *Order) Receive(ctx actor.Context) {
 			return
 		}
 		o.found(m)
+	case *actor.Stopping, *actor.Restarting:
+		o.dropCall()
+		return
 	default:
 		return
 	}

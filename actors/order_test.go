@@ -101,6 +101,54 @@ func TestFencedDriverDropsEverything(t *testing.T) {
 	other.await(t, "settle 1 done")
 }
 
+// A call that waits for its turn is not to be made once its driver has been fenced, has failed, or was stopped (R4).
+func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
+	for name, end := range map[string]func(*stage){
+		"fenced": func(s *stage) {
+			entry := &messages.JournalEntry{OrderId: string(id), Number: 3, Events: []*messages.Event{{Kind: &messages.Event_Resumed{
+				Resumed: &messages.OrderResumed{Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "another"},
+			}}}}
+			s.memory.mu.Lock()
+			s.memory.sequence++
+			s.memory.entries[id] = append(s.memory.entries[id], journal.Entry{Sequence: s.memory.sequence, Entry: entry})
+			s.memory.mu.Unlock()
+			s.deliver(delivery(messages.TypeSignal, 2, 1))
+			s.await(t, "settle 1 dropped")
+		},
+		"failed": func(s *stage) {
+			s.memory.mu.Lock()
+			s.memory.before = func(kinds string) error {
+				return &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("no quorum for " + kinds)}
+			}
+			s.memory.mu.Unlock()
+			s.deliver(delivery(messages.TypeSignal, 2, 1))
+			s.await(t, "fail infrastructure")
+		},
+		"stopped": func(s *stage) {
+			if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, nil)
+			s.steps.plan["pay/do"] = []answer{{later: true}}
+			s.deliver(delivery(messages.TypeCreated, 1, 1))
+			s.await(t, "call pay/do #1")
+			waiting := s.steps.call("pay/do")
+			if waiting.Dropped() {
+				t.Fatal("the call of a driver is dropped")
+			}
+			end(s)
+			for deadline := time.Now().Add(5 * time.Second); !waiting.Dropped(); time.Sleep(time.Millisecond) {
+				if time.Now().After(deadline) {
+					t.Fatal("the call is still wanted")
+				}
+			}
+		})
+	}
+}
+
 func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}

@@ -9,8 +9,9 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// maxWork is how many reads, look-ups and schedulings of a node are under way at once.
-const maxWork = 16
+// maxWork is how many reads, look-ups and schedulings of a node are under way at once: enough that none of them waits for
+// round trips of the others.
+const maxWork = 128
 
 // Orders makes order actors. What they share is here.
 type Orders struct {
@@ -22,8 +23,9 @@ type Orders struct {
 
 	// work is what actors left to goroutines: reads, look-ups, schedulings. Close cancels it and waits for it.
 	work sync.WaitGroup
-	// slots bounds the work under way. After a crash thousands of orders are read at once; all together they would keep
-	// the server so busy that signs of life come late, deliveries are repeated, and read again.
+	// slots bounds the work under way. After a crash, or when many timers are due at once, thousands of orders are read;
+	// all together they would keep the server so busy that signs of life come late, deliveries are repeated, and read
+	// again.
 	slots  chan struct{}
 	closed context.Context
 	close  context.CancelFunc

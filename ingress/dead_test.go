@@ -214,7 +214,7 @@ func TestDeadLettersAcrossARestart(t *testing.T) {
 	b.stop()
 	d.Settle(messages.Dead("while nobody listens"))
 	b.start()
-	reconnected(t, js.Conn())
+	reconnected(t, js.Conn(), 1)
 	eventually(t, "the message is terminated", func() bool {
 		select {
 		case again := <-desk.deliveries: // the dead letter could not be stored

@@ -62,7 +62,7 @@ func TestServerDiesWithoutAWord(t *testing.T) {
 	b.start()
 	g.open()
 	back := time.Now()
-	reconnected(t, outside.Conn())
+	reconnected(t, outside.Conn(), 1)
 	publish(t, outside, "ORDER.after", nil, created("after"))
 	for d := desk.next(); d.OrderID != "after"; d = desk.next() {
 		d.Settle(messages.Done())

@@ -201,6 +201,9 @@ func (i *Inbox) receive(p *puller, m *nats.Msg) {
 		return
 	}
 	i.instruments.delivered(i.base, r.Type)
+	if r.Type == messages.TypeWake {
+		crashpoint.Pass(crashpoint.Woken)
+	}
 	i.deliver(&r.Delivery)
 }
 

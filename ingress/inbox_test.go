@@ -233,7 +233,7 @@ func TestServerRestart(t *testing.T) {
 	b.stop()
 	held[0].Settle(messages.Done()) // sent when the connection is back
 	b.start()
-	reconnected(t, js.Conn())
+	reconnected(t, js.Conn(), 1)
 	for _, d := range held[1:] {
 		d.Settle(messages.Done())
 	}

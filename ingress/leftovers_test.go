@@ -22,11 +22,13 @@ func TestLeftovers(t *testing.T) {
 	}
 	store := filepath.Join(b.options.StoreDir, "jetstream", "$G", "streams", messages.StreamOrders, "msgs")
 	copied := filepath.Join(t.TempDir(), "msgs")
+	var restarts uint64
 	restart := func(between func()) {
+		restarts++
 		b.stop()
 		between()
 		b.start()
-		eventually(t, "the connection is back", js.Conn().IsConnected)
+		reconnected(t, js.Conn(), restarts)
 	}
 	restart(func() { copyDir(t, copied, store) })
 	consumer, err := js.Consumer(ctx, messages.StreamOrders, messages.Consumer)

@@ -121,10 +121,11 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-// reconnected waits until a connection that was lost once is back.
-func reconnected(t testing.TB, nc *nats.Conn) {
+// reconnected waits until a connection that was lost so many times is back. That it is connected is not enough: it may
+// not yet have noticed that its server has gone, and what it sends then has no answer.
+func reconnected(t testing.TB, nc *nats.Conn, times uint64) {
 	t.Helper()
-	eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects > 0 && nc.IsConnected() })
+	eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects >= times && nc.IsConnected() })
 }
 
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

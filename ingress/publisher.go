@@ -60,6 +60,9 @@ type Outgoing struct {
 	Type messages.Type
 	// Body is one of OrderCreated, CancelOrder, SignalOrder, RetryOrder and SkipStep.
 	Body proto.Message
+	// ID is what the stream recognizes a message by that it stored within the last two minutes: it is not stored again.
+	// Default for a created message the order's id, for the others none.
+	ID string
 	// Traceparent and Tracestate are the W3C trace context, or empty.
 	Traceparent, Tracestate string
 }
@@ -67,13 +70,13 @@ type Outgoing struct {
 // Receipt says where a message is stored.
 type Receipt struct {
 	Sequence uint64
-	// Duplicate: a created message for the same order was stored within the last two minutes, and this one was not.
+	// Duplicate: a message of the same id was stored within the last two minutes, and this one was not.
 	Duplicate bool
 }
 
 // Publisher publishes messages about orders, and waits for the stream to acknowledge each. A created message carries
-// the order's id as its Nats-Msg-Id, so that publishing it again is harmless. The others carry none: two cancels are
-// as good as one, and two signals of the same name are two signals.
+// the order's id as its Nats-Msg-Id, so that publishing it again is harmless. The others carry none
+// unless they are given one: two cancels are as good as one, and two signals of the same name are two signals.
 type Publisher struct {
 	courier *courier
 	slots   chan struct{}
@@ -211,7 +214,10 @@ func (o Outgoing) message() (*nats.Msg, error) {
 	m := &nats.Msg{Subject: messages.SubjectOrder + string(o.OrderID), Data: body, Header: make(nats.Header, 5)}
 	m.Header[messages.HeaderType] = []string{string(kind)}
 	m.Header[messages.HeaderContentType] = []string{contentTypeProtobuf}
-	if kind == messages.TypeCreated {
+	switch {
+	case o.ID != "":
+		m.Header[nats.MsgIdHdr] = []string{o.ID}
+	case kind == messages.TypeCreated:
 		m.Header[nats.MsgIdHdr] = []string{string(o.OrderID)}
 	}
 	if o.Traceparent != "" {

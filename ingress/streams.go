@@ -120,7 +120,13 @@ func (s Streams) streams() []jetstream.StreamConfig {
 
 	dead := base(messages.StreamDead, jetstream.LimitsPolicy, messages.SubjectDead+"*")
 	dead.Description = "messages that could not be tied to an order"
-	return []jetstream.StreamConfig{orders, events, timers, dead}
+
+	plans := base(messages.StreamPlans, jetstream.LimitsPolicy, messages.SubjectPlan+"*.*")
+	plans.Description = "the content of every plan that was ever in use, by name and version"
+	// What is registered is never replaced, not even by a publisher that names no fence.
+	plans.MaxMsgsPerSubject = 1
+	plans.DiscardNewPerSubject = true
+	return []jetstream.StreamConfig{orders, events, timers, dead, plans}
 }
 
 type durable struct {

@@ -26,23 +26,13 @@ func NewTimers(nc *nats.Conn) (*Timers, error) {
 }
 
 // Schedule makes the order wake up at the time given, or at once if that has passed; it replaces the wake-up scheduled
-// before, so that repeating it is harmless. It returns when the timer is stored.
+// before, so that repeating it is harmless. It returns when the timer is stored. One after the year 2261 fires at once.
 func (t *Timers) Schedule(ctx context.Context, id messages.OrderID, park uint64, at time.Time, traceparent string) error {
 	_, err := t.courier.deliver(ctx, timer(id, park, at, traceparent))
 	if err != nil {
 		return fmt.Errorf("schedule order %s: %w", id, err)
 	}
 	return nil
-}
-
-// ScheduleAsync is Schedule without waiting. Done is called exactly once and must not block.
-func (t *Timers) ScheduleAsync(id messages.OrderID, park uint64, at time.Time, traceparent string, done func(error)) {
-	t.courier.send(timer(id, park, at, traceparent), func(_ pubAck, err error) {
-		if err != nil {
-			err = fmt.Errorf("schedule order %s: %w", id, err)
-		}
-		done(err)
-	})
 }
 
 // Close gives up on what is not acknowledged. Timers that are stored fire nevertheless.

@@ -62,12 +62,8 @@ func TestReplacedTimerFiresOnce(t *testing.T) {
 	_, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	timers := newTimers(t, js)
-	answers := make(chan error, 20)
 	for n := range 20 {
-		timers.ScheduleAsync("o", uint64(n+1), time.Now().Add(400*time.Millisecond), "", func(err error) { answers <- err })
-	}
-	for range 20 {
-		if err := <-answers; err != nil {
+		if err := timers.Schedule(within(t), "o", uint64(n+1), time.Now().Add(400*time.Millisecond), ""); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -47,7 +47,18 @@ type Failure struct {
 	// After is the delay a Transient failure was journaled with: the supervisor restarts the actor after it.
 	// The strategy chooses the delay of the other kinds.
 	After time.Duration
-	Err   error
+	// Deferral is set when a step call says nothing about its order: it was not made, or it met a downstream that is known
+	// to be out. It is no attempt, and the order parks.
+	Deferral *Deferral
+	Err      error
+}
+
+// Deferral puts a step call off.
+type Deferral struct {
+	// Reason names the downstream and what is the matter with it, for a person.
+	Reason string
+	// Until is when the call is worth another try.
+	Until time.Time
 }
 
 func (f *Failure) Error() string { return fmt.Sprintf("%s failure: %v", f.Kind.Word(), f.Err) }

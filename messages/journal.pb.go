@@ -95,9 +95,11 @@ type JournalEntry struct {
 	Number uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
 	Time   *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=time,proto3" json:"time,omitempty"`
 	// Node that appended the entry.
-	Node          string   `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
-	Traceparent   string   `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
-	Events        []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
+	Node        string   `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	Traceparent string   `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
+	Events      []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
+	// Journal sequence of the order's entry before this one; 0 in its first.
+	Previous      uint64 `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -172,6 +174,13 @@ func (x *JournalEntry) GetEvents() []*Event {
 		return x.Events
 	}
 	return nil
+}
+
+func (x *JournalEntry) GetPrevious() uint64 {
+	if x != nil {
+		return x.Previous
+	}
+	return 0
 }
 
 // Event is one fact about an order.
@@ -1448,14 +1457,15 @@ var File_orderly_v1_journal_proto protoreflect.FileDescriptor
 const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\n" +
 	"\x18orderly/v1/journal.proto\x12\n" +
-	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xd2\x01\n" +
+	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xee\x01\n" +
 	"\fJournalEntry\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12.\n" +
 	"\x04time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x12\n" +
 	"\x04node\x18\x04 \x01(\tR\x04node\x12 \n" +
 	"\vtraceparent\x18\x05 \x01(\tR\vtraceparent\x12)\n" +
-	"\x06events\x18\x06 \x03(\v2\x11.orderly.v1.EventR\x06events\"\x98\a\n" +
+	"\x06events\x18\x06 \x03(\v2\x11.orderly.v1.EventR\x06events\x12\x1a\n" +
+	"\bprevious\x18\a \x01(\x04R\bprevious\"\x98\a\n" +
 	"\x05Event\x127\n" +
 	"\baccepted\x18\x01 \x01(\v2\x19.orderly.v1.OrderAcceptedH\x00R\baccepted\x12B\n" +
 	"\x0estep_completed\x18\x02 \x01(\v2\x19.orderly.v1.StepCompletedH\x00R\rstepCompleted\x129\n" +

@@ -11,6 +11,7 @@ const (
 	StreamEvents = "ORDER_EVENTS"
 	StreamTimers = "ORDER_TIMERS"
 	StreamDead   = "ORDER_DEAD"
+	StreamPlans  = "ORDER_PLANS"
 	Consumer     = "orderly"
 )
 
@@ -22,6 +23,9 @@ const (
 	SubjectWake  = "ORDER_WAKE."
 	SubjectDead  = "ORDER_DEAD."
 )
+
+// SubjectPlan is the prefix of the registered plans' subjects; the plan's name and its version follow.
+const SubjectPlan = "ORDER_PLAN."
 
 // DeadUnknown stands for the order id of a dead letter that has no usable one; it can be no order's id.
 const DeadUnknown = "~"

@@ -88,8 +88,8 @@ func newRoot(t terminal) *cobra.Command {
 		return usage(fmt.Errorf(`%w; see "%s --help"`, err, cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newRun(t), newPublish(t), newGet(t),
-		newCancel(t), newSignal(t), newRetry(t), newSkip(t),
+		newRun(t), newPublish(t), newGet(t), newList(t),
+		newCancelAll(t), newSignal(t), newRetryAll(t), newSkipAll(t),
 		newDead(t), newVerify(t), newBench(t), newHealth(t), newConfig(t), newVersion(t),
 	)
 	return root

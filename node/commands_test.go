@@ -16,6 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/bench"
 	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
@@ -41,6 +42,9 @@ func TestWrongUse(t *testing.T) {
 		"get a.b":                        `order id "a.b" has a character outside A–Z a–z 0–9 _ -`,
 		"get " + strings.Repeat("x", 65): `order id has 65 characters: at most 64 are allowed`,
 		"cancel":                         `ID is missing: want "orderly cancel ID"`,
+		"cancel o-1 --dry-run --wait":    `--dry-run does nothing to --wait for: leave out one of them`,
+		"cancel o-1 --wait --timeout 0s": `--timeout is 0s: want more than 0`,
+		"cancel o-1 -o json":             `-o json goes with --dry-run or --wait`,
 		"retry a/b":                      `order id "a/b" has a character outside`,
 		"skip":                           `ID is missing: want "orderly skip ID"`,
 		"signal o-1":                     `NAME is missing: want "orderly signal ID NAME [JSON]"`,
@@ -83,7 +87,7 @@ func complains(t *testing.T, p printed, code int, want string) {
 // TestNATSAway: a client command without a server says where it looked and what to do.
 func TestNATSAway(t *testing.T) {
 	for _, args := range []string{
-		"publish -n 1", "publish -n 1 --wait", "get o-1", "cancel o-1", "signal o-1 paid", "retry o-1", "skip o-1",
+		"publish -n 1", "publish -n 1 --wait", "get o-1", "get o-1 --follow", "cancel o-1", "cancel o-1 --dry-run", "cancel o-1 --wait", "signal o-1 paid", "retry o-1", "skip o-1", "list", "retry --all",
 		"dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
 	} {
 		t.Run(args, func(t *testing.T) {
@@ -178,7 +182,9 @@ func TestReadmeDocumentsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	for row, v := range map[string]any{
-		"`publish`": summary{}, "`get`": timeline.View{}, "`get`, each event": timeline.Event{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
+		"`publish`": summary{}, "`get`, `cancel --wait`": timeline.View{}, "`get`, `driver`": timeline.Driver{}, "`get`, `next`": timeline.Next{},
+		"`get`, each event; `get --follow`, each line": timeline.Event{}, "`cancel --dry-run`": timeline.Cancellation{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
+		"`list`": index.Page{}, "`list`, each order": index.Order{},
 	} {
 		_, rest, found := strings.Cut(string(text), "| "+row+" | ")
 		line, _, _ := strings.Cut(rest, "\n")
@@ -188,6 +194,9 @@ func TestReadmeDocumentsJSON(t *testing.T) {
 		}
 		var want []string
 		for f := range reflect.TypeOf(v).Fields() {
+			if !f.IsExported() {
+				continue
+			}
 			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 			if options == "omitempty" {
 				name = "[" + name
@@ -237,24 +246,24 @@ func TestGet(t *testing.T) {
 		`no order o-9: nothing with this id was accepted; look for it with "orderly dead list --order o-9"`)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	text := ok(t, p.environ, "get", "o-1")
-	if !regexp.MustCompile(`^order     o-1
-status    completed \(after [0-9.µms]+\)
-customer  c-7
-total     19.00 EUR
-plan      order v1, 4 of 4 steps done
-accepted  20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ
+	if !regexp.MustCompile(strings.NewReplacer("TIME", `20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ`, "LATER", `\+[0-9.µms]+ +`, "LONG", `[0-9.µms]+`, "AGO", `(just now|[0-9.µms]+ ago)`).Replace(`^order       o-1
+customer    c-7
+total       19.00 EUR
+status      completed \(after LONG, AGO\)
+plan        order v1, 4 of 4 steps done
+accepted    TIME \(AGO\)
 
-  \+0s +node-1  accepted: 1 item, 19.00 EUR, plan order v1
-  \+[0-9.µms]+ +node-1  reserve_inventory done in [0-9.µms]+
-  \+[0-9.µms]+ +node-1  authorize_payment done in [0-9.µms]+
-  \+[0-9.µms]+ +node-1  create_shipment done in [0-9.µms]+
-  \+[0-9.µms]+ +node-1  capture_payment done in [0-9.µms]+
-  \+[0-9.µms]+ +node-1  order completed
-$`).MatchString(text) {
+  TIME +node-1  accepted: 1 item, 19.00 EUR, plan order v1
+  TIME  LATERnode-1  reserve_inventory done in LONG
+  TIME  LATERnode-1  authorize_payment done in LONG
+  TIME  LATERnode-1  create_shipment done in LONG
+  TIME  LATERnode-1  capture_payment done in LONG
+  TIME  LATERnode-1  order completed
+$`)).MatchString(text) {
 		t.Errorf("got\n%s", text)
 	}
 	v := decode[map[string]any](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
-	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "steps", "steps_done", "total", "updated_at")
+	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "status_since", "steps", "steps_done", "total", "updated_at")
 	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
 }
 
@@ -267,7 +276,7 @@ func TestGetBeforeAnyNode(t *testing.T) {
 	if _, err := stream(t, nc).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if text := ok(t, p.environ, "get", "o-1"); text != "order   o-1\nstatus  received: stored in the inbox, no node has taken it up yet\n" {
+	if text := ok(t, p.environ, "get", "o-1"); text != "order       o-1\nstatus      received: stored in the inbox, no node has taken it up yet\n" {
 		t.Errorf("got\n%s", text)
 	}
 }
@@ -288,7 +297,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
-		"balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken")
+		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers")
 
 	// Somebody breaks into the journal: the order goes on after its end.
 	entry, err := json.Marshal("x")

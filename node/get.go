@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,42 +16,90 @@ import (
 )
 
 func newGet(t terminal) *cobra.Command {
+	var followed bool
 	cmd := &cobra.Command{
-		Use:     "get ID",
-		Short:   "Show the state and the timeline of one order",
-		Example: "  orderly get o-1042\n  orderly get o-1042 -o json",
+		Use:   "get ID",
+		Short: "Show where one order stands and what happened to it",
+		Long: `Show where one order stands (what it waits for and until when, the last error, what a person can do about it) and its
+timeline: a line per fact with its time (UTC), how long after the one before, the node, and what happened. The timeline
+of a node that died shows where another one took over.
+
+With --follow, lines are added as things happen, until the order has ended, however that is; the exit code is 0 then.
+Orders at rest are followed too. A connection that is lost is waited for: nothing is missed or told twice. With -o json
+--follow prints one event a line. An order of which nothing is stored fails at once.`,
+		Example: "  orderly get o-1042\n  orderly get o-1042 --follow\n  orderly get o-1042 -o json",
 		Args:    arguments("ID"),
 	}
+	cmd.Flags().BoolVarP(&followed, "follow", "f", false, "go on until the order has ended")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id, err := messages.ParseOrderID(args[0])
 		if err != nil {
 			return usage(err)
 		}
-		return withClient(cmd.Context(), t, func(c *client) error {
-			view, err := c.order(cmd.Context(), id)
-			if err != nil {
+		return withOrders(cmd.Context(), t, id, func(_ *client, orders *history.Orders) error {
+			view, err := orders.Order(cmd.Context(), id)
+			switch {
+			case err != nil:
 				return err
-			}
-			if *output == formatJSON {
+			case followed && *output == formatJSON:
+				return orders.Follow(cmd.Context(), id, 0, eventLines(t.out))
+			case followed:
+				return followText(cmd.Context(), t.out, orders, view)
+			case *output == formatJSON:
 				return writeJSON(t.out, view)
 			}
-			return view.WriteText(t.out)
+			return view.WriteText(t.out, time.Now())
 		})
 	}
 	return cmd
 }
 
-// order reads one order.
-func (c *client) order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
-	orders, err := history.New(c.nc)
+// withOrders runs f on a connection with what reads orders. An order that nobody knows is told in a sentence of its own.
+func withOrders(ctx context.Context, t terminal, id messages.OrderID, f func(*client, *history.Orders) error) error {
+	return withClient(ctx, t, func(c *client) error {
+		orders, err := history.New(c.nc)
+		if err != nil {
+			return err
+		}
+		defer orders.Close()
+		if err := f(c, orders); !errors.Is(err, history.ErrUnknownOrder) {
+			return err
+		}
+		return fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %[1]s\"", id)
+	})
+}
+
+// followText writes where the order stands, its story so far and to come, and what it comes to.
+func followText(ctx context.Context, w io.Writer, orders *history.Orders, v *timeline.View) error {
+	if err := v.WriteHeader(w, time.Now()); err != nil {
+		return err
+	}
+	lines := timeline.NewLines(w)
+	if err := lines.WriteFolded(v.Events); err != nil || v.Ended() {
+		return err
+	}
+	id := messages.OrderID(v.OrderID)
+	if err := orders.Follow(ctx, id, v.Last(), lines.Write); err != nil {
+		return err
+	}
+	v, err := orders.Order(ctx, id)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer orders.Close()
-	view, err := orders.Order(ctx, id)
-	if errors.Is(err, history.ErrUnknownOrder) {
-		return nil, fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %[1]s\"", id)
+	_, err = fmt.Fprintf(w, "\n%s\n", v.Conclusion())
+	return err
+}
+
+// eventLines writes one event a line.
+func eventLines(w io.Writer) func([]timeline.Event) error {
+	enc := json.NewEncoder(w)
+	return func(events []timeline.Event) error {
+		for _, e := range events {
+			if err := enc.Encode(e); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
-	return view, err
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/node/api"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/history"
+	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
@@ -28,11 +29,13 @@ type live struct {
 	engine    *engine.Engine
 	orders    *history.Orders
 	publisher *ingress.Publisher
+	// index is nil when this node keeps none.
+	index *index.Index
 }
 
 // serve starts the HTTP server. It is the first to start, so that probes are answered while the node waits for NATS.
 func (n *node) serve(context.Context) error {
-	a, err := api.New(api.Deps{Health: &n.front, Publisher: &n.front, Orders: &n.front, Metrics: n.telemetry.MetricsHandler()}, api.Config{
+	a, err := api.New(api.Deps{Health: &n.front, Publisher: &n.front, Orders: &n.front, Lister: &n.front, Metrics: n.telemetry.MetricsHandler()}, api.Config{
 		Addr: n.cfg.HTTPAddr, Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	})
 	if err != nil {
@@ -63,7 +66,7 @@ func (n *node) open(context.Context) error {
 		orders.Close()
 		return err
 	}
-	n.front.live.Store(&live{nc: n.nc, engine: n.engine, orders: orders, publisher: publisher})
+	n.front.live.Store(&live{nc: n.nc, engine: n.engine, orders: orders, publisher: publisher, index: n.index})
 	n.atEnd(func() {
 		n.front.live.Store(nil)
 		publisher.Close()

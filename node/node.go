@@ -17,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/node/config"
 	"github.com/orderly-engine/orderly/node/embedded"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/telemetry"
 )
 
@@ -37,6 +38,7 @@ type node struct {
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	engine    *engine.Engine
+	index     *index.Index
 	front     front
 	httpURL   string
 	// ends stop what was started, last first.
@@ -50,7 +52,7 @@ func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
 			n.ends[i]()
 		}
 	}()
-	for _, start := range []func(context.Context) error{n.observe, n.serve, n.connect, n.assemble, n.open, n.demonstrate} {
+	for _, start := range []func(context.Context) error{n.observe, n.serve, n.connect, n.assemble, n.indexOrders, n.open, n.demonstrate} {
 		if err := start(ctx); err != nil {
 			if ctx.Err() != nil {
 				return nil
@@ -146,7 +148,8 @@ func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, e
 	}
 }
 
-// assemble makes the engine. Streams of the wrong shape stop the start; a JetStream that is not ready yet does not.
+// assemble makes the engine. Streams of the wrong shape and a wrong plan stop the start; a JetStream that is not ready yet
+// does not.
 func (n *node) assemble(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, Plan: n.plan, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
@@ -156,7 +159,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	}
 	for {
 		n.engine, err = engine.New(ctx, n.nc, cfg)
-		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrShape) {
+		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrShape) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
 			break
 		}
 		n.log.Warn("stream server is not ready, trying again", "error", err)

@@ -132,7 +132,7 @@ order cancelled: changed my mind`
 		}
 	}
 	text := ok(t, p.environ, "get", "o-1")
-	if !strings.Contains(text, "status    cancelled: changed my mind (after ") {
+	if !strings.Contains(text, "status      cancelled: changed my mind (after ") {
 		t.Errorf("got\n%s", text)
 	}
 }

@@ -43,7 +43,7 @@ func TestRetriesAreTold(t *testing.T) {
 		t.Errorf("status %s, last error %q: want running and the service's own words", v.Status, v.LastError)
 	}
 	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "last error  ") ||
-		!strings.Contains(text, "authorize_payment failed (attempt 3, transient): ") || !strings.Contains(text, "; again in ") {
+		!strings.Contains(text, "authorize_payment failed (attempt 3 of 1000, transient): ") || !strings.Contains(text, "; again in ") {
 		t.Errorf("a retry is not told:\n%s", text)
 	}
 	if err := s.Set(demo.Behaviors{}); err != nil {
@@ -72,7 +72,7 @@ func spend(t *testing.T) (*process, *demo.Services) {
 		t.Errorf("reason %q: want the cause in the service's own words", v.Reason)
 	}
 	text := ok(t, p.environ, "get", "o-1")
-	for _, want := range []string{"status    attention: ", "a person must decide about authorize_payment: ", "orderly retry o-1", "orderly skip o-1", "orderly cancel o-1"} {
+	for _, want := range []string{"status      attention since ", "): a person must decide about authorize_payment\n", "orderly retry o-1", "orderly skip o-1", "orderly cancel o-1"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -177,7 +177,7 @@ func TestPendingComesBackByPerson(t *testing.T) {
 	p.publish(t, sampleOrder("o-1"))
 	p.until(t, "o-1", "parked")
 	text := ok(t, p.environ, "get", "o-1")
-	if !strings.Contains(text, "waits     step authorize_payment waits for signal authorize_payment, until ") {
+	if !strings.Contains(text, "waits for   signal \"authorize_payment\" for step authorize_payment\nuntil       ") {
 		t.Errorf("got\n%s", text)
 	}
 	if err := s.Set(demo.Behaviors{}); err != nil {

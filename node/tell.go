@@ -13,23 +13,6 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-func newCancel(t terminal) *cobra.Command {
-	var reason string
-	cmd := &cobra.Command{
-		Use:   "cancel ID",
-		Short: "Ask for an order to be cancelled: what was done is undone, in reverse",
-		Long: `Ask for an order to be cancelled. A step that may be under way is settled first, then everything that was done is undone,
-last first. A cancel that comes after the last step was performed comes too late: the order completes.`,
-		Example: "  orderly cancel o-1042 --reason \"changed my mind\"",
-		Args:    arguments("ID"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return tell(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: reason})
-		},
-	}
-	cmd.Flags().StringVar(&reason, "reason", "", "why, for the order's timeline")
-	return cmd
-}
-
 func newSignal(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "signal ID NAME [JSON]",
@@ -86,19 +69,24 @@ func tell(ctx context.Context, t terminal, arg string, body proto.Message) error
 		return usage(err)
 	}
 	return withClient(ctx, t, func(c *client) error {
-		p, err := ingress.NewPublisher(c.nc, ingress.PublisherConfig{})
-		if err != nil {
-			return err
-		}
-		defer p.Close()
-		stored := make(chan error, 1)
-		if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
-			return err
-		}
-		if err := <-stored; err != nil {
+		if err := c.publish(ctx, id, body); err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(t.out, "stored; see what becomes of it with: orderly get %s\n", id)
 		return err
 	})
+}
+
+// publish puts a message about an order into the inbox.
+func (c *client) publish(ctx context.Context, id messages.OrderID, body proto.Message) error {
+	p, err := ingress.NewPublisher(c.nc, ingress.PublisherConfig{})
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	stored := make(chan error, 1)
+	if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
+		return err
+	}
+	return <-stored
 }

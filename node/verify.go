@@ -10,9 +10,12 @@ func newVerify(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove from the streams that no order was lost; exit 1 if the ledger does not balance",
-		Long: `Read the streams and account for every message the inbox ever stored and for every order that was accepted. The ledger
-balances when each is where it belongs; otherwise the offending orders are named and the exit code is 1. It changes
-nothing and may run at any time, also under load.`,
+		Long: `Read the streams and account for every message the inbox ever stored, for every order that was accepted (parked ones by
+what they wait for, those in attention by cause), and for every timer. The ledger balances when each is where it
+belongs: whoever carries an order is stored, what wakes a parked one is stored, and a timer has an order. Otherwise the
+offending orders are named and the exit code is 1. A timer that outlives its park is legal: it fires without effect.
+
+It changes nothing and may run at any time, also under load.`,
 		Args: arguments(),
 	}
 	output := outputFlag(cmd)

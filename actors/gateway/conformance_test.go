@@ -58,6 +58,7 @@ func backends() map[string]backend {
 		all["nats "+name] = backend{encoding: e, start: startNATS, wire: true}
 		all["http "+name] = backend{encoding: e, start: startHTTP, wire: true}
 	}
+	all["func"] = backend{encoding: messages.Encoding_ENCODING_JSON, start: startFunction, wire: true}
 	return all
 }
 

@@ -1,6 +1,6 @@
-// Package gateway performs step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…) and
-// answers made up in process (sim:…). It knows targets, encodings and what an answer means; it knows nothing of
-// orders, retries or plans: each Do is one attempt.
+// Package gateway performs step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), functions of
+// this program (func:name) and answers made up in process (sim:…). It knows targets, encodings and what an answer means;
+// it knows nothing of orders, retries or plans: each Do is one attempt.
 //
 // # Answers
 //
@@ -29,11 +29,14 @@
 // be shared between calls. Done is called exactly once, by whichever goroutine learns the end: the caller's own, the
 // one that reads NATS replies, a timer's, or an HTTP call's. It must not block.
 //
-// A Set starts one goroutine for NATS replies at the first NATS call and up to Config.HTTPConcurrency per HTTP host
-// while calls wait; Close ends them all and waits.
+// A Set starts one goroutine for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host and up to
+// Config.FunctionConcurrency per function while calls wait; Close ends them all and waits, for functions that do not heed
+// their context five seconds at most.
 //
 // # Failure
 //
-// Errors wrap a *messages.Failure: Transient (no answer, no sense in it, not now) or Poison (a target or request that no
-// attempt can succeed with). No error carries credentials or the query of a URL.
+// Errors wrap a *messages.Failure: Transient (no answer, no sense in it, not now), Poison (a target or request that no
+// attempt can succeed with) or Defect (a function that panicked or answered nonsense). A call of a function that this
+// program lacks is put off (messages.Deferral), for another node may have it. No error carries credentials or the query
+// of a URL.
 package gateway

@@ -57,7 +57,7 @@ func (g *httpGateway) send(f *flight) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.running == g.set.cfg.HTTPConcurrency {
-		l.waiting = append(l.waiting, f)
+		l.wait(f)
 		return
 	}
 	l.running++
@@ -87,6 +87,16 @@ func (g *httpGateway) work(l *lane, f *flight) {
 		}
 		f = l.next()
 	}
+}
+
+// wait enters f behind those that wait, and forgets those at the head whose time is up: behind calls that never end they
+// would never be met.
+func (l *lane) wait(f *flight) {
+	for len(l.waiting) > 0 && l.waiting[0].ctx.Err() != nil {
+		l.waiting[0] = nil
+		l.waiting = l.waiting[1:]
+	}
+	l.waiting = append(l.waiting, f)
 }
 
 func (l *lane) next() *flight {

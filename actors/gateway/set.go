@@ -23,9 +23,18 @@ type Call struct {
 	Request   *messages.StepRequest
 	// Traceparent and Tracestate are the W3C trace context the call belongs to, or empty.
 	Traceparent, Tracestate string
+
+	dropped atomic.Bool
 }
 
-func (c *Call) target() string {
+// Drop says that nobody waits for the answer any more: a call that waits for its turn is not to be made.
+func (c *Call) Drop() { c.dropped.Store(true) }
+
+// Dropped reports whether Drop was called.
+func (c *Call) Dropped() bool { return c.dropped.Load() }
+
+// Target is the URL that the call goes to.
+func (c *Call) Target() string {
 	if c.Direction == messages.Undo {
 		return c.Step.GetUndo()
 	}
@@ -43,6 +52,7 @@ type Set struct {
 	metrics *instrumentation
 	nats    natsGateway
 	http    httpGateway
+	funcs   functionGateway
 
 	closed    atomic.Bool
 	calls     sync.WaitGroup // one share per done that has not returned, one per Do that is sending
@@ -62,17 +72,15 @@ func New(nc *nats.Conn, cfg Config) *Set {
 	}
 	s.nats.init(s, nc)
 	s.http.init(s)
+	s.funcs.init(s)
 	return s
 }
 
 // Check says whether target is a URL that can be called; the error wraps ErrTarget and says what is allowed.
-func (s *Set) Check(target string) error { return Check(target) }
+func (s *Set) Check(target string) error { return s.cfg.Functions.Check(target) }
 
-// Check is Set.Check for those who have no Set.
-func Check(target string) error {
-	_, err := parseTarget(target)
-	return err
-}
+// Check is Set.Check for those who have no Set, and no functions.
+func Check(target string) error { return Functions(nil).Check(target) }
 
 // Do performs one attempt and hands the answer to done. It does not block.
 func (s *Set) Do(c *Call, done Done) {
@@ -80,7 +88,7 @@ func (s *Set) Do(c *Call, done Done) {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
-	t, err := s.targets.get(c.target())
+	t, err := s.targets.get(c.Target())
 	if err != nil {
 		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Word(), err))
 		return
@@ -99,6 +107,8 @@ func (s *Set) Do(c *Call, done Done) {
 		s.nats.send(f)
 	case t.url != nil:
 		s.http.send(f)
+	case t.function != "":
+		s.funcs.send(f)
 	case t.sim.latency == 0:
 		f.answer()
 	}
@@ -128,7 +138,7 @@ type flight struct {
 	timer  *time.Timer
 	trace  traceContext
 	span   trace.Span // nil without a tracer
-	// ctx ends with the flight; HTTP only.
+	// ctx ends with the flight; HTTP and functions only.
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -137,7 +147,7 @@ type flight struct {
 // s.calls once the call is sent, so that Close cannot overtake the sending.
 func (s *Set) launch(c *Call, t *target, done Done) *flight {
 	f := &flight{set: s, call: c, target: t, done: done, start: time.Now()}
-	if t.url != nil {
+	if t.url != nil || t.function != "" {
 		f.ctx, f.cancel = context.WithCancel(context.Background())
 	}
 	f.startSpan(s.cfg.Tracer)
@@ -193,8 +203,10 @@ func (f *flight) endIfMine(reply *messages.StepReply, err error) {
 	}
 }
 
-func (f *flight) expire() {
-	f.endIfMine(nil, transient("%s did not answer within %s", f.target.name, f.timeout()))
+func (f *flight) expire() { f.endIfMine(nil, f.late()) }
+
+func (f *flight) late() error {
+	return transient("%s did not answer within %s", f.target.name, f.timeout())
 }
 
 // answer ends a simulated call.
@@ -221,6 +233,7 @@ func (s *Set) Close() {
 	s.calls.Wait()
 	s.nats.close()
 	s.http.close()
+	s.funcs.close()
 }
 
 // transport returns the carrier of HTTP calls, tuned for many calls to few hosts.

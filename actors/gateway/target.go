@@ -22,13 +22,15 @@ const (
 	maxTargets = 1024 // parsed targets that are remembered
 )
 
-// target is a parsed target URL. Exactly one of subject, url and sim is set.
+// target is a parsed target URL. Exactly one of subject, url, sim and function is set.
 type target struct {
 	// name stands for the target in errors and spans: no credentials, no query.
 	name    string
 	subject string
 	url     *url.URL
 	sim     *sim
+	// function is the name of a Function.
+	function string
 }
 
 // parseTarget reads a target URL; the error wraps ErrTarget, says what is allowed and repeats no credentials.
@@ -47,6 +49,8 @@ func parseTarget(s string) (*target, error) {
 		return parseHTTP(s)
 	case "sim":
 		return parseSim(rest)
+	case "func":
+		return parseFunction(rest)
 	}
 	return nil, fmt.Errorf("%w has no scheme that is known: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
 }
@@ -71,7 +75,8 @@ func parseNATS(rest string) (*target, error) {
 		}
 	}
 	for _, own := range []string{
-		messages.SubjectOrder, messages.SubjectEvent, messages.SubjectTimer, messages.SubjectWake, messages.SubjectDead, "$",
+		messages.SubjectOrder, messages.SubjectEvent, messages.SubjectTimer, messages.SubjectWake, messages.SubjectDead,
+		messages.SubjectPlan, "$",
 	} {
 		if strings.HasPrefix(subject, own) {
 			return nil, fmt.Errorf("%w: NATS subject %q belongs to Orderly or to NATS itself: name a service's subject", ErrTarget, subject)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -179,6 +180,53 @@ func BenchmarkEncode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		body, _ = journal.Encode(body[:0], e)
+	}
+}
+
+// BenchmarkRead reads orders whose entries alternate with those of thousands of others, 64 at a time: walked with and
+// without the leader, and page by page, as orders are read whose entries do not name the one before.
+func BenchmarkRead(b *testing.B) {
+	const orders, each, readers = 20000, 3, 64
+	for _, c := range []struct {
+		name   string
+		alone  bool
+		linked bool
+	}{{"walk/alone", true, true}, {"walk/leader", false, true}, {"pages", false, false}} {
+		b.Run(c.name, func(b *testing.B) {
+			nc := dial(b, broker(b, b.TempDir(), nil))
+			js := stream(b, nc, nil)
+			for n := range each {
+				for i := range orders {
+					m := nats.NewMsg(messages.SubjectEvent + string(order(i)))
+					m.Data = body(b, order(i), n+1)
+					if c.linked {
+						m.Data = body(b, order(i), n+1, uint64(max(0, (n-1)*orders+i+1)))
+					}
+					if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(patience)); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			<-js.PublishAsyncComplete()
+			j := open(b, nc, journal.Config{Alone: c.alone})
+			b.ReportAllocs()
+			b.ResetTimer()
+			began, used := time.Now(), cpu()
+			var group sync.WaitGroup
+			var next atomic.Int64
+			for range readers {
+				group.Go(func() {
+					for n := next.Add(1); n <= int64(b.N); n = next.Add(1) {
+						if got := read(b, j, order(int(n*7919)%orders)); len(got) != each {
+							b.Errorf("read %d entries, want %d", len(got), each)
+						}
+					}
+				})
+			}
+			group.Wait()
+			b.ReportMetric(float64(b.N)/time.Since(began).Seconds(), "reads/s")
+			b.ReportMetric(float64((cpu()-used).Microseconds())/float64(b.N), "µs-cpu/read")
+		})
 	}
 }
 

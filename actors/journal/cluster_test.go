@@ -63,7 +63,9 @@ func TestThreeReplicas(t *testing.T) {
 	servers := cluster(t)
 	nc := dial(t, servers[0])
 	js := stream(t, nc, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
-	for _, cfg := range []journal.Config{{}, {GroupCommit: true}} {
+	// In a cluster nobody is alone, whatever a node was told.
+	asked := spy(t, dial(t, servers[1]))
+	for _, cfg := range []journal.Config{{}, {GroupCommit: true, Alone: true}} {
 		t.Run(fmt.Sprintf("group commit %t", cfg.GroupCommit), func(t *testing.T) {
 			// Each journal is on another server, as nodes are.
 			journals := []*journal.Journal{
@@ -83,6 +85,7 @@ func TestThreeReplicas(t *testing.T) {
 			group.Wait()
 			got := history(t, js)
 			unbroken(t, got)
+			before := asked.leader.Load()
 			for i := range orders {
 				if n := len(got[name(i)]); n != entries {
 					t.Errorf("order %s has %d entries, want %d", name(i), n, entries)
@@ -93,6 +96,7 @@ func TestThreeReplicas(t *testing.T) {
 					}
 				}
 			}
+			eventually(t, func() bool { return asked.leader.Load() >= before+orders*int32(len(journals)) })
 			// Of several appends in flight behind the same fence exactly one is stored.
 			for i := range 20 {
 				id := messages.OrderID(fmt.Sprintf("race-%t-%d", cfg.GroupCommit, i))

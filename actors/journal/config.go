@@ -25,6 +25,9 @@ type Config struct {
 	// BatchMax is the most appends in one batch, 1–10000; default 1000, which is also what a server takes unless its
 	// JetStream limit max_batch_size is raised.
 	BatchMax int
+	// Alone says that the stream is kept by one server outside any cluster, so that whatever it answers is up to date.
+	// While the connection is to a cluster it has no effect.
+	Alone bool
 	// AckTimeout is how long a reply is waited for; default 5 seconds.
 	AckTimeout time.Duration
 	Logger     *slog.Logger

@@ -5,6 +5,10 @@
 // waits is published as one atomic batch, which shares one sync to disk; one batch is in flight, and what arrives
 // meanwhile is the next one, so that no timer is needed.
 //
+// An order is read backwards: its last entry first, and from each the one before, which the entry names. Each takes one
+// round trip and a look-up by sequence. A history that is long, or that has an entry which names none, is read in pages,
+// for which the server looks at every message in between. Either way the stream's leader says what the last entry is.
+//
 // # Ordering
 //
 // Appends of different orders may be stored in any order. An order's appends are kept in order by their fences alone;

@@ -20,6 +20,7 @@ const (
 	entryNode        = 4
 	entryTraceparent = 5
 	entryEvents      = 6
+	entryPrevious    = 7
 
 	timeSeconds = 1
 	timeNanos   = 2
@@ -64,7 +65,7 @@ func Encode(dst []byte, e *messages.JournalEntry) ([]byte, error) {
 			return dst, fmt.Errorf("encode entry %d of order %s: %w", e.GetNumber(), e.GetOrderId(), err)
 		}
 	}
-	return body, nil
+	return appendUint(body, entryPrevious, e.GetPrevious()), nil
 }
 
 func appendTime(b []byte, t *timestamppb.Timestamp) []byte {

@@ -64,7 +64,7 @@ func TestEncodedEntryIsTheEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := &messages.JournalEntry{
 			OrderId: text.Draw(t, "order"), Number: rapid.Uint32().Draw(t, "number"), Node: text.Draw(t, "node"),
-			Traceparent: text.Draw(t, "traceparent"),
+			Traceparent: text.Draw(t, "traceparent"), Previous: rapid.Uint64().Draw(t, "previous"),
 		}
 		if rapid.Bool().Draw(t, "timed") {
 			want.Time = &timestamppb.Timestamp{

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -14,15 +12,15 @@ import (
 type Entry struct {
 	// Sequence in the journal; the fence of the order's next append.
 	Sequence uint64
-	// Time of storing, by the server's clock.
+	// Time of storing, by the server's clock; zero where a read did without.
 	Time  time.Time
 	Entry *messages.JournalEntry
 }
 
 // decode reads a stored body; the error wraps a messages.Failure of kind Poison.
 func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.JournalEntry, error) {
-	e := new(messages.JournalEntry)
-	if err := proto.Unmarshal(body, e); err != nil {
+	e, err := unmarshal(body)
+	if err != nil {
 		return nil, poison(id, sequence, err)
 	}
 	if e.GetOrderId() != string(id) {

@@ -36,11 +36,13 @@ type Append struct {
 
 // Journal appends to and reads ORDER_EVENTS.
 type Journal struct {
-	nc     *nats.Conn
-	cfg    Config
-	log    *slog.Logger
-	instr  *instrumentation
-	reads  *requests
+	nc    *nats.Conn
+	cfg   Config
+	log   *slog.Logger
+	instr *instrumentation
+	reads *requests
+	// paging bounds the orders that are read page by page.
+	paging chan struct{}
 	commit *committer // nil without group commit
 
 	epoch   time.Time
@@ -88,7 +90,7 @@ func New(nc *nats.Conn, cfg Config) (*Journal, error) {
 	j := &Journal{
 		nc: nc, cfg: cfg, log: cfg.Logger.With("node", cfg.Node), instr: instr,
 		epoch: time.Now(), inbox: nc.NewInbox() + ".",
-		kick: make(chan struct{}, 1), stop: make(chan struct{}),
+		kick: make(chan struct{}, 1), stop: make(chan struct{}), paging: make(chan struct{}, maxPaging),
 	}
 	if j.sub, err = nc.Subscribe(j.inbox+"*", j.replied); err != nil {
 		return nil, fmt.Errorf("subscribe to the journal's replies: %w", err)

@@ -104,14 +104,18 @@ func open(tb testing.TB, nc *nats.Conn, cfg journal.Config) *journal.Journal {
 func modes(t *testing.T, run func(*testing.T, *server.Server, journal.Config)) {
 	t.Run("relaxed", func(t *testing.T) { run(t, broker(t, t.TempDir(), nil), journal.Config{}) })
 	t.Run("strict", func(t *testing.T) {
-		run(t, broker(t, t.TempDir(), syncAlways), journal.Config{GroupCommit: true})
+		run(t, broker(t, t.TempDir(), syncAlways), journal.Config{GroupCommit: true, Alone: true})
 	})
 }
 
-// body is the encoded n-th entry of the order.
-func body(tb testing.TB, id messages.OrderID, n int) []byte {
+// body is the encoded n-th entry of the order; it may name the sequence of the one before.
+func body(tb testing.TB, id messages.OrderID, n int, previous ...uint64) []byte {
 	tb.Helper()
-	b, err := journal.Encode(nil, entry(id, n))
+	e := entry(id, n)
+	for _, sequence := range previous {
+		e.Previous = sequence
+	}
+	b, err := journal.Encode(nil, e)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -138,7 +142,7 @@ func begin(tb testing.TB, j *journal.Journal, id messages.OrderID, expected uint
 	tb.Helper()
 	done := make(chan result, 2)
 	j.Append(&journal.Append{
-		OrderID: id, Expected: expected, Kinds: "step_completed", Body: body(tb, id, n),
+		OrderID: id, Expected: expected, Kinds: "step_completed", Body: body(tb, id, n, expected),
 		Done: func(_ *journal.Append, seq uint64, err error) { done <- result{seq, err} },
 	})
 	return done

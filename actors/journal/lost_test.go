@@ -296,6 +296,8 @@ func TestServerDies(t *testing.T) {
 			})
 		}
 		group.Wait()
+		// A request that is sent before the connection has noticed would get lost.
+		eventually(t, func() bool { return nc.FlushTimeout(time.Second) == nil })
 		js := stream(t, nc, nil)
 		got := history(t, js)
 		unbroken(t, got)

@@ -55,7 +55,7 @@ func (r *requests) page(ctx context.Context, subject string, from uint64) (got [
 	case status == statusNotFound && len(replies) == 0:
 		return nil, false, nil
 	case status != statusEndOfBatch:
-		return nil, false, infrastructure(fmt.Errorf("direct get of %s refused: %s %s", subject, status, end.Header.Get("Description")))
+		return nil, false, refusedGet(subject, end)
 	}
 	var last uint64
 	for _, m := range replies {
@@ -79,15 +79,25 @@ func (r *requests) page(ctx context.Context, subject string, from uint64) (got [
 	return got, pending > 0 && len(got) > 0, nil
 }
 
+func refusedGet(what string, m *nats.Msg) error {
+	return infrastructure(fmt.Errorf("direct get of %s refused: %s %s", what, m.Header.Get(headerStatus), m.Header.Get("Description")))
+}
+
 // parseStored also returns the sequence of the message before it in the same reply, 0 for the first.
 func parseStored(m *nats.Msg) (s stored, previous uint64, err error) {
-	sequence, err1 := number(m, "Nats-Sequence")
+	s, err1 := parseDirect(m)
 	previous, err2 := number(m, "Nats-Last-Sequence")
-	at, err3 := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return s, 0, fmt.Errorf("direct get: %w", err)
+	return s, previous, errors.Join(err1, err2)
+}
+
+// parseDirect reads the reply to a direct get of one message.
+func parseDirect(m *nats.Msg) (s stored, err error) {
+	sequence, err1 := number(m, "Nats-Sequence")
+	at, err2 := time.Parse(time.RFC3339Nano, m.Header.Get("Nats-Time-Stamp"))
+	if err := errors.Join(err1, err2); err != nil {
+		return s, fmt.Errorf("direct get: %w", err)
 	}
-	return stored{sequence, at, m.Data}, previous, nil
+	return stored{sequence, at, m.Data}, nil
 }
 
 func number(m *nats.Msg, header string) (uint64, error) {
@@ -108,6 +118,11 @@ func (r *requests) leader(ctx context.Context, get getRequest) (s stored, found 
 	if err != nil {
 		return s, false, err
 	}
+	return parseLeader(m)
+}
+
+// parseLeader reads the leader's reply; found is false when it has no such message.
+func parseLeader(m *nats.Msg) (s stored, found bool, err error) {
 	var reply struct {
 		Message *struct {
 			Sequence uint64    `json:"seq"`

@@ -18,7 +18,10 @@ const (
 // leader's last entry of the order at the time of the call. The error wraps a messages.Failure, of kind Poison when
 // an entry cannot be decoded and else Infrastructure, or is the context's when that was canceled.
 func (j *Journal) Read(ctx context.Context, id messages.OrderID) ([]Entry, error) {
-	entries, err := j.read(ctx, id)
+	entries, whole, err := j.walk(ctx, id)
+	if err == nil && !whole {
+		entries, err = j.pages(ctx, id)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read order %s: %w", id, err)
 	}
@@ -38,7 +41,17 @@ func (j *Journal) Last(ctx context.Context, id messages.OrderID) (e Entry, found
 	return e, found, nil
 }
 
-func (j *Journal) read(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
+// maxPaging is how many orders are read page by page at once: each keeps the server busy for milliseconds.
+const maxPaging = 16
+
+// pages reads the order page by page.
+func (j *Journal) pages(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
+	select {
+	case j.paging <- struct{}{}:
+		defer func() { <-j.paging }()
+	case <-ctx.Done():
+		return nil, infrastructure(context.Cause(ctx))
+	}
 	subject := messages.SubjectEvent + string(id)
 	for pause := readAgain; ; pause = min(2*pause, readAgainMax) {
 		// Direct gets may be answered by a server that lags; the leader is asked at the same time how far to read.
@@ -90,13 +103,23 @@ func (j *Journal) readFrom(ctx context.Context, id messages.OrderID, subject str
 		if page, more, err = j.reads.page(ctx, subject, from); err != nil {
 			return nil, err
 		}
-		for _, s := range page {
-			e, err := s.entry(id)
-			if err != nil {
-				return nil, err
-			}
-			entries = append(entries, e)
+		further, err := decodeAll(id, page)
+		if err != nil {
+			return nil, err
 		}
+		entries = append(entries, further...)
+	}
+	return entries, nil
+}
+
+func decodeAll(id messages.OrderID, found []stored) ([]Entry, error) {
+	entries := make([]Entry, 0, len(found))
+	for _, s := range found {
+		e, err := s.entry(id)
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
 	}
 	return entries, nil
 }

@@ -20,18 +20,34 @@ type requests struct {
 
 	mu    sync.Mutex
 	last  uint64
-	calls map[uint64]*call
+	calls map[uint64]receiver
 }
 
+// receiver takes the replies to a request, one after the other, on the subscription's goroutine. It reports whether it
+// has had the last.
+type receiver interface {
+	receive(*nats.Msg) bool
+}
+
+// call is a request whose replies are waited for.
 type call struct {
 	single  bool
 	replies []*nats.Msg
 	done    chan struct{}
 }
 
+func (c *call) receive(m *nats.Msg) bool {
+	c.replies = append(c.replies, m)
+	if c.single || m.Header.Get(headerStatus) != "" {
+		close(c.done)
+		return true
+	}
+	return false
+}
+
 // newRequests makes requests that fail when their last reply is not there after the timeout.
 func newRequests(nc *nats.Conn, timeout time.Duration) (*requests, error) {
-	r := &requests{nc: nc, inbox: nc.NewInbox() + ".", timeout: timeout, calls: map[uint64]*call{}}
+	r := &requests{nc: nc, inbox: nc.NewInbox() + ".", timeout: timeout, calls: map[uint64]receiver{}}
 	var err error
 	if r.sub, err = nc.Subscribe(r.inbox+"*", r.replied); err != nil {
 		return nil, err
@@ -60,31 +76,57 @@ func (r *requests) all(ctx context.Context, subject string, body []byte) ([]*nat
 }
 
 func (r *requests) send(ctx context.Context, subject string, body []byte, c *call) ([]*nats.Msg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("no complete reply within %s", r.timeout))
+	ctx, cancel := r.bound(ctx)
 	defer cancel()
 	c.done = make(chan struct{})
-	r.mu.Lock()
-	r.last++
-	n := r.last
-	r.calls[n] = c
-	r.mu.Unlock()
+	n := r.expect(c)
 	defer r.forget(n)
-	if err := r.nc.PublishRequest(subject, r.inbox+strconv.FormatUint(n, tokenBase), body); err != nil {
-		return nil, infrastructure(err)
+	if err := r.ask(n, subject, body); err != nil {
+		return nil, err
 	}
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		err := context.Cause(ctx)
-		if !errors.Is(err, context.Canceled) {
-			err = infrastructure(err)
-		}
+	if err := await(ctx, c.done); err != nil {
 		return nil, err
 	}
 	if c.replies[0].Header.Get(headerStatus) == statusNoResponders {
 		return nil, infrastructure(errStore)
 	}
 	return c.replies, nil
+}
+
+// bound ends the context when the last reply must be there.
+func (r *requests) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, r.timeout, fmt.Errorf("no complete reply within %s", r.timeout))
+}
+
+// await waits for done, or fails with the cause of the context's end.
+func await(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		err := context.Cause(ctx)
+		if !errors.Is(err, context.Canceled) {
+			err = infrastructure(err)
+		}
+		return err
+	}
+}
+
+// expect hands the replies to the requests of the returned number to c, until it has had the last, or is forgotten.
+func (r *requests) expect(c receiver) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last++
+	r.calls[r.last] = c
+	return r.last
+}
+
+// ask sends a request of that number.
+func (r *requests) ask(n uint64, subject string, body []byte) error {
+	if err := r.nc.PublishRequest(subject, r.inbox+strconv.FormatUint(n, tokenBase), body); err != nil {
+		return infrastructure(err)
+	}
+	return nil
 }
 
 func (r *requests) forget(n uint64) {
@@ -99,14 +141,9 @@ func (r *requests) replied(m *nats.Msg) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	c := r.calls[n]
-	if c == nil {
-		return
-	}
-	c.replies = append(c.replies, m)
-	if c.single || m.Header.Get(headerStatus) != "" {
-		delete(r.calls, n)
-		close(c.done)
+	r.mu.Unlock()
+	if c != nil && c.receive(m) {
+		r.forget(n)
 	}
 }

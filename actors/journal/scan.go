@@ -17,9 +17,9 @@ const (
 	scanTimeout = 10 * time.Second
 	// scanIdle is how long nothing comes before the leader is asked whether there is anything left.
 	scanIdle = 250 * time.Millisecond
-	// scanMessages and scanBytes bound what is fetched ahead.
-	scanMessages = 2000
-	scanBytes    = 8 << 20
+	// scanBytes bounds what is fetched ahead. There is no bound on messages: the client library makes just so much room
+	// for them, and drops one when a word of the server comes on top.
+	scanBytes = 8 << 20
 )
 
 // Scan calls visit for each entry that is in the journal when it is called, of all orders, in the order of storing. It
@@ -43,7 +43,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 	if err != nil {
 		return failed(infrastructure(err))
 	}
-	feed, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(scanMessages, scanBytes))
+	feed, err := consumer.Messages(jetstream.PullMaxBytes(scanBytes))
 	if err != nil {
 		return failed(infrastructure(err))
 	}
@@ -88,7 +88,7 @@ func scanned(m jetstream.Msg) (Entry, error) {
 	if err != nil {
 		return Entry{}, infrastructure(err)
 	}
-	s := stored{meta.Sequence.Stream, meta.Timestamp, m.Data()}
+	s := stored{sequence: meta.Sequence.Stream, time: meta.Timestamp, body: m.Data()}
 	id, err := messages.IDFromSubject(messages.SubjectEvent, m.Subject())
 	if err != nil {
 		return Entry{}, poison(messages.OrderID(m.Subject()), s.sequence, err)

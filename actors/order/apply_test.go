@@ -4,9 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/order"
@@ -259,124 +257,6 @@ func TestInvalidOrderEndsInOneEntry(t *testing.T) {
 	}
 	if h.state.Status != order.Rejected {
 		t.Errorf("status %s, want rejected", h.state.Status)
-	}
-}
-
-// TestForeignTextFitsTheJournal: what a service answers is bounded and can be encoded, whatever it is.
-func TestForeignTextFitsTheJournal(t *testing.T) {
-	for name, text := range map[string]string{
-		"long":                strings.Repeat("x", 5000),
-		"cut inside a letter": strings.Repeat("é", 600) + "x",
-		"odd cut":             "x" + strings.Repeat("é", 600),
-		"no UTF-8":            "\xff\xfe" + strings.Repeat("a\xff", 2000),
-	} {
-		t.Run(name, func(t *testing.T) {
-			drive := func() (*history, order.Answer) {
-				h := newHistory()
-				if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
-					t.Fatal(err)
-				}
-				return h, order.Answer{Call: h.state.Next().Call}
-			}
-			settle := func(h *history, a order.Answer) []*messages.Event {
-				return h.state.Settle(a, always(messages.Directive{Action: messages.ActAttention}), epoch).Events
-			}
-			h, a := drive()
-			a.Failure = &messages.Failure{Kind: messages.Transient, Err: errors.New(text)}
-			fits(t, h, settle(h, a))
-			h, a = drive()
-			a.Reply = &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: text, Reason: text}}}
-			fits(t, h, settle(h, a))
-			h, a = drive()
-			a.Reply = &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{Reason: text}}}
-			fits(t, h, settle(h, a))
-			h, _ = drive()
-			fits(t, h, h.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New(text)}))
-			h = newHistory()
-			d := created(1, "a")
-			d.Invalid = errors.New(text)
-			fits(t, h, order.Accept(d, planOf()).Events)
-		})
-	}
-}
-
-// fits journals the events; append panics when they cannot be encoded.
-func fits(t *testing.T, h *history, events []*messages.Event) {
-	t.Helper()
-	if err := h.append(epoch, events...); err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range h.entries[len(h.entries)-1].Events {
-		for _, text := range []string{
-			e.GetStepFailed().GetError(), e.GetAttention().GetCause(), e.GetStepRejected().GetReason(), e.GetStepRejected().GetCode(),
-			e.GetRejected().GetReason(), e.GetRejected().GetCode(),
-		} {
-			if len(text) > 1024 {
-				t.Errorf("%s holds a text of %d bytes", messages.KindOf(e), len(text))
-			}
-		}
-	}
-}
-
-// TestTooMuchData: an answer that no entry can hold is for a person to see; on the way back it counts as performed.
-func TestTooMuchData(t *testing.T) {
-	policy := always(messages.Directive{Action: messages.ActAttention})
-	answer := func(h *history, size int) order.Answer {
-		data := structpb.NewStringValue(strings.Repeat("x", size))
-		return order.Answer{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
-	}
-	for name, test := range map[string]struct {
-		before []*messages.Event
-		size   int
-		want   string
-		data   bool
-	}{
-		"fits":          {nil, messages.MaxBody - 100, "step_completed(reserve)", true},
-		"too large":     {nil, messages.MaxBody, "step_failed(reserve/do 1 poison) attention(poison reserve/do)", false},
-		"while undoing": {[]*messages.Event{evCancel(2)}, messages.MaxBody, "step_completed(reserve)", false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			h := newHistory()
-			if err := h.append(epoch, append([]*messages.Event{evAccepted(1, "a", step("reserve", true), step("ship", true))}, test.before...)...); err != nil {
-				t.Fatal(err)
-			}
-			events := h.state.Settle(answer(h, test.size), policy, epoch).Events
-			if got := write(events); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
-			}
-			if has := events[0].GetStepCompleted().GetData() != nil; has != test.data {
-				t.Errorf("data kept: %v, want %v", has, test.data)
-			}
-			if err := h.append(epoch, events...); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
-// TestPolicyIsAsked with what the order knows of the failure.
-func TestPolicyIsAsked(t *testing.T) {
-	h := newHistory()
-	if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
-		t.Fatal(err)
-	}
-	var got messages.History
-	policy := func(kind messages.FailureKind, history messages.History) messages.Directive {
-		if kind != messages.Transient {
-			t.Errorf("kind %s, want transient", kind.Word())
-		}
-		got = history
-		return messages.Directive{Action: messages.ActRestart, Delay: time.Second}
-	}
-	for attempt := 1; attempt <= 3; attempt++ {
-		move := h.state.Next()
-		s := h.state.Settle(order.Answer{Call: move.Call, Reply: retryReply(time.Duration(attempt) * time.Minute)}, policy, epoch)
-		if got.Attempts != attempt || got.After != time.Duration(attempt)*time.Minute || got.Retry.GetAttempts() != 3 || got.Direction != messages.Do {
-			t.Errorf("attempt %d: asked with %+v", attempt, got)
-		}
-		if err := h.append(epoch, s.Events...); err != nil {
-			t.Fatal(err)
-		}
 	}
 }
 

@@ -35,3 +35,15 @@ func BenchmarkHappyPath(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReceive is the decision about a first delivery. The state lives on the heap, as an actor's does.
+func BenchmarkReceive(b *testing.B) {
+	d, s := created(1, "a"), &order.State{}
+	c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute}
+	b.ReportAllocs()
+	for b.Loop() {
+		if order.Receive(s, d, c).Verb != order.AppendAndDrive {
+			b.Fatal("not accepted")
+		}
+	}
+}

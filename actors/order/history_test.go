@@ -209,7 +209,7 @@ func details(e *messages.Event) string {
 	case *messages.Event_StepCompleted:
 		add("%s", k.StepCompleted.GetStep())
 		if s := k.StepCompleted.GetSignal(); s != "" {
-			add("by %s", s)
+			add("by %s with %s", s, k.StepCompleted.GetData().GetStringValue())
 		}
 		if k.StepCompleted.GetSkipped() {
 			add("skipped")

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -23,13 +25,14 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios in testdata: %v", err)
 	}
+	rules := map[string]bool{}
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			text, err := os.ReadFile(file)
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newScenario(t)
+			s := scenarioOf(t, rules)
 			lines := strings.Split(string(text), "\n")
 			for i, line := range lines {
 				input, want, expects := strings.Cut(line, "=>")
@@ -39,7 +42,7 @@ func TestScenarios(t *testing.T) {
 				}
 				if words[0] == "scenario" {
 					s.replay()
-					s = newScenario(t)
+					s = scenarioOf(t, rules)
 					continue
 				}
 				got := s.play(words)
@@ -63,6 +66,11 @@ func TestScenarios(t *testing.T) {
 			}
 		})
 	}
+	for _, r := range order.Table() {
+		if !rules[r.Rule] {
+			t.Errorf("no scenario comes to row %s (%s)", r.Rule, r.When)
+		}
+	}
 }
 
 // scenario is one order, its journal, and at most one call under way.
@@ -75,10 +83,15 @@ type scenario struct {
 	call     *order.Call
 	// lost: the reply of the append gets lost.
 	lost bool
+	// rules are those that decided, in all scenarios.
+	rules map[string]bool
 }
 
-func newScenario(t *testing.T) *scenario {
-	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]messages.Directive{}}
+func newScenario(t *testing.T) *scenario { return scenarioOf(t, map[string]bool{}) }
+
+// scenarioOf is a new scenario that notes the rules that decide.
+func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
+	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]messages.Directive{}, rules: rules}
 }
 
 // replay checks that the entries alone tell what the scenario arrived at (I7).
@@ -118,7 +131,7 @@ func (s *scenario) play(words []string) string {
 		}
 		s.call = &move.Call
 		return "call " + s.writeCall(move.Call)
-	case "answer", "fail":
+	case "answer", "fail", "defer":
 		return s.settle(words, refused)
 	case "giveup":
 		return s.journal("append", s.history.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New("panic: oh")}), refused)
@@ -145,7 +158,8 @@ func (s *scenario) deliver(args []string, refused bool) string {
 	d, earlier := s.delivery(args)
 	c := order.Circumstances{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Earlier: earlier}
 	decision := order.Receive(s.history.state, d, c)
-	switch verb := verbs[decision.Verb]; decision.Verb {
+	s.rules[decision.Rule] = true
+	switch verb := decision.Rule + ": " + verbs[decision.Verb]; decision.Verb {
 	case order.AppendAndDrive, order.AppendAndAck:
 		return s.journal(verb, decision.Events, refused)
 	case order.Wait:
@@ -159,7 +173,7 @@ func (s *scenario) deliver(args []string, refused bool) string {
 
 var verbs = map[order.Verb]string{
 	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack",
-	order.Reschedule: "reschedule", order.Wait: "wait", order.Bury: "bury", order.AskEarlier: "ask earlier",
+	order.Reschedule: "reschedule", order.Wait: "wait", order.Bury: "bury", order.LetGo: "let go", order.AskEarlier: "ask earlier",
 }
 
 // delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
@@ -178,7 +192,7 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 	case messages.TypeCreated:
 		d.Created = content("c-1")
 	case messages.TypeSignal:
-		d.Signal.Name = name
+		d.Signal.Name, d.Signal.Data = name, structpb.NewStringValue(seq)
 	case messages.TypeWake:
 		if d.Park, err = strconv.ParseUint(name, 10, 64); err != nil {
 			s.t.Fatalf("park %q is not a number", name)
@@ -213,6 +227,9 @@ func (s *scenario) settle(words []string, refused bool) string {
 	switch args := words[1:]; {
 	case words[0] == "fail":
 		a.Failure = unavailable(kindOf(args[0]))
+	case words[0] == "defer":
+		a.Failure = unavailable(messages.Transient)
+		a.Failure.Deferral = &messages.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
 	case args[0] == "done":
 		a.Reply = doneReply()
 	case args[0] == "rejected":

@@ -16,6 +16,10 @@ import (
 const DefaultPending = time.Hour
 
 const (
+	// minPending and maxPark bound what a downstream may ask an order to wait. A schedule of the server ends with the year
+	// 2262: one beyond it fires at once, too early for ever.
+	minPending = time.Second
+	maxPark    = 10 * 365 * 24 * time.Hour
 	// maxError bounds an error's text in the journal, in bytes.
 	maxError = 1024
 	// maxData bounds the data of a step, encoded, in bytes. No server would take a much larger entry, and an entry
@@ -70,6 +74,9 @@ func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settleme
 		// The order turned back while the call was under way. An answer that leaves the effect in doubt counts no
 		// more: the step is settled, or undone, next.
 		return Settlement{}
+	}
+	if a.Failure != nil && a.Failure.Deferral != nil {
+		return deferred(a, step, a.Failure.Deferral)
 	}
 	if a.Failure != nil {
 		return s.failed(a, step, a.Failure.Kind, a.Failure.Err.Error(), a.Failure.After, policy, now)
@@ -141,8 +148,11 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
 		deadline = d.AsTime()
 	}
-	if floor := now.Add(time.Second); deadline.Before(floor) {
-		deadline = floor
+	if earliest := now.Add(minPending); deadline.Before(earliest) {
+		deadline = earliest
+	}
+	if latest := now.Add(maxPark); deadline.After(latest) {
+		deadline = latest
 	}
 	waiting := &messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline)}
 	if sig := s.unused(p.GetSignal()); sig != nil {
@@ -174,7 +184,7 @@ func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind,
 		failed.RetryAt = timestamppb.New(now.Add(directive.Delay))
 		return Settlement{Events: []*messages.Event{stepFailed(failed)}, Then: Restart, Delay: directive.Delay}
 	case messages.ActPark:
-		until := timestamppb.New(now.Add(directive.Delay))
+		until := timestamppb.New(now.Add(min(directive.Delay, maxPark)))
 		failed.RetryAt = until
 		return Settlement{Events: []*messages.Event{
 			stepFailed(failed),
@@ -184,6 +194,18 @@ func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind,
 	return Settlement{Events: []*messages.Event{stepFailed(failed), attention(&messages.OrderNeedsAttention{
 		Step: step.GetName(), Direction: a.Call.Direction, Kind: kind, Cause: clip(why),
 	})}}
+}
+
+// deferred parks the order until its downstream may have room for the call. Nothing is counted: what keeps the call away
+// is not the order's.
+func deferred(a Answer, step *messages.Step, d *messages.Deferral) Settlement {
+	waits := "step " + step.GetName()
+	if a.Call.Direction == messages.Undo {
+		waits = "undo of " + step.GetName()
+	}
+	return Settlement{Events: []*messages.Event{
+		parked(&messages.OrderParked{Reason: clip(waits + " waits: " + d.Reason), Until: timestamppb.New(d.Until)}),
+	}}
 }
 
 // clip makes of a foreign text what the journal can keep: at most maxError bytes of valid UTF-8.

@@ -3,6 +3,7 @@ package plan
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -19,17 +20,17 @@ const (
 
 // Builtin is the plan of a node that was given none: reserve, authorize, ship, capture. Each call returns a new one.
 func Builtin() *messages.Plan {
-	return four(func(service string) string { return "nats://" + service }, defaultConcurrency)
+	return four("order", func(service string) string { return "nats://" + service }, defaultConcurrency)
 }
 
 // Sim is the built-in plan with every call answered by target, a sim: URL, and without limits, for there is nothing to
-// protect.
+// protect. It has a name of its own: other content under the same name would be refused.
 func Sim(target string) *messages.Plan {
-	return four(func(string) string { return target }, 0)
+	return four("sim", func(string) string { return target }, 0)
 }
 
-func four(target func(service string) string, concurrency uint32) *messages.Plan {
-	p := &messages.Plan{Name: "order", Version: 1, Steps: []*messages.Step{
+func four(name string, target func(service string) string, concurrency uint32) *messages.Plan {
+	p := &messages.Plan{Name: name, Version: 1, Steps: []*messages.Step{
 		{Name: "reserve_inventory", Do: target("inventory.reserve"), Undo: target("inventory.release")},
 		{Name: "authorize_payment", Do: target("payments.authorize"), Undo: target("payments.void")},
 		{Name: "create_shipment", Do: target("shipping.create"), Undo: target("shipping.cancel")},
@@ -38,6 +39,23 @@ func four(target func(service string) string, concurrency uint32) *messages.Plan
 	}}
 	for _, s := range p.Steps {
 		s.Limits = &messages.Limits{Concurrency: concurrency}
+		fill(s)
+	}
+	return p
+}
+
+// Complete returns a copy of a plan that was made in Go, with the defaults in place of what it leaves open, as a plan file
+// may. The copy is not valid if p is not.
+func Complete(p *messages.Plan) *messages.Plan {
+	p = proto.CloneOf(p)
+	share(p.GetSteps())
+	for _, s := range p.GetSteps() {
+		if s == nil {
+			continue
+		}
+		if s.Retry != nil && s.Retry.Attempts == 0 {
+			s.Retry.Attempts = defaultAttempts
+		}
 		fill(s)
 	}
 	return p

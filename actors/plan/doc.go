@@ -14,5 +14,6 @@
 //	    in_doubt: settle                     # or undo
 //	    encoding: json                       # or protobuf
 //
-// An order keeps the plan it was accepted with; a changed plan is for orders to come.
+// An order keeps the plan it was accepted with; a changed plan is for orders to come. A name and a version stand for one
+// content for good: Unchanged tells a plan from the one that is registered under them.
 package plan

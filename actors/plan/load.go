@@ -54,6 +54,7 @@ func Parse(text []byte, check func(target string) error) (*messages.Plan, error)
 	if err := readPlan(&document, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	share(p.Steps)
 	for _, s := range p.Steps {
 		fill(s)
 	}

@@ -1,15 +1,18 @@
 package plan_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -156,27 +159,61 @@ func TestFileErrorsNameThePlace(t *testing.T) {
 		"in doubt":           {step("    in_doubt: maybe\n"), []string{"step wrap", "in_doubt", "line 6", "settle or undo"}},
 		"in doubt undo":      {step("    in_doubt: undo\n"), []string{"step wrap", "in_doubt", "no undo"}},
 		"encoding":           {step("    encoding: xml\n"), []string{"step wrap", "encoding", "json or protobuf"}},
+		"name a number":      {"name: 7\nversion: 1\n", []string{"name", "line 1", "7", "a text"}},
+		"name too long":      {"name: " + strings.Repeat("a", 65) + "\nversion: 1\nsteps: [{name: a, do: 'sim:'}]", []string{"name", "1–64"}},
+		"version too large":  {"name: order\nversion: 4294967296\n", []string{"version", "line 2", "0 to 4294967295"}},
+		"version a fraction": {"name: order\nversion: 1.5\n", []string{"version", "line 2", "whole number"}},
+		"step a text":        {"name: order\nversion: 1\nsteps: [wrap]", []string{"step 1", "want fields", "name, do, undo"}},
+		"step name a list":   {"name: order\nversion: 1\nsteps: [{name: [wrap]}]", []string{"step 1", "name", "want a text"}},
+		"unknown step field": {step("    tries: 3\n"), []string{"step wrap", "line 6", `"tries"`, "want name, do, undo, timeout"}},
+		"do a number":        {"name: order\nversion: 1\nsteps: [{name: wrap, do: 7}]", []string{"step wrap", "do", "a text"}},
+		"undo a list":        {step("    undo: ['sim:']\n"), []string{"step wrap", "undo", "line 6", "a text"}},
+		"timeout a word":     {step("    timeout: soon\n"), []string{"step wrap", "timeout", "line 6", `"soon"`, "2s"}},
+		"retry a number":     {step("    retry: 3\n"), []string{"step wrap", "retry", "line 6", "initial, max, attempts"}},
+		"retry max long":     {step("    retry: {max: 25h}\n"), []string{"step wrap", "retry.max is 25h", "24h"}},
+		"retry max a number": {step("    retry: {max: 30}\n"), []string{"step wrap", "retry: max", "line 6", "100ms"}},
+		"attempts a text":    {step("    retry: {attempts: many}\n"), []string{"step wrap", "retry: attempts", "line 6", "whole number"}},
+		"limits a list":      {step("    limits: [256]\n"), []string{"step wrap", "limits", "line 6", "concurrency, rate"}},
+		"limits unknown":     {step("    limits: {burst: 1}\n"), []string{"step wrap", "limits", `"burst"`, "concurrency, rate"}},
+		"concurrency a text": {step("    limits: {concurrency: all}\n"), []string{"step wrap", "limits: concurrency", "whole number"}},
+		"rate next to none":  {step("    limits: {rate: 1e-12}\n"), []string{"step wrap", "limits.rate", "0.001"}},
+		"rate high":          {step("    limits: {rate: 1e7}\n"), []string{"step wrap", "limits.rate", "1000000"}},
+		"in doubt a number":  {step("    in_doubt: 1\n"), []string{"step wrap", "in_doubt", "settle or undo"}},
+		"encoding a map":     {step("    encoding: {}\n"), []string{"step wrap", "encoding", "json or protobuf"}},
 		"merge key":          {step("    <<: {undo: 'sim:'}\n"), []string{"step wrap", `"<<"`, "unknown"}},
 		"large":              {strings.Repeat("#", 300<<10), []string{"larger than"}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), "plan.yaml")
-			if err := os.WriteFile(path, []byte(c.text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := plan.Load(path, known)
-			if !errors.Is(err, plan.ErrInvalid) {
-				t.Fatalf("got %v, want an error that wraps ErrInvalid", err)
-			}
-			for _, want := range append(c.want, path) {
-				if !strings.Contains(err.Error(), want) {
-					t.Errorf("error %q does not say %q", err, want)
-				}
-			}
-			if strings.Contains(err.Error(), "\n") {
-				t.Errorf("error has more than one line: %q", err)
-			}
-		})
+		t.Run(name, func(t *testing.T) { complains(t, "plan.yaml", c.text, c.want) })
+		// The same in JSON, which is one line here, unless only YAML can say it.
+		var content any
+		if err := yaml.Unmarshal([]byte(c.text), &content); err != nil || content == nil {
+			continue
+		}
+		if text, err := json.Marshal(content); err == nil && name != "merge key" && name != "two documents" {
+			want := slices.DeleteFunc(slices.Clone(c.want), func(s string) bool { return strings.HasPrefix(s, "line ") })
+			t.Run(name+" in JSON", func(t *testing.T) { complains(t, "plan.json", string(text), want) })
+		}
+	}
+}
+
+// complains loads a file that is wrong and checks what is said about it, in one line.
+func complains(t *testing.T, file, text string, want []string) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), file)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := plan.Load(path, known)
+	if !errors.Is(err, plan.ErrInvalid) {
+		t.Fatalf("got %v, want an error that wraps ErrInvalid", err)
+	}
+	for _, w := range append(want, path) {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %q does not say %q", err, w)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error has more than one line: %q", err)
 	}
 }
 

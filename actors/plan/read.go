@@ -33,16 +33,24 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 			for i, item := range n.Content {
 				s := &messages.Step{}
 				if err := readStep(item, s); err != nil {
-					if s.Name != "" {
-						return fmt.Errorf("step %s: %w", s.Name, err)
-					}
-					return fmt.Errorf("step %d: %w", i+1, err)
+					return fmt.Errorf("step %s: %w", called(item, i+1), err)
 				}
 				p.Steps = append(p.Steps, s)
 			}
 			return nil
 		}},
 	})
+}
+
+// called is a step's name wherever among its fields that stands, or its number if it has none that can be one.
+func called(step *yaml.Node, number int) string {
+	step = resolve(step)
+	for i := 0; i+1 < len(step.Content); i += 2 {
+		if key, value := resolve(step.Content[i]), resolve(step.Content[i+1]); key.Value == "name" && validateName(value.Value) == nil {
+			return value.Value
+		}
+	}
+	return strconv.Itoa(number)
 }
 
 func readStep(n *yaml.Node, s *messages.Step) error {

@@ -27,6 +27,7 @@ const (
 	maxDelay       = 24 * time.Hour
 	maxAttempts    = 1000
 	maxConcurrency = 1 << 20
+	minRate        = 1e-3
 	maxRate        = 1e6
 )
 
@@ -66,6 +67,9 @@ func validate(p *messages.Plan, check func(string) error) error {
 		if err := validateStep(s, check); err != nil {
 			return fmt.Errorf("step %s: %w", s.GetName(), err)
 		}
+	}
+	if err := validateShared(p.GetSteps()); err != nil {
+		return err
 	}
 	if n := proto.Size(p); n > maxPlan {
 		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order carries its plan", n, maxPlan)
@@ -110,8 +114,8 @@ func validateStep(s *messages.Step, check func(string) error) error {
 	if n := s.GetLimits().GetConcurrency(); n > maxConcurrency {
 		return fmt.Errorf("limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
 	}
-	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x < 0 || x > maxRate {
-		return fmt.Errorf("limits.rate is %v: want 0 (no limit) to %.0f calls per second", x, maxRate)
+	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < minRate || x > maxRate {
+		return fmt.Errorf("limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, minRate, maxRate)
 	}
 	if _, ok := messages.InDoubt_name[int32(s.GetInDoubt())]; !ok {
 		return fmt.Errorf("in_doubt is %d: want settle or undo", s.GetInDoubt())

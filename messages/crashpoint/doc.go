@@ -15,18 +15,23 @@ const (
 	BeforeCall       Point = "before-call"
 	AfterCall        Point = "after-call"
 	BeforeAppend     Point = "before-append"
+	BeforeAttention  Point = "before-attention"
 	HalfBatch        Point = "half-batch"
 	AfterAppend      Point = "after-append"
 	BeforeSchedule   Point = "before-schedule"
+	Reparked         Point = "reparked"
 	AfterSchedule    Point = "after-schedule"
+	Woken            Point = "woken"
+	Resumed          Point = "resumed"
 	BeforeAck        Point = "before-ack"
 	AfterAck         Point = "after-ack"
 	BeforeDeadLetter Point = "before-dead-letter"
 	AfterDeadLetter  Point = "after-dead-letter"
+	HalfIndex        Point = "half-index"
 )
 
 // All are the points, in the order of the flow.
 var All = []Point{
-	Delivered, BeforeAccept, Accepted, BeforeCall, AfterCall, BeforeAppend, HalfBatch, AfterAppend, BeforeSchedule,
-	AfterSchedule, BeforeAck, AfterAck, BeforeDeadLetter, AfterDeadLetter,
+	Delivered, BeforeAccept, Accepted, BeforeCall, AfterCall, BeforeAppend, BeforeAttention, HalfBatch, AfterAppend,
+	BeforeSchedule, Reparked, AfterSchedule, Woken, Resumed, BeforeAck, AfterAck, BeforeDeadLetter, AfterDeadLetter, HalfIndex,
 }

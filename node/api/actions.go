@@ -1,8 +1,10 @@
 package api
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"strconv"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -10,10 +12,33 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
+// cancel publishes a cancel, or tells what it would do.
 func (a *API) cancel(w http.ResponseWriter, r *http.Request) *problem {
+	said := r.URL.Query().Get("dry_run")
+	dry, err := strconv.ParseBool(cmp.Or(said, "false"))
+	if err != nil {
+		return refusal(http.StatusBadRequest, fmt.Sprintf("dry_run is %.40q: want true or false", said))
+	}
+	if dry {
+		return a.previewCancel(w, r)
+	}
 	return a.act(w, r, func(contentType string, content []byte) (proto.Message, *problem) {
 		return decoded(messages.DecodeCancel(contentType, content))
 	})
+}
+
+// previewCancel publishes nothing and tells what a cancel would do now.
+func (a *API) previewCancel(w http.ResponseWriter, r *http.Request) *problem {
+	id, p := pathID(r)
+	if p != nil {
+		return p
+	}
+	view, p := a.find(r.Context(), id)
+	if p != nil {
+		return p
+	}
+	answer(w, http.StatusOK, view.PreviewCancel())
+	return nil
 }
 
 func (a *API) retry(w http.ResponseWriter, r *http.Request) *problem {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
@@ -47,11 +48,18 @@ type Orders interface {
 	Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error
 }
 
+// Lister lists orders.
+type Lister interface {
+	// List answers a question; the error may wrap index.ErrQuery or index.ErrNobody.
+	List(ctx context.Context, q index.Query) (*index.Page, error)
+}
+
 // Deps is what the API asks.
 type Deps struct {
 	Health    Health
 	Publisher Publisher
 	Orders    Orders
+	Lister    Lister
 	// Metrics serves /metrics.
 	Metrics http.Handler
 }
@@ -143,8 +151,8 @@ type API struct {
 
 // New makes an API that does not listen yet.
 func New(deps Deps, cfg Config) (*API, error) {
-	if deps.Health == nil || deps.Publisher == nil || deps.Orders == nil || deps.Metrics == nil {
-		return nil, errors.New("api: health, publisher, orders and metrics are required")
+	if deps.Health == nil || deps.Publisher == nil || deps.Orders == nil || deps.Lister == nil || deps.Metrics == nil {
+		return nil, errors.New("api: health, publisher, orders, lister and metrics are required")
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err

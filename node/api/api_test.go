@@ -42,7 +42,7 @@ func TestUnknownRoutes(t *testing.T) {
 		do(t, "GET", base+path, "").problem(t, 404)
 	}
 	for target, allow := range map[string]string{
-		"DELETE /v1/orders/o-1": "GET", "GET /v1/orders": "POST", "GET /v1/orders/o-1/cancel": "POST", "POST /health": "GET", "PUT /metrics": "GET",
+		"DELETE /v1/orders/o-1": "GET", "PUT /v1/orders": "POST", "GET /v1/orders/o-1/cancel": "POST", "POST /health": "GET", "PUT /metrics": "GET",
 	} {
 		method, path, _ := strings.Cut(target, " ")
 		got := do(t, method, base+path, "")
@@ -60,7 +60,7 @@ func TestAddressInUse(t *testing.T) {
 	}
 	defer l.Close()
 	w := &world{}
-	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: l.Addr().String()})
+	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: l.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,11 +75,11 @@ func TestAddressInUse(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	w := &world{}
-	if _, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w}, api.Config{}); err == nil {
+	if _, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w}, api.Config{}); err == nil {
 		t.Error("no metrics, and no error")
 	}
 	for _, cfg := range []api.Config{{MaxRequests: -1}, {Timeout: time.Hour}} {
-		if _, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Metrics: http.NotFoundHandler()}, cfg); err == nil {
+		if _, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, cfg); err == nil {
 			t.Errorf("%+v is accepted", cfg)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/api"
+	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
@@ -33,6 +34,15 @@ type world struct {
 	// order and follow answer, if set; otherwise o-1 exists and has completed.
 	order  func(messages.OrderID) (*timeline.View, error)
 	follow func(ctx context.Context, after uint64, yield func([]timeline.Event) error) error
+	// list answers, if set; otherwise there is no order.
+	list func(index.Query) (*index.Page, error)
+}
+
+func (w *world) List(_ context.Context, q index.Query) (*index.Page, error) {
+	if w.list != nil {
+		return w.list(q)
+	}
+	return &index.Page{Orders: []index.Order{}, Node: "n-1"}, nil
 }
 
 func (w *world) Connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.connected }
@@ -99,7 +109,7 @@ func serve(t *testing.T, w *world, cfg api.Config) (base string, a *api.API) {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Metrics: metrics}, cfg)
+	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: metrics}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -229,7 +229,7 @@ func FuzzBody(f *testing.F) {
 			path = "/v1/orders"
 		}
 		w := &world{}
-		a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Metrics: http.NotFoundHandler()}, api.Config{})
+		a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,4 +247,21 @@ func FuzzBody(f *testing.F) {
 			t.Errorf("%d with %d messages: %s", answer.Code, len(w.published), answer.Body)
 		}
 	})
+}
+
+// A cancel that is only asked about publishes nothing.
+func TestCancelDryRun(t *testing.T) {
+	w := &world{}
+	base, _ := serve(t, w, api.Config{})
+	do(t, "POST", base+"/v1/orders/o-1/cancel?dry_run=1", "").success(t, 200, `"order_id":"o-1"`, `"effect":`, `"undoes":[]`)
+	do(t, "POST", base+"/v1/orders/o-2/cancel?dry_run=true", "").problem(t, 404, "o-2")
+	do(t, "POST", base+"/v1/orders/o.2/cancel?dry_run=true", "").problem(t, 400)
+	do(t, "POST", base+"/v1/orders/o-1/cancel?dry_run=maybe", "").problem(t, 400, "want true or false")
+	if len(w.published) != 0 {
+		t.Errorf("published %+v", w.published)
+	}
+	do(t, "POST", base+"/v1/orders/o-1/cancel?dry_run=false", "").success(t, 202)
+	if len(w.published) != 1 {
+		t.Errorf("published %+v", w.published)
+	}
 }

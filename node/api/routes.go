@@ -20,6 +20,7 @@ func (a *API) routes() http.Handler {
 
 	for pattern, e := range map[string]endpoint{
 		"POST /v1/orders":                     a.create,
+		"GET /v1/orders":                      a.list,
 		"GET /v1/orders/{id}":                 a.read,
 		eventsPattern:                         a.events,
 		"POST /v1/orders/{id}/cancel":         a.cancel,

@@ -189,7 +189,7 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
 	const bound = 100 * time.Millisecond
 	w := &world{follow: live(next, gone)}
-	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: "127.0.0.1:0", Heartbeat: bound / 20})
+	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: "127.0.0.1:0", Heartbeat: bound / 20})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,6 +31,8 @@ type Result struct {
 	// Ratio of the engine's rate to the raw loop's: the median of the rounds' own ratios.
 	Ratio   float64 `json:"ratio"`
 	Latency Latency `json:"latency"`
+	// Index is nil unless it was asked for.
+	Index *Indexed `json:"index,omitempty"`
 }
 
 // Run measures. It starts servers of its own and removes them.
@@ -61,6 +63,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 	var raws, engines []Throughput
 	var ratios []float64
+	var indexes []Indexed
 	for round := range cfg.Rounds {
 		raw, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight, false) })
 		if err != nil {
@@ -71,16 +74,29 @@ func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 			return Result{}, fmt.Errorf("engine: %w", err)
 		}
 		ratio := ours.OrdersPerSecond / raw.OrdersPerSecond
-		fmt.Fprintf(cfg.Progress, "%s, round %d of %d: raw %.0f orders/s, engine %.0f orders/s, ratio %.2f\n",
+		line := fmt.Sprintf("%s, round %d of %d: raw %.0f orders/s, engine %.0f orders/s, ratio %.2f",
 			mode, round+1, cfg.Rounds, raw.OrdersPerSecond, ours.OrdersPerSecond, ratio)
 		raws, engines, ratios = append(raws, raw), append(engines, ours), append(ratios, ratio)
+		if cfg.Index {
+			with, err := indexed(ctx, cfg, mode, ours)
+			if err != nil {
+				return Result{}, fmt.Errorf("engine with index: %w", err)
+			}
+			line += fmt.Sprintf("; with index %.0f orders/s, ratio %.2f, behind at most %s", with.OrdersPerSecond, with.Ratio, fine(with.Behind))
+			indexes = append(indexes, with)
+		}
+		fmt.Fprintln(cfg.Progress, line)
 	}
 	fmt.Fprintf(cfg.Progress, "%s: latency at %d orders/s …\n", mode, cfg.Rate)
 	l, err := latency(ctx, cfg, mode)
 	if err != nil {
 		return Result{}, fmt.Errorf("latency: %w", err)
 	}
-	return Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios), Latency: l}, nil
+	result := Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios), Latency: l}
+	if cfg.Index {
+		result.Index = middleIndexed(indexes)
+	}
+	return result, nil
 }
 
 func middle(ts []Throughput) Throughput {

@@ -19,6 +19,8 @@ type Config struct {
 	Rate, Samples int
 	// Waiting orders of the memory measurement; default 5,000.
 	Waiting int
+	// Index: each round also runs the engine while an index of orders is fed from its journal.
+	Index bool
 	// Dir is where the servers keep their stores; default the directory for temporary files.
 	Dir string
 	// Modes are the durabilities to measure; default relaxed and strict.
@@ -63,22 +65,30 @@ func (c Config) withDefaults() Config {
 // Validate says what is out of range.
 func (c Config) Validate() error {
 	c = c.withDefaults()
-	var errs []error
-	within := func(name string, v, low, high int) {
-		if v < low || v > high {
-			errs = append(errs, fmt.Errorf("%s is %d: want %d–%d", name, v, low, high))
-		}
+	errs := checkModes(c.Modes)
+	errs = append(errs,
+		within("orders", c.Orders, 1, 10_000_000),
+		within("rounds", c.Rounds, 1, 100),
+		within("in flight", c.InFlight, 16, 20_000),
+		within("rate", c.Rate, 1, 10_000),
+		within("samples", c.Samples, 10, 1_000_000),
+		within("waiting", c.Waiting, 100, 10_000),
+	)
+	return errors.Join(errs...)
+}
+
+func within(name string, v, low, high int) error {
+	if v < low || v > high {
+		return fmt.Errorf("%s is %d: want %d–%d", name, v, low, high)
 	}
-	within("orders", c.Orders, 1, 10_000_000)
-	within("rounds", c.Rounds, 1, 100)
-	within("in flight", c.InFlight, 16, 20_000)
-	within("rate", c.Rate, 1, 10_000)
-	within("samples", c.Samples, 10, 1_000_000)
-	within("waiting", c.Waiting, 100, 10_000)
-	for _, m := range c.Modes {
+	return nil
+}
+
+func checkModes(modes []Mode) (errs []error) {
+	for _, m := range modes {
 		if m != Relaxed && m != Strict {
 			errs = append(errs, fmt.Errorf("mode %q: want %s or %s", m, Relaxed, Strict))
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }

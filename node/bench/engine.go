@@ -20,15 +20,18 @@ type running struct {
 }
 
 func startEngine(ctx context.Context, g *ground, inFlight int, p *messages.Plan) (*running, error) {
+	return startConfigured(ctx, g, engine.Config{Plan: p, MaxInFlight: inFlight, AckWait: ackWait})
+}
+
+// startConfigured starts an engine that is told the rest by the ground.
+func startConfigured(ctx context.Context, g *ground, cfg engine.Config) (*running, error) {
 	// A node measures itself, so the engine does here.
 	observed, err := telemetry.Setup(ctx, telemetry.Config{NodeID: benchNode})
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.New(ctx, g.engine, engine.Config{
-		Node: benchNode, Plan: p, MaxInFlight: inFlight, AckWait: ackWait, GroupCommit: g.mode == Strict,
-		Meter: observed.Meter(), Tracer: observed.Tracer(),
-	})
+	cfg.Node, cfg.GroupCommit, cfg.Meter, cfg.Tracer = benchNode, g.mode == Strict, observed.Meter(), observed.Tracer()
+	e, err := engine.New(ctx, g.engine, cfg)
 	if err != nil {
 		return nil, err
 	}

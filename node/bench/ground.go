@@ -30,8 +30,8 @@ type ground struct {
 	js             jetstream.JetStream
 }
 
-func prepare(ctx context.Context, cfg Config, mode Mode) (g *ground, err error) {
-	dir, err := os.MkdirTemp(cfg.Dir, "orderly-bench-")
+func prepare(ctx context.Context, in string, mode Mode, ackWait time.Duration) (g *ground, err error) {
+	dir, err := os.MkdirTemp(in, "orderly-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the store: %w", err)
 	}
@@ -70,13 +70,17 @@ func (g *ground) close() {
 
 // publish publishes n orders as fast as the stream takes them.
 func (g *ground) publish(ctx context.Context, n int) error {
+	return g.publishAll(ctx, demo.Samples(n, rand.Uint64()))
+}
+
+func (g *ground) publishAll(ctx context.Context, orders []*messages.OrderCreated) error {
 	p, err := ingress.NewPublisher(g.client, ingress.PublisherConfig{Batch: g.mode == Strict})
 	if err != nil {
 		return err
 	}
 	defer p.Close()
 	failed := make(chan error, 1)
-	for _, o := range demo.Samples(n, rand.Uint64()) {
+	for _, o := range orders {
 		err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, func(_ ingress.Receipt, err error) {
 			if err != nil {
 				select {

@@ -26,7 +26,7 @@ type Latency struct {
 func latency(ctx context.Context, cfg Config, mode Mode) (l Latency, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	g, err := prepare(ctx, cfg, mode)
+	g, err := prepare(ctx, cfg.Dir, mode, ackWait)
 	if err != nil {
 		return l, err
 	}
@@ -57,8 +57,7 @@ func latency(ctx context.Context, cfg Config, mode Mode) (l Latency, err error) 
 		}
 	}
 	slices.Sort(took)
-	at := func(p float64) time.Duration { return took[min(len(took)-1, int(p*float64(len(took))))] }
-	return Latency{P50: at(0.50), P95: at(0.95), P99: at(0.99)}, nil
+	return Latency{P50: quantile(took, 0.50), P95: quantile(took, 0.95), P99: quantile(took, 0.99)}, nil
 }
 
 // end of an order, as seen in the journal.

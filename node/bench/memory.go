@@ -42,7 +42,7 @@ func memory(ctx context.Context, cfg Config) (m Memory, err error) {
 // growth is the heap of one more waiting order: the difference between a load and three times that load, so that
 // buffers which are there anyway do not count.
 func growth(ctx context.Context, cfg Config, start func(*ground) (carrier, error)) (bytes uint64, err error) {
-	g, err := prepare(ctx, cfg, Relaxed)
+	g, err := prepare(ctx, cfg.Dir, Relaxed, ackWait)
 	if err != nil {
 		return 0, err
 	}

@@ -23,9 +23,28 @@ func (r *Report) WriteText(w io.Writer) error {
 			return err
 		}
 	}
+	if err := r.writeIndexed(w); err != nil {
+		return err
+	}
 	_, err = fmt.Fprintf(w, "\nheap per waiting order: %d bytes of the engine's, besides %d bytes that server and client library hold for a raw delivery\n",
 		r.Waiting.Engine, r.Waiting.Raw)
 	return err
+}
+
+// writeIndexed writes what an index costs, if that was measured.
+func (r *Report) writeIndexed(w io.Writer) error {
+	head := "\n| durability | engine with index, orders/s | with / without | CPU per order | behind at most |\n| --- | ---: | ---: | ---: | ---: |\n"
+	for _, m := range r.Modes {
+		if m.Index == nil {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s| %s | %.0f | %.2f | %s | %s |\n", head, m.Mode, m.Index.OrdersPerSecond, m.Index.Ratio,
+			m.Index.CPUPerOrder.Round(time.Microsecond), m.Index.Behind.Round(time.Millisecond)); err != nil {
+			return err
+		}
+		head = ""
+	}
+	return nil
 }
 
 func fine(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -21,11 +21,17 @@ type carrier interface {
 	stop(context.Context) error
 }
 
+// follower is a carrier that has work left when the orders have ended.
+type follower interface {
+	// follow returns when that work is done.
+	follow(context.Context) error
+}
+
 // carry measures one side on a fresh server: from the first publish to the last acknowledgement.
 func carry(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carrier, error)) (t Throughput, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	g, err := prepare(ctx, cfg, mode)
+	g, err := prepare(ctx, cfg.Dir, mode, ackWait)
 	if err != nil {
 		return t, err
 	}
@@ -39,7 +45,11 @@ func carry(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carr
 	if err = g.publish(ctx, cfg.Orders); err == nil {
 		err = g.empty(ctx, cfg.Orders)
 	}
-	took, cpu := time.Since(began), cpuTime()-used
+	took := time.Since(began)
+	if f, ok := c.(follower); ok && err == nil {
+		err = f.follow(ctx)
+	}
+	cpu := cpuTime() - used
 	if stopErr := c.stop(ctx); err == nil {
 		err = stopErr
 	}

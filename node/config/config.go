@@ -22,6 +22,17 @@ const (
 	Relaxed Durability = "relaxed"
 )
 
+// IndexMode says whether a node keeps an index of orders.
+type IndexMode string
+
+// The index modes.
+const (
+	IndexOn  IndexMode = "on"
+	IndexOff IndexMode = "off"
+	// IndexRebuild: on, and begun anew at the start.
+	IndexRebuild IndexMode = "rebuild"
+)
+
 // LogFormat is how log lines are written.
 type LogFormat string
 
@@ -42,7 +53,7 @@ type Config struct {
 	NATSTLSCert string `env:"NATS_TLS_CERT" shown:"empty" help:"client certificate file for NATS"`
 	NATSTLSKey  string `env:"NATS_TLS_KEY" shown:"empty" help:"key file of the client certificate"`
 
-	DataDir  string `env:"ORDERLY_DATA_DIR" envDefault:"data" help:"directory of the embedded server's store"`
+	DataDir  string `env:"ORDERLY_DATA_DIR" envDefault:"data" help:"directory of the embedded server's store and of the index"`
 	NATSAddr string `env:"ORDERLY_NATS_ADDR" envDefault:"127.0.0.1:4222" form:"address" help:"where the embedded server listens (port 0: any free one)"`
 	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal, metrics, console"`
 	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, console, health, metrics (port 0: any free one)"`
@@ -56,6 +67,7 @@ type Config struct {
 	Replicas     int           `env:"ORDERLY_REPLICAS" envDefault:"1" oneof:"1 3 5" help:"stream replicas (3 in a cluster)"`
 	Durability   Durability    `env:"ORDERLY_DURABILITY" envDefault:"strict" oneof:"strict relaxed" help:"when the embedded server acknowledges: after the disk has it, or up to 100 ms before"`
 	Retention    time.Duration `env:"ORDERLY_RETENTION" envDefault:"720h" min:"1m" max:"87600h" help:"how long ended orders' events are kept"`
+	Index        IndexMode     `env:"ORDERLY_INDEX" envDefault:"on" oneof:"on off rebuild" help:"index of orders for \"orderly list\", kept in ORDERLY_DATA_DIR; rebuild: made anew from the journal at the start"`
 
 	LogLevel  slog.Level `env:"ORDERLY_LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" help:"least severe log line that is written"`
 	LogFormat LogFormat  `env:"ORDERLY_LOG_FORMAT" oneof:"text json" shown:"text on a terminal, else json" help:"how log lines are written"`

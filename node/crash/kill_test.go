@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -22,22 +23,35 @@ func TestCrashRandom(t *testing.T) {
 	t.Parallel()
 	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
-		killAtRandom(t, unreliable, impatient)
+		killAtRandom(newWorld(t, seed(t), impatient), unreliable, never)
 	})
 	// Orders park: for answers that come later by a signal, and before most attempts after a failed one.
 	t.Run("relaxed", func(t *testing.T) {
 		t.Parallel()
 		slow := unreliable
 		slow.Pending, slow.Finish = 0.05, 200*time.Millisecond
-		killAtRandom(t, slow, "ORDERLY_DURABILITY=relaxed", impatient, parking)
+		killAtRandom(newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", impatient, parking), slow, never)
+	})
+	// A service goes away and comes back: nodes die that know of it, and others begin in the middle of it.
+	t.Run("outages", func(t *testing.T) {
+		t.Parallel()
+		w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", impatient)
+		w.plan(hastyCall, manyAttempts)
+		j := killAtRandom(w, unreliable, func(kills int) bool { return kills%4 == 1 || kills%4 == 2 })
+		if n := j.parks[order.RestOutage]; n < 20 {
+			t.Errorf("orders parked %d times while payments were away", n)
+		}
 	})
 }
 
-func killAtRandom(t *testing.T, behavior demo.Behavior, environ ...string) {
-	size := size(t, 2, scale{orders: 1500})
-	w := newWorld(t, seed(t), environ...)
+// never is the service of payments away.
+func never(int) bool { return false }
+
+// killAtRandom kills nodes until the load has ended; away says whether payments are away between two kills.
+func killAtRandom(w *world, behavior demo.Behavior, away func(kills int) bool) *journal {
+	size := size(w.T, 3, scale{orders: 1500})
 	w.load.signals = behavior.Pending > 0
-	perSecond := 250.0
+	perSecond := 250.0 / heavy
 	if size.span > 0 {
 		perSecond = max(perSecond, 1.5*float64(size.orders)/size.span.Seconds())
 	}
@@ -45,36 +59,40 @@ func killAtRandom(t *testing.T, behavior demo.Behavior, environ ...string) {
 	p := w.open(behavior)
 	w.load.add(size.orders)
 	began := time.Now()
-	for kills := 0; !w.load.done() || kills < usualKills || time.Since(began) < size.span; kills++ {
-		if w.load.done() {
+	for kills := 0; !w.load.done() || kills < usualKills || time.Since(began) < size.span || away(kills-1); kills++ {
+		if w.load.done() && !away(kills) {
 			w.load.add(max(1, int(perSecond)))
 		}
+		moment := 150 * time.Millisecond
 		if w.rng.IntN(4) > 0 {
 			p.mustBeReady()
-			w.pause(0, 1200*time.Millisecond)
-		} else {
-			w.pause(0, 300*time.Millisecond)
+			moment *= 4
 		}
+		w.pause(0, moment)
+		w.behave(behavior, away(kills))
+		w.pause(0, moment)
 		w.kill(p)
 		p = w.start()
 	}
 	p.mustBeReady()
-	w.recovery(w.finish())
+	j := w.finish()
+	w.recovery(j)
+	return j
 }
 
 // recovery logs how long it took from the start of a node after a crash until the first order went on.
 func (w *world) recovery(j *journal) {
 	w.Helper()
-	var any, again []time.Duration
+	var first, again []time.Duration
 	for _, p := range w.nodes[1:] {
 		if a := j.nodes[p.id]; a != nil {
-			any = append(any, a.first.Sub(p.started))
+			first = append(first, a.first.Sub(p.started))
 			if !a.firstTakeover.IsZero() {
 				again = append(again, a.firstTakeover.Sub(p.started))
 			}
 		}
 	}
-	w.Logf("from start to the first order that goes on: %s; to the first one taken over from the dead: %s", spread(any), spread(again))
+	w.Logf("from start to the first order that goes on: %s; to the first one taken over from the dead: %s", spread(first), spread(again))
 }
 
 func spread(d []time.Duration) string {

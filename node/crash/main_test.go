@@ -1,15 +1,16 @@
 // Package crash_test proves from the outside that no order is lost and none is acted on twice, whatever dies when.
 //
 // The victim is the real binary, built with crash points, in a process of its own. The world it works in is the test
-// process: the downstream services, which keep a file of their effects, and a plain NATS client that publishes orders
-// and never gives one up. Nodes are killed under load at random moments and at every arrow of the flow, stopped for
-// longer than the ack wait, and drained; in the end the journal, the effects and the streams are held against what was
-// published.
+// process: the downstream services, which keep a file of their effects and can go away, a plain NATS client that
+// publishes orders and never gives one up, and a person who decides about those in attention. Nodes are killed under load
+// at random moments and at every arrow of the flow, stopped for longer than the ack wait, and drained; in the end the
+// journal, the effects, the streams and the list of orders are held against what was published.
 //
 // CRASH_COUNT and CRASH_DURATION make it longer, CRASH_SEED repeats a run's choices.
 package crash_test
 
 import (
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -30,6 +31,10 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	victim = filepath.Join(dir, "orderly")
+	// These tests mostly wait. -parallel on the command line outweighs this.
+	if err := flag.Set("test.parallel", "3"); err != nil {
+		panic(err)
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		_ = os.RemoveAll(dir)
 		os.Exit(code)
@@ -63,6 +68,7 @@ type scale struct {
 func size(t *testing.T, share int, usual scale) scale {
 	t.Helper()
 	s := usual
+	s.orders /= heavy
 	if v := os.Getenv("CRASH_COUNT"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {

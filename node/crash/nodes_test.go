@@ -80,6 +80,31 @@ func TestCrashTwoNodes(t *testing.T) {
 	}
 }
 
+// What one node parked another one wakes, on time, long after the first one is gone for good: the services' word to come
+// back later, an outage, an answer that comes by a signal. Nothing about the order was in the memory of either.
+func TestCrashWokenElsewhere(t *testing.T) {
+	t.Parallel()
+	w := newSharedWorld(t, seed(t))
+	w.plan(hastyCall, manyAttempts)
+	w.load.signals = true
+	slow := demo.Behavior{Latency: 5 * time.Millisecond, Pending: 0.3, Finish: time.Second}
+	one := w.open(slow)
+	w.behave(slow, true)
+	w.load.add(200)
+	eventually(t, stall, "every order is acknowledged and none in memory", func() bool {
+		return w.load.done() && one.metric("orderly_deliveries_in_flight") == 0
+	})
+	w.kill(one)
+	w.behave(slow, false)
+	two := w.start()
+	two.mustBeReady()
+	j := w.finish()
+	a := j.nodes[two.id]
+	if a == nil || a.wakes[one.id] < 50 || len(a.takeovers) > 0 {
+		t.Errorf("the node that was left: %+v", a)
+	}
+}
+
 // A node that is stopped for longer than the ack wait goes on in the middle of whatever it did, and finds that its
 // orders are another's: it is fenced, drops them, and nothing is done twice.
 func TestCrashZombie(t *testing.T) {
@@ -135,16 +160,19 @@ func fence(t *testing.T) (w *world, other *process) {
 	w = newSharedWorld(t, seed(t))
 	w.spare = 1
 	const orders = 150
-	// So slow that nearly every order is in the middle of a step whenever something happens.
-	zombie := w.open(demo.Behavior{Latency: 400 * time.Millisecond})
+	// So slow that every order is in the middle of a step when the node is stopped, and nearly every one when it goes on.
+	zombie := w.open(demo.Behavior{Latency: patientCall / 3})
 	w.load.add(orders)
-	eventually(t, stall, "the load is acknowledged", w.load.done)
+	eventually(t, stall, "the node holds the load", func() bool {
+		return w.load.done() && zombie.metric("orderly_deliveries_in_flight") > orders*3/4
+	})
 	other = w.start()
 	other.mustBeReady()
 	did := w.watch(other)
 
 	zombie.signal(syscall.SIGSTOP)
 	w.disturbances++
+	w.behave(demo.Behavior{Latency: 400 * time.Millisecond}, false)
 	eventually(t, stall, "the other node takes many orders over", func() bool { return did[0].takeovers.Load() > orders/3 })
 	zombie.signal(syscall.SIGCONT)
 	eventually(t, stall, "the node that was stopped is fenced", func() bool { return zombie.metric("orderly_orders_fenced") > orders/4 })

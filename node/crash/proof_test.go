@@ -3,6 +3,7 @@ package crash_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,7 @@ import (
 // stall is how long nothing may happen before the end is reached.
 const stall = 20 * time.Second
 
-// quiesce waits until nothing is left to do: no message in the inbox, no timer.
+// quiesce waits until nothing is left to do: no message in the inbox, no timer, and no order for the person.
 func (w *world) quiesce() {
 	w.Helper()
 	var last [3]uint64
@@ -39,7 +40,7 @@ func (w *world) quiesce() {
 			}
 		}
 		switch {
-		case known && now[0] == 0 && now[1] == 0:
+		case known && now[0] == 0 && now[1] == 0 && (w.person == nil || w.person.idle()):
 			return
 		case known && now != last:
 			last, deadline = now, time.Now().Add(stall)
@@ -102,6 +103,10 @@ func (w *world) finish() *journal {
 	w.Helper()
 	w.load.end()
 	w.quiesce()
+	if w.person != nil {
+		w.person.stop()
+		w.quiesce() // what was sent to be sure
+	}
 	j := w.prove()
 	before := w.readEffects().total
 	for _, p := range w.nodes {
@@ -152,12 +157,13 @@ func (w *world) prove() *journal {
 	}
 	w.proveDead(x, j)
 	w.proveLedger(x, j)
+	w.proveIndex(x, j)
 	if x.n > 20 {
 		w.Errorf("… and %d more", x.n-20)
 	}
 	w.Logf("%d orders: %v; %d effects, %d calls, %d of them repeated; %d nodes, %d disturbances, "+
-		"at most %d takeovers of an order", len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats,
-		len(w.nodes), w.disturbances, takeovers)
+		"at most %d takeovers of an order; parked %v", len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats,
+		len(w.nodes), w.disturbances, takeovers, j.parks)
 	return j
 }
 
@@ -180,11 +186,11 @@ func (w *world) proveOrder(x *wrongs, s *sent, h *history, done effects) {
 	}
 	refused := s.refused && !rival || done.refused[id]
 	switch {
-	case status == order.Completed && refused:
+	case status == order.Completed && refused && !slices.Contains(slices.Collect(maps.Values(h.skipped)), true):
 		x.add("order %s is completed, and was refused", id)
 	case status == order.Rejected && !refused:
 		x.add("order %s is rejected, and nobody refused it: %s", id, h.state.End)
-	case status == order.Cancelled && s.cancelTries == 0:
+	case status == order.Cancelled && s.cancelTries == 0 && !w.person.cancelled(messages.OrderID(id)):
 		x.add("order %s is cancelled, and nobody asked for it", id)
 	case h.state.Cancel != nil && status == order.Rejected:
 		x.add("order %s is rejected, and its cancel came before", id)
@@ -195,22 +201,36 @@ func (w *world) proveOrder(x *wrongs, s *sent, h *history, done effects) {
 			x.add("order %s: %s took effect %d times", id, key, n)
 		}
 	}
+	skips := 0
 	for i, step := range steps {
 		did, undid := effects[step+"/do"], effects[step+"/undo"]
 		last := i == len(steps)-1
+		// A step that a person passed over may have been performed or not, and so may an undo.
+		skipped, undoSkipped := h.skipped[step], h.undoSkipped[step]
+		if skipped {
+			skips++
+		}
+		if undoSkipped {
+			skips++
+		}
 		switch {
-		case status == order.Completed && (did != 1 || undid != 0):
-			x.add("order %s is completed, and %s was done %d times and undone %d times", id, step, did, undid)
-		case status != order.Completed && !last && did != undid:
-			x.add("order %s is %s, and %s was done %d times and undone %d times", id, status, step, did, undid)
-		case status != order.Completed && last && did != 0:
-			x.add("order %s is %s, and %s was done", id, status, step)
+		case status == order.Completed && (did != 1 && !skipped || undid != 0):
+			x.add("order %s is completed, and %s was done %d times and undone %d times%s", id, step, did, undid, h.story())
+		case skipped && (undid != 0 || h.undone[step]):
+			x.add("order %s: %s was passed over, and undone%s", id, step, h.story())
+		case status != order.Completed && !last && did != undid && !skipped && !undoSkipped:
+			x.add("order %s is %s, and %s was done %d times and undone %d times%s", id, status, step, did, undid, h.story())
+		case status != order.Completed && last && did != 0 && !skipped:
+			x.add("order %s is %s, and %s was done%s", id, status, step, h.story())
 		// What the journal tells was performed before it was told, and so before the end.
 		case did > 0 && !h.completed[step] && !h.undone[step]:
-			x.add("order %s: %s was done, and its history does not know", id, step)
+			x.add("order %s: %s was done, and its history does not know%s", id, step, h.story())
 		case undid > 0 && !h.undone[step]:
-			x.add("order %s: %s was undone, and its history does not know", id, step)
+			x.add("order %s: %s was undone, and its history does not know%s", id, step, h.story())
 		}
+	}
+	if skips > h.skips {
+		x.add("order %s: %d calls were passed over, and a person passed over %d%s", id, skips, h.skips, h.story())
 	}
 }
 

@@ -25,37 +25,6 @@ const (
 // parking makes orders park instead of waiting in memory.
 const parking = "ORDERLY_HOLD=20ms"
 
-// plan is that of the built-in steps, except that attempts are never spent, and that one step in doubt is undone
-// without being settled.
-const plan = `name: order
-version: 1
-steps:
-  - name: reserve_inventory
-    do: nats://inventory.reserve
-    undo: nats://inventory.release
-    timeout: 2s
-    retry: {initial: 60ms, max: 300ms, attempts: 1000}
-  - name: authorize_payment
-    do: nats://payments.authorize
-    undo: nats://payments.void
-    timeout: 2s
-    retry: {initial: 60ms, max: 300ms, attempts: 1000}
-    encoding: protobuf
-  - name: create_shipment
-    do: nats://shipping.create
-    undo: nats://shipping.cancel
-    in_doubt: undo
-    timeout: 2s
-    retry: {initial: 60ms, max: 300ms, attempts: 1000}
-  - name: capture_payment
-    do: nats://payments.capture
-    timeout: 2s
-    retry: {initial: 60ms, max: 300ms, attempts: 1000}
-`
-
-// steps of the plan; the last has no undo.
-var steps = []string{"reserve_inventory", "authorize_payment", "create_shipment", "capture_payment"}
-
 // world is everything that outlives the victims.
 type world struct {
 	*testing.T
@@ -70,7 +39,9 @@ type world struct {
 	services *demo.Services
 	effects  string
 	load     *load
-	nodes    []*process
+	// person decides about orders in attention; nil: nobody does.
+	person *person
+	nodes  []*process
 	// disturbances counts what makes deliveries come again: kills, stops.
 	disturbances int
 	// spare is how many more takeovers of one order are borne: a busy machine may hear a sign of life too late.
@@ -82,15 +53,16 @@ func newWorld(t *testing.T, seed uint64, environ ...string) *world {
 	t.Helper()
 	addr := freeAddr(t)
 	w := emptyWorld(t, seed, "nats://"+addr)
-	w.environ = append(w.environ, "ORDERLY_NATS_ADDR="+addr, "ORDERLY_DATA_DIR="+filepath.Join(w.dir, "data"))
+	w.environ = append(w.environ, "ORDERLY_NATS_ADDR="+addr)
 	w.environ = append(w.environ, environ...)
 	return w
 }
 
-// newSharedWorld has a NATS of its own, with as many nodes as are started beside it.
+// newSharedWorld has a NATS of its own, with as many nodes as are started beside it. It never dies, and need not wait for
+// the disk.
 func newSharedWorld(t *testing.T, seed uint64, environ ...string) *world {
 	t.Helper()
-	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0"})
+	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,13 +76,12 @@ func newSharedWorld(t *testing.T, seed uint64, environ ...string) *world {
 func emptyWorld(t *testing.T, seed uint64, url string) *world {
 	t.Helper()
 	w := &world{T: t, dir: t.TempDir(), url: url, spare: 3, rng: rand.New(rand.NewPCG(seed, 0))}
-	file := filepath.Join(w.dir, "plan.yaml")
-	if err := os.WriteFile(file, []byte(plan), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := w.plan(patientCall, manyAttempts)
 	w.effects = filepath.Join(w.dir, "effects.jsonl")
 	w.environ = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir,
+		// Nodes of one world share the directory: there one of them keeps the index, and another takes it over.
+		"ORDERLY_DATA_DIR=" + filepath.Join(w.dir, "data"),
 		"ORDERLY_PLAN=" + file, "ORDERLY_ACK_WAIT=" + ackWait.String(), "ORDERLY_UNKNOWN_AGE=2s",
 		"ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
 	}
@@ -148,6 +119,16 @@ func (w *world) open(behavior demo.Behavior, environ ...string) *process {
 	})
 	w.load.begin()
 	return p
+}
+
+// behave changes how the services behave, and whether that of payments answers at all.
+func (w *world) behave(behavior demo.Behavior, away bool) {
+	w.Helper()
+	all := demo.All(behavior)
+	all.Payments.Away = away
+	if err := w.services.Set(all); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // connect returns a connection that comes back whatever happens to the server.

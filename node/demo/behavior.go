@@ -28,6 +28,8 @@ type Behavior struct {
 	Pending float64
 	// Finish is how long pending work takes; 0 stands for 2s.
 	Finish time.Duration
+	// Away: calls are neither performed nor answered, as if the service had gone.
+	Away bool
 }
 
 // Validate says which value is out of range; the error wraps ErrBehavior.
@@ -65,8 +67,11 @@ type Behaviors struct {
 func All(b Behavior) Behaviors { return Behaviors{b, b, b} }
 
 // ParseBehaviors reads the text form; the error wraps ErrBehavior and says what is allowed.
-func ParseBehaviors(s string) (Behaviors, error) {
-	var all Behaviors
+func ParseBehaviors(s string) (Behaviors, error) { return Behaviors{}.With(s) }
+
+// With changes what the text names and leaves the rest as it is; the error wraps ErrBehavior and says what is allowed.
+func (b Behaviors) With(s string) (Behaviors, error) {
+	all := b
 	for item := range strings.SplitSeq(s, ",") {
 		item = strings.TrimSpace(item)
 		if item == "" {
@@ -111,8 +116,12 @@ func (b *Behavior) set(setting, value string) (err error) {
 		b.Reject, err = strconv.ParseFloat(value, 64)
 	case "pending":
 		b.Pending, err = strconv.ParseFloat(value, 64)
+	case "away":
+		if b.Away, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("%w: away %q is neither true nor false", ErrBehavior, value)
+		}
 	default:
-		return fmt.Errorf("%w: %q is unknown: want latency, fail, reject, pending or finish", ErrBehavior, setting)
+		return fmt.Errorf("%w: %q is unknown: want latency, fail, reject, pending, finish or away", ErrBehavior, setting)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %s %q is neither a duration such as 5ms nor a share such as 0.01, as it should be", ErrBehavior, setting, value)
@@ -153,6 +162,7 @@ func (b Behaviors) MarshalText() ([]byte, error) {
 		add(s.service, "reject", strconv.FormatFloat(s.Reject, 'g', -1, 64), "0")
 		add(s.service, "pending", strconv.FormatFloat(s.Pending, 'g', -1, 64), "0")
 		add(s.service, "finish", s.Finish.String(), "0s")
+		add(s.service, "away", strconv.FormatBool(s.Away), "false")
 	}
 	return []byte(strings.Join(items, ",")), nil
 }

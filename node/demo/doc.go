@@ -4,6 +4,7 @@
 //	inventory.reserve   inventory.release
 //	payments.authorize  payments.void      payments.capture
 //	shipping.create     shipping.cancel
+//	demo.behave         changes how the services behave: payments.away=true, payments.away=false
 //	demo.stats          what was called and done, as JSON; with an order id in the request, that order's calls
 //
 // The services speak StepRequest and StepReply in JSON and protobuf and do what a real service must: a call's effect

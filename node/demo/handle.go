@@ -46,6 +46,10 @@ func (s *Services) handle(e *endpoint, r micro.Request) {
 	s.mu.Lock()
 	b := s.behaviors.of(e.service)
 	s.mu.Unlock()
+	if b.Away {
+		s.miss()
+		return
+	}
 
 	header := r.Headers()
 	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier(header))
@@ -188,6 +192,13 @@ func (s *Services) count(e *endpoint, again, failed bool) {
 	if failed {
 		s.failed++
 	}
+}
+
+// miss counts a call that nobody takes.
+func (s *Services) miss() {
+	s.mu.Lock()
+	s.missed++
+	s.mu.Unlock()
 }
 
 func (r reply) word() string {

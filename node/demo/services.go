@@ -19,6 +19,9 @@ import (
 // SubjectStats answers with Stats, or with the calls of the order named in the request.
 const SubjectStats = "demo.stats"
 
+// SubjectBehave takes changes of the Behaviors as text, for example payments.away=true, and answers with all of them.
+const SubjectBehave = "demo.behave"
+
 // version of the micro services.
 const version = "1.0.0"
 
@@ -56,6 +59,7 @@ type Services struct {
 	calls     int
 	repeats   int
 	failed    int
+	missed    int
 	subjects  map[string]int
 }
 
@@ -112,12 +116,15 @@ func (s *Services) host() error {
 			}
 		}
 	}
-	hosted, err := micro.AddService(s.nc, micro.Config{Name: "demo", Version: version, Description: "Counts what the demo services did."})
+	hosted, err := micro.AddService(s.nc, micro.Config{Name: "demo", Version: version, Description: "Counts what the demo services did, and changes how they behave."})
 	if err != nil {
 		return err
 	}
 	s.hosted = append(s.hosted, hosted)
 	if err := hosted.AddEndpoint("stats", micro.HandlerFunc(s.tell), micro.WithEndpointSubject(SubjectStats)); err != nil {
+		return err
+	}
+	if err := hosted.AddEndpoint("behave", micro.HandlerFunc(s.behave), micro.WithEndpointSubject(SubjectBehave)); err != nil {
 		return err
 	}
 	return s.nc.Flush()
@@ -207,6 +214,30 @@ func (s *Services) tell(r micro.Request) {
 	}
 	if err != nil {
 		s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo statistics not sent", slog.Any("error", err))
+	}
+}
+
+// behave answers demo.behave.
+func (s *Services) behave(r micro.Request) {
+	if !s.enter() {
+		return
+	}
+	defer s.work.Done()
+	s.mu.Lock()
+	changed, err := s.behaviors.With(string(r.Data()))
+	if err == nil {
+		s.behaviors = changed
+	}
+	s.mu.Unlock()
+	if err != nil {
+		err = r.Error("400", err.Error(), nil)
+	} else if text, failed := changed.MarshalText(); failed != nil {
+		err = failed
+	} else {
+		err = r.Respond(text)
+	}
+	if err != nil {
+		s.logger.LogAttrs(context.Background(), slog.LevelWarn, "demo behavior not answered", slog.Any("error", err))
 	}
 }
 

@@ -17,6 +17,8 @@ type Stats struct {
 	Repeats int `json:"repeats"`
 	// Failed is the number of calls answered as unavailable.
 	Failed int `json:"failed"`
+	// Missed is the number of calls that came while their service was away; they are not among Calls.
+	Missed int `json:"missed"`
 	// Twice names every order, step and direction whose effect was performed more than once, under whatever keys. Always
 	// empty unless the caller changes keys.
 	Twice []string `json:"twice"`
@@ -44,7 +46,7 @@ const maxTwice = 100
 // Stats returns the counts so far.
 func (s *Services) Stats() Stats {
 	s.mu.Lock()
-	st := Stats{Calls: s.calls, Repeats: s.repeats, Failed: s.failed, Subjects: maps.Clone(s.subjects), Twice: []string{}}
+	st := Stats{Calls: s.calls, Repeats: s.repeats, Failed: s.failed, Missed: s.missed, Subjects: maps.Clone(s.subjects), Twice: []string{}}
 	s.mu.Unlock()
 	l := s.ledger
 	l.mu.Lock()

@@ -14,12 +14,12 @@ import (
 )
 
 func TestBehaviorsFromText(t *testing.T) {
-	b, err := demo.ParseBehaviors(" latency=5ms, fail=0.01,payments.fail=0.5,shipping.pending=1 ,shipping.finish=3s,reject=0.02,")
+	b, err := demo.ParseBehaviors(" latency=5ms, fail=0.01,payments.fail=0.5,shipping.pending=1 ,shipping.finish=3s,reject=0.02,inventory.away=true,")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := demo.Behaviors{
-		Inventory: demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.01, Reject: 0.02},
+		Inventory: demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.01, Reject: 0.02, Away: true},
 		Payments:  demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.5, Reject: 0.02},
 		Shipping:  demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.01, Reject: 0.02, Pending: 1, Finish: 3 * time.Second},
 	}
@@ -36,7 +36,7 @@ func TestBehaviorsFromText(t *testing.T) {
 	}
 	for s, words := range map[string]string{
 		"latency": "no value", "latency=5": "such as 5ms", "fail=often": "share", "fail=2": "0–1", "latency=2h": "1m0s",
-		"billing.fail=1": "inventory, payments or shipping", "speed=1": "want latency", "reject=NaN": "0–1",
+		"billing.fail=1": "inventory, payments or shipping", "speed=1": "want latency", "away=yes": "neither true nor false", "reject=NaN": "0–1",
 	} {
 		if _, err := demo.ParseBehaviors(s); !errors.Is(err, demo.ErrBehavior) || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: got %v, want %q", s, err, words)

@@ -18,8 +18,11 @@ import (
 type Config struct {
 	// Node is this node's name. Required.
 	Node string
-	// Plan is pinned to the orders accepted from now on; default the built-in order plan.
+	// Plan is pinned to the orders accepted from now on; default the built-in order plan. What it leaves open has the
+	// defaults of a plan file.
 	Plan *messages.Plan
+	// Functions are the steps and undos that this program performs itself, by the name in their targets func:<name>.
+	Functions Functions
 	// MaxInFlight bounds the orders in memory; default 4096.
 	MaxInFlight int
 	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
@@ -44,6 +47,7 @@ func (c Config) withDefaults() Config {
 	if c.Plan == nil {
 		c.Plan = plan.Builtin()
 	}
+	c.Plan = plan.Complete(c.Plan)
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = ingress.DefaultMaxInFlight
 	}

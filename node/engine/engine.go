@@ -13,10 +13,12 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/actors"
+	"github.com/orderly-engine/orderly/actors/downstream"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
@@ -32,6 +34,7 @@ type Engine struct {
 	system  *actor.ActorSystem
 	journal *journal.Journal
 	steps   *gateway.Set
+	guard   *downstream.Guard
 	timers  *ingress.Timers
 	orders  *actors.Orders
 	tree    *supervision.Tree
@@ -42,21 +45,29 @@ type Engine struct {
 	close     sync.Once
 }
 
-// New creates what does not exist yet of streams and consumers, and the engine's parts. Nothing is taken in before Run.
+// New creates what does not exist yet of streams and consumers, registers the plan, and makes the engine's parts. Nothing
+// is taken in before Run. The error wraps plan.ErrInvalid, plan.ErrChanged or ingress.ErrShape when trying again is no use.
 func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
 	cfg = cfg.withDefaults()
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
-	if err := plan.Validate(cfg.Plan, gateway.Check); err != nil {
+	if err := plan.Validate(cfg.Plan, cfg.Functions.Check); err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
+	registered, err := ingress.RegisterPlan(ctx, js, cfg.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	if err := plan.Unchanged(registered, cfg.Plan); err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
 	e := &Engine{cfg: cfg, escalated: make(chan error, 1)}
-	if err := e.assemble(nc, js); err != nil {
+	if err := e.assemble(ctx, nc, js); err != nil {
 		e.Close()
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
@@ -64,18 +75,30 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
 }
 
 // assemble makes the parts, from the ground up.
-func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
+func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (err error) {
 	c := e.cfg
-	e.journal, err = journal.New(nc, journal.Config{Node: c.Node, GroupCommit: c.GroupCommit, Logger: c.Logger, Meter: c.Meter})
+	events, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
 		return err
 	}
-	e.steps = gateway.New(nc, gateway.Config{Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply})
+	e.journal, err = journal.New(nc, journal.Config{
+		Node: c.Node, GroupCommit: c.GroupCommit, Alone: clusterOf(events) == "", Logger: c.Logger, Meter: c.Meter,
+	})
+	if err != nil {
+		return err
+	}
+	e.steps = gateway.New(nc, gateway.Config{
+		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: c.Functions, Logger: c.Logger,
+		HTTPConcurrency: concurrency(c.Plan), FunctionConcurrency: concurrency(c.Plan),
+	})
+	if e.guard, err = downstream.New(e.steps, c.Plan, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
+		return err
+	}
 	if e.timers, err = ingress.NewTimers(nc); err != nil {
 		return err
 	}
 	e.orders, err = actors.NewOrders(actors.World{
-		Journal: e.journal, Steps: e.steps, Inbox: ingress.NewLookup(js), Timers: e.timers,
+		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: e.timers,
 		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
 	}, actors.Config{
 		Node: c.Node, Plan: c.Plan, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
@@ -94,6 +117,25 @@ func (e *Engine) assemble(nc *nats.Conn, js jetstream.JetStream) (err error) {
 		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
+}
+
+// concurrency is how many HTTP calls to one host, or calls of one function, the gateway must be able to make at once, or 0
+// for its default: what a step allows itself beyond that must not wait there, where its time-out runs.
+func concurrency(p *messages.Plan) (most int) {
+	for _, s := range p.GetSteps() {
+		if n := int(s.GetLimits().GetConcurrency()); n > gateway.DefaultHTTPConcurrency {
+			most = max(most, n)
+		}
+	}
+	return most
+}
+
+// clusterOf is the name of the cluster that keeps the stream, or empty if a server keeps it by itself.
+func clusterOf(s jetstream.Stream) string {
+	if c := s.CachedInfo().Cluster; c != nil {
+		return c.Name
+	}
+	return ""
 }
 
 func (e *Engine) escalate(err error) {
@@ -174,6 +216,9 @@ func (e *Engine) dismantle() {
 		if err := e.inbox.Drain(ctx); err != nil {
 			e.cfg.Logger.Warn("last acknowledgements", "error", err)
 		}
+	}
+	if e.guard != nil {
+		e.guard.Close()
 	}
 	if e.steps != nil {
 		e.steps.Close()

@@ -60,7 +60,12 @@ func (s *site) connect() *nats.Conn {
 // run starts an engine on a connection of its own.
 func (s *site) run(name, target string) *running {
 	s.t.Helper()
-	e, err := engine.New(s.t.Context(), s.connect(), engine.Config{Node: name, Plan: plan.Sim(target)})
+	return s.runConfigured(engine.Config{Node: name, Plan: plan.Sim(target)})
+}
+
+func (s *site) runConfigured(cfg engine.Config) *running {
+	s.t.Helper()
+	e, err := engine.New(s.t.Context(), s.connect(), cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

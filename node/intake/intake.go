@@ -34,7 +34,7 @@ func Read(r io.Reader, yield func(Order) bool) error {
 		if err != nil {
 			return ended(err)
 		}
-		more := false
+		var more bool
 		if first == '[' {
 			more, err = in.array(yield)
 		} else {

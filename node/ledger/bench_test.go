@@ -19,3 +19,22 @@ func BenchmarkRead(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*orders), "µs/order")
 }
+
+// BenchmarkReadParked reads a ledger of orders that all wait for their timers.
+func BenchmarkReadParked(b *testing.B) {
+	w := newWorld(b)
+	const orders = 2000
+	for n := range orders {
+		id := fmt.Sprintf("o-%d", n)
+		seq := w.accept(id)
+		w.append(id, parked())
+		w.schedule(id)
+		w.ack(seq)
+	}
+	for b.Loop() {
+		if r := w.read(); !r.Balanced() || r.Timers.Scheduled != orders {
+			b.Fatalf("%+v", r)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*orders), "µs/order")
+}

@@ -179,16 +179,27 @@ func (b *book) forget(id messages.OrderID) {
 
 // count adds the orders that have not ended.
 func (b *book) count() {
-	for _, h := range b.live {
+	o, causes := &b.report.Orders, causes{}
+	for id, h := range b.live {
 		switch {
 		case h.state.Status.Driven():
-			b.report.Orders.InFlight++
+			o.InFlight++
 		case h.state.Status == order.Parked:
-			b.report.Orders.Parked++
+			o.Parked++
+			switch h.state.ParkedFor() {
+			case order.RestPending:
+				o.ParkedFor.Pending++
+			case order.RestRetry:
+				o.ParkedFor.Retry++
+			default:
+				o.ParkedFor.Outage++
+			}
 		case h.state.Status == order.Attention:
-			b.report.Orders.Attention++
+			o.Attention++
+			causes.add(id, h.state.Need)
 		}
 	}
+	b.report.AttentionCauses = causes.top(MaxCauses)
 }
 
 func source(s *messages.Source) order.Source {

@@ -27,24 +27,28 @@ func (r *reader) findForgotten(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	timers, err := look(ctx, r.timers, jetstream.WithSubjectFilter(">"))
-	if err != nil {
+	if r.alarms, err = r.listAlarms(ctx); err != nil {
 		return err
 	}
 	var suspects []messages.OrderID
 	for id, h := range r.book.live {
-		carried := inbox.stores(h.driver.Sequence)
-		if h.driver.Stream == messages.StreamTimers {
-			carried = timers.stores(h.driver.Sequence)
-		}
-		if h.state.Status == order.Parked {
-			carried = carried || timers.subjects[messages.SubjectTimer+string(id)]+timers.subjects[messages.SubjectWake+string(id)] > 0
-		}
-		if !carried && h.state.Status != order.Attention {
+		switch {
+		case h.state.Status == order.Attention:
+		case h.state.Status == order.Parked && r.alarms.wake(id, h):
+		case h.driver.Stream == messages.StreamOrders && inbox.stores(h.driver.Sequence):
+		default:
+			// Also whoever is driven by a wake-up: those are few, and looked at one by one.
 			suspects = append(suspects, id)
 		}
 	}
 	return r.confirm(ctx, suspects)
+}
+
+// wake reports whether something that is stored wakes the parked order: a wake-up, whatever park it names (R5.4), or a
+// schedule. One of an earlier park may come too late by any time.
+func (a *alarms) wake(id messages.OrderID, h *history) bool {
+	one, scheduled := a.scheduled[id]
+	return a.fired[id] || scheduled && one.park >= h.state.Park
 }
 
 // confirm looks at each suspect again, on its own.
@@ -70,7 +74,8 @@ func (r *reader) confirm(ctx context.Context, suspects []messages.OrderID) error
 		suspects = still
 	}
 	for _, id := range suspects {
-		r.report.offend(id, r.book.live[id].complaint())
+		r.forgot[id] = true
+		r.report.offend(id, r.complaint(id))
 	}
 	return nil
 }
@@ -91,20 +96,26 @@ func (r *reader) forgotten(ctx context.Context, id messages.OrderID) (bool, erro
 	}
 }
 
-// carried asks the leaders: the message that drives the order, or last did, and for a parked one its timer.
+// carried asks the leaders: for what wakes a parked order, and for the message that drives the order, or last did.
 func (r *reader) carried(ctx context.Context, id messages.OrderID, h *history) (bool, error) {
+	if h.state.Status == order.Parked {
+		one, found, err := r.alarm(ctx, id)
+		if err != nil || found && one.park >= h.state.Park {
+			return err == nil, err
+		}
+		if woken, err := stored(r.timers.GetLastMsgForSubject(ctx, messages.SubjectWake+string(id))); woken || err != nil {
+			return woken, err
+		}
+	}
 	stream := r.orders
 	if h.driver.Stream == messages.StreamTimers {
 		stream = r.timers
 	}
-	_, err := stream.GetMsg(ctx, h.driver.Sequence)
-	if h.state.Status == order.Parked {
-		for _, prefix := range []string{messages.SubjectTimer, messages.SubjectWake} {
-			if errors.Is(err, jetstream.ErrMsgNotFound) {
-				_, err = r.timers.GetLastMsgForSubject(ctx, prefix+string(id))
-			}
-		}
-	}
+	return stored(stream.GetMsg(ctx, h.driver.Sequence))
+}
+
+// stored takes the answer to a question for a message.
+func stored(_ *jetstream.RawStreamMsg, err error) (bool, error) {
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return false, nil
 	}
@@ -138,11 +149,16 @@ func (r *reader) refresh(ctx context.Context, id messages.OrderID, h *history) (
 	return grown, nil
 }
 
-func (h *history) complaint() string {
+func (r *reader) complaint(id messages.OrderID) string {
+	h := r.book.live[id]
 	driver := fmt.Sprintf("message %d of %s", h.driver.Sequence, h.driver.Stream)
-	if h.state.Status == order.Parked {
-		return fmt.Sprintf("parked until %s, and neither its timer nor a wake-up nor its last driver, %s, is stored: nobody will wake it",
-			h.state.ParkedUntil.Format(time.RFC3339), driver)
+	if h.state.Status != order.Parked {
+		return fmt.Sprintf("%s, and its driver, %s, is stored no more: nobody carries it", h.state.Status, driver)
 	}
-	return fmt.Sprintf("%s, and its driver, %s, is stored no more: nobody carries it", h.state.Status, driver)
+	timer := "neither its timer"
+	if one, scheduled := r.alarms.scheduled[id]; scheduled {
+		timer = fmt.Sprintf("neither its timer (there is one of an earlier park, %d)", one.park)
+	}
+	return fmt.Sprintf("parked until %s, and %s nor a wake-up nor its last driver, %s, is stored: nobody will wake it in time",
+		h.state.ParkedUntil.Format(time.RFC3339), timer, driver)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,13 +44,13 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	w.append("inflight", accepted("inflight", w.message("inflight")))
 
 	seq = w.accept("asleep")
-	w.append("asleep", parked())
+	w.append("asleep", pending(), parked())
 	w.schedule("asleep")
 	w.ack(seq)
 
 	// A crash between the journal and the schedule: the driver comes again and repairs it.
 	w.accept("dozing")
-	w.append("dozing", parked())
+	w.append("dozing", failed(), parked())
 
 	seq = w.accept("waking")
 	w.append("waking", parked())
@@ -78,12 +79,19 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	if !r.Balanced() {
 		t.Fatalf("not balanced: %+v", r.Offenses)
 	}
-	if want := (ledger.Orders{Accepted: 9, Completed: 1, Rejected: 1, Cancelled: 1, InFlight: 2, Parked: 3, Attention: 1}); r.Orders != want {
+	if want := (ledger.Orders{Accepted: 9, Completed: 1, Rejected: 1, Cancelled: 1, InFlight: 2, Parked: 3, Attention: 1,
+		ParkedFor: ledger.ParkedFor{Pending: 1, Retry: 1, Outage: 1}}); r.Orders != want {
 		t.Errorf("orders %+v, want %+v", r.Orders, want)
 	}
 	want := ledger.Inbox{EverStored: 14, Waiting: 1, Held: 3, Accepted: 7, Recorded: 1, DeadLettered: 1, WithoutEffect: 1}
 	if r.Inbox != want {
 		t.Errorf("inbox %+v, want %+v", r.Inbox, want)
+	}
+	if want := (ledger.Timers{Stored: 3, Scheduled: 1, Waking: 1, Stale: 1, Unscheduled: 1}); r.Timers != want {
+		t.Errorf("timers %+v, want %+v", r.Timers, want)
+	}
+	if want := []ledger.Cause{{Step: "first", Direction: "do", Kind: "transient", Cause: "no responders", Orders: 1}}; !slices.Equal(r.AttentionCauses, want) {
+		t.Errorf("causes %+v, want %+v", r.AttentionCauses, want)
 	}
 	if r.Dead != (ledger.Stored{Messages: 2}) || r.Journal.Removed != 0 {
 		t.Errorf("dead letters %+v, journal %+v", r.Dead, r.Journal)
@@ -130,6 +138,27 @@ func TestOffenses(t *testing.T) {
 			w.append("o", parked())
 			w.ack(seq)
 		}, "o", "nobody will wake it"},
+		"timer of an earlier park": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("o")
+			w.ack(seq)
+			ask := w.message("o")
+			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			w.append("o", parked())
+			w.ack(ask)
+		}, "o", "there is one of an earlier park, 2"},
+		"timer of no order":            {func(w *world) { w.scheduleFor("o", 0) }, "o", "it was never accepted"},
+		"timer of an order to come":    {func(w *world) { w.scheduleFor("o", 99) }, "o", "it was never accepted"},
+		"timer of another order":       {func(w *world) { w.complete("p", w.accept("p")); w.scheduleFor("o", 2) }, "o", "for a park at 2 of ORDER_EVENTS, and it was never accepted"},
+		"wake-up of no order":          {func(w *world) { w.store("ORDER_WAKE.o", nil, messages.HeaderPark, "7") }, "o", "it was never accepted"},
+		"timer of a park that was not": {func(w *world) { w.accept("o"); w.scheduleFor("o", 99) }, "o", "its timer is for a park at 99 of ORDER_EVENTS, and its history ends at 1"},
+		"timer without a time": {func(w *world) {
+			w.accept("o")
+			w.append("o", parked())
+			w.store("ORDER_TIMER.o", nil, messages.HeaderPark, "2")
+		}, "o", "its timer does not say when it is due"},
+		"timer of no order's subject": {func(w *world) { w.store("ORDER_TIMER.~", nil) }, "", "ORDER_TIMERS stores a message on ORDER_TIMER.~"},
 		"another order's timer": {func(w *world) {
 			seq := w.accept("o")
 			w.append("o", parked())
@@ -171,6 +200,7 @@ func TestOffenses(t *testing.T) {
 		"dead letter of the future": {func(w *world) { w.dead(9) }, "", "a dead letter names message 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t)
 			w.complete("good", func() uint64 { test.make(w); return w.accept("good") }())
 			r := w.read()
@@ -255,6 +285,19 @@ func live(w *world, id string, n int, retention bool) {
 		}
 		w.schedule(id)
 		w.ack(seq)
+		if n%9 == 7 && n%2 == 1 {
+			// A signal is faster, and the timer stays.
+			ask := w.message(id)
+			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			w.append(id, parked())
+			w.schedule(id)
+			w.ack(ask)
+			ask = w.message(id)
+			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			w.append(id, step("second"), completed())
+			w.ack(ask)
+			break
+		}
 		if n%9 == 4 {
 			return // asleep
 		}

@@ -18,7 +18,7 @@ const idle = 10 * time.Second
 
 // Read takes the ledger. The error wraps jetstream.ErrStreamNotFound when the server has no such streams.
 func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
-	r := &reader{js: js, report: &Report{Offenses: []Offense{}}}
+	r := &reader{js: js, forgot: map[messages.OrderID]bool{}, report: &Report{Offenses: []Offense{}, AttentionCauses: []Cause{}}}
 	r.book = newBook(r.report)
 	for name, s := range map[string]*jetstream.Stream{
 		messages.StreamOrders: &r.orders, messages.StreamEvents: &r.events,
@@ -40,6 +40,9 @@ type reader struct {
 	orders, events, timers, dead jetstream.Stream
 	report                       *Report
 	book                         *book
+	alarms                       *alarms
+	// forgot are the orders that nobody carries.
+	forgot map[messages.OrderID]bool
 }
 
 func (r *reader) read(ctx context.Context) error {
@@ -59,6 +62,9 @@ func (r *reader) read(ctx context.Context) error {
 		return err
 	}
 	if err := r.findForgotten(ctx); err != nil {
+		return err
+	}
+	if err := r.checkTimers(ctx); err != nil {
 		return err
 	}
 	// Nothing that was read can name a message that was stored later than this.

@@ -19,6 +19,9 @@ type Report struct {
 	// Orders are counted as the journal told when it was read.
 	Orders Orders `json:"orders"`
 	Inbox  Inbox  `json:"inbox"`
+	Timers Timers `json:"timers"`
+	// AttentionCauses are the commonest causes for which orders rest in attention, MaxCauses at most.
+	AttentionCauses []Cause `json:"attention_causes"`
 	// Journal and Dead are the streams' own counts.
 	Journal Stored `json:"journal"`
 	Dead    Stored `json:"dead_letters"`
@@ -36,6 +39,31 @@ type Orders struct {
 	InFlight  uint64 `json:"in_flight"`
 	Parked    uint64 `json:"parked"`
 	Attention uint64 `json:"attention"`
+	// ParkedFor divides the parked ones by what they wait for.
+	ParkedFor ParkedFor `json:"parked_for"`
+}
+
+// ParkedFor counts parked orders by what they wait for.
+type ParkedFor struct {
+	Pending uint64 `json:"pending"`
+	Retry   uint64 `json:"retry"`
+	Outage  uint64 `json:"outage"`
+}
+
+// Timers counts the orders of which ORDER_TIMERS stores something, and those that need it to. Stored is the sum of
+// Scheduled, Waking, Stale and Orphaned.
+type Timers struct {
+	Stored uint64 `json:"stored"`
+	// Scheduled are parked, and their timers will wake them.
+	Scheduled uint64 `json:"scheduled"`
+	// Waking have a timer that fired, and its wake-up is not settled.
+	Waking uint64 `json:"waking"`
+	// Stale are parked no more, or have ended: their timers fire without effect.
+	Stale uint64 `json:"stale"`
+	// Orphaned are orders whose history was removed since (Journal.Removed): their timers fire without effect.
+	Orphaned uint64 `json:"orphaned"`
+	// Unscheduled are parked and have no timer yet: the message that parked them is stored, and will schedule it.
+	Unscheduled uint64 `json:"unscheduled"`
 }
 
 // Inbox counts the messages that the inbox had ever stored when it was read. EverStored is the sum of the others.
@@ -70,7 +98,7 @@ type Offense struct {
 // Balanced reports whether the ledger proves that nothing was lost.
 func (r *Report) Balanced() bool {
 	o := r.Orders
-	return r.Offending == 0 && o.Accepted == o.Completed+o.Rejected+o.Cancelled+o.InFlight+o.Parked+o.Attention
+	return r.Offending == 0 && o.Parked == o.ParkedFor.Pending+o.ParkedFor.Retry+o.ParkedFor.Outage && o.Accepted == o.Completed+o.Rejected+o.Cancelled+o.InFlight+o.Parked+o.Attention
 }
 
 // MarshalJSON adds the verdict.

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/orderly-engine/orderly/messages"
 )
 
 // WriteText writes the report for people.
 func (r *Report) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	o, in := r.Orders, r.Inbox
+	o, in, t := r.Orders, r.Inbox, r.Timers
 	rows := [][]row{
 		{
 			{"orders accepted", o.Accepted, ""},
@@ -19,6 +23,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			{"  cancelled", o.Cancelled, ""},
 			{"  in flight", o.InFlight, ""},
 			{"  parked", o.Parked, ""},
+			{"    pending", o.ParkedFor.Pending, "for a signal"},
+			{"    retry", o.ParkedFor.Retry, "for another attempt"},
+			{"    outage", o.ParkedFor.Outage, "for a downstream service"},
 			{"  attention", o.Attention, "a person must decide"},
 		},
 		{
@@ -29,6 +36,14 @@ func (r *Report) WriteText(w io.Writer) error {
 			{"  recorded", in.Recorded, ""},
 			{"  dead-lettered", in.DeadLettered, ""},
 			{"  without effect", in.WithoutEffect, r.noTrace()},
+		},
+		{
+			{"orders with timers", t.Stored, ""},
+			{"  scheduled", t.Scheduled, ""},
+			{"  waking", t.Waking, "fired, not yet settled"},
+			{"  stale", t.Stale, "parked no more, they fire without effect"},
+			{"  orphaned", t.Orphaned, "their history was removed, they fire without effect"},
+			{"parked without a timer yet", t.Unscheduled, "whoever parked them will set it"},
 		},
 		{
 			{"journal entries", r.Journal.Messages, removed(r.Journal)},
@@ -51,6 +66,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		}
 		b.WriteByte('\n')
 	}
+	r.causes(&b)
 	r.verdict(&b)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -77,7 +93,44 @@ func removed(s Stored) string {
 	return fmt.Sprintf("%d more were removed", s.Removed)
 }
 
+// causes says why orders rest in attention.
+func (r *Report) causes(b *bytes.Buffer) {
+	if len(r.AttentionCauses) == 0 {
+		return
+	}
+	b.WriteString("attention by cause\n")
+	listed := uint64(0)
+	for _, c := range r.AttentionCauses {
+		listed += c.Orders
+		about := c.Step
+		switch {
+		case about == "":
+			about = c.Kind
+		case c.Direction == messages.Undo.Word():
+			about = "undo of " + about
+		}
+		fmt.Fprintf(b, "  %d  %s: %s\n", c.Orders, printable(about), printable(c.Cause))
+	}
+	if more := r.Orders.Attention - listed; more > 0 {
+		fmt.Fprintf(b, "  %d  for other causes\n", more)
+	}
+	b.WriteByte('\n')
+}
+
+// printable keeps what strangers wrote on its line and away from the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s)
+}
+
 func (r *Report) verdict(b *bytes.Buffer) {
+	o := r.Orders
+	fmt.Fprintf(b, "%d accepted = %d completed + %d rejected + %d cancelled + %d in flight + %d parked + %d attention\n",
+		o.Accepted, o.Completed, o.Rejected, o.Cancelled, o.InFlight, o.Parked, o.Attention)
 	if r.Balanced() {
 		b.WriteString("balanced\n")
 		return
@@ -89,7 +142,7 @@ func (r *Report) verdict(b *bytes.Buffer) {
 		} else {
 			b.WriteString("  ")
 		}
-		fmt.Fprintln(b, each.Reason)
+		fmt.Fprintln(b, printable(each.Reason))
 	}
 	if more := r.Offending - len(r.Offenses); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)

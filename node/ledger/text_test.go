@@ -12,11 +12,15 @@ import (
 func example() *ledger.Report {
 	return &ledger.Report{
 		Taken:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Orders:   ledger.Orders{Accepted: 1200, Completed: 1180, Rejected: 9, Cancelled: 3, InFlight: 5, Parked: 2, Attention: 1},
+		Orders:   ledger.Orders{Accepted: 1200, Completed: 1180, Rejected: 9, Cancelled: 3, InFlight: 5, Parked: 2, Attention: 1, ParkedFor: ledger.ParkedFor{Pending: 1, Outage: 1}},
 		Inbox:    ledger.Inbox{EverStored: 1240, Waiting: 4, Held: 5, Accepted: 1195, Recorded: 6, DeadLettered: 20, WithoutEffect: 10},
 		Journal:  ledger.Stored{Messages: 6004},
 		Dead:     ledger.Stored{Messages: 18, Removed: 2},
+		Timers:   ledger.Timers{Stored: 4, Scheduled: 1, Waking: 1, Stale: 2},
 		Offenses: []ledger.Offense{},
+		AttentionCauses: []ledger.Cause{
+			{Step: "pay", Direction: "undo", Kind: "transient", Cause: "no responders\n", Orders: 1},
+		},
 	}
 }
 
@@ -31,6 +35,9 @@ func TestText(t *testing.T) {
   cancelled                    3
   in flight                    5
   parked                       2
+    pending                    1  for a signal
+    retry                      0  for another attempt
+    outage                     1  for a downstream service
   attention                    1  a person must decide
 
 inbox messages ever stored  1240
@@ -41,9 +48,20 @@ inbox messages ever stored  1240
   dead-lettered               20
   without effect              10  duplicates, or about orders that had ended, or their trace was removed
 
+orders with timers             4
+  scheduled                    1
+  waking                       1  fired, not yet settled
+  stale                        2  parked no more, they fire without effect
+  orphaned                     0  their history was removed, they fire without effect
+parked without a timer yet     0  whoever parked them will set it
+
 journal entries             6004
 dead letters                  18  2 more were removed
 
+attention by cause
+  1  undo of pay: no responders 
+
+1200 accepted = 1180 completed + 9 rejected + 3 cancelled + 5 in flight + 2 parked + 1 attention
 balanced
 `
 	if b.String() != want {
@@ -82,8 +100,10 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"balanced":true,"taken":"2026-01-02T03:04:05Z",` +
-		`"orders":{"accepted":1200,"completed":1180,"rejected":9,"cancelled":3,"in_flight":5,"parked":2,"attention":1},` +
+		`"orders":{"accepted":1200,"completed":1180,"rejected":9,"cancelled":3,"in_flight":5,"parked":2,"attention":1,"parked_for":{"pending":1,"retry":0,"outage":1}},` +
 		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10},` +
+		`"timers":{"stored":4,"scheduled":1,"waking":1,"stale":2,"orphaned":0,"unscheduled":0},` +
+		`"attention_causes":[{"step":"pay","direction":"undo","kind":"transient","cause":"no responders\n","orders":1}],` +
 		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)

@@ -13,21 +13,19 @@ type window struct {
 	first, last uint64
 	gone        []uint64
 	count       uint64
-	// subjects counts the messages by subject, if they were asked for.
-	subjects map[string]uint64
 }
 
 // look asks the stream's leader. The answer lists the gaps one by one: a work queue has few, since nothing is held for
 // long.
-func look(ctx context.Context, s jetstream.Stream, opts ...jetstream.StreamInfoOpt) (window, error) {
-	info, err := s.Info(ctx, append(opts, jetstream.WithDeletedDetails(true))...)
+func look(ctx context.Context, s jetstream.Stream) (window, error) {
+	info, err := s.Info(ctx, jetstream.WithDeletedDetails(true))
 	if err != nil {
 		return window{}, fmt.Errorf("look into stream %s: %w", s.CachedInfo().Config.Name, err)
 	}
 	slices.Sort(info.State.Deleted)
 	return window{
 		first: info.State.FirstSeq, last: info.State.LastSeq, gone: info.State.Deleted,
-		count: info.State.Msgs, subjects: info.State.Subjects,
+		count: info.State.Msgs,
 	}, nil
 }
 

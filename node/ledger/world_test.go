@@ -26,6 +26,8 @@ type world struct {
 	js     jetstream.JetStream
 	mu     sync.Mutex
 	number map[string]uint32
+	// last is the journal sequence of each order's last entry: of its park, after it parked.
+	last map[string]uint64
 }
 
 func newWorld(t testing.TB) *world {
@@ -34,7 +36,7 @@ func newWorld(t testing.TB) *world {
 	if err := ingress.EnsureStreams(t.Context(), js, ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	return &world{TB: t, js: js, number: map[string]uint32{}}
+	return &world{TB: t, js: js, number: map[string]uint32{}, last: map[string]uint64{}}
 }
 
 func connect(t testing.TB) jetstream.JetStream {
@@ -103,14 +105,17 @@ func (w *world) append(id string, events ...*messages.Event) {
 	w.number[id]++
 	n := w.number[id]
 	w.mu.Unlock()
-	w.entry(id, &messages.JournalEntry{OrderId: id, Number: n, Time: timestamppb.Now(), Events: events})
+	seq := w.entry(id, &messages.JournalEntry{OrderId: id, Number: n, Time: timestamppb.Now(), Events: events})
+	w.mu.Lock()
+	w.last[id] = seq
+	w.mu.Unlock()
 }
 
-func (w *world) entry(id string, e *messages.JournalEntry) {
+func (w *world) entry(id string, e *messages.JournalEntry) uint64 {
 	w.Helper()
 	body, err := proto.Marshal(e)
 	w.must(err)
-	w.store(messages.SubjectEvent+id, body)
+	return w.store(messages.SubjectEvent+id, body)
 }
 
 // dead stores a dead letter about an inbox message.
@@ -121,16 +126,26 @@ func (w *world) dead(seq uint64) {
 }
 
 // schedule stores the timer of a parked order.
-func (w *world) schedule(id string) {
+func (w *world) schedule(id string) { w.Helper(); w.scheduleFor(id, w.park(id)) }
+
+// scheduleFor stores the timer of a park.
+func (w *world) scheduleFor(id string, park uint64) {
 	w.Helper()
 	w.store(messages.SubjectTimer+id, nil, "Nats-Schedule", "@at "+time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano),
-		"Nats-Schedule-Target", messages.SubjectWake+id)
+		"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
+}
+
+// park is the park of an order that parked last.
+func (w *world) park(id string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last[id]
 }
 
 // fire does what the server does when the timer is due, and returns the wake-up.
 func (w *world) fire(id string) uint64 {
 	w.Helper()
-	seq := w.store(messages.SubjectWake+id, nil)
+	seq := w.store(messages.SubjectWake+id, nil, messages.HeaderPark, fmt.Sprint(w.park(id)))
 	w.purge(messages.StreamTimers, messages.SubjectTimer+id)
 	return seq
 }
@@ -209,12 +224,24 @@ func parked() *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Until: timestamppb.New(time.Unix(1<<32, 0))}}}
 }
 
+func pending() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: "first", Signal: "paid", Deadline: timestamppb.New(time.Unix(1<<32, 0))}}}
+}
+
+func failed() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{Step: "first", Attempt: 1, RetryAt: timestamppb.New(time.Unix(1<<32, 0))}}}
+}
+
 func resumed(driver *messages.Source) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: driver, Incarnation: "j"}}}
 }
 
-func attention() *messages.Event {
-	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: "first"}}}
+func attention() *messages.Event { return attentionFor("first", messages.Do, "no responders") }
+
+func attentionFor(step string, d messages.Direction, cause string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{
+		Step: step, Direction: d, Kind: messages.Transient, Cause: cause,
+	}}}
 }
 
 func completed() *messages.Event {

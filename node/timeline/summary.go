@@ -8,15 +8,26 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// summary says in one sentence what happened; at is when.
-func summary(e *messages.Event, at time.Time) string {
+// moment is what a sentence about an event needs besides the event.
+type moment struct {
+	at   time.Time
+	node string
+	// before is who drove the order until now.
+	before Driver
+	// attempt is the number that an attempt has since a person last said retry.
+	attempt int
+	plan    *messages.Plan
+}
+
+// summary says in one sentence what happened.
+func (m moment) summary(e *messages.Event) string {
 	switch k := e.GetKind().(type) {
 	case *messages.Event_Accepted:
 		return acceptedSummary(k.Accepted)
 	case *messages.Event_StepCompleted:
 		return stepCompletedSummary(k.StepCompleted)
 	case *messages.Event_StepFailed:
-		return stepFailedSummary(k.StepFailed, at)
+		return m.stepFailed(k.StepFailed)
 	case *messages.Event_StepRejected:
 		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), because(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
 	case *messages.Event_StepPending:
@@ -31,9 +42,10 @@ func summary(e *messages.Event, at time.Time) string {
 	case *messages.Event_Signalled:
 		return fmt.Sprintf("signal %q arrived", k.Signalled.GetName())
 	case *messages.Event_Parked:
-		return fmt.Sprintf("parked until %s: %s", clock(k.Parked.GetUntil().AsTime()), k.Parked.GetReason())
+		until := k.Parked.GetUntil().AsTime()
+		return fmt.Sprintf("parked for %s, until %s: %s", coarse(until.Sub(m.at)), clock(until), k.Parked.GetReason())
 	case *messages.Event_Resumed:
-		return resumedSummary(k.Resumed.GetCause())
+		return m.resumed(k.Resumed.GetCause())
 	case *messages.Event_Attention:
 		return attentionSummary(k.Attention)
 	case *messages.Event_Completed:
@@ -67,10 +79,27 @@ func stepCompletedSummary(e *messages.StepCompleted) string {
 	return e.GetStep() + " done" + effort(e.GetAttempt(), e.GetTookUs())
 }
 
-func stepFailedSummary(e *messages.StepFailed, at time.Time) string {
-	s := fmt.Sprintf("%s failed (attempt %d, %s): %s", call(e.GetStep(), e.GetDirection()), e.GetAttempt(), e.GetKind().Word(), e.GetError())
+func (m moment) stepFailed(e *messages.StepFailed) string {
+	s := fmt.Sprintf("%s failed (%s, %s): %s", call(e.GetStep(), e.GetDirection()), m.attempts(e), e.GetKind().Word(), e.GetError())
 	if again := e.GetRetryAt(); again != nil {
-		s += "; again in " + since(again.AsTime().Sub(at))
+		s += "; again in " + since(again.AsTime().Sub(m.at))
+	}
+	return s
+}
+
+// attempts says which attempt failed, of how many.
+func (m moment) attempts(e *messages.StepFailed) string {
+	s := fmt.Sprintf("attempt %d", e.GetAttempt())
+	if int(e.GetAttempt()) != m.attempt {
+		s += fmt.Sprintf(", %d", m.attempt)
+	}
+	for _, step := range m.plan.GetSteps() {
+		if most := step.GetRetry().GetAttempts(); step.GetName() == e.GetStep() && most > 0 {
+			s += fmt.Sprintf(" of %d", most)
+		}
+	}
+	if int(e.GetAttempt()) != m.attempt {
+		s += " since a person stepped in"
 	}
 	return s
 }
@@ -87,18 +116,24 @@ func attentionSummary(e *messages.OrderNeedsAttention) string {
 	if e.GetStep() == "" {
 		return "a person must decide: " + e.GetCause()
 	}
-	about := call(e.GetStep(), e.GetDirection())
-	if e.GetDirection() == messages.Undo {
-		about = "the " + about
-	}
-	return fmt.Sprintf("a person must decide about %s: %s", about, e.GetCause())
+	return fmt.Sprintf("a person must decide about %s: %s", about(e), e.GetCause())
 }
 
-func resumedSummary(cause string) string {
-	switch cause {
-	case "takeover":
-		return "taken over by a redelivery"
-	case "wake":
+// about names the call that needs a person.
+func about(e *messages.OrderNeedsAttention) string {
+	if e.GetDirection() == messages.Undo {
+		return "the " + call(e.GetStep(), e.GetDirection())
+	}
+	return e.GetStep()
+}
+
+func (m moment) resumed(cause string) string {
+	switch {
+	case cause == "takeover" && m.before.Node != m.node:
+		return fmt.Sprintf("taken over from %s, which let go or fell silent", m.before.Node)
+	case cause == "takeover":
+		return "taken over by another delivery on the same node"
+	case cause == "wake":
 		return "resumed by its timer"
 	}
 	return "resumed by " + cause
@@ -124,5 +159,3 @@ func effort(attempt uint32, tookUs uint64) string {
 	}
 	return fmt.Sprintf(" in %s", took)
 }
-
-func clock(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000Z") }

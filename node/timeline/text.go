@@ -1,64 +1,66 @@
 package timeline
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/orderly-engine/orderly/actors/order"
-	"github.com/orderly-engine/orderly/messages"
 )
 
-func amount(o *messages.OrderCreated) string {
-	return messages.FormatAmount(o.GetTotalAmount(), o.GetCurrency())
+// WriteText writes the order and its story for people, as seen at the time now.
+func (v *View) WriteText(w io.Writer, now time.Time) error {
+	if err := v.WriteHeader(w, now); err != nil || len(v.Events) == 0 {
+		return err
+	}
+	return NewLines(w).WriteFolded(v.Events)
 }
 
-// WriteText writes the order and its story for people.
-func (v *View) WriteText(w io.Writer) error {
-	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+// WriteHeader writes where the order stands, without its story.
+func (v *View) WriteHeader(w io.Writer, now time.Time) error {
+	var b bytes.Buffer
 	field := func(name, format string, args ...any) {
-		fmt.Fprintf(out, "%s\t%s\n", name, Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintf(&b, "%-10s  %s\n", name, Printable(fmt.Sprintf(format, args...)))
 	}
 	field("order", "%s", v.OrderID)
-	field("status", "%s", v.statusLine())
-	if len(v.Events) == 0 {
-		return out.Flush()
+	if v.story == nil {
+		field("status", "%s: stored in the inbox, no node has taken it up yet", v.Status)
+		_, err := w.Write(b.Bytes())
+		return err
 	}
 	field("customer", "%s", v.CustomerID)
 	field("total", "%s %s", v.Total, v.Currency)
+	field("status", "%s", v.statusLine(now))
 	field("plan", "%s", v.planLine())
-	if v.WaitsUntil != nil {
-		field("waits", "%s, until %s", v.WaitsFor, clock(*v.WaitsUntil))
+	field("accepted", "%s", when(v.CreatedAt, now))
+	if v.Driver != nil {
+		field("driver", "%s", v.driverLine(now))
 	}
-	if v.LastError != "" && v.LastError != v.Reason && !v.Ended() {
+	if v.Next != nil {
+		field("next", "%s", v.nextLine(now))
+	}
+	if v.WaitsUntil != nil {
+		field("waits for", "%s", v.WaitsFor)
+		field("until", "%s%s", when(*v.WaitsUntil, now), v.untilNote(now))
+	}
+	if v.LastError != "" && !v.Ended() {
 		field("last error", "%s", v.LastError)
 	}
-	if v.Status == order.Attention.String() {
-		field("decide", "orderly retry %s, orderly skip %[1]s, or orderly cancel %[1]s", v.OrderID)
+	if v.Status == order.Attention.String() && v.Reason != v.LastError {
+		field("cause", "%s", v.Reason)
 	}
-	field("accepted", "%s", clock(v.CreatedAt))
-	fmt.Fprintln(out)
-	for _, e := range v.Events {
-		fmt.Fprintf(out, "  +%s\t%s\t%s\n", since(e.Time.Sub(v.CreatedAt)), Printable(e.Node), Printable(e.Summary))
+	if len(v.Undone) > 0 {
+		field("undone", "%s", v.undoneLine())
 	}
-	return out.Flush()
-}
-
-func (v *View) statusLine() string {
-	line := v.Status
-	switch {
-	case v.Reason != "":
-		line += ": " + v.Reason
-	case len(v.Events) == 0:
-		line += ": stored in the inbox, no node has taken it up yet"
+	if len(v.Kept) > 0 {
+		field("kept", "%s: the plan has no undo for that", strings.Join(v.Kept, ", "))
 	}
-	if v.Ended() {
-		line += fmt.Sprintf(" (after %s)", since(v.UpdatedAt.Sub(v.CreatedAt)))
-	}
-	return line
+	v.adviceLines(&b)
+	b.WriteByte('\n')
+	_, err := w.Write(b.Bytes())
+	return err
 }
 
 func (v *View) planLine() string {
@@ -69,19 +71,93 @@ func (v *View) planLine() string {
 	return line
 }
 
-func since(d time.Duration) string {
-	if d < time.Minute {
-		return d.Round(100 * time.Microsecond).String()
+// statusLine says in words where the order is and since when.
+func (v *View) statusLine(now time.Time) string {
+	s := &v.story.state
+	if v.Ended() {
+		line := v.Status
+		if v.Reason != "" {
+			line += ": " + v.Reason
+		}
+		return fmt.Sprintf("%s (after %s, %s)", line, since(v.UpdatedAt.Sub(v.CreatedAt)), distance(v.UpdatedAt, now))
 	}
-	return d.Round(time.Second).String()
+	line := fmt.Sprintf("%s since %s", v.Status, when(v.StatusSince, now))
+	if s.Status == order.Parked && v.story.parks > 1 {
+		line += fmt.Sprintf(", %d times in a row since %s", v.story.parks, when(v.story.waiting, now))
+	}
+	switch {
+	case s.Status == order.Attention && s.Need.GetStep() == "":
+		line += ": a person must decide"
+	case s.Status == order.Attention:
+		line += ": a person must decide about " + about(s.Need)
+	case s.Cancel != nil:
+		line += ": being undone, a cancel was requested" + because("", s.Cancel.GetReason())
+	case s.Refusal != nil:
+		line += fmt.Sprintf(": being undone, %s was refused%s", s.Refusal.GetStep(), because(s.Refusal.GetCode(), s.Refusal.GetReason()))
+	}
+	return line
 }
 
-// Printable makes one line of a stranger's text: what would steer a terminal becomes a space.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
-			return ' '
+// driverLine says who carries the order and how long nothing was heard: an order whose node is gone is told by that.
+func (v *View) driverLine(now time.Time) string {
+	line := fmt.Sprintf("node %s since %s", v.Driver.Node, when(v.Driver.Since, now))
+	if v.UpdatedAt.After(v.Driver.Since) {
+		line += ", last entry " + distance(v.UpdatedAt, now)
+	}
+	return line
+}
+
+func (v *View) nextLine(now time.Time) string {
+	n := v.Next
+	line := fmt.Sprintf("%s, attempt %d", n.call(), n.Attempt)
+	if n.Attempts > 0 {
+		line += fmt.Sprintf(" of %d", n.Attempts)
+	}
+	switch {
+	case v.WaitsUntil != nil:
+	case n.At != nil && n.At.After(now):
+		line += ", at " + when(*n.At, now)
+	default:
+		line += ", now"
+	}
+	if n.Settles {
+		line += "; it finds out if the step was performed"
+	}
+	return line
+}
+
+// late is how long after its time an order may wake before something is wrong.
+const late = 15 * time.Second
+
+// untilNote says what happens when the wait is over, or that it should be.
+func (v *View) untilNote(now time.Time) string {
+	if now.After(v.WaitsUntil.Add(late)) {
+		return "; overdue, no node has woken it: see that one runs"
+	}
+	if v.ParkedFor == string(order.RestPending) {
+		return fmt.Sprintf("; without it %s is called again then", v.Next.call())
+	}
+	return ""
+}
+
+func (v *View) undoneLine() string {
+	words := make([]string, len(v.Undone))
+	for i, step := range v.Undone {
+		words[i] = step
+		if v.story.byHand[step] {
+			words[i] += " (taken as done by hand)"
 		}
-		return r
-	}, s)
+	}
+	return strings.Join(words, ", ")
+}
+
+func (v *View) adviceLines(b *bytes.Buffer) {
+	name, all, width := "you can", v.advice(), 0
+	for _, a := range all {
+		width = max(width, len([]rune(a.command)))
+	}
+	for _, a := range all {
+		fmt.Fprintf(b, "%-10s  %-*s  %s\n", name, width, Printable(a.command), Printable(a.does))
+		name = ""
+	}
 }

@@ -1,0 +1,43 @@
+// Package downstream guards the services that steps call: one circuit breaker, concurrency limit and rate limit for each,
+// shared by all orders of the node. plan.Downstream says which targets are one service.
+//
+// A call that may not be made now, and one that finds out that its downstream is out, fails with a messages.Deferral:
+// the order parks, its budget is untouched, and the time given spreads the return.
+//
+// # Circuit
+//
+// It opens after a row of failures: no answer, no sense in it, not now. A business rejection or a pending answer is a
+// success, for somebody was there to give it. Failures in a row of one and the same order count once, unless nobody
+// listens at all: it may be the order that the service cannot bear, and then its budget, not its parking, should end it.
+//
+// While the circuit is open no call is made. After a delay, which grows with every try, a few calls are let through; all
+// of them must succeed to close it. A failing one, and every failure that arrives while the circuit is not closed, is an
+// outage to its order and no attempt. What was called before the circuit last changed has no say about it.
+//
+// # Return
+//
+// Once closed, calls are let in at a pace that begins far below what the downstream was seen to take, doubles each second
+// up to twice that, and grows slowly beyond. Where it fell over again on the way, the next return doubles up to less than
+// the pace of that moment, and creeps from there. Whoever cannot be let in within a second parks again. The pace ends when
+// a second passes without anybody having to wait and no parked order is due any more.
+//
+// # Limits
+//
+// What waits for a permit waits in memory, first come, first served, for at most Config.Hold; its delivery goes on giving
+// signs of life. A place in the row of the rate limit beyond that parks the order at once. A call that is dropped while it
+// waits is not made.
+//
+// # Ordering
+//
+// Calls to one downstream start in the order in which they came, unless they were put off.
+//
+// # Ownership
+//
+// A Guard owns its gates, their timers and what waits in them; the Steps below stay the caller's. State is the node's own
+// and in memory: after a restart every circuit is closed, and a few calls find out.
+//
+// # Failure
+//
+// Errors wrap a *messages.Failure: what the Steps answered, or Transient with a Deferral, or Transient wrapping
+// gateway.ErrClosed after Close.
+package downstream

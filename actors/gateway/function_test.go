@@ -1,0 +1,298 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+	"weak"
+
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+func startFunction(t *testing.T, behavior string, seen chan<- received) (*gateway.Set, string) {
+	return newSet(t, nil, gateway.Config{Functions: gateway.Functions{
+		"wrap": func(ctx context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+			carrier := propagation.MapCarrier{}
+			propagation.TraceContext{}.Inject(ctx, carrier)
+			select {
+			case seen <- received{r, "application/json", carrier["traceparent"]}:
+			case <-ctx.Done(): // of no interest any more
+			}
+			if reply := behaviors[behavior]; reply != nil {
+				return reply, nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		},
+	}}), "func:wrap"
+}
+
+// withFunction calls the function once, as the step "wrap".
+func withFunction(t *testing.T, f gateway.Function) (*messages.StepReply, error) {
+	t.Helper()
+	return do(t, newSet(t, nil, gateway.Config{MaxReply: 1000, Functions: gateway.Functions{"wrap": f}}), call("func:wrap"))
+}
+
+func done(data *structpb.Value) *messages.StepReply {
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
+}
+
+func TestWhatAFunctionMayAnswerWrongly(t *testing.T) {
+	for name, c := range map[string]struct {
+		f    gateway.Function
+		kind messages.FailureKind
+		want string
+	}{
+		"error": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return nil, errors.New("paper\njam")
+		}, messages.Transient, "func:wrap: paper jam"},
+		"error with a reply": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return done(nil), errors.New("jam")
+		}, messages.Transient, "func:wrap: jam"},
+		"poison": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return nil, fmt.Errorf("wrap: %w", &messages.Failure{Kind: messages.Poison, Err: errors.New("no such paper")})
+		}, messages.Poison, "no such paper"},
+		"nothing": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return nil, nil //nolint:nilnil // the mistake under test
+		}, messages.Defect, "neither a result nor an error"},
+		"empty reply": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return &messages.StepReply{}, nil
+		}, messages.Defect, "neither a result nor an error"},
+		"not finite": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return done(structpb.NewNumberValue(math.NaN())), nil
+		}, messages.Defect, "not finite"},
+		"not text": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return done(structpb.NewStringValue("\xff")), nil
+		}, messages.Defect, "UTF-8"},
+		"no kind": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return done(structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{nil}})), nil
+		}, messages.Defect, "no kind"},
+		"large": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			return done(structpb.NewStringValue(strings.Repeat("x", 1000))), nil
+		}, messages.Defect, "at most 1000"},
+		"panic": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			panic("out of paper")
+		}, messages.Defect, "func:wrap panicked: out of paper (github.com/orderly-engine/orderly/actors/gateway_test.TestWhatAFunctionMayAnswerWrongly"},
+		"runtime error": {func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+			return done(r.GetOrder().GetItems()[7:][0].ProtoReflect().Interface().(*structpb.Value)), nil
+		}, messages.Defect, "slice bounds out of range"},
+		"end of the goroutine": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			runtime.Goexit()
+			return done(nil), nil
+		}, messages.Defect, "ended its goroutine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := withFunction(t, c.f)
+			_ = failure(t, err, c.kind, c.want)
+		})
+	}
+}
+
+func TestPanicOfAFunctionIsLoggedWithItsStack(t *testing.T) {
+	var log bytes.Buffer
+	set := newSet(t, nil, gateway.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Functions: gateway.Functions{
+		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { panic("out of paper") },
+	}})
+	_, err := do(t, set, call("func:wrap"))
+	_ = failure(t, err, messages.Defect)
+	for _, want := range []string{"level=ERROR", "function=wrap", "order_id=o-1", `panic="out of paper"`, "function_test.go"} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log does not say %s:\n%s", want, log.String())
+		}
+	}
+}
+
+func TestFunctionAsksToBeCalledLater(t *testing.T) {
+	_, err := withFunction(t, func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		return nil, &messages.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("closed on Sundays")}
+	})
+	if f := failure(t, err, messages.Transient, "closed on Sundays"); f.After != time.Hour {
+		t.Errorf("asked to come back after %s, want 1h", f.After)
+	}
+}
+
+// A node whose program lacks the function does not spend the order's attempts: another node may have it.
+func TestMissingFunctionIsWaitedFor(t *testing.T) {
+	set := newSet(t, nil, gateway.Config{Functions: gateway.Functions{"wrap": nil}})
+	for _, target := range []string{"func:wrap", "func:pack"} {
+		_, err := do(t, set, call(target))
+		f := failure(t, err, messages.Transient)
+		if f.Deferral == nil || !strings.Contains(f.Deferral.Reason, "no function "+strings.TrimPrefix(target, "func:")) ||
+			time.Until(f.Deferral.Until) < 14*time.Second || time.Until(f.Deferral.Until) > 30*time.Second {
+			t.Errorf("put off with %+v: want the function named, and 15 to 30 seconds", f.Deferral)
+		}
+	}
+}
+
+func TestCheckKnowsTheFunctions(t *testing.T) {
+	f := func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil }
+	some := gateway.Functions{"wrap": f, "pack.v-2": f, "gone": nil}
+	for target, want := range map[string]string{
+		"func:wrap": "", "func:pack.v-2": "", "nats://wrap": "",
+		"func:send": "func:send names no function of this program: it has gone, pack.v-2, wrap",
+		"func:gone": "names no function", "func:": "want func:name", "func:a b": "want func:name", "func://wrap": "want func:name", "ftp://x": "scheme",
+	} {
+		err := some.Check(target)
+		if want == "" && err != nil || want != "" && (!errors.Is(err, gateway.ErrTarget) || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: got %v, want %q", target, err, want)
+		}
+	}
+	if err := gateway.Check("func:wrap"); !errors.Is(err, gateway.ErrTarget) || !strings.Contains(err.Error(), "a program that embeds the engine") {
+		t.Errorf("a program without functions: got %v", err)
+	}
+}
+
+// The request, the reply and the step's memory belong to the engine: what a function does to its own must not show.
+func TestFunctionOwnsItsRequestAndReply(t *testing.T) {
+	kept := done(structpb.NewStringValue("before"))
+	c := call("func:wrap")
+	before := proto.CloneOf(c.Request)
+	set := newSet(t, nil, gateway.Config{Functions: gateway.Functions{
+		"wrap": func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+			r.Order.CustomerId, r.Results["pick"] = "someone", structpb.NewNullValue()
+			return kept, nil
+		},
+	}})
+	reply, err := do(t, set, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept.GetDone().Data = structpb.NewStringValue("after")
+	if reply.GetDone().GetData().GetStringValue() != "before" || !proto.Equal(c.Request, before) {
+		t.Errorf("the reply is %s, the request %s", reply, c.Request)
+	}
+}
+
+func TestFunctionRunsInTheSpanOfItsCall(t *testing.T) {
+	provider := sdktrace.NewTracerProvider()
+	defer func() { _ = provider.Shutdown(context.Background()) }()
+	var seen trace.SpanContext
+	set := newSet(t, nil, gateway.Config{Tracer: provider.Tracer("test"), Functions: gateway.Functions{
+		"wrap": func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+			seen = trace.SpanContextFromContext(ctx)
+			return done(nil), nil
+		},
+	}})
+	if _, err := do(t, set, call("func:wrap")); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(parent, seen.TraceID().String()) || strings.Contains(parent, seen.SpanID().String()) || seen.IsRemote() {
+		t.Errorf("the function ran in %v, want a span of its own in the trace of %s", seen, parent)
+	}
+}
+
+// A hundred calls of a function that may run thrice: never more than three at once, the others wait and do not block
+// the caller, and another function is not held up.
+func TestFunctionsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, most atomic.Int32
+		set := gateway.New(nil, gateway.Config{FunctionConcurrency: 3, Functions: gateway.Functions{
+			"wrap": func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+				most.Store(max(most.Load(), running.Add(1)))
+				defer running.Add(-1)
+				time.Sleep(time.Second)
+				return done(nil), ctx.Err()
+			},
+			"pack": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil },
+		}})
+		defer set.Close()
+		ended := make(chan error, 101)
+		begun := time.Now()
+		for range 100 {
+			c := call("func:wrap")
+			c.Step.Timeout = durationpb.New(20500 * time.Millisecond)
+			set.Do(c, func(_ *messages.StepReply, err error) { ended <- err })
+		}
+		packed := make(chan error, 1)
+		set.Do(call("func:pack"), func(_ *messages.StepReply, err error) { packed <- err })
+		if err := <-packed; err != nil || !time.Now().Equal(begun) {
+			t.Errorf("the other function ended after %s with %v", time.Since(begun), err)
+		}
+		var good, late int
+		for range 100 {
+			if err := <-ended; err == nil {
+				good++
+			} else {
+				_ = failure(t, err, messages.Transient, "did not answer within 20.5s")
+				late++
+			}
+		}
+		if good != 60 || late != 40 || most.Load() != 3 {
+			t.Errorf("%d calls ended well, %d late, %d at once: want 60, 40, 3", good, late, most.Load())
+		}
+	})
+}
+
+// What waits behind a function that never ends is forgotten when its time is up.
+func TestDeafFunctionKeepsNoCalls(t *testing.T) {
+	release := make(chan struct{})
+	set := newSet(t, nil, gateway.Config{FunctionConcurrency: 1, Functions: gateway.Functions{
+		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			<-release
+			return done(nil), nil
+		},
+	}})
+	defer close(release)
+	attempt := func() weak.Pointer[messages.StepRequest] {
+		c := call("func:wrap")
+		c.Step.Timeout = durationpb.New(time.Millisecond)
+		_, err := do(t, set, c)
+		_ = failure(t, err, messages.Transient, "did not answer within 1ms")
+		return weak.Make(c.Request)
+	}
+	attempt()
+	var waited []weak.Pointer[messages.StepRequest]
+	for range 100 {
+		waited = append(waited, attempt())
+	}
+	runtime.GC()
+	var kept int
+	for _, request := range waited {
+		if request.Value() != nil {
+			kept++
+		}
+	}
+	if kept > 2 {
+		t.Errorf("%d of 100 calls are kept that ended long ago", kept)
+	}
+}
+
+// A function that does not heed its context holds the stop for a while, not for ever.
+func TestCloseGivesUpOnDeafFunctions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		set := gateway.New(nil, gateway.Config{Functions: gateway.Functions{
+			"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+				<-release
+				return done(nil), nil
+			},
+		}})
+		ended := make(chan error, 1)
+		set.Do(call("func:wrap"), func(_ *messages.StepReply, err error) { ended <- err })
+		synctest.Wait()
+		begun := time.Now()
+		set.Close()
+		if took := time.Since(begun); took != 5*time.Second {
+			t.Errorf("Close took %s, want 5s", took)
+		}
+		_ = failure(t, <-ended, messages.Transient, gateway.ErrClosed.Error())
+		close(release)
+	})
+}

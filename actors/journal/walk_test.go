@@ -1,0 +1,270 @@
+package journal_test
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// ways are the ways in which a history can be read. Entries that do not name the one before are read page by page.
+var ways = []struct {
+	name   string
+	cfg    journal.Config
+	linked bool
+}{
+	{"walk", journal.Config{Alone: true}, true},
+	{"walk from the leader's last", journal.Config{}, true},
+	{"pages", journal.Config{}, false},
+}
+
+// write stores n entries of the order, in between those of others, and returns their sequences.
+func write(t *testing.T, js jetstream.JetStream, id messages.OrderID, n int, linked bool) []uint64 {
+	t.Helper()
+	var sequences []uint64
+	put := func(id messages.OrderID, n int, previous uint64) uint64 {
+		if !linked {
+			previous = 0
+		}
+		ack, err := js.Publish(t.Context(), messages.SubjectEvent+string(id), body(t, id, n, previous))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ack.Sequence
+	}
+	var last uint64
+	for i := range n {
+		if i%3 == 1 {
+			put(messages.OrderID(fmt.Sprintf("between-%s-%d", id, i)), 1, 0)
+		}
+		last = put(id, i+1, last)
+		sequences = append(sequences, last)
+	}
+	return sequences
+}
+
+// TestReadsAgree: every way of reading gives the whole history, however long.
+func TestReadsAgree(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			nc := dial(t, broker(t, t.TempDir(), nil))
+			js := stream(t, nc, nil)
+			j := open(t, nc, way.cfg)
+			for _, n := range []int{0, 1, 2, 7, 255, 256, 257, 300} {
+				id := order(n)
+				want := write(t, js, id, n, way.linked)
+				entries := read(t, j, id)
+				if len(entries) != n {
+					t.Fatalf("read %d entries, want %d", len(entries), n)
+				}
+				for i, e := range entries {
+					if e.Sequence != want[i] || e.Entry.GetNumber() != uint32(i+1) {
+						t.Fatalf("entry %d: sequence %d, number %d; want sequence %d", i+1, e.Sequence, e.Entry.GetNumber(), want[i])
+					}
+				}
+			}
+		})
+	}
+}
+
+// requests counts what is asked of the server, by kind.
+type requests struct{ pages, leader, direct atomic.Int32 }
+
+func spy(t *testing.T, nc *nats.Conn) *requests {
+	t.Helper()
+	r := &requests{}
+	answer(t, nc, directGet, func(m *nats.Msg) {
+		if strings.Contains(string(m.Data), `"batch"`) {
+			r.pages.Add(1)
+		} else {
+			r.direct.Add(1)
+		}
+	})
+	answer(t, nc, leaderGet, func(*nats.Msg) { r.leader.Add(1) })
+	return r
+}
+
+// TestWalkNeedsNoPages: one request for each entry is all it takes to read what the journal appends.
+func TestWalkNeedsNoPages(t *testing.T) {
+	for _, alone := range []bool{true, false} {
+		t.Run(fmt.Sprintf("alone %t", alone), func(t *testing.T) {
+			s := broker(t, t.TempDir(), syncAlways)
+			nc := dial(t, s)
+			stream(t, nc, nil)
+			j := open(t, nc, journal.Config{GroupCommit: true, Alone: alone})
+			const orders, each = 300, 4
+			last := make([]uint64, orders)
+			for n := range each {
+				for i, r := range burstOf(t, j, orders, n+1, last) {
+					last[i] = r.seq
+				}
+			}
+			asked := spy(t, dial(t, s))
+			for i := range orders {
+				if entries := read(t, j, order(i)); len(entries) != each || entries[each-1].Sequence != last[i] {
+					t.Fatalf("read %d entries of order %d, want %d", len(entries), i, each)
+				}
+			}
+			leader, direct := int32(orders), int32(orders*(each-1))
+			if alone {
+				leader, direct = 0, orders*each
+			}
+			eventually(t, func() bool { return asked.leader.Load() == leader && asked.direct.Load() == direct })
+			if n := asked.pages.Load(); n > 0 {
+				t.Errorf("%d pages read, want none", n)
+			}
+		})
+	}
+}
+
+// burstOf appends the n-th entry of each order at once.
+func burstOf(t *testing.T, j *journal.Journal, orders, n int, last []uint64) []result {
+	t.Helper()
+	var waits []<-chan result
+	for i := range orders {
+		waits = append(waits, begin(t, j, order(i), last[i], n))
+	}
+	var results []result
+	for i, w := range waits {
+		r := await(t, w)
+		if r.err != nil {
+			t.Fatalf("order %d: %v", i, r.err)
+		}
+		results = append(results, r)
+	}
+	return results
+}
+
+// TestWalkMeetsALaggingServer: an entry that the leader's last one names is missing at the server asked, and comes.
+func TestWalkMeetsALaggingServer(t *testing.T) {
+	nc := dial(t, broker(t, t.TempDir(), noJetStream))
+	answer(t, nc, leaderGet, func(m *nats.Msg) {
+		_ = m.Respond(fmt.Appendf(nil, `{"message":{"subject":"ORDER_EVENT.a","seq":8,"data":%q,"time":"2025-01-01T00:00:00Z"}}`,
+			base64.StdEncoding.EncodeToString(body(t, "a", 3, 5))))
+	})
+	var walked, paged atomic.Int32
+	answer(t, nc, directGet, func(m *nats.Msg) {
+		if !strings.Contains(string(m.Data), `"batch"`) {
+			walked.Add(1)
+			send(t, nc, &nats.Msg{Subject: m.Reply, Header: nats.Header{"Status": {"404"}}})
+			return
+		}
+		if paged.Add(1) <= 2 {
+			direct(t, nc, m, "a", 0, 0)
+			return
+		}
+		direct(t, nc, m, "a", 0, 0, 3, 5, 8)
+	})
+	entries := read(t, open(t, nc, journal.Config{}), "a")
+	if len(entries) != 3 || entries[2].Sequence != 8 {
+		t.Fatalf("read %d entries, want 3 up to sequence 8", len(entries))
+	}
+	if walked.Load() != 1 || paged.Load() != 3 {
+		t.Errorf("asked for %d entries and %d pages, want 1 and 3", walked.Load(), paged.Load())
+	}
+}
+
+// TestWalkTakesOnlyWhatItAskedFor: a reply that comes twice does not get into a history twice, and where the entries make
+// no sense the pages decide.
+func TestWalkTakesOnlyWhatItAskedFor(t *testing.T) {
+	for name, bodies := range map[string][2][]byte{
+		"sound":        {body(t, "a", 1), body(t, "a", 2, 3)},
+		"other number": {body(t, "a", 1), body(t, "a", 7, 3)},
+		"no beginning": {body(t, "a", 1, 2), body(t, "a", 2, 3)},
+		"no end":       {body(t, "a", 1), body(t, "a", 2, 5)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			nc := dial(t, broker(t, t.TempDir(), noJetStream))
+			answer(t, nc, leaderGet, func(m *nats.Msg) {
+				_ = m.Respond([]byte(`{"message":{"subject":"ORDER_EVENT.a","seq":8,"time":"2025-01-01T00:00:00Z"}}`))
+			})
+			var paged atomic.Int32
+			answer(t, nc, directGet, func(m *nats.Msg) {
+				for range 2 {
+					switch request := string(m.Data); {
+					case strings.Contains(request, "batch"):
+						if paged.Add(1) == 1 {
+							direct(t, nc, m, "a", 0, 0, 3, 5, 8)
+						}
+					case strings.Contains(request, "last_by_subj"):
+						send(t, nc, &nats.Msg{Subject: m.Reply, Data: body(t, "a", 3, 5), Header: nats.Header{
+							"Nats-Sequence": {"8"}, "Nats-Time-Stamp": {"2025-01-01T00:00:00Z"},
+						}})
+					case strings.Contains(request, `"seq":5`):
+						send(t, nc, &nats.Msg{Subject: m.Reply, Data: bodies[1]})
+					case strings.Contains(request, `"seq":3`):
+						send(t, nc, &nats.Msg{Subject: m.Reply, Data: bodies[0]})
+					}
+				}
+			})
+			entries := read(t, open(t, nc, journal.Config{Alone: true}), "a")
+			if len(entries) != 3 || entries[0].Sequence != 3 || entries[1].Sequence != 5 || entries[2].Sequence != 8 {
+				t.Errorf("got %+v, want sequences 3, 5, 8", entries)
+			}
+			if walked := paged.Load() == 0; walked != (name == "sound") {
+				t.Errorf("%d pages read", paged.Load())
+			}
+		})
+	}
+}
+
+// TestReadsAmongAppends: what is read while others append is one history without gaps, and never shorter than what the
+// reader knows to be stored.
+func TestReadsAmongAppends(t *testing.T) {
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) {
+			t.Parallel()
+			nc := dial(t, broker(t, t.TempDir(), nil))
+			js := stream(t, nc, nil)
+			j := open(t, nc, way.cfg)
+			var known atomic.Uint64
+			ctx, stop := context.WithCancel(t.Context())
+			var group sync.WaitGroup
+			for range 4 {
+				group.Go(func() {
+					for ctx.Err() == nil {
+						least := known.Load()
+						entries, err := j.Read(t.Context(), "a")
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if n := len(entries); least > 0 && (n == 0 || entries[n-1].Sequence < least) {
+							t.Errorf("read %d entries, none at or after sequence %d", n, least)
+						}
+						for i, e := range entries {
+							if e.Entry.GetNumber() != uint32(i+1) {
+								t.Errorf("entry %d is in place %d", e.Entry.GetNumber(), i+1)
+							}
+						}
+					}
+				})
+			}
+			var last uint64
+			for i := range 60 {
+				if !way.linked {
+					last = 0
+				}
+				ack, err := js.Publish(t.Context(), messages.SubjectEvent+"a", body(t, "a", i+1, last))
+				if err != nil {
+					t.Error(err)
+					break
+				}
+				last = ack.Sequence
+				known.Store(last)
+			}
+			stop()
+			group.Wait()
+		})
+	}
+}

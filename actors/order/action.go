@@ -1,0 +1,119 @@
+package order
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// action is what a row of the table answers.
+type action func(*State, *messages.Delivery, Circumstances) Decision
+
+// Delays of deliveries that cannot be decided yet.
+const (
+	waitEarlier = 250 * time.Millisecond
+	waitUnknown = time.Second
+	// waitPark is the longest that a wake-up is kept away which is too early by this clock: it may be this clock that is
+	// wrong, and the next delivery may come to another.
+	waitPark = time.Minute
+)
+
+func ack(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: Ack} }
+
+func drive(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: Drive} }
+
+func reschedule(*State, *messages.Delivery, Circumstances) Decision {
+	return Decision{Verb: Reschedule}
+}
+
+func letGo(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: LetGo} }
+
+func askEarlier(*State, *messages.Delivery, Circumstances) Decision {
+	return Decision{Verb: AskEarlier}
+}
+
+// accept is the first entry of an order. An order that cannot be carried out begins and ends in one entry.
+func accept(_ *State, d *messages.Delivery, c Circumstances) Decision {
+	events := []*messages.Event{accepted(&messages.OrderAccepted{
+		Order: d.Created, Plan: c.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
+	})}
+	if d.Invalid != nil {
+		return Decision{Verb: AppendAndAck, Events: append(events, rejected("invalid", clip(d.Invalid.Error())))}
+	}
+	return Decision{Verb: AppendAndDrive, Events: events}
+}
+
+// takeOver fences whoever drove the order before.
+func takeOver(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
+}
+
+// resume brings a parked order back when its timer fired.
+func resume(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "wake")}}
+}
+
+// recordAndResume makes the message part of the history and the driver of an order at rest.
+func recordAndResume(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{recording(d), resumed(d, cause(d.Type))}}
+}
+
+// record makes the message part of the history: who drives the order finds it there.
+func record(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+	return Decision{Verb: AppendAndAck, Events: []*messages.Event{recording(d)}}
+}
+
+func waitForEarlier(*State, *messages.Delivery, Circumstances) Decision {
+	return Decision{Verb: Wait, Delay: waitEarlier}
+}
+
+func waitForJournal(*State, *messages.Delivery, Circumstances) Decision {
+	return Decision{Verb: Wait, Delay: waitEarlier}
+}
+
+func waitForOrder(_ *State, _ *messages.Delivery, c Circumstances) Decision {
+	return Decision{Verb: Wait, Delay: min(waitUnknown, c.UnknownAge)}
+}
+
+func waitForPark(s *State, _ *messages.Delivery, c Circumstances) Decision {
+	return Decision{Verb: Wait, Delay: min(s.ParkedUntil.Sub(c.Now), waitPark)}
+}
+
+func buryTaken(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+	return Decision{Verb: Bury, Reason: fmt.Sprintf("order %s exists with different content", d.OrderID)}
+}
+
+func buryUnknown(_ *State, d *messages.Delivery, c Circumstances) Decision {
+	return Decision{Verb: Bury, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", c.UnknownAge, d.Type)}
+}
+
+func buryGone(*State, *messages.Delivery, Circumstances) Decision {
+	return Decision{Verb: Bury, Reason: "no such order: its history is gone"}
+}
+
+// recording is the event that makes an inbox message part of the history.
+func recording(d *messages.Delivery) *messages.Event {
+	switch d.Type {
+	case messages.TypeCancel:
+		return cancelRequested(&messages.CancelRequested{Source: d.Source(), Reason: d.Cancel.GetReason()})
+	case messages.TypeSignal:
+		return signalled(&messages.Signalled{Source: d.Source(), Name: d.Signal.GetName(), Data: d.Signal.GetData()})
+	default:
+		return recorded(&messages.MessageRecorded{Source: d.Source(), Type: string(d.Type)})
+	}
+}
+
+// cause is the word in OrderResumed for a message that wakes an order.
+func cause(t messages.Type) string {
+	switch t {
+	case messages.TypeCancel:
+		return "cancel"
+	case messages.TypeSignal:
+		return "signal"
+	case messages.TypeSkip:
+		return "skip"
+	default:
+		return "retry"
+	}
+}

@@ -1,0 +1,45 @@
+package order
+
+import "strings"
+
+// Row is a line of the table, for reading.
+type Row struct{ Rule, When string }
+
+// Table is the table, first row first.
+func Table() []Row {
+	rows := make([]Row, len(table))
+	for i, r := range table {
+		rows[i] = Row{r.rule, r.when.String()}
+	}
+	return rows
+}
+
+// words of the facts in the order of a sentence.
+var words = []struct {
+	fact facts
+	word string
+}{
+	{isWake, "wake"}, {isCreated, "created"}, {isRuling, "cancel, retry or skip"},
+	{noOrder, "no order"}, {isParked, "parked"}, {inAttention, "attention"}, {hasEnded, "ended"},
+	{idTaken, "created with other content"}, {isRecorded, "recorded"}, {isDriver, "the driver"}, {isOwner, "the owner"},
+	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
+	{inboxUnasked, "inbox not asked"}, {isBehind, "behind an earlier message"},
+	{isExpired, "older than the age limit"}, {maybeDead, "perhaps a dead letter"}, {isHeld, "long held"},
+}
+
+func (f facts) String() string {
+	var all []string
+	for _, w := range words {
+		if f.has(w.fact) {
+			all = append(all, w.word)
+			f &^= w.fact
+		}
+	}
+	if f != 0 {
+		panic("a fact without a word")
+	}
+	if len(all) == 0 {
+		return "anything else"
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,197 @@
+package order_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// TestPreviewForetellsTheCancel cancels every order of the scenarios at every point of its history, and holds what was
+// foretold to what the calls and the journal show then.
+func TestPreviewForetellsTheCancel(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scenarios in testdata: %v", err)
+	}
+	ends, points := map[order.Status]int{}, 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, h := range histories(t, string(text)) {
+			for n := 1; n <= len(h.entries); n++ {
+				points++
+				for _, refuses := range []bool{false, true} {
+					ends[foretold(t, fmt.Sprintf("%s, scenario %d, entry %d, refuses %v", file, i+1, n, refuses), h, n, refuses)]++
+				}
+			}
+		}
+	}
+	for _, end := range []order.Status{order.Completed, order.Rejected, order.Cancelled} {
+		if ends[end] == 0 {
+			t.Errorf("no cancel ended as %s: the scenarios are no test", end)
+		}
+	}
+	if points < 100 {
+		t.Errorf("%d points are no test", points)
+	}
+}
+
+// histories plays the scenarios of a file.
+func histories(t *testing.T, text string) []*history {
+	t.Helper()
+	var all []*history
+	for part := range strings.SplitSeq("\n"+text, "\nscenario ") {
+		s := newScenario(t)
+		for i, line := range strings.Split(part, "\n") {
+			input, _, _ := strings.Cut(line, "=>")
+			if words := strings.Fields(input); i > 0 && len(words) > 0 && !strings.HasPrefix(words[0], "#") {
+				s.play(words)
+			}
+		}
+		if len(s.history.entries) > 0 {
+			all = append(all, s.history)
+		}
+	}
+	return all
+}
+
+// TestPreviewForetellsAnyCancel does the same for histories that are drawn.
+func TestPreviewForetellsAnyCancel(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		h := drawHistory(r)
+		foretold(r, "drawn", h, len(h.entries), rapid.Bool().Draw(r, "refuses"))
+	})
+}
+
+// drawHistory drives an order a random part of its way.
+func drawHistory(r *rapid.T) *history {
+	plan := planOf()
+	for i := range rapid.IntRange(1, 4).Draw(r, "steps") {
+		s := step(fmt.Sprintf("s%d", i+1), rapid.Bool().Draw(r, "undo"))
+		if s.GetUndo() != "" && rapid.Bool().Draw(r, "tombstone") {
+			s.InDoubt = messages.InDoubt_IN_DOUBT_UNDO
+		}
+		plan.Steps = append(plan.Steps, s)
+	}
+	h := newHistory()
+	seq := uint64(1)
+	must := func(events []*messages.Event) {
+		if err := h.append(epoch, events...); err != nil {
+			r.Fatal(err)
+		}
+	}
+	must(order.Receive(h.state, created(seq, "a"), order.Circumstances{Plan: plan}).Events)
+	policies := []messages.Action{messages.ActRestart, messages.ActPark, messages.ActAttention}
+	for range rapid.IntRange(0, 12).Draw(r, "moves") {
+		s := h.state
+		switch {
+		case s.Status.Terminal():
+			return h
+		case !s.Status.Driven() || rapid.IntRange(0, 5).Draw(r, "message") == 0:
+			seq++
+			kind := rapid.SampledFrom([]messages.Type{messages.TypeRetry, messages.TypeSkip, messages.TypeCancel, messages.TypeSignal}).Draw(r, "kind")
+			d := delivery(kind, seq, fmt.Sprintf("i%d", seq))
+			if kind == messages.TypeSignal {
+				d.Signal.Name = "paid"
+			}
+			must(order.Receive(s, d, order.Circumstances{Earlier: order.Clear}).Events)
+			continue
+		}
+		move := s.Next()
+		if len(move.Events) > 0 {
+			must(move.Events)
+			continue
+		}
+		a := order.Answer{Call: move.Call}
+		switch rapid.IntRange(0, 4).Draw(r, "answer") {
+		case 0:
+			a.Failure = unavailable(messages.Transient)
+		case 1:
+			a.Reply = pendingReply("paid", epoch.Add(time.Hour))
+		case 2:
+			a.Reply = rejectedReply("no")
+		default:
+			a.Reply = doneReply()
+		}
+		directive := messages.Directive{Action: rapid.SampledFrom(policies).Draw(r, "policy"), Delay: time.Minute}
+		if settled := s.Settle(a, always(directive), epoch); len(settled.Events) > 0 {
+			must(settled.Events)
+		}
+	}
+	return h
+}
+
+// failer is what foretold needs of a test.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// foretold cancels the order after its first n entries, in the core and with services that answer, and compares. It
+// returns the end.
+func foretold(t failer, name string, h *history, n int, refuses bool) order.Status {
+	t.Helper()
+	actual := newHistory()
+	for _, e := range h.entries[:n] {
+		if err := actual.add(e); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	before := actual.state.Number
+	calls, after := actual.state.PreviewCancel(refuses)
+	if actual.state.Number != before {
+		t.Fatalf("%s: the preview changed the state", name)
+	}
+
+	var made []order.Call
+	journal := func(events []*messages.Event) {
+		if err := actual.append(epoch, events...); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+	}
+	if s := actual.state; !s.Status.Terminal() {
+		decision := order.Receive(s, delivery(messages.TypeCancel, max(s.Watermark, s.Accepted)+7, "z"), order.Circumstances{Earlier: order.Clear})
+		journal(decision.Events)
+	}
+	for actual.state.Status.Driven() {
+		move := actual.state.Next()
+		if len(move.Events) > 0 {
+			journal(move.Events)
+			continue
+		}
+		made = append(made, move.Call)
+		reply := doneReply()
+		if refuses && move.Call.Settling {
+			reply = rejectedReply("no")
+		}
+		journal(actual.state.Settle(order.Answer{Call: move.Call, Reply: reply}, nil, epoch).Events)
+	}
+
+	if !slices.Equal(calls, made) {
+		t.Fatalf("%s: foretold calls %+v, made %+v", name, calls, made)
+	}
+	if after.Status != actual.state.Status || outcomes(after) != outcomes(actual.state) {
+		t.Fatalf("%s: foretold %s %s, came %s %s", name, after.Status, outcomes(after), actual.state.Status, outcomes(actual.state))
+	}
+	return after.Status
+}
+
+// outcomes are what became of the steps.
+func outcomes(s *order.State) string {
+	var words []string
+	for _, r := range s.Results {
+		words = append(words, fmt.Sprintf("%v/%v", r.Undone, r.Skipped))
+	}
+	return strings.Join(words, " ")
+}

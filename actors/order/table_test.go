@@ -1,0 +1,359 @@
+package order_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// tableFile shows the table and, drawn from the answers themselves, every delivery there can be.
+const tableFile = "testdata/table.golden"
+
+// TestTable compares the table and all its answers with testdata/table.golden, which is to be read beside the protocol.
+func TestTable(t *testing.T) {
+	got := writeTable() + "\n" + writeMatrix()
+	if *update {
+		if err := os.WriteFile(tableFile, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(tableFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		g, w := strings.Split(got, "\n"), strings.Split(string(want), "\n")
+		for i := range min(len(g), len(w)) {
+			if g[i] != w[i] {
+				t.Errorf("line %d\n got %s\nwant %s", i+1, g[i], w[i])
+			}
+		}
+		t.Fatalf("the answers differ from %s: %d lines, want %d; review the difference after go test -run Table -update", tableFile, len(g), len(w))
+	}
+}
+
+// TestEveryDeliveryHasOneAnswer: no two rows share a name, only the last asks for nothing, no row is beyond reach, and
+// nothing is without an answer.
+func TestEveryDeliveryHasOneAnswer(t *testing.T) {
+	rows := order.Table()
+	seen := map[string]bool{}
+	for i, r := range rows {
+		if seen[r.Rule] {
+			t.Errorf("two rows are %s", r.Rule)
+		}
+		seen[r.Rule] = true
+		if last := i == len(rows)-1; last != (r.When == "anything else") {
+			t.Errorf("row %s asks for %s", r.Rule, r.When)
+		}
+	}
+	reached := map[string]bool{}
+	for _, c := range cases() {
+		for _, in := range c.inputs {
+			decision := order.Receive(in.state, in.delivery, in.circumstances)
+			reached[decision.Rule] = true
+			if !seen[decision.Rule] || verbs[decision.Verb] == "" {
+				t.Errorf("%s %s, %s: rule %q, verb %d", c.status, c.message, c.stands, decision.Rule, decision.Verb)
+			}
+		}
+	}
+	for _, r := range rows {
+		if !reached[r.Rule] {
+			t.Errorf("row %s (%s) is never reached", r.Rule, r.When)
+		}
+	}
+}
+
+func writeTable() string {
+	var b strings.Builder
+	b.WriteString("THE TABLE: the first row that fits answers\n\n")
+	for _, r := range order.Table() {
+		fmt.Fprintf(&b, "%-14s  %-51s  %s\n", r.Rule, r.When, strings.Join(answersOf(r.Rule), " or "))
+	}
+	return b.String()
+}
+
+// answersOf are the different verbs that the rule answers with.
+func answersOf(rule string) []string {
+	var all []string
+	for _, c := range cases() {
+		for _, in := range c.inputs {
+			d := order.Receive(in.state, in.delivery, in.circumstances)
+			if text := verbs[d.Verb] + kinds(d.Events); d.Rule == rule && !slices.Contains(all, text) {
+				all = append(all, text)
+			}
+		}
+	}
+	return all
+}
+
+func kinds(events []*messages.Event) string {
+	var b strings.Builder
+	for _, e := range events {
+		b.WriteString(" " + messages.KindOf(e))
+	}
+	return b.String()
+}
+
+// writeMatrix tells the answer to every case. What makes no difference is left out, and what is answered alike shares a
+// line.
+func writeMatrix() string {
+	var b strings.Builder
+	b.WriteString("EVERY DELIVERY: by status of the order: where the message stands | message | what else is known | rule: answer\n")
+	type block struct {
+		statuses []string
+		lines    []string
+	}
+	var blocks []block
+	for _, status := range statuses {
+		lines := linesOf(status)
+		if i := slices.IndexFunc(blocks, func(x block) bool { return slices.Equal(x.lines, lines) }); i >= 0 {
+			blocks[i].statuses = append(blocks[i].statuses, status.String())
+			continue
+		}
+		blocks = append(blocks, block{[]string{status.String()}, lines})
+	}
+	for _, x := range blocks {
+		fmt.Fprintf(&b, "\n%s\n", strings.Join(x.statuses, ", "))
+		for _, line := range x.lines {
+			b.WriteString("  " + line + "\n")
+		}
+	}
+	return b.String()
+}
+
+func linesOf(status order.Status) []string {
+	type line struct {
+		messages       []string
+		stands, answer string
+	}
+	var lines []line
+	for _, c := range cases() {
+		if c.status != status {
+			continue
+		}
+		for _, answer := range tell(c.inputs, 0) {
+			i := slices.IndexFunc(lines, func(l line) bool { return l.stands == c.stands && l.answer == answer })
+			if i < 0 {
+				i, lines = len(lines), append(lines, line{nil, c.stands, answer})
+			}
+			lines[i].messages = append(lines[i].messages, c.message)
+		}
+	}
+	var text []string
+	for _, l := range lines {
+		text = append(text, fmt.Sprintf("%-8s | %s | %s", l.stands, strings.Join(l.messages, ", "), l.answer))
+	}
+	return text
+}
+
+// tell writes the answers to inputs, which differ in their circumstances from that depth on.
+func tell(inputs []input, depth int) []string {
+	if depth == len(inputs[0].known) {
+		d := order.Receive(inputs[0].state, inputs[0].delivery, inputs[0].circumstances)
+		return []string{fmt.Sprintf("%s: %s", d.Rule, writeDecision(d, inputs[0].delivery.Type))}
+	}
+	type branch struct {
+		values  []string
+		answers []string
+	}
+	var branches []branch
+	for _, value := range distinct(inputs, depth) {
+		answers := tell(slices.DeleteFunc(slices.Clone(inputs), func(in input) bool { return in.known[depth] != value }), depth+1)
+		if i := slices.IndexFunc(branches, func(b branch) bool { return slices.Equal(b.answers, answers) }); i >= 0 {
+			branches[i].values = append(branches[i].values, value)
+			continue
+		}
+		branches = append(branches, branch{[]string{value}, answers})
+	}
+	if len(branches) == 1 {
+		return branches[0].answers
+	}
+	var lines []string
+	for _, b := range branches {
+		for _, a := range b.answers {
+			join := " | "
+			if strings.Contains(a, " | ") {
+				join = ", "
+			}
+			lines = append(lines, strings.Join(b.values, " or ")+join+a)
+		}
+	}
+	return lines
+}
+
+func distinct(inputs []input, depth int) []string {
+	var values []string
+	for _, in := range inputs {
+		if !slices.Contains(values, in.known[depth]) {
+			values = append(values, in.known[depth])
+		}
+	}
+	return values
+}
+
+func writeDecision(d order.Decision, about messages.Type) string {
+	text := verbs[d.Verb] + kinds(d.Events)
+	switch d.Verb {
+	case order.Wait:
+		text += " " + d.Delay.String()
+	case order.Bury:
+		text += ": " + strings.ReplaceAll(d.Reason, string(about), "TYPE")
+	}
+	return text
+}
+
+// oneCase is a message about an order in some status, with everything else that may be known.
+type oneCase struct {
+	status          order.Status
+	message, stands string
+	inputs          []input
+}
+
+type input struct {
+	state         *order.State
+	delivery      *messages.Delivery
+	circumstances order.Circumstances
+	// known names the circumstances, one word for each dimension.
+	known []string
+}
+
+var statuses = []order.Status{
+	order.None, order.Running, order.Compensating, order.Parked, order.Attention, order.Completed, order.Rejected, order.Cancelled,
+}
+
+// cases are all there can be. In each the accepted message is 5, and the messages up to 4 are recorded.
+func cases() []oneCase {
+	var all []oneCase
+	for _, status := range statuses {
+		for _, m := range []struct {
+			name     string
+			recorded uint64
+			make     func() *messages.Delivery
+		}{
+			{"created", 5, func() *messages.Delivery { return created(7, "a") }},
+			{"created invalid", 5, func() *messages.Delivery {
+				d := created(7, "a")
+				d.Invalid = errors.New("items is empty")
+				return d
+			}},
+			{"created again", 3, func() *messages.Delivery { return created(7, "a") }},
+			{"created with other content", 3, func() *messages.Delivery {
+				d := created(7, "a")
+				d.Created = content("c-2")
+				return d
+			}},
+			{"cancel", 4, func() *messages.Delivery { return delivery(messages.TypeCancel, 7, "a") }},
+			{"signal", 4, func() *messages.Delivery { return delivery(messages.TypeSignal, 7, "a") }},
+			{"retry", 4, func() *messages.Delivery { return delivery(messages.TypeRetry, 7, "a") }},
+			{"skip", 4, func() *messages.Delivery { return delivery(messages.TypeSkip, 7, "a") }},
+		} {
+			first, again := m.recorded == 5, m.recorded == 3
+			for _, stands := range []string{"new", "early", "recorded", "driver", "owner"} {
+				d := m.make()
+				s := state(status)
+				switch {
+				case stands == "new" && status != order.None && first, stands != "new" && status == order.None, again && status == order.None:
+					continue
+				case stands == "early":
+					if d.Type == messages.TypeCreated {
+						continue
+					}
+					// Published before the order's created message.
+					s.Accepted = 8
+				case stands != "new":
+					d.Sequence = m.recorded
+				}
+				if stands == "driver" || stands == "owner" {
+					if again || !drives(s, d, stands) {
+						continue
+					}
+				}
+				all = append(all, oneCase{status, m.name, stands, inboxInputs(s, d)})
+			}
+		}
+		for _, stands := range []string{"new", "driver", "owner"} {
+			d, s := delivery(messages.TypeWake, 9, "a"), state(status)
+			if stands == "new" || drives(s, d, stands) {
+				all = append(all, oneCase{status, "wake", stands, wakeInputs(s, d)})
+			}
+		}
+	}
+	return all
+}
+
+// state is an order in that status which the message 5 created.
+func state(status order.Status) *order.State {
+	if status == order.None {
+		return &order.State{}
+	}
+	s := &order.State{ID: id, Status: status, Last: 40, Number: 4, Order: content("c-1"), Plan: planOf(step("reserve", true)), Accepted: 5, Watermark: 4}
+	switch {
+	case status.Driven():
+		s.Driver, s.Owner = order.Source{Stream: inbox, Sequence: 2}, "z"
+	case status == order.Parked:
+		s.Park, s.ParkedUntil = 40, epoch.Add(time.Hour)
+	}
+	return s
+}
+
+// drives makes d the driver of s, and its owner, and reports whether there can be one.
+func drives(s *order.State, d *messages.Delivery, stands string) bool {
+	if !s.Status.Driven() {
+		return false
+	}
+	s.Driver = order.SourceOf(d)
+	if stands == "owner" {
+		s.Owner = d.Incarnation
+	}
+	return true
+}
+
+// ages are how long a message has been stored and how long this node has had it.
+var ages = []struct {
+	name           string
+	stored, having time.Duration
+}{{"young", 0, 0}, {"old", -2 * time.Minute, 0}, {"old and long held", -2 * time.Minute, -2 * time.Second}}
+
+func inboxInputs(s *order.State, d *messages.Delivery) []input {
+	var all []input
+	for _, earlier := range []struct {
+		name  string
+		value order.Earlier
+	}{{"inbox not asked", order.Unasked}, {"behind another", order.Open}, {"first in the inbox", order.Clear}} {
+		for _, age := range ages {
+			aged := *d
+			aged.Stored, aged.Received = epoch.Add(age.stored), epoch.Add(age.having)
+			c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Earlier: earlier.value}
+			all = append(all, input{s, &aged, c, []string{earlier.name, age.name}})
+		}
+	}
+	return all
+}
+
+func wakeInputs(s *order.State, d *messages.Delivery) []input {
+	var all []input
+	for _, park := range []struct {
+		name string
+		id   uint64
+	}{{"of the last entry", 40}, {"of an entry before", 30}, {"of an entry not read", 50}} {
+		for _, clock := range []struct {
+			name string
+			now  time.Time
+		}{{"early", epoch}, {"due", epoch.Add(time.Hour)}} {
+			for _, age := range ages {
+				aged := *d
+				aged.Park, aged.Stored, aged.Received = park.id, clock.now.Add(age.stored), clock.now.Add(age.having)
+				c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: clock.now, UnknownAge: time.Minute}
+				all = append(all, input{s, &aged, c, []string{park.name, clock.name, age.name}})
+			}
+		}
+	}
+	return all
+}

@@ -1,0 +1,124 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// ErrChanged is wrapped by the complaint about a plan that is not what was registered under its name and version.
+var ErrChanged = errors.New("is registered with other content")
+
+// maxChanges bounds the changes that are named.
+const maxChanges = 8
+
+// Unchanged compares the meaning of a plan with that of the one registered under its name and version, defaults filled
+// in on both sides. The error wraps ErrChanged, names every field that differs by step, and repeats no query of a URL.
+func Unchanged(registered, given *messages.Plan) error {
+	registered, given = Complete(registered), Complete(given)
+	if proto.Equal(registered, given) {
+		return nil
+	}
+	all := changes(registered, given)
+	if len(all) == 0 {
+		all = []string{"it has fields that this version does not know"}
+	}
+	if more := len(all) - maxChanges; more > 0 {
+		all = append(all[:maxChanges], fmt.Sprintf("and %d more", more))
+	}
+	return fmt.Errorf("plan %s v%d %w (%s): raise the version of the changed plan, or restore what is registered; orders are carried by either",
+		given.GetName(), given.GetVersion(), ErrChanged, strings.Join(all, "; "))
+}
+
+// changes lists what differs, one phrase each.
+func changes(before, after *messages.Plan) []string {
+	var all []string
+	known := map[string]*messages.Step{}
+	for _, s := range before.GetSteps() {
+		known[s.GetName()] = s
+	}
+	var kept []string
+	for _, s := range after.GetSteps() {
+		old := known[s.GetName()]
+		if old == nil {
+			all = append(all, "step "+s.GetName()+" is new")
+			continue
+		}
+		kept = append(kept, s.GetName())
+		delete(known, s.GetName())
+		for _, c := range fieldChanges("", old.ProtoReflect(), s.ProtoReflect()) {
+			all = append(all, "step "+s.GetName()+": "+c)
+		}
+	}
+	var stay []string
+	for _, s := range before.GetSteps() {
+		if known[s.GetName()] != nil {
+			all = append(all, "step "+s.GetName()+" is gone")
+		} else {
+			stay = append(stay, s.GetName())
+		}
+	}
+	if !slices.Equal(stay, kept) {
+		all = append(all, fmt.Sprintf("order of the steps: %s → %s", strings.Join(stay, ", "), strings.Join(kept, ", ")))
+	}
+	return all
+}
+
+// fieldChanges compares every field that this version knows, so that none can be forgotten here.
+func fieldChanges(prefix string, before, after protoreflect.Message) []string {
+	var all []string
+	fields := before.Descriptor().Fields()
+	for i := range fields.Len() {
+		field := fields.Get(i)
+		name := prefix + field.TextName()
+		b, a := before.Get(field), after.Get(field)
+		if b.Equal(a) {
+			continue
+		}
+		if field.Message() != nil && field.Message().FullName() != (*durationpb.Duration)(nil).ProtoReflect().Descriptor().FullName() {
+			all = append(all, fieldChanges(name+".", b.Message(), a.Message())...)
+			continue
+		}
+		was, is := show(field, b), show(field, a)
+		if was == is {
+			all = append(all, name+": the query of its URL differs")
+			continue
+		}
+		all = append(all, name+": "+was+" → "+is)
+	}
+	return all
+}
+
+// show writes a value as a plan file does.
+func show(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
+	switch field.Kind() {
+	case protoreflect.MessageKind:
+		return v.Message().Interface().(*durationpb.Duration).AsDuration().String()
+	case protoreflect.EnumKind:
+		word := string(field.Enum().Values().ByNumber(v.Enum()).Name())
+		return strings.ToLower(strings.TrimPrefix(word, strings.ToUpper(field.TextName())+"_"))
+	case protoreflect.StringKind:
+		return showTarget(v.String())
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// showTarget leaves out what follows the path of an HTTP URL: it may be a secret.
+func showTarget(s string) string {
+	switch {
+	case s == "":
+		return "none"
+	case strings.HasPrefix(s, "http"):
+		if path, _, cut := strings.Cut(s, "?"); cut {
+			s = path + "?…"
+		}
+	}
+	return s
+}

@@ -1,0 +1,88 @@
+package plan
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Downstream names the service behind a target: what is out, or has no room, as a whole. Of NATS it is the subject
+// without its last token (inventory.reserve and inventory.release are inventory), a subject of one token whole; of HTTP
+// scheme, host and port. Anything else is answered in process, remote is false, and each target is a service of its own.
+func Downstream(target string) (name string, remote bool) {
+	scheme, rest, _ := strings.Cut(target, ":")
+	switch scheme {
+	case "nats":
+		subject := strings.TrimPrefix(rest, "//")
+		if i := strings.LastIndexByte(subject, '.'); i > 0 {
+			subject = subject[:i]
+		}
+		return subject, true
+	case "http", "https":
+		u, err := url.Parse(target)
+		if err != nil {
+			// The text itself may hold secrets.
+			return scheme, true
+		}
+		host := strings.ToLower(u.Host)
+		if port := u.Port(); port == "80" && scheme == "http" || port == "443" && scheme == "https" {
+			host = strings.TrimSuffix(host, ":"+port)
+		}
+		return scheme + "://" + host, true
+	}
+	return target, false
+}
+
+// LimitsOf are the limits of each downstream in the plan, by name. The limits of a step are those of the downstream that
+// its do calls; one that only an undo calls is not in the map.
+func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
+	limits := map[string]*messages.Limits{}
+	for _, s := range p.GetSteps() {
+		name, _ := Downstream(s.GetDo())
+		if limits[name] == nil && s.GetLimits() != nil {
+			limits[name] = s.GetLimits()
+		}
+	}
+	return limits
+}
+
+// share gives steps that leave their limits out those of the others that call the same downstream.
+func share(steps []*messages.Step) {
+	known := LimitsOf(&messages.Plan{Steps: steps})
+	for _, s := range steps {
+		if s == nil || s.Limits != nil {
+			continue
+		}
+		if name, _ := Downstream(s.Do); known[name] != nil {
+			s.Limits = proto.CloneOf(known[name])
+		}
+	}
+}
+
+// validateShared refuses steps that call one downstream and want different limits for it.
+func validateShared(steps []*messages.Step) error {
+	first := map[string]*messages.Step{}
+	for _, s := range steps {
+		if s.GetLimits() == nil {
+			continue
+		}
+		name, _ := Downstream(s.GetDo())
+		other := first[name]
+		if other == nil {
+			first[name] = s
+			continue
+		}
+		const advice = "they share the downstream %s: make them agree, or leave one out"
+		if a, b := s.GetLimits().GetConcurrency(), other.GetLimits().GetConcurrency(); a != b {
+			return fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)
+		}
+		if a, b := s.GetLimits().GetRate(), other.GetLimits().GetRate(); a != b {
+			return fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)
+		}
+	}
+	return nil
+}

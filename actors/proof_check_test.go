@@ -1,0 +1,242 @@
+package actors_test
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// fail notes what is wrong; the case ends with it after the step.
+func (w *world) fail(format string, args ...any) {
+	if w.wrong == "" {
+		w.wrong = fmt.Sprintf(format, args...)
+	}
+}
+
+// check holds after every step (I2, I4, I5).
+func (w *world) check() {
+	switch s := w.truth; {
+	case s.Status.Driven():
+		if w.find(s.Driver) == nil {
+			w.fail("I2: %s, and the driver's message %v is not stored", s.Status, s.Driver)
+		}
+	case s.Status == order.Parked && w.timer == nil:
+		if !slices.ContainsFunc(w.stored, func(m *message) bool {
+			return m.Type == messages.TypeWake || m.Sequence == s.Accepted || w.recorded[m.Sequence]
+		}) {
+			w.fail("I2: parked, and no timer, wake-up or message will ever wake the order")
+		}
+	}
+	inbox := 0
+	for _, m := range w.stored {
+		if m.Stream == messages.StreamOrders {
+			inbox++
+		}
+	}
+	if w.published != w.ended+inbox {
+		w.fail("I5: of %d messages %d have ended and %d are stored", w.published, w.ended, inbox)
+	}
+	w.checkEffects()
+}
+
+// checkEntry holds for every entry (I3, I6).
+func (w *world) checkEntry(op *operation, entry *messages.JournalEntry, before *order.State) {
+	for _, e := range entry.Events {
+		w.checkSignal(e.GetStepCompleted(), before)
+		switch e.GetKind().(type) {
+		case *messages.Event_Accepted, *messages.Event_Resumed:
+		case *messages.Event_CancelRequested, *messages.Event_Signalled, *messages.Event_Recorded:
+			w.checkInOrder(sourceOf(e))
+		case *messages.Event_Rejected:
+			if before.Status != order.None {
+				w.checkOwner(op, before)
+			}
+		default:
+			w.checkOwner(op, before)
+		}
+	}
+}
+
+// checkSignal: what a signal completes has the data of the oldest one that was not used yet.
+func (w *world) checkSignal(c *messages.StepCompleted, before *order.State) {
+	if c.GetSignal() == "" {
+		return
+	}
+	i := slices.IndexFunc(before.Signals, func(s *messages.Signalled) bool { return s.GetName() == c.GetSignal() })
+	if i < 0 || !proto.Equal(before.Signals[i].GetData(), c.GetData()) {
+		w.fail("step %s is completed by signal %s with the data %v; recorded are %v", c.GetStep(), c.GetSignal(), c.GetData(), before.Signals)
+	}
+}
+
+// checkOwner: only the owner carries the order forward (I3).
+func (w *world) checkOwner(op *operation, s *order.State) {
+	if !slices.Contains(op.holders, s.Owner) {
+		w.fail("I3: %s appends and does not hold the delivery %s, which owns the order", op, s.Owner)
+	}
+}
+
+// checkInOrder: no earlier message, created excepted, is stored and not recorded (I6).
+func (w *world) checkInOrder(s *messages.Source) {
+	for _, m := range w.stored {
+		if m.Stream == messages.StreamOrders && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !w.recorded[m.Sequence] {
+			w.fail("I6: message %d is recorded before %s %d", s.GetSequence(), m.Type, m.Sequence)
+		}
+	}
+}
+
+// checkAwake: a message that can bring an order at rest forward does (R3.7).
+func (w *world) checkAwake(entry *messages.JournalEntry) {
+	s := w.truth
+	if s.Status != order.Parked && s.Status != order.Attention {
+		return
+	}
+	last := entry.Events[len(entry.Events)-1]
+	if last.GetParked() == nil && last.GetAttention() == nil && (s.Status == order.Parked || last.GetSignalled() == nil) {
+		w.fail("%s, and %s does not wake the order", s.Status, messages.KindOf(last))
+	}
+}
+
+// checkJournal: the journal holds one line of history, and it tells where the order stands (I3, I7).
+func (w *world) checkJournal() {
+	entries, err := w.keeper.read(w.id)
+	if err != nil {
+		w.fail("read: %v", err)
+		return
+	}
+	replayed := &order.State{}
+	for i, e := range entries {
+		if i >= len(w.entries) || e.Sequence != w.entries[i].Sequence || !proto.Equal(e.Entry, w.entries[i].Entry) {
+			w.fail("I3: entry %d of the journal is another one", i+1)
+			return
+		}
+		if err := replayed.Apply(e.Sequence, e.Entry); err != nil {
+			w.fail("I7: %v", err)
+			return
+		}
+	}
+	if len(entries) != len(w.entries) {
+		w.fail("I1: the journal acknowledged %d entries and holds %d", len(w.entries), len(entries))
+	}
+	if d := difference(w.truth, replayed); d != "" {
+		w.fail("I7: replaying the journal tells something else: %s", d)
+	}
+}
+
+// checkSettled holds whenever a delivery ends (I1, I5, R4, R7).
+func (w *world) checkSettled(d *messages.Delivery, o messages.Outcome) {
+	s := w.truth
+	switch o.Verdict {
+	case messages.VerdictDone:
+		switch {
+		case d.Type == messages.TypeCreated && s.Status != order.None && (d.Sequence == s.Accepted || messages.SameOrder(d.Created, s.Order)):
+		case d.Type == messages.TypeWake:
+		case d.Type != messages.TypeCreated && (s.Status.Terminal() || w.recorded[d.Sequence]):
+		default:
+			w.fail("I1: %s %d is acknowledged and not in the journal", d.Type, d.Sequence)
+		}
+	case messages.VerdictDead:
+		taken := d.Type == messages.TypeCreated && s.Status != order.None && !messages.SameOrder(d.Created, s.Order)
+		unknown := d.Type != messages.TypeCreated && d.Type != messages.TypeWake && w.now.Sub(d.Stored) > time.Minute && !w.recorded[d.Sequence]
+		if !taken && !unknown {
+			w.fail("I5: %s %d is a dead letter: %s", d.Type, d.Sequence, o.Reason)
+		}
+	case messages.VerdictLater:
+		if w.owners[d.Incarnation] {
+			w.fail("R4: a driver gives %s %d back", d.Type, d.Sequence)
+		}
+	default:
+		if d.Incarnation == s.Owner && w.owners[s.Owner] {
+			w.fail("R4: the owner of the order drops %s %d", d.Type, d.Sequence)
+		}
+	}
+}
+
+// checkCall: a step is called under its key, with what the entry it acts on tells of the steps before it (I4).
+func (w *world) checkCall(c *gateway.Call) {
+	r := c.Request
+	if want := string(w.id) + "/" + r.GetStep() + "/" + r.GetDirection(); r.GetIdempotencyKey() != want {
+		w.fail("I4: called under the key %s, want %s", r.GetIdempotencyKey(), want)
+	}
+	then := &order.State{}
+	for _, e := range w.entries {
+		if e.Sequence <= r.GetFencingToken() {
+			if err := then.Apply(e.Sequence, e.Entry); err != nil {
+				w.fail("I7: %v", err)
+				return
+			}
+		}
+	}
+	if then.Last != r.GetFencingToken() {
+		w.fail("I4: fencing token %d of the call of %s is no entry", r.GetFencingToken(), r.GetStep())
+	}
+	known := 0
+	for i, result := range then.Results {
+		if result.Data == nil {
+			continue
+		}
+		known++
+		if name := w.plan.Steps[i].GetName(); !proto.Equal(r.GetResults()[name], result.Data) {
+			w.fail("the call of %s is told that %s came to %v, want %v", r.GetStep(), name, r.GetResults()[name], result.Data)
+		}
+	}
+	if len(r.GetResults()) != known {
+		w.fail("the call of %s is told of %d results, want %d", r.GetStep(), len(r.GetResults()), known)
+	}
+}
+
+// checkEnd holds when nothing can happen any more.
+func (w *world) checkEnd() {
+	s := w.truth
+	if !s.Status.Terminal() && s.Status != order.Attention {
+		w.t.Fatalf("at the end the order is %s", s.Status)
+	}
+	if w.timer != nil {
+		w.t.Fatalf("at the end a timer is left")
+	}
+	for _, m := range w.stored {
+		w.t.Fatalf("at the end %s is left", m)
+	}
+	for _, n := range w.nodes {
+		if len(n.pending) > 0 || n.actor != nil {
+			w.t.Fatalf("at the end %s holds a delivery", n.name)
+		}
+	}
+	if w.checkJournal(); w.wrong != "" {
+		w.t.Fatal(w.wrong)
+	}
+}
+
+// difference tells the first field in which two states differ, or "".
+func difference(a, b *order.State) string {
+	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
+	for i := range x.NumField() {
+		if f, g := x.Field(i).Interface(), y.Field(i).Interface(); !same(f, g) {
+			return fmt.Sprintf("%s: %v and %v", x.Type().Field(i).Name, f, g)
+		}
+	}
+	return ""
+}
+
+// same compares values of which some are protobuf messages.
+func same(a, b any) bool {
+	switch x := a.(type) {
+	case proto.Message:
+		return proto.Equal(x, b.(proto.Message))
+	case []order.Result:
+		return slices.EqualFunc(x, b.([]order.Result), func(r, s order.Result) bool {
+			return r.Skipped == s.Skipped && r.Undone == s.Undone && proto.Equal(r.Data, s.Data)
+		})
+	case []*messages.Signalled:
+		return slices.EqualFunc(x, b.([]*messages.Signalled), func(r, s *messages.Signalled) bool { return proto.Equal(r, s) })
+	case time.Time:
+		return x.Equal(b.(time.Time))
+	}
+	return reflect.DeepEqual(a, b)
+}

@@ -1,0 +1,248 @@
+package actors_test
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/actors"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// pump runs actors on the goroutine that decides what happens next, and on no other.
+type pump struct {
+	system *actor.ActorSystem
+
+	mu    sync.Mutex
+	queue []func()
+	// filled has an element when the queue has become longer.
+	filled chan struct{}
+}
+
+func newPump(t *testing.T) *pump {
+	p := &pump{filled: make(chan struct{}, 1), system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))}
+	t.Cleanup(p.system.Shutdown)
+	return p
+}
+
+// Schedule makes p an actor.Dispatcher.
+func (p *pump) Schedule(fn func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = append(p.queue, fn)
+	select {
+	case p.filled <- struct{}{}:
+	default:
+	}
+}
+
+// Throughput makes p an actor.Dispatcher.
+func (*pump) Throughput() int { return 1000 }
+
+// run lets all actors act until none has anything to do.
+func (p *pump) run() {
+	for {
+		p.mu.Lock()
+		if len(p.queue) == 0 {
+			p.mu.Unlock()
+			return
+		}
+		fn := p.queue[0]
+		p.queue = p.queue[1:]
+		p.mu.Unlock()
+		fn()
+	}
+}
+
+// node holds deliveries, and spawns and restarts its order actor, as the supervisor does.
+type node struct {
+	w    *world
+	name string
+	// prompt: step calls are answered before they return.
+	prompt  bool
+	self    *actor.PID
+	pending []*messages.Delivery
+	actor   *instance
+	// failing: the actor failed; the next one begins when the delay is over.
+	failing bool
+	giveUp  bool
+}
+
+func newNode(w *world, name string, prompt bool) *node {
+	n := &node{w: w, name: name, prompt: prompt}
+	n.self = w.pump.system.Root.Spawn(actor.PropsFromFunc(n.receive, actor.WithDispatcher(w.pump), actor.WithSupervisor(n)))
+	w.pump.run()
+	return n
+}
+
+// instance is one life of an order actor.
+type instance struct {
+	node   *node
+	orders *actors.Orders
+	order  *actors.Order
+	pid    *actor.PID
+}
+
+func (i *instance) alive() bool { return i.node.actor == i }
+
+func (n *node) receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *instance:
+		m.pid = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return m.order }, actor.WithDispatcher(n.w.pump)))
+	case *messages.Settled:
+		n.settle(m.Delivery, m.Outcome)
+	case *failing:
+		if n.actor != nil && m.who.Equal(n.actor.pid) {
+			n.failed(m.failure)
+		}
+	}
+}
+
+// failing brings a failure to the node behind the answers that the actor gave before.
+type failing struct {
+	who     *actor.PID
+	failure *messages.Failure
+}
+
+// HandleFailure makes n the actor.SupervisorStrategy of its order actor.
+func (n *node) HandleFailure(sys *actor.ActorSystem, _ actor.Supervisor, who *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	sys.Root.Send(n.self, &failing{who, messages.AsFailure(reason)})
+}
+
+func (n *node) failed(f *messages.Failure) {
+	n.w.t.Logf("  %s fails: %v", n.name, f)
+	if f.Kind != messages.Transient && f.Kind != messages.Infrastructure {
+		n.w.fail("%s: %v", n.name, f)
+	}
+	n.fail(false)
+}
+
+// take brings a delivery of m to the node. While somebody holds the message, there is none before the acknowledgement
+// wait is over.
+func (n *node) take(m *message) {
+	if n.w.held(m) {
+		n.w.now = n.w.now.Add(ackWait)
+	}
+	n.w.deliveries++
+	m.deliveries++
+	m.pending = true
+	d := *m.Delivery
+	d.Received = n.w.now
+	d.Deliveries, d.Incarnation = m.deliveries, fmt.Sprintf("i%d", n.w.deliveries)
+	n.pending = append(n.pending, &d)
+	if n.failing {
+		return
+	}
+	if n.actor == nil {
+		n.spawn()
+	}
+	n.send(&d)
+}
+
+const ackWait = 5 * time.Second
+
+func (n *node) spawn() {
+	i := &instance{node: n}
+	orders, err := actors.NewOrders(actors.World{
+		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
+		Policy: func(k messages.FailureKind, h messages.History) messages.Directive { return n.w.policy(k, h) },
+	}, actors.Config{
+		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Now: func() time.Time { return n.w.now },
+	})
+	if err != nil {
+		n.w.t.Fatal(err)
+	}
+	i.orders, i.order = orders, orders.Produce().(*actors.Order)
+	n.actor = i
+	n.w.pump.system.Root.Send(n.self, i)
+	n.w.pump.run()
+	if n.giveUp {
+		n.send(&messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf("its budget is spent")}})
+	}
+}
+
+func (n *node) send(m any) { n.w.pump.system.Root.Send(n.actor.pid, m) }
+
+// gone ends the actor, whatever it was about.
+func (n *node) gone() {
+	if i := n.actor; i != nil {
+		n.actor = nil
+		n.w.pump.system.Root.Stop(i.pid)
+		i.orders.Close()
+	}
+}
+
+// fail ends the actor; its deliveries stay with the node.
+func (n *node) fail(giveUp bool) {
+	n.gone()
+	n.failing = true
+	n.giveUp = n.giveUp || giveUp
+}
+
+func (n *node) restart() {
+	n.failing = false
+	n.spawn()
+	for _, d := range n.pending {
+		n.send(d)
+	}
+}
+
+// crash forgets everything.
+func (n *node) crash() {
+	n.gone()
+	n.failing, n.giveUp, n.pending = false, false, nil
+}
+
+// settle ends a delivery.
+func (n *node) settle(d *messages.Delivery, o messages.Outcome) {
+	n.w.t.Logf("  %s settles %s %d/%s: %s", n.name, d.Type, d.Sequence, d.Incarnation, o)
+	i := slices.Index(n.pending, d)
+	if i < 0 {
+		n.w.fail("%s settles %s %d/%s twice", n.name, d.Type, d.Sequence, d.Incarnation)
+		return
+	}
+	n.pending = slices.Delete(n.pending, i, i+1)
+	if o.Verdict == messages.VerdictDone {
+		n.giveUp = false
+	}
+	n.w.settled(d, o)
+	if len(n.pending) == 0 {
+		n.gone()
+	}
+}
+
+func (n *node) close() {
+	n.gone()
+	n.w.pump.system.Root.Stop(n.self)
+}
+
+// act lets the actors act on what happened, until every one of them has nothing to do or waits for an operation.
+func (w *world) act() {
+	w.pump.run()
+	for _, n := range w.nodes {
+		for w.expects(n.actor) {
+			select {
+			case op := <-w.arrivals:
+				w.start(op)
+			case <-w.pump.filled:
+				w.pump.run()
+			case <-time.After(10 * time.Second):
+				w.t.Fatalf("%s is busy with nothing", n.name)
+			}
+		}
+	}
+}
+
+// expects reports whether something that the actor left to another goroutine will be heard of.
+func (w *world) expects(i *instance) bool {
+	return i != nil && i.order.Busy() && !slices.ContainsFunc(w.running, func(op *operation) bool {
+		return op.by == i && !op.call && !op.replied
+	})
+}

@@ -1,0 +1,244 @@
+package actors_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// operation is something an actor asked for. It takes effect, then is replied to, at moments the world chooses.
+type operation struct {
+	by     *instance
+	name   string
+	effect func()
+	reply  func(outcome)
+	// lasting: it changes the world, also after its actor is gone.
+	lasting bool
+	call    bool
+
+	append *journal.Append
+	// holders are the incarnations that the actor's node held when it asked.
+	holders  []string
+	sequence uint64
+	err      error
+
+	effective, replied bool
+}
+
+func (op *operation) String() string { return op.by.node.name + " " + op.name }
+
+// outcome is how an operation is replied to.
+type outcome uint8
+
+const (
+	fine outcome = iota
+	// lost: the reply of an append never came, which counts as a conflict.
+	lost
+	// failed: the journal, the inbox or the service is away.
+	failed
+)
+
+var errAway = &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("away")}
+
+func (w *world) start(op *operation) { w.running = append(w.running, op) }
+
+func (w *world) takeEffect(op *operation) {
+	op.effective = true
+	if op.append != nil {
+		w.append(op)
+		return
+	}
+	op.effect()
+}
+
+func (w *world) respond(op *operation, o outcome) {
+	op.replied = true
+	if op.by.alive() {
+		op.reply(o)
+	}
+}
+
+// forget drops operations that can have no consequence any more.
+func (w *world) forget() {
+	w.running = slices.DeleteFunc(w.running, func(op *operation) bool {
+		gone := op.replied || !op.by.alive()
+		return gone && (op.effective || op.append == nil && !op.lasting)
+	})
+}
+
+// seam is what an order actor takes for its journal, services, inbox and timers.
+type seam struct{ i *instance }
+
+// Append holds the append back. What becomes of it is told as the journal tells it.
+func (s seam) Append(a *journal.Append) {
+	w := s.i.node.w
+	sent := &journal.Append{OrderID: a.OrderID, Expected: a.Expected, Kinds: a.Kinds, Body: slices.Clone(a.Body)}
+	op := &operation{by: s.i, name: "append " + a.Kinds, append: sent}
+	for _, d := range s.i.node.pending {
+		op.holders = append(op.holders, d.Incarnation)
+	}
+	op.reply = func(o outcome) {
+		switch o {
+		case fine:
+			if op.err == nil {
+				w.owners[w.truth.Owner] = true
+			}
+			a.Done(a, op.sequence, op.err)
+		case lost:
+			a.Done(a, 0, fmt.Errorf("reply lost: %w", journal.ErrConflict))
+		case failed:
+			a.Done(a, 0, errAway)
+		}
+	}
+	w.start(op)
+}
+
+func (s seam) Read(ctx context.Context, id messages.OrderID) ([]journal.Entry, error) {
+	var entries []journal.Entry
+	var err error
+	answer := s.hold(ctx, "read", func() { entries, err = s.i.node.w.keeper.read(id) }, false)
+	return entries, errors.Join(err, answer)
+}
+
+func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (seq uint64, found bool, err error) {
+	err = s.hold(ctx, "look back", func() { seq, found = s.i.node.w.firstStored(from) }, false)
+	return seq, found, err
+}
+
+func (s seam) Schedule(ctx context.Context, _ messages.OrderID, park uint64, at time.Time, _ string) error {
+	return s.hold(ctx, "schedule", func() { s.i.node.w.timer = &timer{park: park, at: at} }, true)
+}
+
+// hold keeps work in the background until the world has let it take effect and replies.
+func (s seam) hold(ctx context.Context, name string, effect func(), lasting bool) error {
+	w := s.i.node.w
+	release := make(chan error)
+	op := &operation{by: s.i, name: name, effect: effect, lasting: lasting}
+	op.reply = func(o outcome) {
+		var err error
+		if o != fine {
+			err = errAway
+		}
+		release <- err
+	}
+	select {
+	case w.arrivals <- op:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-release:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s seam) Do(c *gateway.Call, done gateway.Done) {
+	w := s.i.node.w
+	w.checkCall(c)
+	if s.i.node.prompt {
+		done(w.answer(c), nil)
+		return
+	}
+	var reply *messages.StepReply
+	op := &operation{by: s.i, name: "call " + c.Request.GetStep() + "/" + c.Request.GetDirection(), lasting: true, call: true}
+	op.effect = func() { reply = w.answer(c) }
+	op.reply = func(o outcome) {
+		if o != fine {
+			done(nil, &messages.Failure{Kind: messages.Transient, Err: errors.New("unavailable")})
+			return
+		}
+		done(reply, nil)
+	}
+	w.start(op)
+}
+
+// append stores an entry if its fence holds (I3), and checks that it is one the rules allow.
+func (w *world) append(op *operation) {
+	before := *w.truth
+	op.sequence, op.err = w.keeper.append(op.append)
+	if fits := op.append.Expected == before.Last; fits != (op.err == nil) {
+		w.fail("I3: append %s after %d, while the last entry is %d: %v", op.append.Kinds, op.append.Expected, before.Last, op.err)
+		return
+	}
+	if op.err != nil {
+		if !errors.Is(op.err, journal.ErrConflict) {
+			w.fail("append: %v", op.err)
+		}
+		return
+	}
+	entry := &messages.JournalEntry{}
+	if err := proto.Unmarshal(op.append.Body, entry); err != nil {
+		w.fail("append: %v", err)
+		return
+	}
+	w.checkEntry(op, entry, &before)
+	w.entries = append(w.entries, journal.Entry{Sequence: op.sequence, Entry: entry})
+	if err := w.truth.Apply(op.sequence, entry); err != nil {
+		w.fail("an illegal entry was appended: %v", err)
+		return
+	}
+	for _, e := range entry.Events {
+		if s := sourceOf(e); s != nil {
+			w.recorded[s.GetSequence()] = true
+		}
+		if c, u := e.GetStepCompleted(), e.GetStepUndone(); c.GetSkipped() || u.GetSkipped() {
+			w.skipped[c.GetStep()+u.GetStep()] = true
+		}
+	}
+	w.checkAwake(entry)
+	w.checkJournal()
+}
+
+// sourceOf is the message that the event records, or nil.
+func sourceOf(e *messages.Event) *messages.Source {
+	switch {
+	case e.GetCancelRequested() != nil:
+		return e.GetCancelRequested().GetSource()
+	case e.GetSignalled() != nil:
+		return e.GetSignalled().GetSource()
+	}
+	return e.GetRecorded().GetSource()
+}
+
+// keeper stores the journal of one order.
+type keeper interface {
+	id() messages.OrderID
+	// append returns an error that wraps journal.ErrConflict when the fence misses.
+	append(*journal.Append) (uint64, error)
+	read(messages.OrderID) ([]journal.Entry, error)
+}
+
+// memoryKeeper keeps the journal in memory.
+type memoryKeeper struct{ entries []journal.Entry }
+
+func (*memoryKeeper) id() messages.OrderID { return id }
+
+func (k *memoryKeeper) append(a *journal.Append) (uint64, error) {
+	var last uint64
+	if n := len(k.entries); n > 0 {
+		last = k.entries[n-1].Sequence
+	}
+	if a.Expected != last {
+		return 0, journal.ErrConflict
+	}
+	entry := &messages.JournalEntry{}
+	if err := proto.Unmarshal(a.Body, entry); err != nil {
+		return 0, err
+	}
+	k.entries = append(k.entries, journal.Entry{Sequence: last + 10, Entry: entry})
+	return last + 10, nil
+}
+
+func (k *memoryKeeper) read(messages.OrderID) ([]journal.Entry, error) {
+	return slices.Clone(k.entries), nil
+}

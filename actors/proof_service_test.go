@@ -1,0 +1,121 @@
+package actors_test
+
+import (
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// effect is what downstream services remember of one step of the order. They answer every call of a key alike, as the
+// contract asks of them.
+type effect struct {
+	step *messages.Step
+	// no: the service refuses the step.
+	no bool
+	// pendings is how many calls it answers pending before it decides.
+	pendings int
+	// stubborn is how many undo calls it refuses before it gives in.
+	stubborn int
+
+	asked  bool
+	stands bool
+	// performed and undone count how often the effect really happened: at most once each.
+	performed, undone int
+	// dead: the undo came first and no call will be performed any more.
+	dead bool
+}
+
+// answer handles one call of a step, in either direction.
+func (w *world) answer(c *gateway.Call) *messages.StepReply {
+	e := w.effects[slices.IndexFunc(w.effects, func(e *effect) bool { return e.step.GetName() == c.Request.GetStep() })]
+	if c.Direction == messages.Undo {
+		return w.undo(e)
+	}
+	return w.perform(e)
+}
+
+func (w *world) perform(e *effect) *messages.StepReply {
+	e.asked = true
+	if e.dead {
+		return refused("undone")
+	}
+	if e.no && e.pendings == 0 {
+		return refused("declined")
+	}
+	if !e.no && e.performed == 0 {
+		e.performed++
+		e.stands = true
+		if s := w.truth; s.Status.Terminal() && !w.passedOver(e) {
+			w.fail("I4: step %s is performed for the first time in an order that is %s", e.step.GetName(), s.Status)
+		}
+	}
+	if e.pendings > 0 {
+		e.pendings--
+		return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
+			Signal: "paid", Deadline: timestamppb.New(w.now.Add(time.Minute)),
+		}}}
+	}
+	return performed(e)
+}
+
+func performed(e *effect) *messages.StepReply {
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: structpb.NewStringValue("data of " + e.step.GetName())}}}
+}
+
+func refused(code string) *messages.StepReply {
+	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: code, Reason: "because"}}}
+}
+
+func (w *world) undo(e *effect) *messages.StepReply {
+	tombstone := e.step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO
+	if !e.asked && !tombstone {
+		w.fail("I4: step %s is undone and was never called", e.step.GetName())
+	}
+	if e.stubborn > 0 {
+		e.stubborn--
+		return refused("too_late")
+	}
+	if e.stands {
+		for _, later := range w.effects[slices.Index(w.effects, e)+1:] {
+			if later.stands && later.step.GetUndo() != "" && !w.passedOver(later) {
+				w.fail("step %s is undone before %s", e.step.GetName(), later.step.GetName())
+			}
+		}
+		e.undone++
+		e.stands = false
+		if s := w.truth; s.Status.Terminal() && !w.passedOver(e) {
+			w.fail("I4: step %s is undone for the first time in an order that is %s", e.step.GetName(), s.Status)
+		}
+	}
+	e.dead = true
+	return performed(e)
+}
+
+// passedOver reports whether a person took the step, or its undo, into their own hands.
+func (w *world) passedOver(e *effect) bool { return w.skipped[e.step.GetName()] }
+
+// checkEffects compares what stands with how the order ended (I4).
+func (w *world) checkEffects() {
+	for i, e := range w.effects {
+		if e.performed > 1 || e.undone > 1 {
+			w.fail("I4: step %s was performed %d times and undone %d times", e.step.GetName(), e.performed, e.undone)
+		}
+		if w.passedOver(e) {
+			continue
+		}
+		switch s := w.truth; {
+		case s.Status == order.Completed && !e.stands:
+			w.fail("I4: completed, but the effect of step %s is missing", e.step.GetName())
+		case (s.Status == order.Rejected || s.Status == order.Cancelled) && e.stands && e.step.GetUndo() != "":
+			w.fail("I4: %s, but the effect of step %s stands", s.Status, e.step.GetName())
+		case s.Status == order.Completed && i < len(s.Results) && s.Results[i].Undone:
+			w.fail("I4: completed, but step %s is undone", e.step.GetName())
+		}
+	}
+}

@@ -1,0 +1,247 @@
+package actors_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"pgregory.net/rapid"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// world is one order's surroundings: the streams, the journal, the timer, the services, and the nodes that work on it.
+type world struct {
+	t    *rapid.T
+	pump *pump
+	id   messages.OrderID
+	plan *messages.Plan
+	now  time.Time
+
+	// keeper stores the journal; entries is what it must hold, and truth what that tells.
+	keeper  keeper
+	entries []journal.Entry
+	truth   *order.State
+
+	script  []*messages.Delivery
+	stored  []*message
+	fired   uint64
+	timer   *timer
+	effects []*effect
+	// skipped names the steps a person passed over, recorded the messages in the journal.
+	skipped  map[string]bool
+	recorded map[uint64]bool
+	// owners are the incarnations that ever owned the order and were told.
+	owners  map[string]bool
+	nodes   []*node
+	running []*operation
+	// arrivals are the operations that actors started in the background.
+	arrivals chan *operation
+	policy   messages.Policy
+
+	published, deliveries int
+	// ended counts the messages that were acknowledged or are dead letters.
+	ended int
+	// budget is how many disturbances of each kind may still happen.
+	budget map[string]int
+	// wrong is the first thing that was found wrong. Checks run inside actors, where a test must not end.
+	wrong string
+}
+
+// epoch is when every case begins.
+var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newWorld(t *rapid.T, p *pump, k keeper) *world {
+	w := &world{
+		t: t, pump: p, id: k.id(), keeper: k, now: epoch, truth: &order.State{},
+		plan:    &messages.Plan{Name: "test", Version: 1},
+		skipped: map[string]bool{}, recorded: map[uint64]bool{}, owners: map[string]bool{}, arrivals: make(chan *operation),
+	}
+	for i := range rapid.IntRange(1, 4).Draw(t, "steps") {
+		s := &messages.Step{Name: fmt.Sprintf("s%d", i+1), Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Second), Attempts: 3}}
+		if rapid.IntRange(0, 3).Draw(t, "undo") > 0 {
+			s.Undo = "sim:"
+			if rapid.IntRange(0, 2).Draw(t, "tombstone") == 0 {
+				s.InDoubt = messages.InDoubt_IN_DOUBT_UNDO
+			}
+		}
+		w.plan.Steps = append(w.plan.Steps, s)
+	}
+	signals := w.drawScript()
+	for _, s := range w.plan.Steps {
+		e := &effect{step: s, no: rapid.IntRange(0, 5).Draw(t, "no") == 0}
+		if rapid.IntRange(0, 2).Draw(t, "pending") == 0 && (!e.no || !signals) {
+			e.pendings = rapid.IntRange(1, 2).Draw(t, "pendings")
+		}
+		if rapid.IntRange(0, 7).Draw(t, "stubborn") == 0 {
+			e.stubborn = 1
+		}
+		w.effects = append(w.effects, e)
+	}
+	prompt := rapid.IntRange(0, 3).Draw(t, "prompt") == 0
+	for i := range rapid.IntRange(2, 3).Draw(t, "nodes") {
+		w.nodes = append(w.nodes, newNode(w, fmt.Sprintf("n%d", i+1), prompt))
+	}
+	w.policy = policy(rapid.IntRange(2, 4).Draw(t, "attempts"), rapid.Bool().Draw(t, "parks"))
+	w.budget = map[string]int{}
+	for _, kind := range disturbances {
+		w.budget[kind] = rapid.IntRange(0, 3).Draw(t, kind)
+	}
+	return w
+}
+
+// policy gives up after so many attempts.
+func policy(attempts int, parks bool) messages.Policy {
+	return func(_ messages.FailureKind, h messages.History) messages.Directive {
+		switch {
+		case h.Attempts >= attempts:
+			return messages.Directive{Action: messages.ActAttention}
+		case parks:
+			return messages.Directive{Action: messages.ActPark, Delay: 30 * time.Second}
+		}
+		return messages.Directive{Action: messages.ActRestart, Delay: time.Second}
+	}
+}
+
+// drawScript draws what clients publish, and reports whether a signal is among it.
+func (w *world) drawScript() (signals bool) {
+	kinds := []string{"created", "cancel", "paid", "other", "retry", "skip", "duplicate", "different"}
+	first := rapid.IntRange(0, 2).Draw(w.t, "before created")
+	for i := range first + 1 + rapid.IntRange(0, 4).Draw(w.t, "after created") {
+		kind := "created"
+		if i != first {
+			kind = rapid.SampledFrom(kinds[1:]).Draw(w.t, "message")
+		} else if rapid.IntRange(0, 19).Draw(w.t, "invalid") == 0 {
+			kind = "invalid"
+		}
+		signals = signals || kind == "paid"
+		w.script = append(w.script, w.letter(kind))
+	}
+	return signals
+}
+
+// letter is a message that is not stored yet.
+func (w *world) letter(kind string) *messages.Delivery {
+	d := &messages.Delivery{OrderID: w.id, Stream: messages.StreamOrders}
+	switch kind {
+	case "cancel":
+		d.Type, d.Cancel = messages.TypeCancel, &messages.CancelOrder{Reason: "changed my mind"}
+	case "paid", "other":
+		d.Type, d.Signal = messages.TypeSignal, &messages.SignalOrder{Name: kind, Data: structpb.NewNumberValue(float64(len(w.script)))}
+	case "retry":
+		d.Type = messages.TypeRetry
+	case "skip":
+		d.Type = messages.TypeSkip
+	default:
+		customer := map[bool]string{false: "c-1", true: "c-2"}[kind == "different"]
+		d.Type, d.Created = messages.TypeCreated, &messages.OrderCreated{
+			OrderId: string(w.id), CustomerId: customer, TotalAmount: 10, Currency: "USD",
+			Items: []*messages.OrderItem{{ProductId: "p-1", Quantity: 2, UnitPrice: 5}},
+		}
+	}
+	if kind == "invalid" {
+		d.Invalid = errors.New("nobody sells p-1")
+	}
+	return d
+}
+
+// timer is the order's one durable schedule.
+type timer struct {
+	park uint64
+	at   time.Time
+}
+
+// message is stored in the inbox, or a wake-up.
+type message struct {
+	*messages.Delivery
+	deliveries uint64
+	// pending: delivered and neither settled nor given back; from due on it is delivered again.
+	pending bool
+	due     time.Time
+}
+
+func (m *message) String() string { return fmt.Sprintf("%s %d of %s", m.Type, m.Sequence, m.Stream) }
+
+func (w *world) find(s order.Source) *message {
+	for _, m := range w.stored {
+		if order.SourceOf(m.Delivery) == s {
+			return m
+		}
+	}
+	return nil
+}
+
+// firstStored is the first inbox message at or after from.
+func (w *world) firstStored(from uint64) (uint64, bool) {
+	var first uint64
+	for _, m := range w.stored {
+		if m.Stream == messages.StreamOrders && m.Sequence >= from && (first == 0 || m.Sequence < first) {
+			first = m.Sequence
+		}
+	}
+	return first, first > 0
+}
+
+// heldAlive: the message is with a node, and the stream waits for its acknowledgement.
+func (w *world) heldAlive(m *message) bool { return m.pending && w.held(m) }
+
+func (w *world) held(m *message) bool {
+	for _, n := range w.nodes {
+		for _, d := range n.pending {
+			if order.SourceOf(d) == order.SourceOf(m.Delivery) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (w *world) needsPerson() bool { return w.truth.Status == order.Attention }
+
+func (w *world) publish(d *messages.Delivery) {
+	w.deliveries++
+	w.published++
+	d.Sequence = uint64(w.deliveries)
+	d.Stored = w.now
+	w.stored = append(w.stored, &message{Delivery: d})
+}
+
+// fire turns the timer into a wake-up.
+func (w *world) fire() {
+	w.fired++
+	w.stored = append(w.stored, &message{Delivery: &messages.Delivery{
+		OrderID: w.id, Type: messages.TypeWake, Stream: messages.StreamTimers, Sequence: w.fired, Park: w.timer.park, Stored: w.now,
+	}})
+	w.timer = nil
+}
+
+// settled is what becomes of the stored message. A stale answer has its effect all the same, while it is stored.
+func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
+	m := w.find(order.SourceOf(d))
+	if m == nil {
+		return
+	}
+	w.checkSettled(d, o)
+	switch o.Verdict {
+	case messages.VerdictDone, messages.VerdictDead:
+		if m.Stream == messages.StreamOrders {
+			w.ended++
+		}
+		w.stored = slices.DeleteFunc(w.stored, func(s *message) bool { return s == m })
+	case messages.VerdictLater:
+		m.pending, m.due = false, w.now.Add(o.Delay)
+	}
+}
+
+// close ends all actors.
+func (w *world) close() {
+	for _, n := range w.nodes {
+		n.close()
+	}
+	w.pump.run()
+}

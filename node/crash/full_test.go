@@ -1,0 +1,39 @@
+package crash_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// A node is killed with thousands of orders in its hands, each in the middle of a slow call. The next one goes on with all of them.
+func TestCrashFull(t *testing.T) {
+	t.Parallel()
+	const full = 4096 / heavy
+	// A part of the room is kept for wake-ups.
+	w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
+	p := w.open(demo.Behavior{Latency: patientCall / 2})
+	w.load.add(full * 17 / 16) // some are invalid, and end at once
+	held := 0.0
+	eventually(t, stall, "the node is full", func() bool {
+		held = p.metric("orderly_deliveries_in_flight")
+		return held >= full
+	})
+	w.kill(p)
+	began := time.Now()
+	slow := demo.Behavior{Latency: 250 * time.Millisecond}
+	w.behave(slow, false)
+	next := w.start()
+	next.mustBeReady()
+	ready := time.Since(began)
+	j := w.finish()
+	a := j.nodes[next.id]
+	if a == nil || a.takeovers[p.id] < full*9/10 {
+		t.Fatalf("the next node: %+v", a)
+	}
+	t.Logf("killed with %.0f deliveries in flight: ready %s after the kill, the first order taken over after %s, all %d orders ended after %s "+
+		"(the calls alone take %s)", held, ready.Round(time.Millisecond), a.firstTakeover.Sub(began).Round(time.Millisecond),
+		len(j.orders), j.end.Sub(began).Round(time.Millisecond), time.Duration(len(steps))*slow.Latency)
+}

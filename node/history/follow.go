@@ -1,0 +1,177 @@
+package history
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+const (
+	// silence is how long nothing may come before the journal is asked if there is nothing.
+	silence = time.Second
+	// again is the pause before a feed that broke off is opened again, attempt how long one may take.
+	again   = 250 * time.Millisecond
+	attempt = 2 * time.Second
+	// farewell is how long the server may take to remove a consumer that is used no more.
+	farewell = 500 * time.Millisecond
+)
+
+// Follow calls yield with the events of each journal entry after the one stored at sequence after, oldest first, those
+// of the past and those to come, each once and without a gap. It returns nil once the order has ended and all is told,
+// else yield's error or the context's; the error wraps ErrUnknownOrder when nothing is stored about the order, or no
+// more before anything was told. A NATS that goes away meanwhile is waited for.
+func (o *Orders) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
+	if _, err := o.Order(ctx, id); err != nil {
+		return err
+	}
+	f := &follower{orders: o, id: id, after: after, yield: yield}
+	for {
+		switch err := f.read(ctx); {
+		case f.done:
+			return err
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(again):
+		}
+	}
+}
+
+// follower tells one order, over as many feeds as it takes.
+type follower struct {
+	orders *Orders
+	id     messages.OrderID
+	after  uint64
+	yield  func([]timeline.Event) error
+
+	story timeline.Story
+	// last is the sequence of the latest entry read; the next feed begins behind it.
+	last uint64
+	// done: all is told, or nothing more can be.
+	done bool
+}
+
+// end gives the answer of Follow.
+func (f *follower) end(err error) error {
+	f.done = true
+	return err
+}
+
+// read opens a feed behind the last entry and tells what comes until it breaks off or f is done. A consumer of its own
+// is made each time: it can be given up at any moment, and what it has lost is read again by the next.
+func (f *follower) read(ctx context.Context) error {
+	feed, giveUp, err := f.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer giveUp()
+	for delivered := uint64(1); ; delivered++ {
+		m, err := next(ctx, feed)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.Is(err, context.DeadlineExceeded):
+			if behind, err := f.behind(ctx); behind || err != nil {
+				return err
+			}
+			delivered--
+			continue
+		case err != nil:
+			return err
+		}
+		meta, err := m.Metadata()
+		if err != nil || meta.Sequence.Consumer != delivered {
+			return err // one was lost on its way
+		}
+		if err := f.tell(meta, m.Data()); err != nil || f.done {
+			return err
+		}
+	}
+}
+
+func (f *follower) open(ctx context.Context) (feed jetstream.MessagesContext, giveUp func(), err error) {
+	asking, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	consumer, err := f.orders.js.CreateConsumer(asking, messages.StreamEvents, jetstream.ConsumerConfig{
+		FilterSubject: messages.SubjectEvent + string(f.id),
+		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.last + 1,
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if feed, err = consumer.Messages(jetstream.WithMessagesErrOnMissingHeartbeat(true)); err != nil {
+		f.remove(ctx, consumer)
+		return nil, nil, err
+	}
+	return feed, func() { feed.Stop(); f.remove(ctx, consumer) }, nil
+}
+
+// remove takes the consumer away from the server, which else would keep it for a minute: each one makes every append to
+// the journal dearer.
+func (f *follower) remove(ctx context.Context, c jetstream.Consumer) {
+	if !f.orders.js.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	// If it fails the consumer goes later, by itself.
+	_ = f.orders.js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
+}
+
+// next waits for silence at most; the error then is context.DeadlineExceeded.
+func next(ctx context.Context, feed jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, silence)
+	defer cancel()
+	return feed.Next(jetstream.NextContext(ctx))
+}
+
+// behind reports whether the journal has more than the feed gave. An order that left the inbox for the dead letters
+// before anything was told of it ends the following.
+func (f *follower) behind(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	e, found, err := f.orders.journal.Last(ctx, f.id)
+	if err != nil || found {
+		return e.Sequence > f.last, err
+	}
+	if f.last == 0 {
+		if _, err := f.orders.Order(ctx, f.id); errors.Is(err, ErrUnknownOrder) {
+			return true, f.end(err)
+		}
+	}
+	return false, nil
+}
+
+// tell hands one entry on, unless it was told before.
+func (f *follower) tell(meta *jetstream.MsgMetadata, body []byte) error {
+	entry := &messages.JournalEntry{}
+	if err := proto.Unmarshal(body, entry); err != nil {
+		return f.end(fmt.Errorf("follow order %s: entry at sequence %d cannot be read: %w", f.id, meta.Sequence.Stream, err))
+	}
+	events, err := f.story.Tell(journal.Entry{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Entry: entry})
+	if err != nil {
+		return f.end(err)
+	}
+	f.last = meta.Sequence.Stream
+	if f.last > f.after {
+		if err := f.yield(events); err != nil {
+			return f.end(err)
+		}
+	}
+	if f.story.Ended() {
+		return f.end(nil)
+	}
+	return nil
+}

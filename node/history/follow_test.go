@@ -1,0 +1,299 @@
+package history_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/history"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a server that can be stopped and started again on the same port and store.
+type world struct {
+	*testing.T
+	dir    string
+	port   int
+	srv    *server.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+	orders *history.Orders
+	number uint32
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	w := &world{T: t, dir: t.TempDir()}
+	w.must(err)
+	w.port = l.Addr().(*net.TCPAddr).Port
+	w.must(l.Close())
+	w.start()
+	t.Cleanup(w.stop)
+	w.nc, err = nats.Connect(w.srv.ClientURL(), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
+	w.must(err)
+	t.Cleanup(w.nc.Close)
+	w.js, err = jetstream.New(w.nc)
+	w.must(err)
+	w.must(ingress.EnsureStreams(t.Context(), w.js, ingress.Streams{}))
+	w.orders, err = history.New(w.nc)
+	w.must(err)
+	t.Cleanup(w.orders.Close)
+	return w
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) start() {
+	w.Helper()
+	var err error
+	w.srv, err = server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: w.port, JetStream: true, StoreDir: w.dir, NoSigs: true, NoLog: true, SyncAlways: true,
+		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
+	})
+	w.must(err)
+	w.srv.Start()
+	if !w.srv.ReadyForConnections(10 * time.Second) {
+		w.Fatal("the server did not start")
+	}
+}
+
+func (w *world) stop() { w.srv.Shutdown(); w.srv.WaitForShutdown() }
+
+// message stores a message about the order in the inbox.
+func (w *world) message() uint64 {
+	w.Helper()
+	ack, err := w.js.Publish(w.Context(), messages.SubjectOrder+"o-1", []byte("{}"))
+	w.must(err)
+	return ack.Sequence
+}
+
+// append journals an entry, as soon as the server takes it.
+func (w *world) append(events ...*messages.Event) {
+	w.Helper()
+	w.number++
+	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Time: timestamppb.Now(), Node: "n", Events: events})
+	w.must(err)
+	deadline := time.Now().Add(20 * time.Second)
+	for {
+		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
+		_, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: messages.SubjectEvent + "o-1", Data: body}, jetstream.WithMsgID(fmt.Sprint("entry-", w.number)))
+		cancel()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.Fatal(err)
+		}
+	}
+}
+
+func accepted() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order: &messages.OrderCreated{OrderId: "o-1"}, Plan: &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{{Name: "s"}}},
+		Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "i",
+	}}}
+}
+
+// signalled is a fact that can be added any number of times.
+func signalled(seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: &messages.Source{Stream: messages.StreamOrders, Sequence: seq}, Name: "x"}}}
+}
+
+func done() []*messages.Event {
+	return []*messages.Event{
+		{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "s"}}},
+		{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}},
+	}
+}
+
+// follow follows the order in the background and returns what it is told.
+func (w *world) follow(ctx context.Context, after uint64) (told <-chan timeline.Event, ended <-chan error) {
+	events, end := make(chan timeline.Event, 1000), make(chan error, 1)
+	go func() {
+		end <- w.orders.Follow(ctx, "o-1", after, func(all []timeline.Event) error {
+			for _, e := range all {
+				events <- e
+			}
+			return nil
+		})
+		close(events)
+	}()
+	return events, end
+}
+
+func (w *world) next(told <-chan timeline.Event) timeline.Event {
+	w.Helper()
+	select {
+	case e := <-told:
+		return e
+	case <-time.After(20 * time.Second):
+		w.Fatal("nothing is told")
+		return timeline.Event{}
+	}
+}
+
+// untilFollowed waits until somebody listens to the journal.
+func (w *world) untilFollowed() {
+	w.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		s, err := w.js.Stream(w.Context(), messages.StreamEvents)
+		w.must(err)
+		if s.CachedInfo().State.Consumers > 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.Fatal("nobody follows")
+		}
+	}
+}
+
+// TestFollowSurvivesRestarts: the server goes away and comes back again and again while facts are added, some of them in
+// the moment at which it goes, and each is told once, in order.
+func TestFollowSurvivesRestarts(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(accepted())
+	told, ended := w.follow(t.Context(), 0)
+	if e := w.next(told); e.Number != 1 {
+		t.Fatalf("the story begins with %+v", e)
+	}
+	want, seq := uint32(2), uint64(1)
+	for range 3 {
+		for range 5 {
+			seq++
+			w.append(signalled(seq))
+		}
+		w.stop()
+		w.start()
+		seq++
+		w.append(signalled(seq))
+		for ; want <= w.number; want++ {
+			if e := w.next(told); e.Number != want {
+				t.Fatalf("entry %d was told, want %d", e.Number, want)
+			}
+		}
+	}
+	w.append(done()...)
+	for _, kind := range []string{"step_completed", "completed"} {
+		if e := w.next(told); e.Kind != kind || e.Number != want {
+			t.Fatalf("%s of entry %d was told, want %s of %d", e.Kind, e.Number, kind, want)
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFollowGoesOn behind the entry that was seen before.
+func TestFollowGoesOn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(accepted())
+	w.append(signalled(2))
+	w.append(done()...)
+	told, ended := w.follow(t.Context(), 2)
+	if e := w.next(told); e.Sequence != 3 || e.Kind != "step_completed" {
+		t.Errorf("got %+v", e)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if _, ended := w.follow(t.Context(), 3); <-ended != nil {
+		t.Error("nothing is left to tell, and it failed")
+	}
+	s, err := w.js.Stream(t.Context(), messages.StreamEvents)
+	w.must(err)
+	if n := s.CachedInfo().State.Consumers; n > 0 {
+		t.Errorf("%d consumers are left behind", n)
+	}
+}
+
+// TestFollowReceived: an order in the inbox is followed from its acceptance on; if it leaves the inbox for the dead
+// letters, the wait is over.
+func TestFollowReceived(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if _, ended := w.follow(t.Context(), 0); !errors.Is(<-ended, history.ErrUnknownOrder) {
+		t.Error("an order of which nothing is stored is followed")
+	}
+	seq := w.message()
+	told, ended := w.follow(t.Context(), 0)
+	w.untilFollowed()
+	orders, err := w.js.Stream(t.Context(), messages.StreamOrders)
+	w.must(err)
+	w.must(orders.DeleteMsg(t.Context(), seq))
+	select {
+	case err := <-ended:
+		if !errors.Is(err, history.ErrUnknownOrder) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("an order that went to the dead letters is followed")
+	}
+	if e, more := <-told; more {
+		t.Errorf("%+v was told", e)
+	}
+
+	w.message()
+	if v, err := w.orders.Order(t.Context(), "o-1"); err != nil || v.Status != timeline.Received {
+		t.Errorf("%+v %v", v, err)
+	}
+	told, ended = w.follow(t.Context(), 0)
+	w.append(accepted())
+	w.append(done()...)
+	if e := w.next(told); e.Kind != "accepted" {
+		t.Errorf("got %+v", e)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFollowStops at once with its context, also while the server is away.
+func TestFollowStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.append(accepted())
+	ctx, cancel := context.WithCancel(t.Context())
+	told, ended := w.follow(ctx, 0)
+	w.next(told)
+	w.stop()
+	defer w.start()
+	select {
+	case err := <-ended:
+		t.Fatalf("it did not wait for the server: %v", err)
+	case <-time.After(away):
+	}
+	cancel()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(time.Second):
+		t.Error("it goes on")
+	}
+}
+
+// away is longer than the silence after which the journal is asked, and a question that fails.
+const away = 4 * time.Second

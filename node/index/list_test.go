@@ -1,0 +1,171 @@
+package index_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index"
+)
+
+// attention appends an order that needs somebody since the time.
+func (s *site) attention(id, customer, cause string, since time.Time) {
+	s.t.Helper()
+	p := plan.Sim("sim:")
+	s.append(&messages.JournalEntry{OrderId: id, Number: 1, Time: timestamppb.New(since), Events: []*messages.Event{
+		{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+			Order: &messages.OrderCreated{OrderId: id, CustomerId: customer, Currency: "EUR", TotalAmount: 19}, Plan: p,
+			Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "i",
+		}}},
+		{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: p.Steps[0].Name, Cause: cause}}},
+	}})
+}
+
+// TestAge: older and newer look at how long an order has been in its status.
+func TestAge(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	now := time.Now()
+	for hours := range 10 {
+		s.attention(fmt.Sprintf("o-%d", hours), "c-1", "stuck", now.Add(-time.Duration(hours)*time.Hour-time.Minute))
+	}
+	x, _ := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, x)
+	for _, c := range []struct {
+		older, newer time.Duration
+		want         string
+	}{
+		{0, 0, "o-0 o-1 o-2 o-3 o-4 o-5 o-6 o-7 o-8 o-9"},
+		{7 * time.Hour, 0, "o-7 o-8 o-9"},
+		{0, 2 * time.Hour, "o-0 o-1"},
+		{3 * time.Hour, 5 * time.Hour, "o-3 o-4"},
+		{24 * time.Hour, 0, ""},
+	} {
+		for _, size := range []int{1, 2, 3, 1000} {
+			var ids []string
+			for _, o := range all(t, x, index.Query{Status: []string{"attention", "attention"}, Older: index.Duration(c.older), Newer: index.Duration(c.newer)}, size) {
+				ids = append(ids, o.OrderID)
+			}
+			if got := strings.Join(ids, " "); got != c.want {
+				t.Errorf("older %s, newer %s, pages of %d: %s, want %s", c.older, c.newer, size, got, c.want)
+			}
+		}
+	}
+}
+
+func TestRefuses(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	x, _ := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, x)
+	for name, q := range map[string]index.Query{
+		`status "done": want running, compensating,`: {Status: []string{"running", "done"}},
+		"limit 1001: want 1–1000":                    {Limit: 1001},
+		"limit -1":                                   {Limit: -1},
+		"older and newer: want 0 or more":            {Older: -1},
+		"want newer to be longer than older":         {Older: 5, Newer: 5},
+		"reason has 2000 bytes":                      {Reason: strings.Repeat("x", 2000)},
+		`cursor "x"`:                                 {Cursor: "x"},
+		`cursor "MS4"`:                               {Cursor: "MS4"},
+	} {
+		for _, ask := range []func() (*index.Page, error){
+			func() (*index.Page, error) { return x.List(t.Context(), q) },
+			func() (*index.Page, error) { return index.Ask(t.Context(), s.nc, q) },
+		} {
+			if _, err := ask(); !errors.Is(err, index.ErrQuery) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%+v: error %v, want %q", q, err, name)
+			}
+		}
+	}
+	// What no client of ours sends is refused all the same.
+	for body, want := range map[string]string{
+		`{`: "unexpected end", `{"limit": 5000}`: "limit 5000", `{"older": "soon"}`: "want a number with its unit",
+		strings.Repeat(" ", 20_000): "at most 16384 are allowed",
+	} {
+		m, err := s.nc.Request(index.Subject, []byte(body), patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, text := m.Header.Get("Nats-Service-Error-Code"), m.Header.Get("Nats-Service-Error"); code != "400" || !strings.Contains(text, want) {
+			t.Errorf("%.40q: %s %s, want 400 and %q", body, code, text, want)
+		}
+	}
+}
+
+// TestNobody: without an index there is an error that says what to do.
+func TestNobody(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNobody) || !strings.Contains(err.Error(), "ORDERLY_INDEX=on") {
+		t.Errorf("error %v", err)
+	}
+	x, stop := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, x)
+	stop()
+	if _, err := x.List(t.Context(), index.Query{}); !errors.Is(err, index.ErrAway) {
+		t.Errorf("error %v: want %v", err, index.ErrAway)
+	}
+	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNobody) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestLargeAnswer: an answer that NATS would not carry is cut, and the rest is on the next page.
+func TestLargeAnswer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	const orders = 700
+	for i := range orders {
+		s.attention(fmt.Sprintf("o-%d", i), strings.Repeat("\x01", 3000), strings.Repeat("<&>", 3000), time.Now())
+	}
+	x, _ := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, x)
+	seen, pages := map[string]bool{}, 0
+	for q := (index.Query{Limit: 1000}); ; pages++ {
+		p, err := index.Ask(t.Context(), s.nc, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range p.Orders {
+			seen[o.OrderID] = true
+		}
+		if q.Cursor = p.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if len(seen) != orders || pages < 2 {
+		t.Errorf("%d orders on %d pages, want %d on several", len(seen), pages+1, orders)
+	}
+}
+
+// TestJSON holds the stable form of an order.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.attention("o-1", "c-7", "no responders", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
+	x, _ := s.run(index.Config{Dir: t.TempDir(), Node: "n-1"})
+	caughtUp(t, x)
+	p, err := x.List(context.Background(), index.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Behind = 0
+	text, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"orders":[{"order_id":"o-1","customer_id":"c-7","status":"attention","step":"reserve_inventory","reason":"no responders",` +
+		`"total":"19.00","currency":"EUR","plan":"sim v1","status_since":"2026-01-02T03:04:05.000000006Z","created_at":"2026-01-02T03:04:05.000000006Z","updated_at":"2026-01-02T03:04:05.000000006Z","sequence":1}],` +
+		`"behind":0,"node":"n-1"}`
+	if string(text) != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+}

@@ -1,0 +1,292 @@
+package timeline_test
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// began is when every story begins.
+var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+func at(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(began.Add(d)) }
+
+func driver(seq uint64) *messages.Source {
+	return &messages.Source{Stream: messages.StreamOrders, Sequence: seq}
+}
+
+// moment is one journal entry.
+type moment struct {
+	after  time.Duration
+	events []*messages.Event
+	node   string
+}
+
+// entries numbers the moments as the journal would.
+func entries(moments ...moment) []journal.Entry {
+	var all []journal.Entry
+	for i, m := range moments {
+		all = append(all, journal.Entry{Sequence: uint64(10 * (i + 1)), Entry: &messages.JournalEntry{
+			OrderId: "o-1", Number: uint32(i + 1), Time: at(m.after), Node: cmp.Or(m.node, "node-1"), Events: m.events,
+			Traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		}})
+	}
+	return all
+}
+
+func then(after time.Duration, events ...*messages.Event) moment {
+	return moment{after: after, events: events}
+}
+
+// on is then on another node.
+func on(node string, after time.Duration, events ...*messages.Event) moment {
+	return moment{after, events, node}
+}
+
+func accepted() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order: &messages.OrderCreated{
+			OrderId: "o-1", CustomerId: "c-7", Currency: "EUR", TotalAmount: 19,
+			Items: []*messages.OrderItem{{ProductId: "sku-1", Quantity: 2, UnitPrice: 9.5}},
+		},
+		Plan: &messages.Plan{Name: "order", Version: 2, Steps: []*messages.Step{
+			{Name: "reserve", Do: "nats://inventory.reserve", Undo: "nats://inventory.release", Retry: &messages.Retry{Attempts: 3}},
+			{Name: "pay", Do: "http://pay.local/v1?key=hidden", Undo: "http://pay.local/v1/void?key=hidden", Retry: &messages.Retry{Attempts: 3}},
+			{Name: "label", Do: "sim:?latency=5ms"},
+		}},
+		Driver: driver(1), Incarnation: "a",
+	}}}
+}
+
+func done(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{
+		Step: step, Attempt: 1, TookUs: 1234, Data: structpb.NewStringValue("r-1"),
+	}}}
+}
+
+func failed(step string, d messages.Direction, attempt uint32, retry time.Duration) *messages.Event {
+	f := &messages.StepFailed{Step: step, Direction: d, Attempt: attempt, Kind: messages.Transient, Error: "no responders"}
+	if retry > 0 {
+		f.RetryAt = at(retry)
+	}
+	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: f}}
+}
+
+func attention(step string, d messages.Direction, cause string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{
+		Step: step, Direction: d, Kind: messages.Transient, Cause: cause,
+	}}}
+}
+
+func recorded(seq uint64, t messages.Type) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Recorded{Recorded: &messages.MessageRecorded{Source: driver(seq), Type: string(t)}}}
+}
+
+func resumed(seq uint64, incarnation, cause string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: driver(seq), Incarnation: incarnation, Cause: cause}}}
+}
+
+func completed() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}}
+}
+
+func undone(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: step, Attempt: 1, TookUs: 800}}}
+}
+
+func cancelRequested(seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: driver(seq), Reason: "changed my mind"}}}
+}
+
+func rejected(step, code string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: step, Code: code, Reason: "the card was declined"}}}
+}
+
+func pending(step, signal string, until time.Duration) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: step, Signal: signal, Deadline: at(until)}}}
+}
+
+func parked(reason string, until time.Duration) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Reason: reason, Until: at(until)}}}
+}
+
+func signalled(seq uint64, name string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: driver(seq), Name: name}}}
+}
+
+func passed(step string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: step, Skipped: true}}}
+}
+
+func cancelled() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{Reason: "changed my mind"}}}
+}
+
+func outage(n int) []moment {
+	var all []moment
+	for i := range n {
+		at := time.Duration(i+1) * time.Minute
+		all = append(all, then(at, parked("step pay waits: http://pay.local is out (circuit open)", at+time.Minute)))
+		if i < n-1 {
+			wake := resumed(uint64(i+1), fmt.Sprint("w", i), "wake")
+			wake.GetResumed().Driver.Stream = messages.StreamTimers
+			all = append(all, then(at+time.Minute-time.Millisecond, wake))
+		}
+	}
+	return all
+}
+
+func takeovers(n int) []moment {
+	var all []moment
+	for i := range n {
+		all = append(all, then(time.Duration(i+1)*time.Second, resumed(1, fmt.Sprint("t", i), "takeover")))
+	}
+	return all
+}
+
+// viewed is when the stories are looked at, after the beginning.
+var viewed = map[string]time.Duration{
+	"running": 30 * time.Second, "retrying": 2500 * time.Millisecond, "taken-over": 12 * time.Second, "cancelling": 2 * time.Second,
+	"parked": 30 * time.Minute, "parked-retry": time.Minute, "parked-outage": time.Minute, "parked-outage-long": 30*time.Minute + 20*time.Second,
+	"attention": 26 * time.Hour, "attention-undo": 5 * time.Minute, "attention-again": 3 * time.Hour,
+}
+
+// stories has every kind of event at least once.
+var stories = map[string][]journal.Entry{
+	"completed": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, failed("pay", messages.Do, 1, 103*time.Millisecond)),
+		then(104*time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "pay", Attempt: 2, TookUs: 56}}}),
+		then(107*time.Millisecond, done("label"), completed()),
+	),
+	// A call that takes long, or hangs.
+	"running": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+	),
+	"retrying": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, time.Second)),
+		then(1010*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Second)),
+	),
+	"taken-over": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		on("node-2", 7*time.Second, resumed(1, "b", "takeover")),
+		on("node-2", 7100*time.Millisecond, done("pay")),
+	),
+	"rejected": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(4*time.Millisecond, rejected("pay", "card_declined")),
+		then(5*time.Millisecond, undone("reserve"), &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
+	),
+	"cancelled": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(time.Second, cancelRequested(2)),
+		then(1100*time.Millisecond, done("pay")),
+		then(1200*time.Millisecond, undone("pay")),
+		then(1300*time.Millisecond, undone("reserve"), cancelled()),
+	),
+	"cancelling": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(time.Second, cancelRequested(2)),
+	),
+	"too-late": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, done("pay")),
+		then(time.Second, cancelRequested(2)),
+		then(1100*time.Millisecond, done("label"), completed()),
+	),
+	"attention": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 3*time.Millisecond)),
+		then(4*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Millisecond)),
+		then(6*time.Millisecond, failed("reserve", messages.Do, 3, 0), attention("reserve", messages.Do, "no responders")),
+	),
+	"attention-again": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		then(time.Hour, recorded(2, messages.TypeRetry), resumed(2, "b", "retry")),
+		then(time.Hour+time.Millisecond, failed("reserve", messages.Do, 2, time.Hour+2*time.Millisecond)),
+		then(time.Hour+time.Second, attention("reserve", messages.Do, "panic: oh")),
+	),
+	"attention-undo": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(time.Second, cancelRequested(2)),
+		then(1100*time.Millisecond, &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: "pay", Code: "no"}}}),
+		then(90*time.Second, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+	),
+	"undone-by-hand": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, rejected("pay", "card_declined")),
+		then(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		then(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: "reserve", Skipped: true}}},
+			&messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
+	),
+	"skipped": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		then(time.Hour, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		then(time.Hour+time.Millisecond, passed("reserve")),
+		then(time.Hour+2*time.Millisecond, done("pay")),
+		then(time.Hour+3*time.Millisecond, done("label"), completed()),
+	),
+	"parked": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, pending("pay", "paid", time.Hour), parked("step pay waits for signal paid", time.Hour)),
+	),
+	"parked-retry": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, failed("pay", messages.Do, 1, 20*time.Minute), parked("step pay is attempted again", 20*time.Minute)),
+	),
+	"parked-outage": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, parked("step pay waits: http://pay.local is out (circuit open): connection refused", 2*time.Minute)),
+	),
+	// A service that stays away: the order asks again and again.
+	"parked-outage-long": entries(append([]moment{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
+	"signalled": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, pending("reserve", "reserved", time.Hour), parked("step reserve waits for signal reserved", time.Hour)),
+		then(time.Minute, signalled(2, "reserved"), resumed(2, "b", "signal")),
+		then(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve", Signal: "reserved", Attempt: 1}}}),
+	),
+	"hostile-signal": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, pending("reserve", "it's $(date)", time.Hour), parked("step reserve waits for a signal", time.Hour)),
+	),
+	"skipped-running": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, attention("pay", messages.Do, "no responders")),
+		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		then(time.Minute+time.Millisecond, passed("pay")),
+		then(time.Minute+2*time.Millisecond, failed("label", messages.Do, 1, 0)),
+		then(time.Minute+3*time.Millisecond, rejected("label", "no")),
+	),
+	// Something about the order kills whoever drives it.
+	"stuck": entries(append([]moment{then(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
+	// What strangers wrote stays on its line and away from the terminal.
+	"hostile": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, attention("reserve", messages.Do, "boom\n  +1ms\tnode-9\torder completed\x1b[31m")),
+	),
+}

@@ -1,0 +1,132 @@
+#!/usr/bin/env node
+// Authorizes payments of orders: a complete step over NATS in JavaScript, with nothing installed but Node.js.
+//
+// example.payments.authorize and example.payments.void take a StepRequest and answer with a StepReply;
+// example.payments.health answers {"status":"ok"}. SIGTERM answers what has arrived and stops.
+//
+// What makes it safe to call any number of times, by any number of nodes, before and after a crash:
+//
+// - A call's answer is in the ledger, under its idempotency key, before it is given. The same key again gets the same
+//   answer and does nothing.
+// - A void leaves a tombstone: an authorization that arrives after it, however late, is refused.
+// - A fencing token smaller than one seen for the order comes from a node that was overtaken: it does nothing.
+//
+// A large amount waits for the bank: the answer is pending, the order rests, and the bank's word goes to the order as a
+// signal, again and again until it is stored, also after a restart.
+
+import { Ledger } from "./ledger.js";
+
+const { connect, headers } = await import(process.env.PAYMENTS_NATS_CLIENT ?? "./nats.js");
+
+const SIGNAL = "payment_confirmed";
+const LARGE = 1000_00; // cents
+const DEADLINE = 3600_000; // milliseconds until the node asks again by itself
+const CONFIRM_AFTER = Number(process.env.PAYMENTS_CONFIRM_AFTER ?? 5000); // milliseconds
+
+const log = (msg, fields) => console.error(JSON.stringify({ time: new Date().toISOString(), msg, ...fields }));
+
+const ledger = new Ledger(process.env.PAYMENTS_LEDGER ?? "payments.jsonl");
+const nc = await connect({
+  servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222", name: "payments", maxReconnectAttempts: -1, waitOnFirstConnect: true,
+});
+
+function authorize({ order_id, order }) {
+  const cents = Math.round(order.total_amount * 100); // JSON has doubles; everything after is exact
+  if (order.customer_id === "c-declined") {
+    return { reply: { rejected: { code: "card_declined", reason: "the bank refuses the card" } } };
+  }
+  const done = { done: { data: { authorization: `a-${order_id}` } } };
+  if (cents <= LARGE) return { reply: done, payment: { state: "authorized", cents } };
+  const due = Date.now() + (order.customer_id === "c-slow" ? DEADLINE : CONFIRM_AFTER);
+  const deadline = new Date(Date.now() + DEADLINE).toISOString();
+  return { reply: { pending: { signal: SIGNAL, deadline } }, payment: { state: "pending", cents, due } };
+}
+
+function voidPayment({ order_id, step }) {
+  // The tombstone, whether anything was authorized or not.
+  const answers = { [`${order_id}/${step}/do`]: { rejected: { code: "undone", reason: "it was voided" } } };
+  return { reply: { done: {} }, answers, payment: { state: "void", cents: ledger.payment(order_id)?.cents ?? 0 } };
+}
+
+// answer performs a call once, whatever happens.
+function answer(request, direction, act) {
+  const { order_id: order, step, idempotency_key: key, fencing_token: token } = request;
+  if (!order || !token || !request.order || key !== `${order}/${step}/${direction}`) {
+    return { rejected: { code: "bad_request", reason: `want a StepRequest with the key <order_id>/<step>/${direction}` } };
+  }
+  const known = ledger.answer(key);
+  if (known?.pending && ledger.payment(order)?.state !== "pending") {
+    return { done: { data: { authorization: `a-${order}` } } }; // the bank has spoken since
+  }
+  if (known) return known;
+  if (BigInt(token) < ledger.token(order)) { // 64 bits: a string in JSON
+    // Not a "no" to the order, and not remembered: the node that overtook the caller gets the answer.
+    return { retry: { reason: `fencing token ${token} is older than ${ledger.token(order)}`, after: "1s" } };
+  }
+  const { reply, answers, payment } = act(request);
+  ledger.write({ order, token, answers: { ...answers, [key]: reply }, payment });
+  return reply;
+}
+
+function serve(subject, direction, act) {
+  nc.subscribe(subject, { queue: "payments", callback: (error, msg) => {
+    if (error) return log("subscription", { error: error.message });
+    let request;
+    try {
+      request = msg.json();
+      const reply = answer(request, direction, act);
+      log("call", { key: request.idempotency_key, attempt: request.attempt, result: Object.keys(reply)[0], traceparent: msg.headers?.get("traceparent") });
+      msg.respond(JSON.stringify(reply));
+    } catch (error) { // the node calls again, under the same key
+      log("call failed", { key: request?.idempotency_key, error: error.message });
+      const h = headers();
+      h.set("Nats-Service-Error-Code", "500");
+      h.set("Nats-Service-Error", "internal error");
+      msg.respond("", { headers: h });
+    }
+  } });
+}
+
+// confirm brings the bank's word to the orders that wait for it.
+async function confirm() {
+  for (const order of ledger.unsettled()) {
+    const p = ledger.payment(order); // a void may have come while another order was told
+    if (p.state === "void" || (p.state === "pending" && p.due > Date.now())) continue;
+    if (p.state === "pending") ledger.write({ order, payment: { ...p, state: "confirmed" } });
+    try {
+      const h = headers();
+      h.set("Orderly-Type", "order.signal");
+      const body = JSON.stringify({ name: SIGNAL, data: { authorization: `a-${order}` } });
+      // JetStream answers once the signal is stored. A signal that is sent twice does no harm.
+      const stored = await nc.request(`ORDER.${order}`, body, { timeout: 5000, headers: h });
+      if (stored.json().error) throw new Error(stored.json().error.description);
+      if (ledger.payment(order).state === "confirmed") ledger.write({ order, payment: { ...p, state: "authorized" } });
+      log("confirmed", { order });
+    } catch (error) {
+      log("signal not stored, trying again", { order, error: error.message });
+    }
+  }
+}
+
+serve("example.payments.authorize", "do", authorize);
+serve("example.payments.void", "undo", voidPayment);
+nc.subscribe("example.payments.health", { callback: (_, msg) => msg.respond(JSON.stringify({ status: "ok" })) });
+log("listening", { subjects: "example.payments.*" });
+
+let confirming = Promise.resolve();
+let busy = false;
+const ticker = setInterval(() => {
+  if (busy) return;
+  busy = true;
+  confirming = confirm().finally(() => { busy = false; });
+}, 100);
+
+for (const name of ["SIGTERM", "SIGINT"]) {
+  process.once(name, async () => {
+    clearInterval(ticker);
+    await confirming;
+    await nc.drain();
+    ledger.close();
+    log("stopped");
+  });
+}

@@ -85,7 +85,7 @@ func (o *Order) begin() {
 // read folds the order's journal anew.
 func (o *Order) read() {
 	id := o.id()
-	o.background(func(ctx context.Context) func() {
+	o.leave(func(ctx context.Context) func() {
 		entries, err := o.Journal.Read(ctx, id)
 		if err != nil {
 			return func() { o.failRead(err) }
@@ -126,7 +126,7 @@ func (o *Order) merge(state *order.State) {
 // lookBack finds out whether an earlier message of the order is stored and not recorded (R3.5).
 func (o *Order) lookBack(d *messages.Delivery) {
 	state := o.state
-	o.background(func(ctx context.Context) func() {
+	o.leave(func(ctx context.Context) func() {
 		earlier := order.Clear
 		for from := state.Watermark + 1; from < d.Sequence; {
 			seq, ok, err := o.Inbox.FirstStored(ctx, d.OrderID, from)
@@ -154,7 +154,7 @@ func (o *Order) schedule(then func()) {
 	if o.driver != nil && o.driver.Type == messages.TypeWake {
 		crashpoint.Pass(crashpoint.Reparked)
 	}
-	o.background(func(ctx context.Context) func() {
+	o.leave(func(ctx context.Context) func() {
 		if err := o.Timers.Schedule(ctx, id, park, until, trace); err != nil {
 			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }
 		}

@@ -108,18 +108,12 @@ func (o *Order) settle(d *messages.Delivery, outcome messages.Outcome) {
 	o.ctx.Send(o.ctx.Parent(), &messages.Settled{Delivery: d, Outcome: outcome})
 }
 
-// background runs work that may block and brings its completion back as a message.
-func (o *Order) background(work func(context.Context) func()) {
+// leave leaves work that may block to the background, which brings its completion back as a message.
+func (o *Order) leave(work func(context.Context) func()) {
 	o.busy = true
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
-	o.work.Go(func() {
-		select {
-		case o.slots <- struct{}{}:
-			defer func() { <-o.slots }()
-		case <-o.closed.Done():
-			return
-		}
-		ctx, cancel := context.WithTimeout(o.closed, o.cfg.Timeout)
+	o.background.do(func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
 		defer cancel()
 		root.Send(self, &found{actor: o, then: work(ctx)})
 	})

@@ -125,19 +125,25 @@ func (g *functionGateway) start(l *lane, function Function, f *flight) {
 }
 
 func (g *functionGateway) perform(function Function, f *flight) {
-	var reply *messages.StepReply
-	err := defect("%s ended its goroutine: return an error instead", f.target.name)
+	var (
+		reply    *messages.StepReply
+		err      error
+		returned bool
+	)
 	defer func() {
 		if cause := recover(); cause != nil {
 			g.set.cfg.Logger.Error("step function panicked", "function", f.target.function, "step", f.call.Step.GetName(),
 				"order_id", f.call.Request.GetOrderId(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
 			reply, err = nil, defect("%s panicked: %s (%s)", f.target.name, clip(fmt.Sprint(cause), maxReason), panicked())
+		} else if !returned {
+			err = defect("%s ended its goroutine: return an error instead", f.target.name)
 		}
 		f.endIfMine(reply, err)
 	}()
 	ctx, cancel := context.WithDeadline(f.functionContext(), f.start.Add(f.timeout()))
 	defer cancel()
 	answer, failed := function(ctx, proto.CloneOf(f.call.Request))
+	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
 		err = f.late()
 		return

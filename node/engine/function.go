@@ -25,18 +25,18 @@ type Functions = gateway.Functions
 // Done answers that the step is performed, or undone. Data is any value that encoding/json can write; later steps see it
 // in their results. Data it cannot write are a Defect.
 func Done(data any) (*messages.StepReply, error) {
-	value := &structpb.Value{}
-	body, err := json.Marshal(data)
-	if err == nil {
-		err = protojson.Unmarshal(body, value)
+	done := &messages.StepDone{}
+	if data != nil {
+		done.Data = &structpb.Value{}
+		body, err := json.Marshal(data)
+		if err == nil {
+			err = protojson.Unmarshal(body, done.Data)
+		}
+		if err != nil {
+			return nil, &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf("data of the step cannot be written as JSON: %w", err)}
+		}
 	}
-	if err != nil {
-		return nil, &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf("data of the step cannot be written as JSON: %w", err)}
-	}
-	if data == nil {
-		value = nil
-	}
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: value}}}, nil
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: done}}, nil
 }
 
 // Rejected answers with a business no: what was done of the order is undone, and it ends as rejected. To a call to undo it

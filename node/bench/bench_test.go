@@ -74,28 +74,32 @@ $`).MatchString(text.String()) {
 
 func checkJSON(t *testing.T, report *bench.Report) {
 	t.Helper()
+	v := written(t, report)
+	mode := v["modes"].([]any)[0]
+	checkKeys(t, v, "cpus date go modes orders rate rounds system waiting_order")
+	checkKeys(t, v["waiting_order"], "engine_bytes raw_bytes")
+	checkKeys(t, mode, "engine latency mode ratio raw")
+	checkKeys(t, mode.(map[string]any)["raw"], "cpu_per_order_ns orders_per_second")
+	checkKeys(t, mode.(map[string]any)["latency"], "p50_ns p95_ns p99_ns")
+}
+
+// written is a report as its JSON tells it.
+func written(t *testing.T, report any) (v map[string]any) {
+	t.Helper()
 	body, err := json.Marshal(report)
+	if err == nil {
+		err = json.Unmarshal(body, &v)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var v map[string]any
-	if err := json.Unmarshal(body, &v); err != nil {
-		t.Fatal(err)
-	}
-	mode := v["modes"].([]any)[0].(map[string]any)
-	for _, c := range []struct {
-		of   map[string]any
-		want string
-	}{
-		{v, "cpus date go modes orders rate rounds system waiting_order"},
-		{v["waiting_order"].(map[string]any), "engine_bytes raw_bytes"},
-		{mode, "engine latency mode ratio raw"},
-		{mode["raw"].(map[string]any), "cpu_per_order_ns orders_per_second"},
-		{mode["latency"].(map[string]any), "p50_ns p95_ns p99_ns"},
-	} {
-		if got := strings.Join(slices.Sorted(maps.Keys(c.of)), " "); got != c.want {
-			t.Errorf("keys are %s: want %s", got, c.want)
-		}
+	return v
+}
+
+func checkKeys(t *testing.T, object any, want string) {
+	t.Helper()
+	if got := strings.Join(slices.Sorted(maps.Keys(object.(map[string]any))), " "); got != want {
+		t.Errorf("keys are %s: want %s", got, want)
 	}
 }
 

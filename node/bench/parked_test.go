@@ -2,11 +2,8 @@ package bench_test
 
 import (
 	"bytes"
-	"encoding/json"
-	"maps"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,28 +62,12 @@ func checkParkedText(t *testing.T, report *bench.ParkedReport) {
 
 func checkParkedJSON(t *testing.T, report *bench.ParkedReport) {
 	t.Helper()
-	body, err := json.Marshal(report)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var v map[string]any
-	if err := json.Unmarshal(body, &v); err != nil {
-		t.Fatal(err)
-	}
-	mode := v["modes"].([]any)[0].(map[string]any)
-	for _, c := range []struct {
-		of   map[string]any
-		want string
-	}{
-		{v, "cpus date go modes orders rate system window_ns"},
-		{mode, "empty_cpu engine_bytes_per_order idle_cpu mode others others_count parking peak_bytes server_bytes_per_order wakes waking"},
-		{mode["waking"].(map[string]any), "cpu_per_order_ns took_ns"},
-		{mode["wakes"].(map[string]any), "all_ended_ns all_resumed_ns first_ns last_ns p50_ns p99_ns takeovers"},
-	} {
-		if got := strings.Join(slices.Sorted(maps.Keys(c.of)), " "); got != c.want {
-			t.Errorf("keys are %s: want %s", got, c.want)
-		}
-	}
+	v := written(t, report)
+	mode := v["modes"].([]any)[0]
+	checkKeys(t, v, "cpus date go modes orders rate system window_ns")
+	checkKeys(t, mode, "empty_cpu engine_bytes_per_order idle_cpu mode others others_count parking peak_bytes server_bytes_per_order wakes waking")
+	checkKeys(t, mode.(map[string]any)["waking"], "cpu_per_order_ns took_ns")
+	checkKeys(t, mode.(map[string]any)["wakes"], "all_ended_ns all_resumed_ns first_ns last_ns p50_ns p99_ns takeovers")
 }
 
 // TestRunParkedTooSlow: a timer that is due before all orders are parked would spoil the figures.

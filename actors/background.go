@@ -29,11 +29,14 @@ func newBackground() *background {
 	return b
 }
 
-// do has work done, whose context ends with close.
+// do has work done, whose context ends with close; after close it does nothing.
 func (b *background) do(work func(context.Context)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.workers == maxWork {
+	switch {
+	case b.ctx.Err() != nil:
+		return
+	case b.workers == maxWork:
 		b.waiting = append(b.waiting, work)
 		return
 	}
@@ -64,6 +67,8 @@ func (b *background) next() func(context.Context) {
 
 // close cancels what is under way, waits for it, and drops what waits.
 func (b *background) close() {
+	b.mu.Lock()
 	b.cancel()
+	b.mu.Unlock()
 	b.done.Wait()
 }

@@ -65,6 +65,7 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *messag
 		Traceparent: o.traceparent(),
 		Events:      events,
 		Previous:    o.state.Last,
+		Checkpoint:  o.state.Checkpoint(o.cfg.Checkpoint),
 	}
 	a := appendings.Get().(*appending)
 	body, err := journal.Encode(a.Body[:0], entry)

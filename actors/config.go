@@ -20,6 +20,8 @@ import (
 // Journal is the only truth about an order.
 type Journal interface {
 	Append(*journal.Append)
+	// Read returns what tells where the order stands: all entries, or, where some carry a checkpoint, the first and those
+	// from the last such on.
 	Read(context.Context, messages.OrderID) ([]journal.Entry, error)
 }
 
@@ -60,6 +62,8 @@ type Config struct {
 	UnknownAge time.Duration
 	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
 	AckWait time.Duration
+	// Checkpoint is after how many entries one carries a checkpoint; default 16.
+	Checkpoint uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration
 	// Now is the clock; default time.Now.
@@ -75,6 +79,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AckWait == 0 {
 		c.AckWait = 5 * time.Second
+	}
+	if c.Checkpoint == 0 {
+		c.Checkpoint = 16
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second

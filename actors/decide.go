@@ -82,7 +82,7 @@ func (o *Order) begin() {
 	o.startSpan()
 }
 
-// read folds the order's journal anew.
+// read finds out anew where the order stands.
 func (o *Order) read() {
 	id := o.id()
 	o.leave(func(ctx context.Context) func() {
@@ -92,7 +92,7 @@ func (o *Order) read() {
 		}
 		state := &order.State{}
 		for _, e := range entries {
-			if err := state.Apply(e.Sequence, e.Entry); err != nil {
+			if err := state.Recall(e.Sequence, e.Entry); err != nil {
 				return func() { o.fail(messages.Defect, err) }
 			}
 		}

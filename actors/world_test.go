@@ -85,7 +85,17 @@ func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
-	return slices.Clone(m.entries[id]), m.readErr
+	return short(m.entries[id]), m.readErr
+}
+
+// short is the first entry and those from the last checkpoint on.
+func short(entries []journal.Entry) []journal.Entry {
+	for i := len(entries) - 1; i > 0; i-- {
+		if messages.Readable(entries[i].Entry.GetCheckpoint()) {
+			return slices.Concat(entries[:1], entries[i:])
+		}
+	}
+	return slices.Clone(entries)
 }
 
 func (m *memory) kinds(id messages.OrderID) string {

@@ -99,7 +99,9 @@ type JournalEntry struct {
 	Traceparent string   `protobuf:"bytes,5,opt,name=traceparent,proto3" json:"traceparent,omitempty"`
 	Events      []*Event `protobuf:"bytes,6,rep,name=events,proto3" json:"events,omitempty"`
 	// Journal sequence of the order's entry before this one; 0 in its first.
-	Previous      uint64 `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
+	Previous uint64 `protobuf:"varint,7,opt,name=previous,proto3" json:"previous,omitempty"`
+	// Now and then, in long histories: what the entries between the first and this one come to.
+	Checkpoint    *Checkpoint `protobuf:"bytes,8,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -183,6 +185,268 @@ func (x *JournalEntry) GetPrevious() uint64 {
 	return 0
 }
 
+func (x *JournalEntry) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return nil
+}
+
+// Checkpoint is the state of an order before the entry that carries it. With the order's first entry, which has the order
+// and its plan, it stands for all entries before, so that where an order stands is read at once after weeks of waiting.
+// It is derived: the events remain the truth.
+type Checkpoint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the fields mean. A reader that knows another version reads the entries instead.
+	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	// Journal sequence of the order's first entry.
+	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
+	// running | compensating | attention
+	Status string  `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
+	Driver *Source `protobuf:"bytes,4,opt,name=driver,proto3" json:"driver,omitempty"`
+	Owner  string  `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
+	// Highest inbox sequence recorded.
+	Watermark uint64 `protobuf:"varint,6,opt,name=watermark,proto3" json:"watermark,omitempty"`
+	// One for each step that is done, in plan order.
+	Results []*StepResult `protobuf:"bytes,7,rep,name=results,proto3" json:"results,omitempty"`
+	// No step can become done any more.
+	Closed  bool             `protobuf:"varint,8,opt,name=closed,proto3" json:"closed,omitempty"`
+	Cancel  *CancelRequested `protobuf:"bytes,9,opt,name=cancel,proto3" json:"cancel,omitempty"`
+	Refusal *StepRejected    `protobuf:"bytes,10,opt,name=refusal,proto3" json:"refusal,omitempty"`
+	// Failed attempts of the current call, and those since a person last said retry.
+	Attempts    uint32       `protobuf:"varint,11,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	Spent       uint32       `protobuf:"varint,12,opt,name=spent,proto3" json:"spent,omitempty"`
+	LastFailure *StepFailed  `protobuf:"bytes,13,opt,name=last_failure,json=lastFailure,proto3" json:"last_failure,omitempty"`
+	Pending     *StepPending `protobuf:"bytes,14,opt,name=pending,proto3" json:"pending,omitempty"`
+	// Recorded and not yet used, oldest first.
+	Signals []*Signalled `protobuf:"bytes,15,rep,name=signals,proto3" json:"signals,omitempty"`
+	// A person said to pass over the current call.
+	Skip bool                 `protobuf:"varint,16,opt,name=skip,proto3" json:"skip,omitempty"`
+	Need *OrderNeedsAttention `protobuf:"bytes,17,opt,name=need,proto3" json:"need,omitempty"`
+	// Deliveries in a row that took the order over and brought it no further.
+	Takeovers     uint32 `protobuf:"varint,18,opt,name=takeovers,proto3" json:"takeovers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_orderly_v1_journal_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_orderly_v1_journal_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Checkpoint) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetFirst() uint64 {
+	if x != nil {
+		return x.First
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetDriver() *Source {
+	if x != nil {
+		return x.Driver
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
+func (x *Checkpoint) GetWatermark() uint64 {
+	if x != nil {
+		return x.Watermark
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetResults() []*StepResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
+}
+
+func (x *Checkpoint) GetCancel() *CancelRequested {
+	if x != nil {
+		return x.Cancel
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetRefusal() *StepRejected {
+	if x != nil {
+		return x.Refusal
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetAttempts() uint32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetSpent() uint32 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetLastFailure() *StepFailed {
+	if x != nil {
+		return x.LastFailure
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetPending() *StepPending {
+	if x != nil {
+		return x.Pending
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetSignals() []*Signalled {
+	if x != nil {
+		return x.Signals
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetSkip() bool {
+	if x != nil {
+		return x.Skip
+	}
+	return false
+}
+
+func (x *Checkpoint) GetNeed() *OrderNeedsAttention {
+	if x != nil {
+		return x.Need
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetTakeovers() uint32 {
+	if x != nil {
+		return x.Takeovers
+	}
+	return 0
+}
+
+// StepResult is what became of a step that is done.
+type StepResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Data  *structpb.Value        `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	// Passed over by skip: never performed, never undone.
+	Skipped       bool `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	Undone        bool `protobuf:"varint,3,opt,name=undone,proto3" json:"undone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StepResult) Reset() {
+	*x = StepResult{}
+	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StepResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StepResult) ProtoMessage() {}
+
+func (x *StepResult) ProtoReflect() protoreflect.Message {
+	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StepResult.ProtoReflect.Descriptor instead.
+func (*StepResult) Descriptor() ([]byte, []int) {
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StepResult) GetData() *structpb.Value {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *StepResult) GetSkipped() bool {
+	if x != nil {
+		return x.Skipped
+	}
+	return false
+}
+
+func (x *StepResult) GetUndone() bool {
+	if x != nil {
+		return x.Undone
+	}
+	return false
+}
+
 // Event is one fact about an order.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -210,7 +474,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[1]
+	mi := &file_orderly_v1_journal_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -222,7 +486,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[1]
+	mi := &file_orderly_v1_journal_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -235,7 +499,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{1}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Event) GetKind() isEvent_Kind {
@@ -485,7 +749,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	mi := &file_orderly_v1_journal_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +761,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	mi := &file_orderly_v1_journal_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +774,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{2}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Source) GetStream() string {
@@ -542,7 +806,7 @@ type OrderAccepted struct {
 
 func (x *OrderAccepted) Reset() {
 	*x = OrderAccepted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[3]
+	mi := &file_orderly_v1_journal_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -554,7 +818,7 @@ func (x *OrderAccepted) String() string {
 func (*OrderAccepted) ProtoMessage() {}
 
 func (x *OrderAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[3]
+	mi := &file_orderly_v1_journal_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -567,7 +831,7 @@ func (x *OrderAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderAccepted.ProtoReflect.Descriptor instead.
 func (*OrderAccepted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{3}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *OrderAccepted) GetOrder() *OrderCreated {
@@ -616,7 +880,7 @@ type StepCompleted struct {
 
 func (x *StepCompleted) Reset() {
 	*x = StepCompleted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[4]
+	mi := &file_orderly_v1_journal_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -628,7 +892,7 @@ func (x *StepCompleted) String() string {
 func (*StepCompleted) ProtoMessage() {}
 
 func (x *StepCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[4]
+	mi := &file_orderly_v1_journal_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -641,7 +905,7 @@ func (x *StepCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepCompleted.ProtoReflect.Descriptor instead.
 func (*StepCompleted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{4}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StepCompleted) GetStep() string {
@@ -702,7 +966,7 @@ type StepFailed struct {
 
 func (x *StepFailed) Reset() {
 	*x = StepFailed{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[5]
+	mi := &file_orderly_v1_journal_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +978,7 @@ func (x *StepFailed) String() string {
 func (*StepFailed) ProtoMessage() {}
 
 func (x *StepFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[5]
+	mi := &file_orderly_v1_journal_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +991,7 @@ func (x *StepFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFailed.ProtoReflect.Descriptor instead.
 func (*StepFailed) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{5}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StepFailed) GetStep() string {
@@ -784,7 +1048,7 @@ type StepRejected struct {
 
 func (x *StepRejected) Reset() {
 	*x = StepRejected{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[6]
+	mi := &file_orderly_v1_journal_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +1060,7 @@ func (x *StepRejected) String() string {
 func (*StepRejected) ProtoMessage() {}
 
 func (x *StepRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[6]
+	mi := &file_orderly_v1_journal_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +1073,7 @@ func (x *StepRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRejected.ProtoReflect.Descriptor instead.
 func (*StepRejected) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{6}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StepRejected) GetStep() string {
@@ -845,7 +1109,7 @@ type StepPending struct {
 
 func (x *StepPending) Reset() {
 	*x = StepPending{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[7]
+	mi := &file_orderly_v1_journal_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1121,7 @@ func (x *StepPending) String() string {
 func (*StepPending) ProtoMessage() {}
 
 func (x *StepPending) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[7]
+	mi := &file_orderly_v1_journal_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1134,7 @@ func (x *StepPending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepPending.ProtoReflect.Descriptor instead.
 func (*StepPending) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{7}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StepPending) GetStep() string {
@@ -908,7 +1172,7 @@ type StepUndone struct {
 
 func (x *StepUndone) Reset() {
 	*x = StepUndone{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[8]
+	mi := &file_orderly_v1_journal_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -920,7 +1184,7 @@ func (x *StepUndone) String() string {
 func (*StepUndone) ProtoMessage() {}
 
 func (x *StepUndone) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[8]
+	mi := &file_orderly_v1_journal_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -933,7 +1197,7 @@ func (x *StepUndone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUndone.ProtoReflect.Descriptor instead.
 func (*StepUndone) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{8}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StepUndone) GetStep() string {
@@ -975,7 +1239,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[9]
+	mi := &file_orderly_v1_journal_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1251,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[9]
+	mi := &file_orderly_v1_journal_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1264,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{9}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CancelRequested) GetSource() *Source {
@@ -1029,7 +1293,7 @@ type Signalled struct {
 
 func (x *Signalled) Reset() {
 	*x = Signalled{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[10]
+	mi := &file_orderly_v1_journal_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1305,7 @@ func (x *Signalled) String() string {
 func (*Signalled) ProtoMessage() {}
 
 func (x *Signalled) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[10]
+	mi := &file_orderly_v1_journal_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1318,7 @@ func (x *Signalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signalled.ProtoReflect.Descriptor instead.
 func (*Signalled) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{10}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Signalled) GetSource() *Source {
@@ -1090,7 +1354,7 @@ type OrderParked struct {
 
 func (x *OrderParked) Reset() {
 	*x = OrderParked{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[11]
+	mi := &file_orderly_v1_journal_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1102,7 +1366,7 @@ func (x *OrderParked) String() string {
 func (*OrderParked) ProtoMessage() {}
 
 func (x *OrderParked) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[11]
+	mi := &file_orderly_v1_journal_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1115,7 +1379,7 @@ func (x *OrderParked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderParked.ProtoReflect.Descriptor instead.
 func (*OrderParked) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{11}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *OrderParked) GetReason() string {
@@ -1145,7 +1409,7 @@ type OrderResumed struct {
 
 func (x *OrderResumed) Reset() {
 	*x = OrderResumed{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[12]
+	mi := &file_orderly_v1_journal_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1421,7 @@ func (x *OrderResumed) String() string {
 func (*OrderResumed) ProtoMessage() {}
 
 func (x *OrderResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[12]
+	mi := &file_orderly_v1_journal_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1434,7 @@ func (x *OrderResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderResumed.ProtoReflect.Descriptor instead.
 func (*OrderResumed) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{12}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OrderResumed) GetDriver() *Source {
@@ -1207,7 +1471,7 @@ type OrderNeedsAttention struct {
 
 func (x *OrderNeedsAttention) Reset() {
 	*x = OrderNeedsAttention{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[13]
+	mi := &file_orderly_v1_journal_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1483,7 @@ func (x *OrderNeedsAttention) String() string {
 func (*OrderNeedsAttention) ProtoMessage() {}
 
 func (x *OrderNeedsAttention) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[13]
+	mi := &file_orderly_v1_journal_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1496,7 @@ func (x *OrderNeedsAttention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderNeedsAttention.ProtoReflect.Descriptor instead.
 func (*OrderNeedsAttention) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{13}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OrderNeedsAttention) GetStep() string {
@@ -1272,7 +1536,7 @@ type OrderCompleted struct {
 
 func (x *OrderCompleted) Reset() {
 	*x = OrderCompleted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[14]
+	mi := &file_orderly_v1_journal_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1284,7 +1548,7 @@ func (x *OrderCompleted) String() string {
 func (*OrderCompleted) ProtoMessage() {}
 
 func (x *OrderCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[14]
+	mi := &file_orderly_v1_journal_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1297,7 +1561,7 @@ func (x *OrderCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCompleted.ProtoReflect.Descriptor instead.
 func (*OrderCompleted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{14}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{16}
 }
 
 // OrderRejected: a business no; everything done is undone.
@@ -1311,7 +1575,7 @@ type OrderRejected struct {
 
 func (x *OrderRejected) Reset() {
 	*x = OrderRejected{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[15]
+	mi := &file_orderly_v1_journal_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1587,7 @@ func (x *OrderRejected) String() string {
 func (*OrderRejected) ProtoMessage() {}
 
 func (x *OrderRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[15]
+	mi := &file_orderly_v1_journal_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1600,7 @@ func (x *OrderRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderRejected.ProtoReflect.Descriptor instead.
 func (*OrderRejected) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{15}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *OrderRejected) GetCode() string {
@@ -1363,7 +1627,7 @@ type OrderCancelled struct {
 
 func (x *OrderCancelled) Reset() {
 	*x = OrderCancelled{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[16]
+	mi := &file_orderly_v1_journal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1639,7 @@ func (x *OrderCancelled) String() string {
 func (*OrderCancelled) ProtoMessage() {}
 
 func (x *OrderCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[16]
+	mi := &file_orderly_v1_journal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1652,7 @@ func (x *OrderCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCancelled.ProtoReflect.Descriptor instead.
 func (*OrderCancelled) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{16}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OrderCancelled) GetReason() string {
@@ -1410,7 +1674,7 @@ type MessageRecorded struct {
 
 func (x *MessageRecorded) Reset() {
 	*x = MessageRecorded{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[17]
+	mi := &file_orderly_v1_journal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1422,7 +1686,7 @@ func (x *MessageRecorded) String() string {
 func (*MessageRecorded) ProtoMessage() {}
 
 func (x *MessageRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[17]
+	mi := &file_orderly_v1_journal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1435,7 +1699,7 @@ func (x *MessageRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageRecorded.ProtoReflect.Descriptor instead.
 func (*MessageRecorded) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{17}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MessageRecorded) GetSource() *Source {
@@ -1457,7 +1721,7 @@ var File_orderly_v1_journal_proto protoreflect.FileDescriptor
 const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\n" +
 	"\x18orderly/v1/journal.proto\x12\n" +
-	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xee\x01\n" +
+	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xa6\x02\n" +
 	"\fJournalEntry\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12.\n" +
@@ -1465,7 +1729,36 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x04node\x18\x04 \x01(\tR\x04node\x12 \n" +
 	"\vtraceparent\x18\x05 \x01(\tR\vtraceparent\x12)\n" +
 	"\x06events\x18\x06 \x03(\v2\x11.orderly.v1.EventR\x06events\x12\x1a\n" +
-	"\bprevious\x18\a \x01(\x04R\bprevious\"\x98\a\n" +
+	"\bprevious\x18\a \x01(\x04R\bprevious\x126\n" +
+	"\n" +
+	"checkpoint\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\n" +
+	"checkpoint\"\x9f\x05\n" +
+	"\n" +
+	"Checkpoint\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
+	"\x05first\x18\x02 \x01(\x04R\x05first\x12\x16\n" +
+	"\x06status\x18\x03 \x01(\tR\x06status\x12*\n" +
+	"\x06driver\x18\x04 \x01(\v2\x12.orderly.v1.SourceR\x06driver\x12\x14\n" +
+	"\x05owner\x18\x05 \x01(\tR\x05owner\x12\x1c\n" +
+	"\twatermark\x18\x06 \x01(\x04R\twatermark\x120\n" +
+	"\aresults\x18\a \x03(\v2\x16.orderly.v1.StepResultR\aresults\x12\x16\n" +
+	"\x06closed\x18\b \x01(\bR\x06closed\x123\n" +
+	"\x06cancel\x18\t \x01(\v2\x1b.orderly.v1.CancelRequestedR\x06cancel\x122\n" +
+	"\arefusal\x18\n" +
+	" \x01(\v2\x18.orderly.v1.StepRejectedR\arefusal\x12\x1a\n" +
+	"\battempts\x18\v \x01(\rR\battempts\x12\x14\n" +
+	"\x05spent\x18\f \x01(\rR\x05spent\x129\n" +
+	"\flast_failure\x18\r \x01(\v2\x16.orderly.v1.StepFailedR\vlastFailure\x121\n" +
+	"\apending\x18\x0e \x01(\v2\x17.orderly.v1.StepPendingR\apending\x12/\n" +
+	"\asignals\x18\x0f \x03(\v2\x15.orderly.v1.SignalledR\asignals\x12\x12\n" +
+	"\x04skip\x18\x10 \x01(\bR\x04skip\x123\n" +
+	"\x04need\x18\x11 \x01(\v2\x1f.orderly.v1.OrderNeedsAttentionR\x04need\x12\x1c\n" +
+	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"j\n" +
+	"\n" +
+	"StepResult\x12*\n" +
+	"\x04data\x18\x01 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x18\n" +
+	"\askipped\x18\x02 \x01(\bR\askipped\x12\x16\n" +
+	"\x06undone\x18\x03 \x01(\bR\x06undone\"\x98\a\n" +
 	"\x05Event\x127\n" +
 	"\baccepted\x18\x01 \x01(\v2\x19.orderly.v1.OrderAcceptedH\x00R\baccepted\x12B\n" +
 	"\x0estep_completed\x18\x02 \x01(\v2\x19.orderly.v1.StepCompletedH\x00R\rstepCompleted\x129\n" +
@@ -1573,72 +1866,84 @@ func file_orderly_v1_journal_proto_rawDescGZIP() []byte {
 }
 
 var file_orderly_v1_journal_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_orderly_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_orderly_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_orderly_v1_journal_proto_goTypes = []any{
 	(FailureKind)(0),              // 0: orderly.v1.FailureKind
 	(*JournalEntry)(nil),          // 1: orderly.v1.JournalEntry
-	(*Event)(nil),                 // 2: orderly.v1.Event
-	(*Source)(nil),                // 3: orderly.v1.Source
-	(*OrderAccepted)(nil),         // 4: orderly.v1.OrderAccepted
-	(*StepCompleted)(nil),         // 5: orderly.v1.StepCompleted
-	(*StepFailed)(nil),            // 6: orderly.v1.StepFailed
-	(*StepRejected)(nil),          // 7: orderly.v1.StepRejected
-	(*StepPending)(nil),           // 8: orderly.v1.StepPending
-	(*StepUndone)(nil),            // 9: orderly.v1.StepUndone
-	(*CancelRequested)(nil),       // 10: orderly.v1.CancelRequested
-	(*Signalled)(nil),             // 11: orderly.v1.Signalled
-	(*OrderParked)(nil),           // 12: orderly.v1.OrderParked
-	(*OrderResumed)(nil),          // 13: orderly.v1.OrderResumed
-	(*OrderNeedsAttention)(nil),   // 14: orderly.v1.OrderNeedsAttention
-	(*OrderCompleted)(nil),        // 15: orderly.v1.OrderCompleted
-	(*OrderRejected)(nil),         // 16: orderly.v1.OrderRejected
-	(*OrderCancelled)(nil),        // 17: orderly.v1.OrderCancelled
-	(*MessageRecorded)(nil),       // 18: orderly.v1.MessageRecorded
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(*OrderCreated)(nil),          // 20: orderly.v1.OrderCreated
-	(*Plan)(nil),                  // 21: orderly.v1.Plan
+	(*Checkpoint)(nil),            // 2: orderly.v1.Checkpoint
+	(*StepResult)(nil),            // 3: orderly.v1.StepResult
+	(*Event)(nil),                 // 4: orderly.v1.Event
+	(*Source)(nil),                // 5: orderly.v1.Source
+	(*OrderAccepted)(nil),         // 6: orderly.v1.OrderAccepted
+	(*StepCompleted)(nil),         // 7: orderly.v1.StepCompleted
+	(*StepFailed)(nil),            // 8: orderly.v1.StepFailed
+	(*StepRejected)(nil),          // 9: orderly.v1.StepRejected
+	(*StepPending)(nil),           // 10: orderly.v1.StepPending
+	(*StepUndone)(nil),            // 11: orderly.v1.StepUndone
+	(*CancelRequested)(nil),       // 12: orderly.v1.CancelRequested
+	(*Signalled)(nil),             // 13: orderly.v1.Signalled
+	(*OrderParked)(nil),           // 14: orderly.v1.OrderParked
+	(*OrderResumed)(nil),          // 15: orderly.v1.OrderResumed
+	(*OrderNeedsAttention)(nil),   // 16: orderly.v1.OrderNeedsAttention
+	(*OrderCompleted)(nil),        // 17: orderly.v1.OrderCompleted
+	(*OrderRejected)(nil),         // 18: orderly.v1.OrderRejected
+	(*OrderCancelled)(nil),        // 19: orderly.v1.OrderCancelled
+	(*MessageRecorded)(nil),       // 20: orderly.v1.MessageRecorded
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 	(*structpb.Value)(nil),        // 22: google.protobuf.Value
-	(Direction)(0),                // 23: orderly.v1.Direction
+	(*OrderCreated)(nil),          // 23: orderly.v1.OrderCreated
+	(*Plan)(nil),                  // 24: orderly.v1.Plan
+	(Direction)(0),                // 25: orderly.v1.Direction
 }
 var file_orderly_v1_journal_proto_depIdxs = []int32{
-	19, // 0: orderly.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
-	2,  // 1: orderly.v1.JournalEntry.events:type_name -> orderly.v1.Event
-	4,  // 2: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
-	5,  // 3: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
-	6,  // 4: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
-	7,  // 5: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
-	8,  // 6: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
-	9,  // 7: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
-	10, // 8: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
-	11, // 9: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
-	12, // 10: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
-	13, // 11: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
-	14, // 12: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
-	15, // 13: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
-	16, // 14: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
-	17, // 15: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
-	18, // 16: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
-	20, // 17: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
-	21, // 18: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
-	3,  // 19: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
-	22, // 20: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
-	23, // 21: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
-	0,  // 22: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
-	19, // 23: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
-	19, // 24: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	3,  // 25: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	3,  // 26: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	22, // 27: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	19, // 28: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	3,  // 29: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	23, // 30: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 31: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	3,  // 32: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	33, // [33:33] is the sub-list for method output_type
-	33, // [33:33] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	21, // 0: orderly.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
+	4,  // 1: orderly.v1.JournalEntry.events:type_name -> orderly.v1.Event
+	2,  // 2: orderly.v1.JournalEntry.checkpoint:type_name -> orderly.v1.Checkpoint
+	5,  // 3: orderly.v1.Checkpoint.driver:type_name -> orderly.v1.Source
+	3,  // 4: orderly.v1.Checkpoint.results:type_name -> orderly.v1.StepResult
+	12, // 5: orderly.v1.Checkpoint.cancel:type_name -> orderly.v1.CancelRequested
+	9,  // 6: orderly.v1.Checkpoint.refusal:type_name -> orderly.v1.StepRejected
+	8,  // 7: orderly.v1.Checkpoint.last_failure:type_name -> orderly.v1.StepFailed
+	10, // 8: orderly.v1.Checkpoint.pending:type_name -> orderly.v1.StepPending
+	13, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
+	16, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
+	22, // 11: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
+	6,  // 12: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
+	7,  // 13: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
+	8,  // 14: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
+	9,  // 15: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
+	10, // 16: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
+	11, // 17: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
+	12, // 18: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
+	13, // 19: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
+	14, // 20: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
+	15, // 21: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
+	16, // 22: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
+	17, // 23: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
+	18, // 24: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
+	19, // 25: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
+	20, // 26: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
+	23, // 27: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
+	24, // 28: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
+	5,  // 29: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
+	22, // 30: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
+	25, // 31: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
+	0,  // 32: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
+	21, // 33: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
+	21, // 34: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
+	5,  // 35: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	5,  // 36: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	22, // 37: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
+	21, // 38: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	5,  // 39: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	25, // 40: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 41: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	5,  // 42: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }
@@ -1649,7 +1954,7 @@ func file_orderly_v1_journal_proto_init() {
 	file_orderly_v1_order_proto_init()
 	file_orderly_v1_plan_proto_init()
 	file_orderly_v1_step_proto_init()
-	file_orderly_v1_journal_proto_msgTypes[1].OneofWrappers = []any{
+	file_orderly_v1_journal_proto_msgTypes[3].OneofWrappers = []any{
 		(*Event_Accepted)(nil),
 		(*Event_StepCompleted)(nil),
 		(*Event_StepFailed)(nil),
@@ -1672,7 +1977,7 @@ func file_orderly_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orderly_v1_journal_proto_rawDesc), len(file_orderly_v1_journal_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -17,8 +17,8 @@ func TestUnmarshalIsProtobufs(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := &messages.JournalEntry{
 			OrderId: "o-1", Number: rapid.Uint32().Draw(t, "number"), Time: timestamppb.Now(), Node: "n", Traceparent: "t",
-			Previous: rapid.Uint64().Draw(t, "previous"),
-			Events:   rapid.SliceOfN(rapid.Custom(event), 0, 3).Draw(t, "events"),
+			Previous: rapid.Uint64().Draw(t, "previous"), Checkpoint: checkpoint(t),
+			Events: rapid.SliceOfN(rapid.Custom(event), 0, 3).Draw(t, "events"),
 		}
 		body, err := journal.Encode(nil, e)
 		if err != nil {

@@ -21,6 +21,10 @@ const (
 	entryTraceparent = 5
 	entryEvents      = 6
 	entryPrevious    = 7
+	entryCheckpoint  = 8
+
+	checkpointVersion = 1
+	checkpointFirst   = 2
 
 	timeSeconds = 1
 	timeNanos   = 2
@@ -65,7 +69,14 @@ func Encode(dst []byte, e *messages.JournalEntry) ([]byte, error) {
 			return dst, fmt.Errorf("encode entry %d of order %s: %w", e.GetNumber(), e.GetOrderId(), err)
 		}
 	}
-	return appendUint(body, entryPrevious, e.GetPrevious()), nil
+	body = appendUint(body, entryPrevious, e.GetPrevious())
+	if e.Checkpoint != nil {
+		body, err = appendNested(body, entryCheckpoint, e.Checkpoint, marshal[*messages.Checkpoint])
+		if err != nil {
+			return dst, fmt.Errorf("encode entry %d of order %s: %w", e.GetNumber(), e.GetOrderId(), err)
+		}
+	}
+	return body, nil
 }
 
 func appendTime(b []byte, t *timestamppb.Timestamp) []byte {

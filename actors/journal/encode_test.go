@@ -59,12 +59,21 @@ func event(t *rapid.T) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Name: text.Draw(t, "name"), Data: value(t)}}}
 }
 
+func checkpoint(t *rapid.T) *messages.Checkpoint {
+	if rapid.Bool().Draw(t, "no checkpoint") {
+		return nil
+	}
+	return &messages.Checkpoint{
+		Version: rapid.Uint32().Draw(t, "version"), First: rapid.Uint64().Draw(t, "first"), Owner: text.Draw(t, "owner"),
+	}
+}
+
 // What is written by hand is what the protobuf library reads.
 func TestEncodedEntryIsTheEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := &messages.JournalEntry{
 			OrderId: text.Draw(t, "order"), Number: rapid.Uint32().Draw(t, "number"), Node: text.Draw(t, "node"),
-			Traceparent: text.Draw(t, "traceparent"), Previous: rapid.Uint64().Draw(t, "previous"),
+			Traceparent: text.Draw(t, "traceparent"), Previous: rapid.Uint64().Draw(t, "previous"), Checkpoint: checkpoint(t),
 		}
 		if rapid.Bool().Draw(t, "timed") {
 			want.Time = &timestamppb.Timestamp{

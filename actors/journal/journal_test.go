@@ -140,9 +140,14 @@ type result struct {
 // begin hands an append to the journal; the channel brings its result.
 func begin(tb testing.TB, j *journal.Journal, id messages.OrderID, expected uint64, n int) <-chan result {
 	tb.Helper()
+	return appended(j, id, expected, body(tb, id, n, expected))
+}
+
+// appended is begin of that body.
+func appended(j *journal.Journal, id messages.OrderID, expected uint64, body []byte) <-chan result {
 	done := make(chan result, 2)
 	j.Append(&journal.Append{
-		OrderID: id, Expected: expected, Kinds: "step_completed", Body: body(tb, id, n, expected),
+		OrderID: id, Expected: expected, Kinds: "step_completed", Body: body,
 		Done: func(_ *journal.Append, seq uint64, err error) { done <- result{seq, err} },
 	})
 	return done

@@ -14,12 +14,22 @@ const (
 	readAgainMax = 100 * time.Millisecond
 )
 
-// Read returns all entries of the order, oldest first; none when there are none. It is at least as new as the stream
-// leader's last entry of the order at the time of the call. The error wraps a messages.Failure, of kind Poison when
-// an entry cannot be decoded and else Infrastructure, or is the context's when that was canceled.
+// Read returns what tells where the order stands, oldest first: all its entries, or, where some carry a checkpoint, the
+// first and those from the last such on; none when there are none. It is at least as new as the stream leader's last
+// entry of the order at the time of the call. The error wraps a messages.Failure, of kind Poison when an entry cannot be
+// decoded and else Infrastructure, or is the context's when that was canceled.
 func (j *Journal) Read(ctx context.Context, id messages.OrderID) ([]Entry, error) {
-	entries, whole, err := j.walk(ctx, id)
-	if err == nil && !whole {
+	return j.read(ctx, id, true)
+}
+
+// History returns all entries of the order, else as Read does. That of a long life takes long: see Read.
+func (j *Journal) History(ctx context.Context, id messages.OrderID) ([]Entry, error) {
+	return j.read(ctx, id, false)
+}
+
+func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) ([]Entry, error) {
+	entries, ok, err := j.walk(ctx, id, short)
+	if err == nil && !ok {
 		entries, err = j.pages(ctx, id)
 	}
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// walkMax is the longest history that is walked: each of its entries takes one round trip. The server finds a message
+// walkMax is how many entries are walked at most: each takes one round trip. The server finds a message
 // by its sequence at once, but the next one of a subject by looking at all between: where the entries of thousands of
 // orders alternate, a walk is dozens of times cheaper than a page.
 const walkMax = 256
@@ -23,6 +23,8 @@ const walkMax = 256
 type walk struct {
 	reads *requests
 	id    messages.OrderID
+	// short: from an entry with a checkpoint it goes on to the first.
+	short bool
 	// leader: the first reply is the leader's.
 	leader bool
 	// found are the entries read, newest first; next is the sequence asked for, 0: the last entry.
@@ -41,9 +43,9 @@ type walk struct {
 	over  bool
 }
 
-// walk returns the order's history; whole is false if it cannot be had this way.
-func (j *Journal) walk(ctx context.Context, id messages.OrderID) (entries []Entry, whole bool, err error) {
-	w := &walk{reads: j.reads, id: id, leader: !j.alone(), done: make(chan struct{})}
+// walk returns the order's history, or a short form of it; ok is false if it cannot be had this way.
+func (j *Journal) walk(ctx context.Context, id messages.OrderID, short bool) (entries []Entry, ok bool, err error) {
+	w := &walk{reads: j.reads, id: id, short: short, leader: !j.alone(), done: make(chan struct{})}
 	ctx, cancel := j.reads.bound(ctx)
 	defer cancel()
 	defer w.forget()
@@ -118,16 +120,23 @@ func (w *walk) take(m *nats.Msg) (more bool, err error) {
 		w.lost = w.next != 0
 		return false, nil
 	}
-	number, previous, ok := links(s.body)
+	l, ok := linksOf(s.body)
 	if w.next != 0 {
-		ok = ok && number == w.number
+		ok = ok && l.number == w.number
 	}
 	w.found = append(w.found, s)
-	w.lost = !ok || (number == 1) != (previous == 0) || number > walkMax
-	if w.lost || previous == 0 {
+	w.lost = !ok || (l.number == 1) != (l.previous == 0) || !w.short && l.number > walkMax
+	switch {
+	case w.lost || l.previous == 0:
 		return false, nil
+	case len(w.found) == walkMax:
+		w.lost = true
+		return false, nil
+	case w.short && l.first != 0:
+		w.next, w.number = l.first, 1
+	default:
+		w.next, w.number = l.previous, l.number-1
 	}
-	w.next, w.number = previous, number-1
 	err = w.askNext()
 	return err == nil, err
 }
@@ -152,30 +161,60 @@ func (w *walk) parse(m *nats.Msg) (s stored, found bool, err error) {
 	return s, true, nil
 }
 
-// links reads an encoded entry's number and the sequence of the entry before it.
-func links(body []byte) (number, previous uint64, ok bool) {
+// links are what an encoded entry says of others: its number, the sequence of the entry before it, and, if it carries a
+// checkpoint that can be read, that of the first.
+type links struct{ number, previous, first uint64 }
+
+func linksOf(body []byte) (l links, ok bool) {
+	var version, first uint64
+	ok = eachField(body, func(field protowire.Number, v uint64, nested []byte) bool {
+		switch field {
+		case entryNumber:
+			l.number = v
+		case entryPrevious:
+			l.previous = v
+		case entryCheckpoint:
+			return eachField(nested, func(field protowire.Number, v uint64, _ []byte) bool {
+				switch field {
+				case checkpointVersion:
+					version = v
+				case checkpointFirst:
+					first = v
+				}
+				return true
+			})
+		}
+		return true
+	})
+	if version == messages.CheckpointVersion {
+		l.first = first
+	}
+	return l, ok
+}
+
+// eachField calls visit with each number and each value of bytes in an encoded message, and reports whether that can be
+// read.
+func eachField(body []byte, visit func(field protowire.Number, number uint64, value []byte) bool) bool {
 	for len(body) > 0 {
 		field, kind, n := protowire.ConsumeTag(body)
 		if n < 0 {
-			return 0, 0, false
+			return false
 		}
 		body = body[n:]
-		if kind == protowire.VarintType && (field == entryNumber || field == entryPrevious) {
-			v, n := protowire.ConsumeVarint(body)
-			if n < 0 {
-				return 0, 0, false
-			}
-			if body = body[n:]; field == entryNumber {
-				number = v
-			} else {
-				previous = v
-			}
-			continue
+		var number uint64
+		var value []byte
+		switch kind {
+		case protowire.VarintType:
+			number, n = protowire.ConsumeVarint(body)
+		case protowire.BytesType:
+			value, n = protowire.ConsumeBytes(body)
+		default:
+			n = protowire.ConsumeFieldValue(field, kind, body)
 		}
-		if n = protowire.ConsumeFieldValue(field, kind, body); n < 0 {
-			return 0, 0, false
+		if n < 0 || !visit(field, number, value) {
+			return false
 		}
 		body = body[n:]
 	}
-	return number, previous, true
+	return true
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -28,7 +29,10 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 	s.Last, s.Number = seq, entry.Number
 	s.Changed = entry.GetTime().AsTime()
 	if s.Number == 1 {
-		s.ID, s.Began = messages.OrderID(entry.GetOrderId()), s.Changed
+		s.ID, s.First, s.Began = messages.OrderID(entry.GetOrderId()), seq, s.Changed
+	}
+	if entry.Checkpoint != nil {
+		s.Checked = s.Number
 	}
 	for _, e := range entry.Events {
 		if why := s.apply(seq, e); why != "" {
@@ -297,7 +301,7 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 		s.Takeovers++
 	}
 	s.Driver, s.Owner = driver, e.GetIncarnation()
-	s.Park, s.ParkReason, s.Need = 0, "", nil
+	s.Park, s.ParkedUntil, s.ParkReason, s.Need = 0, time.Time{}, "", nil
 	s.Status = Running
 	if s.backward() {
 		s.Status = Compensating

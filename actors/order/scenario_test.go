@@ -99,6 +99,7 @@ func (s *scenario) replay() {
 	if d := difference(s.history.state, s.history.fold(s.t, len(s.history.entries))); d != "" {
 		s.t.Errorf("replayed history differs: %s", d)
 	}
+	s.history.recall(s.t)
 }
 
 // play handles one input and returns what came of it.

@@ -13,9 +13,12 @@ type State struct {
 	ID messages.OrderID
 	// Last is the journal sequence of the last entry, the fence of the next append; 0: no entry.
 	Last uint64
-	// Number counts the entries.
-	Number uint32
-	Status Status
+	// Number counts the entries; First is the journal sequence of the first, Checked the number of the latest that carries
+	// a checkpoint.
+	Number  uint32
+	First   uint64
+	Checked uint32
+	Status  Status
 
 	Order *messages.OrderCreated
 	// Plan was pinned when the order was accepted.

@@ -1,5 +1,7 @@
 package order
 
+import "slices"
+
 // Status is the phase of an order's life.
 type Status uint8
 
@@ -22,6 +24,11 @@ func (s Status) String() string {
 		return statusWords[s]
 	}
 	return "unknown"
+}
+
+// statusOf is the status of that word; None if there is no such.
+func statusOf(word string) Status {
+	return Status(max(0, slices.Index(statusWords[:], word)))
 }
 
 // Terminal reports whether nothing can happen to the order any more.

@@ -171,6 +171,9 @@ func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
 	a.entries++
 	h.lines = append(h.lines, newLine(seq, entry))
 	until, was := h.state.ParkedUntil, h.state.Status
+	if err := h.state.CheckCheckpoint(entry); err != nil {
+		j.accuse("entry %d: %v%s", entry.GetNumber(), err, h.story())
+	}
 	// Legal, and gapless: Apply wants the next number.
 	if err := h.state.Apply(seq, entry); err != nil {
 		j.accuse("%v%s", err, h.story())

@@ -160,7 +160,7 @@ func (s *site) nodes(ids []messages.OrderID) map[string]int {
 	defer j.Close()
 	count := map[string]int{}
 	for _, id := range ids {
-		entries, err := j.Read(s.t.Context(), id)
+		entries, err := j.History(s.t.Context(), id)
 		if err != nil {
 			s.t.Fatal(err)
 		}

@@ -99,7 +99,7 @@ func (s *site) events(id string) (kinds []string, events []*messages.Event) {
 		s.t.Fatal(err)
 	}
 	defer j.Close()
-	entries, err := j.Read(s.t.Context(), messages.OrderID(id))
+	entries, err := j.History(s.t.Context(), messages.OrderID(id))
 	if err != nil {
 		s.t.Fatal(err)
 	}

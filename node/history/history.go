@@ -43,7 +43,7 @@ func (o *Orders) Close() { o.journal.Close() }
 
 // Order tells an order's state and story; the error wraps ErrUnknownOrder when nothing is stored about it.
 func (o *Orders) Order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
-	entries, err := o.journal.Read(ctx, id)
+	entries, err := o.journal.History(ctx, id)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,7 @@ func (o *Orders) Order(ctx context.Context, id messages.OrderID) (*timeline.View
 		return timeline.OfReceived(id), nil
 	}
 	// The inbox forgets an order once the journal has it: between the two questions it may have moved.
-	if entries, err = o.journal.Read(ctx, id); err != nil {
+	if entries, err = o.journal.History(ctx, id); err != nil {
 		return nil, err
 	}
 	if len(entries) > 0 {

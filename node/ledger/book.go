@@ -78,6 +78,10 @@ func (b *book) enter(seq uint64, subject string, body []byte) {
 		id = h.state.ID
 	}
 	b.prepare(h, id, entry)
+	if err := h.state.CheckCheckpoint(bare(entry)); err != nil {
+		b.breakOff(id, fmt.Sprintf("entry %d: %s", entry.GetNumber(), err))
+		return
+	}
 	if err := h.state.Apply(seq, entry); err != nil {
 		b.breakOff(id, err.Error())
 		return
@@ -145,6 +149,21 @@ func (h *history) strip() {
 	if s.LastFailure != nil {
 		s.LastFailure.Error = ""
 	}
+}
+
+// bare drops the same of the entry's checkpoint.
+func bare(entry *messages.JournalEntry) *messages.JournalEntry {
+	c := entry.GetCheckpoint()
+	for _, r := range c.GetResults() {
+		r.Data = nil
+	}
+	for _, sig := range c.GetSignals() {
+		sig.Data = nil
+	}
+	if f := c.GetLastFailure(); f != nil {
+		f.Error = ""
+	}
+	return entry
 }
 
 func (b *book) end(id messages.OrderID, status order.Status) {

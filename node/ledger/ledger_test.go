@@ -176,6 +176,12 @@ func TestOffenses(t *testing.T) {
 			w.append("o", step("second"), completed())
 			w.gone(messages.StreamEvents, 2)
 		}, "o", "want number 2"},
+		"wrong checkpoint": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", step("first"))
+			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
+				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
+		}, "o", "entry 3: the checkpoint is not what the entries before it come to"},
 		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
 		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", "cannot be decoded"},
 		"misfiled": {func(w *world) {

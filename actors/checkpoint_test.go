@@ -1,0 +1,52 @@
+package actors_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// TestLongLife: an order that is called again and again for weeks writes a checkpoint now and then, is taken up from the
+// last one, and goes on as if every entry had been read.
+func TestLongLife(t *testing.T) {
+	s := newStage(t, nil)
+	const calls = 60
+	for range calls {
+		s.steps.plan["pay/do"] = append(s.steps.plan["pay/do"], answer{reply: reply("pending")})
+	}
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+	for seq := uint64(2); seq <= calls; seq++ {
+		d := delivery(messages.TypeSignal, seq, 1)
+		d.Signal.Name = "unknown"
+		s.deliver(d)
+		s.await(t, fmt.Sprintf("settle %d done", seq))
+	}
+	s.deliver(delivery(messages.TypeSignal, calls+1, 1))
+	s.await(t, fmt.Sprintf("settle %d done", calls+1))
+
+	if got := s.memory.kinds(id); !strings.HasSuffix(got, " signalled,resumed step_completed step_completed,completed") {
+		t.Errorf("the order did not end: …%s", got[max(0, len(got)-200):])
+	}
+	state, since := &order.State{}, 0
+	for _, e := range s.memory.entries[id] {
+		if err := state.CheckCheckpoint(e.Entry); err != nil {
+			t.Errorf("entry %d: %v", e.Entry.GetNumber(), err)
+		}
+		if err := state.Apply(e.Sequence, e.Entry); err != nil {
+			t.Fatal(err)
+		}
+		if since++; e.Entry.GetCheckpoint() != nil {
+			since = 0
+		}
+		if since > 18 {
+			t.Fatalf("entry %d: %d entries since the last checkpoint", e.Entry.GetNumber(), since)
+		}
+	}
+	if state.Checked == 0 {
+		t.Error("no checkpoint was written")
+	}
+}

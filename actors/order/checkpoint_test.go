@@ -1,0 +1,123 @@
+package order_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// recall puts a checkpoint into each entry in turn: with the first entry it stands for all between, whatever these were.
+func (h *history) recall(t testing.TB) {
+	t.Helper()
+	for i := 2; i < len(h.entries); i++ {
+		before := h.fold(t, i)
+		if before.Status == order.Parked {
+			if before.Checkpoint(1) != nil {
+				t.Errorf("entry %d: a checkpoint that leaves the park out", i+1)
+			}
+			continue
+		}
+		carrier := throughWire(h.entries[i])
+		carrier.Previous, carrier.Checkpoint = before.Last, before.Checkpoint(1)
+		carrier = throughWire(carrier)
+		if err := before.CheckCheckpoint(carrier); err != nil {
+			t.Errorf("entry %d: %v", i+1, err)
+		}
+		s := &order.State{}
+		for at, e := range append([]*messages.JournalEntry{h.entries[0], carrier}, h.entries[i+1:]...) {
+			if err := s.Recall(stored(e.Number), throughWire(e)); err != nil {
+				t.Fatalf("recalled from entry %d: %v", i+1, err)
+			}
+			if at == 0 {
+				continue
+			}
+			want := h.fold(t, int(e.Number))
+			want.Checked = carrier.Number
+			if d := difference(want, s); d != "" {
+				t.Errorf("entry %d, recalled from entry %d, differs: %s", e.Number, i+1, d)
+			}
+		}
+	}
+}
+
+// long is a history of n entries: signals that nobody waits for.
+func long(t *testing.T, n int, data *structpb.Value) *history {
+	t.Helper()
+	s := newScenario(t)
+	s.play(strings.Fields("step pay"))
+	s.play(strings.Fields("deliver created 1/a"))
+	for i := len(s.history.entries); i < n; i++ {
+		event := &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{
+			Source: &messages.Source{Stream: inbox, Sequence: uint64(i + 1)}, Name: fmt.Sprint("s-", i), Data: data,
+		}}}
+		if err := s.history.append(epoch, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s.history
+}
+
+// TestCheckpointIsDue when so many entries have none, and not while it would be too large.
+func TestCheckpointIsDue(t *testing.T) {
+	for number, want := range map[int]bool{1: false, 4: false, 5: true, 9: true} {
+		if got := long(t, number, nil).state.Checkpoint(4) != nil; got != want {
+			t.Errorf("after %d entries a checkpoint is due: %t, want %t", number, got, want)
+		}
+	}
+	h := long(t, 5, nil)
+	entry := proto.CloneOf(h.entries[4])
+	entry.Number, entry.Checkpoint = 6, h.state.Checkpoint(4)
+	entry.Events[0].GetSignalled().Source.Sequence = 60
+	if err := h.add(entry); err != nil {
+		t.Fatal(err)
+	}
+	if h.state.Checked != 6 || h.state.Checkpoint(4) != nil {
+		t.Errorf("checked at %d: want 6, and no other checkpoint at once", h.state.Checked)
+	}
+	if c := long(t, 9, structpb.NewStringValue(strings.Repeat("x", 8<<10))).state.Checkpoint(4); c != nil {
+		t.Errorf("a checkpoint of %d bytes", proto.Size(c))
+	}
+}
+
+// TestCheckpointThatCannotBeTrusted: of another version it stands for nothing, and a wrong one is found by who has read
+// all entries.
+func TestCheckpointThatCannotBeTrusted(t *testing.T) {
+	h := long(t, 6, nil)
+	before := h.fold(t, 5)
+	carrier := throughWire(h.entries[5])
+	carrier.Previous, carrier.Checkpoint = before.Last, before.Checkpoint(4)
+	carrier.Checkpoint.Watermark++
+	if err := before.CheckCheckpoint(carrier); !errors.Is(err, order.ErrCheckpoint) {
+		t.Errorf("error %v: want that the checkpoint is wrong", err)
+	}
+	carrier.Checkpoint.Watermark--
+	carrier.Checkpoint.Version++
+	if err := before.CheckCheckpoint(carrier); err != nil {
+		t.Errorf("error %v about a checkpoint of another version", err)
+	}
+	s := h.fold(t, 1)
+	if err := s.Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+		t.Errorf("error %v: want that entries are missing", err)
+	}
+	carrier.Checkpoint.Version--
+	if err := h.fold(t, 1).Recall(stored(6), carrier); err != nil {
+		t.Errorf("error %v about a good one", err)
+	}
+	if err := h.fold(t, 1).Apply(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+		t.Errorf("error %v of Apply: want that entries are missing", err)
+	}
+	if err := h.fold(t, 3).Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+		t.Errorf("error %v in the middle of a history: want that entries are missing", err)
+	}
+	carrier.Previous = stored(6)
+	if err := h.fold(t, 1).Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+		t.Errorf("error %v about an entry stored before the one it follows", err)
+	}
+}

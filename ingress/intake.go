@@ -72,7 +72,7 @@ func readBody(d *messages.Delivery, contentType string, body []byte) deadEnd {
 	case messages.TypeRetry:
 		_, err = messages.DecodeRetry(contentType, body)
 	case messages.TypeSkip:
-		_, err = messages.DecodeSkip(contentType, body)
+		d.Skip, err = messages.DecodeSkip(contentType, body)
 	default:
 		return deadf(classUnknownType, "header %s is %q: want %s, %s, %s, %s or %s", messages.HeaderType, clip(string(d.Type), 80),
 			messages.TypeCreated, messages.TypeCancel, messages.TypeSignal, messages.TypeRetry, messages.TypeSkip)

@@ -69,13 +69,17 @@ func DecodeRetry(contentType string, body []byte) (*RetryOrder, error) {
 	return m, nil
 }
 
-// DecodeSkip reads a SkipStep; the body may be empty. The error wraps ErrBody.
+// DecodeSkip reads a SkipStep; the body may be empty. A direction that is none is an error. The error wraps ErrBody.
 func DecodeSkip(contentType string, body []byte) (*SkipStep, error) {
 	m := new(SkipStep)
 	if err := decode(contentType, body, m); err != nil {
 		return nil, err
 	}
-	return m, nil
+	switch m.Direction {
+	case "", Do.Word(), Undo.Word():
+		return m, nil
+	}
+	return nil, fmt.Errorf("%w of a skip has the direction %.40q: want %s, %s or none", ErrBody, m.Direction, Do.Word(), Undo.Word())
 }
 
 func decode(contentType string, body []byte, m proto.Message) error {

@@ -106,6 +106,13 @@ func TestDecodeOthers(t *testing.T) {
 	if _, err := messages.DecodeSkip("application/json", []byte(" {} ")); err != nil {
 		t.Error(err)
 	}
+	skip, err := messages.DecodeSkip("", []byte(`{"step": "pay", "direction": "undo"}`))
+	if err != nil || skip.GetStep() != "pay" || skip.GetDirection() != messages.Undo.Word() {
+		t.Errorf("got %v and error %v, want the undo of pay", skip, err)
+	}
+	if _, err := messages.DecodeSkip("", []byte(`{"direction": "both"}`)); !errors.Is(err, messages.ErrBody) {
+		t.Errorf("direction both: error %v, want one of the body", err)
+	}
 	m, err := messages.DecodeSignal("", []byte(`{"name":"paid","data":{"ref":[1,null,"x"]}}`))
 	if err != nil || m.Name != "paid" || m.Data.GetStructValue() == nil {
 		t.Errorf("a signal: %v, %v", m, err)

@@ -40,6 +40,7 @@ type Delivery struct {
 	Invalid error
 	Cancel  *CancelOrder
 	Signal  *SignalOrder
+	Skip    *SkipStep
 	// Park is the journal sequence of the OrderParked a wake-up belongs to.
 	Park uint64
 

@@ -305,7 +305,12 @@ func (*RetryOrder) Descriptor() ([]byte, []int) {
 
 // SkipStep sends an order in attention past the step that failed.
 type SkipStep struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The step that is meant. If it is another one that needs attention when this arrives, nothing is passed over. Absent:
+	// whichever it is.
+	Step string `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	// do | undo, likewise.
+	Direction     string `protobuf:"bytes,2,opt,name=direction,proto3" json:"direction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +345,20 @@ func (*SkipStep) Descriptor() ([]byte, []int) {
 	return file_orderly_v1_order_proto_rawDescGZIP(), []int{5}
 }
 
+func (x *SkipStep) GetStep() string {
+	if x != nil {
+		return x.Step
+	}
+	return ""
+}
+
+func (x *SkipStep) GetDirection() string {
+	if x != nil {
+		return x.Direction
+	}
+	return ""
+}
+
 var File_orderly_v1_order_proto protoreflect.FileDescriptor
 
 const file_orderly_v1_order_proto_rawDesc = "" +
@@ -365,9 +384,10 @@ const file_orderly_v1_order_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
 	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\"\f\n" +
 	"\n" +
-	"RetryOrder\"\n" +
-	"\n" +
-	"\bSkipStepB,Z*github.com/orderly-engine/orderly/messagesb\x06proto3"
+	"RetryOrder\"<\n" +
+	"\bSkipStep\x12\x12\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x1c\n" +
+	"\tdirection\x18\x02 \x01(\tR\tdirectionB,Z*github.com/orderly-engine/orderly/messagesb\x06proto3"
 
 var (
 	file_orderly_v1_order_proto_rawDescOnce sync.Once

@@ -253,10 +253,6 @@ func (s *State) signalled(e *messages.Signalled) string {
 }
 
 func (s *State) recorded(e *messages.MessageRecorded) string {
-	if s.Status == Attention {
-		s.Spent = 0
-		s.Skip = messages.Type(e.GetType()) == messages.TypeSkip
-	}
 	return s.record(e.GetSource())
 }
 
@@ -299,6 +295,8 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 		return "its driver owns the order already"
 	case s.Status.Driven():
 		s.Takeovers++
+	case s.Status == Attention:
+		s.Spent, s.Skip = 0, e.GetCause() == cause(messages.TypeSkip)
 	}
 	s.Driver, s.Owner = driver, e.GetIncarnation()
 	s.Park, s.ParkedUntil, s.ParkReason, s.Need = 0, time.Time{}, "", nil

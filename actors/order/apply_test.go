@@ -71,6 +71,13 @@ func evResumed(seq uint64, inc string) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: source(seq), Incarnation: inc}}}
 }
 
+// evSkip is evResumed by a skip.
+func evSkip(seq uint64, inc string) *messages.Event {
+	e := evResumed(seq, inc)
+	e.GetResumed().Cause = "skip"
+	return e
+}
+
 func evAttention() *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{}}}
 }
@@ -146,7 +153,7 @@ func TestIllegalHistories(t *testing.T) {
 		"undo out of order":              {history{evAccepted(1, "a", step("a", true), step("b", true), step("c", false)), evCompleted("a"), evCompleted("b"), evRefused("c"), evUndone("a", false)}, `want "b"`},
 		"undo twice":                     {history{two, evCompleted("reserve"), evRefused("capture"), evUndone("reserve", false), evUndone("reserve", false)}, "nothing is left"},
 		"undo before settling":           {history{undoable, evCompleted("reserve"), evCancel(2), evUndone("reserve", false)}, "not settled"},
-		"undo of what was passed over":   {history{two, evAttention(), evRecorded(2, messages.TypeSkip), evResumed(2, "b"), evPassed("reserve"), evRefused("capture"), evUndone("reserve", false)}, "nothing is left"},
+		"undo of what was passed over":   {history{two, evAttention(), evRecorded(2, messages.TypeSkip), evSkip(2, "b"), evPassed("reserve"), evRefused("capture"), evUndone("reserve", false)}, "nothing is left"},
 		"undo of a step without":         {history{evAccepted(1, "a", step("a", false), step("b", true)), evCompleted("a"), evRefused("b"), evUndone("a", false)}, "nothing is left"},
 		"undo passed over by nobody":     {history{two, evCompleted("reserve"), evRefused("capture"), evUndone("reserve", true)}, "nobody said skip"},
 		"undo beyond return":             {history{two, evCompleted("reserve"), evCancel(2), evCompleted("capture"), evUndone("reserve", false)}, "cannot be undone"},

@@ -202,6 +202,11 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 	d.Received = s.now
 	earlier := order.Clear
 	for _, option := range rest[1:] {
+		if step, ok := strings.CutPrefix(option, "of:"); ok {
+			d.Skip = &messages.SkipStep{}
+			d.Skip.Step, d.Skip.Direction, _ = strings.Cut(step, "/")
+			continue
+		}
 		switch option {
 		case "different":
 			d.Created = content("c-2")

@@ -10,7 +10,8 @@ const (
 	// isWake: a fired timer; all others are messages from the inbox.
 	isWake facts = 1 << iota
 	isCreated
-	// isRuling: a cancel, a retry or a skip, by which somebody decides about an order in attention.
+	// isRuling: a cancel, a retry or a skip, by which somebody decides about an order in attention; but not a skip that
+	// means another step than the one in question.
 	isRuling
 	// isExpired: stored longer ago than an unknown order is waited for.
 	isExpired
@@ -115,8 +116,17 @@ func gather(s *State, d *messages.Delivery, c Circumstances) facts {
 	}
 	f.add(maybeDead, f.has(noOrder) || d.Sequence < s.Accepted)
 	f.add(isRecorded, s.Recorded(d.Sequence))
+	if !s.means(d.Skip) {
+		f &^= isRuling
+	}
 	f.add(idTaken, f.has(isCreated) && d.Sequence != s.Accepted && !messages.SameOrder(s.Order, d.Created))
 	return f
+}
+
+// means reports whether what needs attention is what the skip names, if it names anything.
+func (s *State) means(skip *messages.SkipStep) bool {
+	step, direction := skip.GetStep(), skip.GetDirection()
+	return (step == "" || step == s.Need.GetStep()) && (direction == "" || direction == s.Need.GetDirection().Word())
 }
 
 var ofOrder = [...]facts{

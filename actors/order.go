@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -115,8 +116,22 @@ func (o *Order) leave(work func(context.Context) func()) {
 	o.background.do(func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, o.cfg.Timeout)
 		defer cancel()
-		root.Send(self, &found{actor: o, then: work(ctx)})
+		root.Send(self, &found{actor: o, then: o.completion(ctx, work)})
 	})
+}
+
+// completion does the work. A panic in it is the actor's, not the end of the node.
+func (o *Order) completion(ctx context.Context, work func(context.Context) func()) (then func()) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			stack := string(debug.Stack())
+			then = func() {
+				o.cfg.Logger.Error("work of an order actor panicked", "order_id", string(o.id()), "panic", fmt.Sprint(cause), "stack", stack)
+				o.fail(messages.Defect, fmt.Errorf("panic: %v", cause))
+			}
+		}
+	}()
+	return work(ctx)
 }
 
 // found brings the completion of background work to the actor that asked for it.

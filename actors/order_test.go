@@ -341,3 +341,13 @@ func TestUnreadableJournalIsADefect(t *testing.T) {
 		t.Error("settled a delivery whose order cannot be read")
 	}
 }
+
+// TestPanicInTheBackground fails the actor, not the node.
+func TestPanicInTheBackground(t *testing.T) {
+	s := newStage(t, nil)
+	s.memory.readPanic = true
+	s.deliver(delivery(messages.TypeCancel, 2, 2))
+	s.await(t, "fail defect")
+	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.await(t, "settle 1 done")
+}

@@ -42,8 +42,9 @@ type memory struct {
 	before func(kinds string) error
 	// loseReply stores the append and answers ErrConflict once, for the kinds given.
 	loseReply string
-	// readErr fails reads.
-	readErr error
+	// readErr fails reads, readPanic breaks off one.
+	readErr   error
+	readPanic bool
 }
 
 func (m *memory) Append(a *journal.Append) {
@@ -85,6 +86,10 @@ func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
+	if m.readPanic {
+		m.readPanic = false
+		panic("no such page")
+	}
 	return short(m.entries[id]), m.readErr
 }
 

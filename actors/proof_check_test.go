@@ -105,7 +105,7 @@ func (w *world) checkAwake(entry *messages.JournalEntry) {
 
 // checkJournal: the journal holds one line of history, and it tells where the order stands (I3, I7).
 func (w *world) checkJournal() {
-	entries, err := w.keeper.read(w.id)
+	entries, err := w.keeper.history()
 	if err != nil {
 		w.fail("read: %v", err)
 		return
@@ -127,10 +127,23 @@ func (w *world) checkJournal() {
 	if d := difference(w.truth, replayed); d != "" {
 		w.fail("I7: replaying the journal tells something else: %s", d)
 	}
+	if entries, err = w.keeper.read(); err != nil {
+		w.fail("read: %v", err)
+	}
+	recalled := &order.State{}
+	for _, e := range entries {
+		if err := recalled.Recall(e.Sequence, e.Entry); err != nil {
+			w.fail("I7: %v", err)
+			return
+		}
+	}
+	if d := difference(w.truth, recalled); d != "" {
+		w.fail("I7: reading the journal from its last checkpoint on tells something else: %s", d)
+	}
 }
 
-// checkSettled holds whenever a delivery ends (I1, I5, R4, R7).
-func (w *world) checkSettled(d *messages.Delivery, o messages.Outcome) {
+// checkSettled holds whenever an actor ends a delivery (I1, I5, R3.6, R4, R7).
+func (w *world) checkSettled(by *instance, d *messages.Delivery, o messages.Outcome) {
 	s := w.truth
 	switch o.Verdict {
 	case messages.VerdictDone:
@@ -143,7 +156,7 @@ func (w *world) checkSettled(d *messages.Delivery, o messages.Outcome) {
 		}
 	case messages.VerdictDead:
 		taken := d.Type == messages.TypeCreated && s.Status != order.None && !messages.SameOrder(d.Created, s.Order)
-		unknown := d.Type != messages.TypeCreated && d.Type != messages.TypeWake && w.now.Sub(d.Stored) > time.Minute && !w.recorded[d.Sequence]
+		unknown := d.Type != messages.TypeCreated && d.Type != messages.TypeWake && w.now.Sub(d.Stored) > time.Minute && !by.knows
 		if !taken && !unknown {
 			w.fail("I5: %s %d is a dead letter: %s", d.Type, d.Sequence, o.Reason)
 		}
@@ -155,6 +168,14 @@ func (w *world) checkSettled(d *messages.Delivery, o messages.Outcome) {
 		if d.Incarnation == s.Owner && w.owners[s.Owner] {
 			w.fail("R4: the owner of the order drops %s %d", d.Type, d.Sequence)
 		}
+	}
+}
+
+// checkBuried: a dead letter took no effect, and did not come after the created message of its order (I5). One that came
+// before it may be buried while the order is accepted: nothing fences a dead letter (R3.6).
+func (w *world) checkBuried(d *messages.Delivery) {
+	if s := w.truth; d.Type != messages.TypeCreated && (w.recorded[d.Sequence] || s.Status != order.None && s.Accepted < d.Sequence) {
+		w.fail("I5: %s %d is buried, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)
 	}
 }
 

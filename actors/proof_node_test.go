@@ -88,6 +88,8 @@ type instance struct {
 	orders *actors.Orders
 	order  *actors.Order
 	pid    *actor.PID
+	// knows: the journal told it of the order.
+	knows bool
 }
 
 func (i *instance) alive() bool { return i.node.actor == i }
@@ -124,15 +126,15 @@ func (n *node) failed(f *messages.Failure) {
 	n.fail(false)
 }
 
-// take brings a delivery of m to the node. While somebody holds the message, there is none before the acknowledgement
-// wait is over.
+// take brings a delivery of m to the node. While the stream waits for an acknowledgement of the latest one, there is
+// none before the acknowledgement wait is over; a message that was given back comes at once, whoever still holds it.
 func (n *node) take(m *message) {
-	if n.w.held(m) {
-		n.w.now = n.w.now.Add(ackWait)
+	if over := m.delivered.Add(ackWait); n.w.heldAlive(m) && n.w.now.Before(over) {
+		n.w.now = over
 	}
 	n.w.deliveries++
 	m.deliveries++
-	m.pending = true
+	m.pending, m.delivered = true, n.w.now
 	d := *m.Delivery
 	d.Received = n.w.now
 	d.Deliveries, d.Incarnation = m.deliveries, fmt.Sprintf("i%d", n.w.deliveries)
@@ -154,7 +156,7 @@ func (n *node) spawn() {
 		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
 		Policy: func(k messages.FailureKind, h messages.History) messages.Directive { return n.w.policy(k, h) },
 	}, actors.Config{
-		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Now: func() time.Time { return n.w.now },
+		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Checkpoint: n.w.checkpoint, Now: func() time.Time { return n.w.now },
 	})
 	if err != nil {
 		n.w.t.Fatal(err)
@@ -212,7 +214,7 @@ func (n *node) settle(d *messages.Delivery, o messages.Outcome) {
 	if o.Verdict == messages.VerdictDone {
 		n.giveUp = false
 	}
-	n.w.settled(d, o)
+	n.w.settle(n.actor, d, o)
 	if len(n.pending) == 0 {
 		n.gone()
 	}

@@ -23,6 +23,8 @@ type operation struct {
 	// lasting: it changes the world, also after its actor is gone.
 	lasting bool
 	call    bool
+	// settles is the message that it buries or gives back, or nil; nobody waits for a reply.
+	settles *message
 
 	append *journal.Append
 	// holders are the incarnations that the actor's node held when it asked.
@@ -90,6 +92,7 @@ func (s seam) Append(a *journal.Append) {
 		case fine:
 			if op.err == nil {
 				w.owners[w.truth.Owner] = true
+				s.i.knows = true
 			}
 			a.Done(a, op.sequence, op.err)
 		case lost:
@@ -101,10 +104,13 @@ func (s seam) Append(a *journal.Append) {
 	w.start(op)
 }
 
-func (s seam) Read(ctx context.Context, id messages.OrderID) ([]journal.Entry, error) {
+func (s seam) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, error) {
 	var entries []journal.Entry
 	var err error
-	answer := s.hold(ctx, "read", func() { entries, err = s.i.node.w.keeper.read(id) }, false)
+	answer := s.hold(ctx, "read", func() {
+		entries, err = s.i.node.w.keeper.read()
+		s.i.knows = s.i.knows || len(entries) > 0
+	}, false)
 	return entries, errors.Join(err, answer)
 }
 
@@ -182,6 +188,9 @@ func (w *world) append(op *operation) {
 		return
 	}
 	w.checkEntry(op, entry, &before)
+	if err := before.CheckCheckpoint(entry); err != nil {
+		w.fail("I7: %v", err)
+	}
 	w.entries = append(w.entries, journal.Entry{Sequence: op.sequence, Entry: entry})
 	if err := w.truth.Apply(op.sequence, entry); err != nil {
 		w.fail("an illegal entry was appended: %v", err)
@@ -215,7 +224,9 @@ type keeper interface {
 	id() messages.OrderID
 	// append returns an error that wraps journal.ErrConflict when the fence misses.
 	append(*journal.Append) (uint64, error)
-	read(messages.OrderID) ([]journal.Entry, error)
+	// read returns what an actor reads, history all entries.
+	read() ([]journal.Entry, error)
+	history() ([]journal.Entry, error)
 }
 
 // memoryKeeper keeps the journal in memory.
@@ -239,6 +250,13 @@ func (k *memoryKeeper) append(a *journal.Append) (uint64, error) {
 	return last + 10, nil
 }
 
-func (k *memoryKeeper) read(messages.OrderID) ([]journal.Entry, error) {
-	return slices.Clone(k.entries), nil
+func (k *memoryKeeper) read() ([]journal.Entry, error) {
+	for i, e := range slices.Backward(k.entries) {
+		if i > 0 && messages.Readable(e.Entry.GetCheckpoint()) {
+			return append([]journal.Entry{k.entries[0]}, k.entries[i:]...), nil
+		}
+	}
+	return k.history()
 }
+
+func (k *memoryKeeper) history() ([]journal.Entry, error) { return slices.Clone(k.entries), nil }

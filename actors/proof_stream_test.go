@@ -86,8 +86,12 @@ func (k *streamKeeper) append(a *journal.Append) (sequence uint64, err error) {
 	return sequence, err
 }
 
-func (k *streamKeeper) read(id messages.OrderID) ([]journal.Entry, error) {
+func (k *streamKeeper) read() ([]journal.Entry, error) { return k.ask(k.journal.Read) }
+
+func (k *streamKeeper) history() ([]journal.Entry, error) { return k.ask(k.journal.History) }
+
+func (k *streamKeeper) ask(read func(context.Context, messages.OrderID) ([]journal.Entry, error)) ([]journal.Entry, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	return k.journal.Read(ctx, id)
+	return read(ctx, k.order)
 }

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"flag"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,11 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// scripted lets a test choose what happens next.
-func scripted(t *testing.T, play func(w *world, do func(...string), settle func(string))) {
+// script lets a test choose what happens next.
+type script struct{ *world }
+
+// scripted plays in a world of one step with an undo, three nodes, and no bound on what goes wrong.
+func scripted(t *testing.T, play func(*script)) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks").Value
 	before := checks.String()
@@ -41,87 +45,170 @@ func scripted(t *testing.T, play func(w *world, do func(...string), settle func(
 			w.budget[k] = 100
 		}
 		defer w.close()
-		do := func(words ...string) {
-			for _, tr := range append(w.ordinary(), w.disturbing()...) {
-				if tr.kind == words[0] && (len(words) == 1 || strings.Contains(tr.subject, words[1])) && (len(words) < 3 || strings.HasSuffix(tr.subject, words[2])) {
-					w.step(tr)
-					return
-				}
-			}
-			var all []string
-			for _, tr := range append(w.ordinary(), w.disturbing()...) {
-				all = append(all, tr.kind+"|"+tr.subject)
-			}
-			rt.Fatalf("cannot %v: %s", words, strings.Join(all, "\n"))
-		}
-		// settle lets a node's operations take effect and be replied to, until it has none.
-		settle := func(node string) {
-			for again := true; again; {
-				again = false
-				for _, tr := range w.ordinary() {
-					if (tr.kind == "effect of" || tr.kind == "reply to") && strings.HasPrefix(tr.subject, node+" ") {
-						w.step(tr)
-						again = true
-						break
-					}
-				}
-			}
-		}
-		play(w, do, settle)
+		play(&script{w})
 	})
 }
 
-// TestWakeAnsweredFromMemory: a driver that was fenced and does not know it must not let go the only wake-up of a later
+// try lets the first transition happen that has the kind, the part of the subject and its end, and reports whether there
+// is one.
+func (s *script) try(kind string, words ...string) bool {
+	words = append(words, "", "")
+	for _, tr := range append(s.ordinary(), s.disturbing()...) {
+		if tr.kind == kind && strings.Contains(tr.subject, words[0]) && strings.HasSuffix(tr.subject, words[1]) {
+			s.step(tr)
+			return true
+		}
+	}
+	return false
+}
+
+// do is try for what must be possible.
+func (s *script) do(kind string, words ...string) {
+	if s.try(kind, words...) {
+		return
+	}
+	var all []string
+	for _, tr := range append(s.ordinary(), s.disturbing()...) {
+		all = append(all, tr.kind+"|"+tr.subject)
+	}
+	s.t.Fatalf("cannot %s %v: %s", kind, words, strings.Join(all, "\n"))
+}
+
+// publish stores messages, one after another.
+func (s *script) publish(kinds ...string) {
+	for _, kind := range kinds {
+		s.script = append(s.script, s.letter(kind))
+		s.do("publish")
+	}
+}
+
+func (s *script) pass(d time.Duration) { s.now = s.now.Add(d) }
+
+// settle lets a node's operations take effect and be replied to, until it has none.
+func (s *script) settle(node string) { s.advance(node, func(*operation) bool { return true }) }
+
+// decide is settle up to the moment at which the node has decided to bury a message, or to give it back.
+func (s *script) decide(node string) {
+	s.advance(node, func(op *operation) bool { return op.settles == nil })
+}
+
+func (s *script) advance(node string, which func(*operation) bool) {
+	for {
+		s.forget()
+		i := slices.IndexFunc(s.running, func(op *operation) bool {
+			return op.by.node.name == node && which(op) && (!op.effective || op.by.alive())
+		})
+		if i < 0 {
+			return
+		}
+		if op := s.running[i]; op.effective {
+			s.do("reply to", op.String())
+		} else {
+			s.do("effect of", op.String())
+		}
+	}
+}
+
+// TestProofWakeAnsweredFromMemory: a driver that was fenced and does not know it must not let go the only wake-up of a later
 // park.
-func TestWakeAnsweredFromMemory(t *testing.T) {
-	scripted(t, func(w *world, do func(...string), settle func(string)) {
-		w.script = append(w.script, w.letter("created"))
-		do("publish")
-		do("deliver", "order.created", "n1")
-		for w.truth.Status != order.Parked { // accepted, call pending, parked; its schedule hangs
-			for _, tr := range w.ordinary() {
+func TestProofWakeAnsweredFromMemory(t *testing.T) {
+	scripted(t, func(s *script) {
+		s.publish("created")
+		s.do("deliver", "order.created", "n1")
+		for s.truth.Status != order.Parked { // accepted, call pending, parked; its schedule hangs
+			for _, tr := range s.ordinary() {
 				if strings.HasPrefix(tr.subject, "n1 ") {
-					w.step(tr)
+					s.step(tr)
 					break
 				}
 			}
 		}
-		do("reply to", "n1 append")
-		do("redelivery", "order.created", "n2")
-		settle("n2") // schedules the park again, acknowledges
-		do("time passes")
-		do("fire")
-		do("deliver", "order.wake", "n3")
-		do("effect of", "n3 read")
-		do("reply to", "n3 read")
-		do("effect of", "n3 append")
-		do("reply to", "n3 append") // n3 drives, its call hangs
-		do("redelivery", "order.wake", "n2")
-		settle("n2") // takes over, parks again, schedules, acknowledges
-		w.t.Logf("park %d, timer %v", w.truth.Park, w.timer)
-		settle("n1") // its old schedule arrives and replaces the new one
-		w.t.Logf("park %d, timer %v", w.truth.Park, w.timer)
-		do("fire")
-		do("deliver", "order.wake", "n3")
+		s.do("reply to", "n1 append")
+		s.do("redelivery", "order.created", "n2")
+		s.settle("n2") // schedules the park again, acknowledges
+		s.do("time passes")
+		s.do("fire")
+		s.do("deliver", "order.wake", "n3")
+		s.do("effect of", "n3 read")
+		s.do("reply to", "n3 read")
+		s.do("effect of", "n3 append")
+		s.do("reply to", "n3 append") // n3 drives, its call hangs
+		s.do("redelivery", "order.wake", "n2")
+		s.settle("n2") // takes over, parks again, schedules, acknowledges
+		s.t.Logf("park %d, timer %v", s.truth.Park, s.timer)
+		s.settle("n1") // its old schedule arrives and replaces the new one
+		s.t.Logf("park %d, timer %v", s.truth.Park, s.timer)
+		s.do("fire")
+		s.do("deliver", "order.wake", "n3")
 	})
 }
 
-// TestCancelBuriedThoughItsOrderExists: an order that is accepted between the read of its journal and the look into the
+// TestProofCancelBuriedThoughItsOrderExists: an order that is accepted between the read of its journal and the look into the
 // inbox is an order.
-func TestCancelBuriedThoughItsOrderExists(t *testing.T) {
-	scripted(t, func(w *world, do func(...string), settle func(string)) {
-		w.script = append(w.script, w.letter("created"), w.letter("cancel"))
-		do("publish")
-		do("publish")
-		w.now = w.now.Add(2 * time.Minute) // nobody was there
-		do("deliver", "order.cancel", "n2")
-		do("effect of", "n2 read")
-		do("reply to", "n2 read")
-		do("deliver", "order.created", "n1")
-		settle("n1") // accepted, parked, acknowledged
-		settle("n2")
-		if s := w.truth; s.Status == order.Parked && len(w.stored) == 0 && !w.recorded[2] {
-			w.t.Fatal("the cancel is a dead letter, its order is parked")
-		}
+func TestProofCancelBuriedThoughItsOrderExists(t *testing.T) {
+	scripted(t, func(s *script) {
+		s.publish("created", "cancel")
+		s.pass(2 * time.Minute) // nobody was there
+		s.do("deliver", "order.cancel", "n2")
+		s.do("effect of", "n2 read")
+		s.do("reply to", "n2 read")
+		s.do("deliver", "order.created", "n1")
+		s.settle("n1") // accepted, parked, acknowledged
+		s.settle("n2")
 	})
 }
+
+// TestProofHeldMessageTakesEffect not, and is not given back, once there may be another delivery of it that buries it: after
+// the order was looked for and before the dead letter is stored, the order may come to be.
+func TestProofHeldMessageTakesEffect(t *testing.T) {
+	// accepted lets a created message come and be acted on, and the cancel take effect if anybody gets it, before n2 buries it.
+	accepted := func(s *script, cancel string) {
+		s.publish("created")
+		s.do("deliver", "order.created", "n3")
+		s.settle("n3")
+		s.settle("n1")
+		if s.try("deliver", cancel, "n3") {
+			s.settle("n3")
+		}
+		s.settle("n2")
+	}
+	t.Run("before it is too old", func(t *testing.T) {
+		scripted(t, func(s *script) {
+			s.publish("cancel")
+			s.pass(time.Minute - ackWait - time.Second/2)
+			s.do("deliver", "order.cancel", "n1")
+			s.do("redelivery", "order.cancel", "n2")
+			s.settle("n1")
+			s.pass(time.Second) // now it is
+			s.decide("n2")
+			accepted(s, "order.cancel")
+		})
+	})
+	t.Run("in an order it found", func(t *testing.T) {
+		scripted(t, func(s *script) {
+			s.publish("cancel")
+			s.pass(2 * time.Minute)
+			s.do("deliver", "order.cancel", "n1")
+			s.do("redelivery", "order.cancel", "n2")
+			s.decide("n2")
+			accepted(s, "order.cancel")
+		})
+	})
+	t.Run("behind an earlier one", func(t *testing.T) {
+		scripted(t, func(s *script) {
+			s.publish("cancel", "cancel")
+			s.pass(2 * time.Minute)
+			s.do("deliver", "order.cancel 2", "n1")
+			s.do("redelivery", "order.cancel 2", "n2")
+			s.settle("n1")
+			s.do("deliver", "order.cancel 1", "n1")
+			s.settle("n1")
+			s.pass(waitEarlier)
+			s.decide("n2")
+			accepted(s, "order.cancel 2")
+		})
+	})
+}
+
+// waitEarlier is how long a message is put off that is behind an earlier one.
+const waitEarlier = 250 * time.Millisecond

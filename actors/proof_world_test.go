@@ -43,6 +43,8 @@ type world struct {
 	// arrivals are the operations that actors started in the background.
 	arrivals chan *operation
 	policy   messages.Policy
+	// checkpoint is after how many entries one carries a checkpoint; 0: as ever.
+	checkpoint uint32
 
 	published, deliveries int
 	// ended counts the messages that were acknowledged or are dead letters.
@@ -87,12 +89,25 @@ func newWorld(t *rapid.T, p *pump, k keeper) *world {
 	for i := range rapid.IntRange(2, 3).Draw(t, "nodes") {
 		w.nodes = append(w.nodes, newNode(w, fmt.Sprintf("n%d", i+1), prompt))
 	}
+	w.checkpoint = rapid.Uint32Range(0, 4).Draw(t, "checkpoint")
 	w.policy = policy(rapid.IntRange(2, 4).Draw(t, "attempts"), rapid.Bool().Draw(t, "parks"))
 	w.budget = map[string]int{}
 	for _, kind := range disturbances {
 		w.budget[kind] = rapid.IntRange(0, 3).Draw(t, kind)
 	}
+	if rapid.IntRange(0, 3).Draw(t, "nobody there") == 0 {
+		w.sleep()
+	}
 	return w
+}
+
+// sleep lets messages come while no node is there, until they are too old to wait for their order, or almost: then the
+// age limit is reached while they are in the hands of nodes.
+func (w *world) sleep() {
+	for range rapid.IntRange(1, len(w.script)).Draw(w.t, "unheard") {
+		w.publishNext()
+	}
+	w.now = w.now.Add(rapid.SampledFrom([]time.Duration{2 * time.Minute, time.Minute - ackWait - time.Second/2}).Draw(w.t, "slept"))
 }
 
 // policy gives up after so many attempts.
@@ -160,9 +175,11 @@ type timer struct {
 type message struct {
 	*messages.Delivery
 	deliveries uint64
-	// pending: delivered and neither settled nor given back; from due on it is delivered again.
-	pending bool
-	due     time.Time
+	// pending: delivered and neither settled nor given back; delivered is when that last happened.
+	pending   bool
+	delivered time.Time
+	// due is when a message that was given back is delivered again.
+	due time.Time
 }
 
 func (m *message) String() string { return fmt.Sprintf("%s %d of %s", m.Type, m.Sequence, m.Stream) }
@@ -188,8 +205,17 @@ func (w *world) firstStored(from uint64) (uint64, bool) {
 }
 
 // heldAlive: the message is with a node, and the stream waits for its acknowledgement.
-func (w *world) heldAlive(m *message) bool { return m.pending && w.held(m) }
+func (w *world) heldAlive(m *message) bool { return m.pending && (w.held(m) || w.settling(m)) }
 
+// settling: a node has decided to bury the message, or to give it back, and that has not reached the stream yet.
+func (w *world) settling(m *message) bool {
+	return slices.ContainsFunc(w.running, func(op *operation) bool { return op.settles == m && !op.effective })
+}
+
+// sure: no acknowledgement wait runs out while a message of the inbox is settling. That is assumed.
+func (w *world) sure(m *message) bool { return m.Stream == messages.StreamOrders && w.settling(m) }
+
+// held: the message is with a node, whether the stream waits for it or not.
 func (w *world) held(m *message) bool {
 	for _, n := range w.nodes {
 		for _, d := range n.pending {
@@ -202,6 +228,12 @@ func (w *world) held(m *message) bool {
 }
 
 func (w *world) needsPerson() bool { return w.truth.Status == order.Attention }
+
+func (w *world) publishNext() {
+	d := w.script[0]
+	w.script = w.script[1:]
+	w.publish(d)
+}
 
 func (w *world) publish(d *messages.Delivery) {
 	w.deliveries++
@@ -220,13 +252,34 @@ func (w *world) fire() {
 	w.timer = nil
 }
 
+// settle carries out how an actor ends a delivery. What depends on the clock reaches the stream later: a dead letter is
+// stored first, and meanwhile anything may happen.
+func (w *world) settle(by *instance, d *messages.Delivery, o messages.Outcome) {
+	m := w.find(order.SourceOf(d))
+	if m == nil && o.Verdict != messages.VerdictDead {
+		return
+	}
+	w.checkSettled(by, d, o)
+	names := map[messages.Verdict]string{messages.VerdictDead: "bury", messages.VerdictLater: "give back"}
+	name, later := names[o.Verdict]
+	if !later {
+		w.settled(d, o)
+		return
+	}
+	w.start(&operation{
+		by: by, name: fmt.Sprintf("%s %s %d", name, d.Type, d.Sequence), settles: m, lasting: true, replied: true, effect: func() { w.settled(d, o) },
+	})
+}
+
 // settled is what becomes of the stored message. A stale answer has its effect all the same, while it is stored.
 func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
+	if o.Verdict == messages.VerdictDead {
+		w.checkBuried(d)
+	}
 	m := w.find(order.SourceOf(d))
 	if m == nil {
 		return
 	}
-	w.checkSettled(d, o)
 	switch o.Verdict {
 	case messages.VerdictDone, messages.VerdictDead:
 		if m.Stream == messages.StreamOrders {

@@ -12,34 +12,43 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// circuit is the breaker of one downstream. The library counts and keeps the state; when to try again is decided here,
-// for that delay grows. Its gate's lock guards it.
+// circuit is the breaker of one downstream. The library keeps the state and the share of failures; what silence means and
+// when to try again is decided here. Its gate's lock guards it.
 type circuit struct {
 	breaker circuitbreaker.CircuitBreaker[any]
 	state   circuitbreaker.State
+	silence silence
 	// epoch counts the changes of state: what was called in an earlier one has no say.
 	epoch uint64
-	// trying counts the trial calls under way.
-	trying int
+	// under counts the calls under way that were let in since then.
+	under int
 	// since is when the circuit last left the closed state for good, zero when the downstream is well; tries counts the
 	// openings from then on; reopen is when the next trial may be made.
 	since  time.Time
 	tries  int
 	reopen time.Time
-	// failed is the order whose failure was counted last, "" after a success; cause is what that failure said.
+	// failed is the order whose failure was counted last, cause what that failure said.
 	failed messages.OrderID
 	cause  error
 }
 
+// made is a call as its circuit let it in.
+type made struct {
+	order messages.OrderID
+	epoch uint64
+	at    time.Time
+}
+
 func newCircuit() *circuit {
-	c := &circuit{}
+	c := &circuit{silence: silence{usual: usualGuess}}
 	c.breaker = circuitbreaker.NewBuilder[any]().
-		WithFailureThreshold(failuresToOpen).
-		WithSuccessThreshold(trials).
+		WithFailureRateThreshold(failureShare, minVolume, window).
+		// As many successes close it as failures open it again, whichever come first.
+		WithSuccessThresholdRatio(trials, 2*trials-1).
 		// Its own delay never ends: HalfOpen is called instead.
 		WithDelay(1 << 62).
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
-			c.state, c.trying = e.NewState, 0
+			c.state, c.under = e.NewState, 0
 			c.epoch++
 		}).
 		Build()
@@ -49,18 +58,25 @@ func newCircuit() *circuit {
 // closed reports whether the downstream is taken for well.
 func (c *circuit) closed() bool { return c.state == circuitbreaker.ClosedState }
 
-// mayTry reports whether a trial call may be made.
+// mayTry reports whether a trial call may be made: no more than decide.
 func (c *circuit) mayTry(now time.Time) bool {
 	if c.state == circuitbreaker.OpenState && !now.Before(c.reopen) {
 		c.breaker.HalfOpen()
 	}
-	return c.state == circuitbreaker.HalfOpenState && c.trying < trials
+	if c.state != circuitbreaker.HalfOpenState {
+		return false
+	}
+	so := c.breaker.Metrics()
+	return c.under+int(max(so.Successes(), so.Failures())) < trials
 }
 
-// try begins a trial call. mayTry must have allowed it.
-func (c *circuit) try() {
-	c.trying++
-	c.breaker.TryAcquirePermit()
+// let lets a call in. Unless the circuit is closed, mayTry must have allowed it.
+func (c *circuit) let(order messages.OrderID, now time.Time) made {
+	c.under++
+	if c.closed() {
+		c.silence.ask(now, order != c.failed)
+	}
+	return made{order: order, epoch: c.epoch, at: now}
 }
 
 // change is what a call did to its circuit.
@@ -76,26 +92,24 @@ const (
 	recovered
 )
 
-// record counts how a call of the given epoch ended.
-func (c *circuit) record(v verdict, epoch uint64, order messages.OrderID, err error, now time.Time, rnd func() float64) change {
-	if epoch != c.epoch {
+// record counts how a call ended.
+func (c *circuit) record(m made, v verdict, err error, now time.Time, rnd func() float64) change {
+	if m.epoch != c.epoch {
 		return unchanged
 	}
+	c.under--
 	before := c.state
 	trial := before == circuitbreaker.HalfOpenState
-	if trial {
-		c.trying--
-	}
-	switch {
-	case v == well:
-		c.failed = ""
+	switch v {
+	case well:
+		c.silence.answer(now.Sub(m.at))
+		// Where it completes the minimum volume it may open the circuit, for the failures before it.
 		c.breaker.RecordSuccess()
-	case v == ill && (trial || order != c.failed || unreachable(err)):
-		c.failed, c.cause = order, err
-		c.breaker.RecordFailure()
-	case v == unknown && trial:
-		// The trial told nothing; the next one may. The library gives a permit back with a result only.
-		c.breaker.RecordFailure()
+	case unknown:
+		// A trial that told nothing is none; the next one may.
+		c.silence.withdraw(m.at)
+	case ill:
+		c.fail(m.order, err, now)
 	}
 	switch {
 	case c.state == before:
@@ -112,6 +126,24 @@ func (c *circuit) record(v verdict, epoch uint64, order messages.OrderID, err er
 	return opened
 }
 
+// fail counts a failure. Those of one order, without one of another between them, count once: it may be the order that
+// the service cannot bear, and then neither may it open the circuit nor its trials keep it from closing. Where nobody
+// listens at all that is not the order's fault, and each adds to the silence.
+func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
+	again, nobody := order == c.failed, unreachable(err)
+	if again && !nobody {
+		return
+	}
+	c.failed, c.cause = order, err
+	c.silence.row++
+	if !again {
+		c.breaker.RecordFailure()
+	}
+	if c.closed() && c.silence.outage(now, nobody && c.under == 0) {
+		c.breaker.Open()
+	}
+}
+
 // delay is how long the circuit stays open this time: at least what the downstream asked for, within bounds.
 func (c *circuit) delay(err error, rnd func() float64) time.Duration {
 	d := lastTry
@@ -120,11 +152,16 @@ func (c *circuit) delay(err error, rnd func() float64) time.Duration {
 	}
 	c.tries++
 	d -= time.Duration(rnd() * float64(d/2))
+	return max(d, askedFor(err))
+}
+
+// askedFor is how long the downstream asked to be left alone, within bounds.
+func askedFor(err error) time.Duration {
 	var f *messages.Failure
 	if errors.As(err, &f) {
-		d = max(d, min(f.After, maxSpread))
+		return min(f.After, maxSpread)
 	}
-	return d
+	return 0
 }
 
 // heal forgets the outage.

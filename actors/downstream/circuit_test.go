@@ -12,18 +12,21 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// open makes as many orders fail as open the circuit.
+// open makes as many orders fail, for as long, as open the circuit.
 func open(t testing.TB, g *downstream.Guard, s *service, err error) {
 	t.Helper()
 	s.becomes(err)
 	for i := range 5 {
+		if i > 0 {
+			time.Sleep(750 * time.Millisecond)
+		}
 		if r := ask(t, g, fmt.Sprintf("first-%d", i), nil); !failed(r) {
 			t.Fatalf("call %d: %+v, want a failure that counts", i, r)
 		}
 	}
 }
 
-func TestOpensAfterFiveFailuresAndMakesNoCall(t *testing.T) {
+func TestNoCallWhileOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &service{}
 		g := newGuard(t, s, nil, downstream.Config{})
@@ -53,56 +56,46 @@ func TestOpensAfterFiveFailuresAndMakesNoCall(t *testing.T) {
 
 // A success in between, a rejection included, begins the row anew.
 func TestAnAnswerEndsTheRow(t *testing.T) {
-	s := &service{reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "no"}}}}
-	g := newGuard(t, s, nil, downstream.Config{})
-	defer g.Close()
-	for i := range 40 {
-		s.becomes(errAway)
-		if i%5 == 4 {
-			s.becomes(nil)
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "no"}}}}
+		g := newGuard(t, s, nil, downstream.Config{})
+		defer g.Close()
+		for i := range 40 {
+			s.becomes(errAway)
+			if i%5 == 4 {
+				s.becomes(nil)
+			}
+			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); putOff(r) {
+				t.Fatalf("call %d was put off", i)
+			}
+			time.Sleep(time.Second)
 		}
-		if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); putOff(r) {
-			t.Fatalf("call %d was put off", i)
-		}
-	}
+	})
 }
 
 func TestOneOrderAloneIsNoOutageUnlessNobodyListens(t *testing.T) {
-	s := &service{}
-	g := newGuard(t, s, nil, downstream.Config{})
-	defer g.Close()
-	s.becomes(errSilent)
-	for range 20 {
-		if r := ask(t, g, "o-1", nil); !failed(r) {
-			t.Fatalf("%+v: a failing order alone must spend its own budget", r)
+	synctest.Test(t, func(t *testing.T) {
+		s := &service{}
+		g := newGuard(t, s, nil, downstream.Config{})
+		defer g.Close()
+		ask(t, g, "o-0", nil)
+		s.becomes(errSilent)
+		for range 100 {
+			if r := ask(t, g, "o-1", nil); !failed(r) {
+				t.Fatalf("%+v: a failing order alone must spend its own budget", r)
+			}
+			time.Sleep(time.Second)
 		}
-	}
-	s.becomes(errAway)
-	for i := range 4 {
-		if r := ask(t, g, "o-1", nil); !failed(r) {
-			t.Fatalf("call %d: %+v", i, r)
+		s.becomes(errAway)
+		for i := range 4 {
+			if r := ask(t, g, "o-1", nil); !failed(r) {
+				t.Fatalf("call %d: %+v", i, r)
+			}
 		}
-	}
-	if r := ask(t, g, "o-1", nil); !putOff(r) {
-		t.Errorf("%+v: nobody listens, that is an outage", r)
-	}
-}
-
-func TestAnOrderCountsAgainAfterASuccess(t *testing.T) {
-	s := &service{}
-	g := newGuard(t, s, nil, downstream.Config{})
-	defer g.Close()
-	s.becomes(errSilent)
-	ask(t, g, "o-1", nil)
-	s.becomes(nil)
-	ask(t, g, "o-2", nil)
-	s.becomes(errSilent)
-	for i := range 5 {
-		ask(t, g, fmt.Sprintf("o-%d", i+1), nil)
-	}
-	if r := ask(t, g, "o-6", nil); !putOff(r) {
-		t.Errorf("%+v after five failures in a row", r)
-	}
+		if r := ask(t, g, "o-1", nil); !putOff(r) {
+			t.Errorf("%+v: nobody listens, that is an outage", r)
+		}
+	})
 }
 
 func TestPoisonSaysNothingAboutTheDownstream(t *testing.T) {
@@ -116,16 +109,36 @@ func TestPoisonSaysNothingAboutTheDownstream(t *testing.T) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		// As a trial it does not get stuck, closes nothing and fails by itself.
-		open(t, g, s, errAway)
-		s.becomes(errInvalid)
-		for range 10 {
-			time.Sleep(20 * time.Second)
-			if r := ask(t, g, "o-1", nil); !failed(r) {
+		// Nor does it make a silence of a few failures.
+		s.becomes(nil)
+		ask(t, g, "o-0", nil)
+		for i := range 25 {
+			s.becomes(errInvalid)
+			if i >= 20 {
+				s.becomes(errSilent)
+			}
+			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
 				t.Fatalf("%+v", r)
 			}
-			if r := ask(t, g, "o-2", nil); !putOff(r) {
+		}
+		if r := ask(t, g, "o-25", nil); !failed(r) {
+			t.Fatalf("%+v after five failures of six calls that got there", r)
+		}
+		s.becomes(nil)
+		ask(t, g, "o-0", nil)
+		// As a trial it does not get stuck, closes nothing, keeps nothing open and fails by itself.
+		open(t, g, s, errAway)
+		s.becomes(errInvalid)
+		time.Sleep(20 * time.Second)
+		for i := range 10 {
+			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
 				t.Fatalf("%+v", r)
+			}
+		}
+		s.becomes(nil)
+		for range 4 {
+			if r := ask(t, g, "o-1", nil); !done(r) {
+				t.Fatalf("%+v, want a trial that succeeds", r)
 			}
 		}
 	})
@@ -140,8 +153,8 @@ func TestFewTrialsAndTheyCountForNoOrder(t *testing.T) {
 		s.takes(100 * time.Millisecond)
 		var r results
 		// Ten minutes of a hundred calls a second.
-		for range 10 * 60 * 100 {
-			g.Do(call("o-1", nil, messages.Do), r.take)
+		for i := range 10 * 60 * 100 {
+			g.Do(call(fmt.Sprintf("o-%d", i), nil, messages.Do), r.take)
 			time.Sleep(10 * time.Millisecond)
 		}
 		if n := r.count(failed); n > 0 {
@@ -184,7 +197,7 @@ func TestClosesAfterThreeSuccesses(t *testing.T) {
 // What was called before the circuit opened has no say when it ends later, and its failure is an outage to its order.
 func TestLateFailuresDoNotSpoilTheTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{latency: 3 * time.Second, err: errSilent}
+		s := &service{latency: 6 * time.Second, err: errSilent}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
 		var late results

@@ -11,9 +11,26 @@ import (
 
 // What decides when a downstream is out, and how it is tried and met again.
 const (
-	// failuresToOpen failures in a row open a circuit.
-	failuresToOpen = 5
-	// trials is how many calls an open circuit lets through at once when it is time, and how many must succeed in a row.
+	// A circuit opens for one of two reasons: failureShare of the calls that ended within window failed, or silence.
+	//
+	// The share counts from minVolume calls on: of a hundred of which 30 % fail at random, half fail once in 50,000 times.
+	// Half is what the ten attempts of an order can bear: one order in a thousand would spend them all.
+	failureShare = 0.5
+	window       = 10 * time.Second
+	minVolume    = 100
+	// Silence is an outage after fewFailures failures if none of the last manyCalls calls was answered, which befalls a
+	// service that fails half of its calls once in a million times, for patientFor times as long as answers usually take:
+	// a service that turns a burst away in part refuses first and answers later. Where fewer calls come, or answers take
+	// longer, longSilence is enough; where nobody ever answered, that nobody listens.
+	fewFailures = 5
+	manyCalls   = 20
+	patientFor  = 2
+	longSilence = 3 * time.Second
+	// usualGuess stands in for how long answers take until there was one; then it is a mean over about usualOver of them.
+	usualGuess = 50 * time.Millisecond
+	usualOver  = 16
+	// trials is how many calls an open circuit lets through at once when it is time, how many successes close it, and how
+	// many failures open it again: a service that fails 30 % at random is met again at five tries of six.
 	trials = 3
 	// The n-th try of an outage comes after firstTry·2ⁿ⁻¹, at most lastTry, less up to half of it at random.
 	firstTry = time.Second

@@ -8,9 +8,10 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// out puts a call off because the circuit is not closed. cause is what the last failure said.
-func (g *gate) out(now time.Time, cause error) error {
-	from := now
+// out puts a call off because the circuit is not closed. cause is what the last failure said, atLeast how long its own
+// answer asked to wait.
+func (g *gate) out(now time.Time, cause error, atLeast time.Duration) error {
+	from := now.Add(atLeast)
 	if g.circuit.reopen.After(from) {
 		from = g.circuit.reopen
 	}
@@ -28,13 +29,12 @@ func spreadAt(age time.Duration) time.Duration {
 	return max(min(max(age, minSpread), maxSpread), min(age/longPatience, longSpread))
 }
 
-// recovering puts a call off because the downstream has just come back.
+// recovering puts a call off because the downstream has just come back, until the pace is likely to have a place for it.
 func (g *gate) recovering(now time.Time) error {
-	patience := g.ramp.patience()
-	patience += time.Duration(g.guard.cfg.Rand() * float64(patience))
+	// Half of the room is for those that come for the first time; what the pace allows within rampWait is taken.
+	until := g.slot(now, now.Add(rampWait), min(g.ramp.at(g.wakes)/2, wakesPerSecond))
 	reason := fmt.Sprintf("%s was out and is met again at a growing pace, now %.0f calls per second", g.name, g.ramp.pace)
-	// Half of the room is for those that come for the first time.
-	return g.deferral(outage, reason, g.slot(now, now.Add(patience), min(g.ramp.sure/2, wakesPerSecond)))
+	return g.deferral(outage, reason, until)
 }
 
 // busy puts a call off because a limit leaves no room for it within the hold.

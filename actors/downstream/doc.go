@@ -6,20 +6,31 @@
 //
 // # Circuit
 //
-// It opens after a row of failures: no answer, no sense in it, not now. A business rejection or a pending answer is a
-// success, for somebody was there to give it. Failures in a row of one and the same order count once, unless nobody
-// listens at all: it may be the order that the service cannot bear, and then its budget, not its parking, should end it.
+// A failure is no answer, no sense in it, not now. A business rejection or a pending answer is a success, for somebody was
+// there to give it. Random failures are no outage, however busy the downstream and however long a row they make by chance.
+// The circuit opens for one of two reasons.
 //
-// While the circuit is open no call is made. After a delay, which grows with every try, a few calls are let through; all
-// of them must succeed to close it. A failing one, and every failure that arrives while the circuit is not closed, is an
-// outage to its order and no attempt. What was called before the circuit last changed has no say about it.
+//   - Silence: five failures, and none of the last twenty calls was answered for twice as long as answers usually take. Where
+//     fewer calls come, three seconds without an answer do. On a node that never had one, it is enough that nobody listens
+//     and no call is under way any more.
+//   - Share: half of the calls failed that ended within ten seconds, of a hundred at least.
+//
+// Failures of one and the same order, without one of another order between them, count once: it may be the order that the
+// service cannot bear, and then its budget, not its parking, should end it. Where nobody listens at all each counts as
+// silence.
+//
+// While the circuit is open no call is made. After a delay, which grows with every try, a few calls are let through: three
+// successes close it, three failures open it again. A failing one, and every failure that arrives while the circuit is not
+// closed, is an outage to its order and no attempt. What was called before the circuit last changed has no say about it.
 //
 // # Return
 //
 // Once closed, calls are let in at a pace that begins far below what the downstream was seen to take, doubles each second
 // up to twice that, and grows slowly beyond. Where it fell over again on the way, the next return doubles up to less than
-// the pace of that moment, and creeps from there. Whoever cannot be let in within a second parks again. The pace ends when
-// a second passes without anybody having to wait and no parked order is due any more.
+// the pace of that moment, and creeps from there. Whoever cannot be let in within a second parks again, until the pace
+// should have a place for it; half of the places are for those that come for the first time. What the downstream takes
+// while it is not known is found by doubling on. The pace ends when a second passes without anybody having to wait and no
+// parked order is due any more.
 //
 // # Limits
 //

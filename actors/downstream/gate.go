@@ -49,8 +49,8 @@ type visit struct {
 	gate *gate
 	call *gateway.Call
 	done gateway.Done
-	// epoch is that of the circuit when the call was let in.
-	epoch uint64
+	// made is what the circuit knows it by, once it was let in.
+	made made
 	// rated and paced are when the limit and the ramp let it in, expires when it has waited long enough.
 	rated, paced, expires time.Time
 }
@@ -107,7 +107,7 @@ func (g *gate) admit(v *visit, now time.Time) (start bool, err error) {
 		v.rated = now.Add(wait)
 	}
 	if len(g.queue) == 0 && v.due(now) && g.takeSlot() {
-		v.epoch = g.circuit.epoch
+		g.let(v, now)
 		return true, nil
 	}
 	g.queue = append(g.queue, v)
@@ -120,11 +120,15 @@ func (g *gate) admit(v *visit, now time.Time) (start bool, err error) {
 // admitTrial lets a call find out whether the downstream is back, if it is time and there is room.
 func (g *gate) admitTrial(v *visit, now time.Time) (start bool, err error) {
 	if !g.circuit.mayTry(now) || g.rate != nil && !g.rate.TryAcquirePermit() || !g.takeSlot() {
-		return false, g.out(now, g.circuit.cause)
+		return false, g.out(now, g.circuit.cause, 0)
 	}
-	g.circuit.try()
-	v.epoch = g.circuit.epoch
+	g.let(v, now)
 	return true, nil
+}
+
+// let lets a call in.
+func (g *gate) let(v *visit, now time.Time) {
+	v.made = g.circuit.let(messages.OrderID(v.call.Request.GetOrderId()), now)
 }
 
 func (v *visit) due(now time.Time) bool { return !now.Before(v.rated) && !now.Before(v.paced) }
@@ -138,12 +142,13 @@ func (v *visit) answered(reply *messages.StepReply, err error) {
 	if g.slots != nil {
 		g.slots.ReleasePermit()
 	}
-	change, since := g.judge(v, &err, now), g.circuit.since
+	change := g.judge(v, &err, now)
+	since, cause := g.circuit.since, g.circuit.cause
 	waiting := len(g.queue) > 0
 	g.mu.Unlock()
 	v.done(reply, err)
 	if change != unchanged {
-		g.tell(change, err, now.Sub(since))
+		g.tell(change, cause, now.Sub(since))
 	}
 	if waiting {
 		g.pump()
@@ -154,7 +159,7 @@ func (v *visit) answered(reply *messages.StepReply, err error) {
 // order's.
 func (g *gate) judge(v *visit, err *error, now time.Time) change {
 	verdict, wasClosed := verdictOf(*err), g.circuit.closed()
-	changed := g.circuit.record(verdict, v.epoch, messages.OrderID(v.call.Request.GetOrderId()), *err, now, g.guard.cfg.Rand)
+	changed := g.circuit.record(v.made, verdict, *err, now, g.guard.cfg.Rand)
 	if wasClosed && !g.circuit.closed() {
 		g.collapse()
 	}
@@ -169,7 +174,7 @@ func (g *gate) judge(v *visit, err *error, now time.Time) change {
 		}
 		g.meter.success(now, fade)
 	case verdict == ill && !wasClosed:
-		*err = g.out(now, *err)
+		*err = g.out(now, *err, askedFor(*err))
 	}
 	return changed
 }
@@ -254,9 +259,9 @@ func (g *gate) next(now time.Time) (*visit, error) {
 	case v.call.Dropped():
 		return g.take(), &messages.Failure{Kind: messages.Transient, Err: errDropped}
 	case !g.circuit.closed():
-		return g.take(), g.out(now, g.circuit.cause)
+		return g.take(), g.out(now, g.circuit.cause, 0)
 	case v.due(now) && g.takeSlot():
-		v.epoch = g.circuit.epoch
+		g.let(v, now)
 		return g.take(), nil
 	case !now.Before(v.expires):
 		return g.take(), g.busy(now, fmt.Sprintf("%d calls under way", g.limits.GetConcurrency()), max(g.known(), minPace))
@@ -319,12 +324,12 @@ func (g *gate) close() {
 }
 
 // tell logs and counts a change of the circuit.
-func (g *gate) tell(c change, err error, after time.Duration) {
+func (g *gate) tell(c change, cause error, after time.Duration) {
 	log := g.guard.cfg.Logger.With("downstream", g.name)
 	switch c {
 	case opened:
 		g.guard.instr.opened.Add(context.Background(), 1, g.labels)
-		log.Warn("downstream is out, its orders park", "error", words(err))
+		log.Warn("downstream is out, its orders park", "error", words(cause))
 	case recovered:
 		log.Info("downstream is back", "after", after)
 	}

@@ -1,7 +1,6 @@
 package downstream_test
 
 import (
-	"fmt"
 	"maps"
 	"testing"
 	"testing/synctest"
@@ -34,11 +33,9 @@ func TestMetrics(t *testing.T) {
 		}
 		expect("over the limit", map[string]int64{"circuit stock": 0, "waiting stock": 2})
 		time.Sleep(3 * time.Second)
-		s.becomes(errAway)
 		s.takes(0)
-		for i := range 6 {
-			ask(t, g, fmt.Sprintf("o-%d", i), limits)
-		}
+		open(t, g, s, errAway)
+		ask(t, g, "o-1", limits)
 		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "opened stock": 1, "deferred stock outage": 1})
 		time.Sleep(2 * time.Second)
 		s.becomes(nil)

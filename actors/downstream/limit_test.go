@@ -2,6 +2,7 @@ package downstream_test
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"testing"
 	"testing/synctest"
@@ -169,12 +170,13 @@ func TestWhatWaitsIsPutOffWhenTheCircuitOpens(t *testing.T) {
 		g := newGuard(t, s, limits, downstream.Config{})
 		defer g.Close()
 		var r results
-		for range 2000 {
-			g.Do(call("o-1", limits, messages.Do), r.take)
+		for i := range 2000 {
+			g.Do(call(fmt.Sprintf("o-%d", i), limits, messages.Do), r.take)
 		}
-		time.Sleep(2500 * time.Millisecond)
-		if off, bad := r.count(putOff), r.count(failed); off != 1995 || bad != 5 {
-			t.Errorf("%d put off and %d failed, want 1995 and 5", off, bad)
+		// Five fail each second; three seconds are an outage, and the first failure then tells.
+		time.Sleep(3500 * time.Millisecond)
+		if off, bad := r.count(putOff), r.count(failed); off != 1989 || bad != 11 {
+			t.Errorf("%d put off and %d failed, want 1989 and 11", off, bad)
 		}
 		// The places they had in the row of the rate limit are free again.
 		s.becomes(nil)

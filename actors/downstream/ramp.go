@@ -69,10 +69,13 @@ func (r *ramp) reserve(wait time.Duration) (time.Duration, bool) {
 	return d, d >= 0
 }
 
-// patience is a guess at when there is room: when the pace has doubled as far as it does.
-func (r *ramp) patience() time.Duration {
-	stages := math.Log2(r.sure / r.pace)
-	return time.Duration(min(max(stages, 1), 10) * float64(stage))
+// at is the pace at a time to come, if it doubles as far as it does.
+func (r *ramp) at(t time.Time) float64 {
+	stages := 0.
+	if !t.Before(r.ends) {
+		stages = 1 + math.Floor(t.Sub(r.ends).Seconds()/stage.Seconds())
+	}
+	return max(min(r.pace*math.Exp2(stages), r.sure), r.pace)
 }
 
 // newRate lets through perSecond calls a second, evenly.

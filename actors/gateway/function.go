@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"regexp"
 	"runtime"
 	"runtime/debug"
@@ -19,13 +18,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-const (
-	// elsewhere is how long an order parks at least, and up to twice as long, whose function this program lacks: what
-	// wakes it may come to a node that has it.
-	elsewhere = 15 * time.Second
-	// functionGrace bounds the wait of Close for functions that do not heed their context.
-	functionGrace = 5 * time.Second
-)
+// functionGrace bounds the wait of Close for functions that do not heed their context.
+const functionGrace = 5 * time.Second
 
 // Function performs a step in this process, or undoes it. Its context carries the call's trace and ends with the step's
 // time-out, or with the Set; a function that does not heed it goes on beside its next attempt. The request is the
@@ -69,6 +63,7 @@ func (fs Functions) Check(target string) error {
 type functionGateway struct {
 	set     *Set
 	running sync.WaitGroup
+	missed  missed
 
 	mu    sync.Mutex
 	lanes map[string]*lane // by name
@@ -83,7 +78,7 @@ func (g *functionGateway) send(f *flight) {
 	name := f.target.function
 	function := g.set.cfg.Functions[name]
 	if function == nil {
-		f.endIfMine(nil, missing(name))
+		f.endIfMine(nil, g.missed.putOff(f))
 		return
 	}
 	l := g.lane(name)
@@ -192,16 +187,6 @@ func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply
 		return nil, defect("%s returned a reply that cannot be used: %w", f.target.name, err)
 	}
 	return kept, nil
-}
-
-// missing puts the call off: it says nothing about the order, and must not cost it an attempt.
-func missing(name string) error {
-	why := fmt.Sprintf("the node it came to has no function %s", name)
-	return &messages.Failure{
-		Kind:     messages.Transient,
-		Deferral: &messages.Deferral{Reason: why, Until: time.Now().Add(elsewhere + rand.N(elsewhere))},
-		Err:      errors.New(why),
-	}
 }
 
 // panicked is where the panic that is being recovered from began.

@@ -128,19 +128,6 @@ func TestFunctionAsksToBeCalledLater(t *testing.T) {
 	}
 }
 
-// A node whose program lacks the function does not spend the order's attempts: another node may have it.
-func TestMissingFunctionIsWaitedFor(t *testing.T) {
-	set := newSet(t, nil, gateway.Config{Functions: gateway.Functions{"wrap": nil}})
-	for _, target := range []string{"func:wrap", "func:pack"} {
-		_, err := do(t, set, call(target))
-		f := failure(t, err, messages.Transient)
-		if f.Deferral == nil || !strings.Contains(f.Deferral.Reason, "no function "+strings.TrimPrefix(target, "func:")) ||
-			time.Until(f.Deferral.Until) < 14*time.Second || time.Until(f.Deferral.Until) > 30*time.Second {
-			t.Errorf("put off with %+v: want the function named, and 15 to 30 seconds", f.Deferral)
-		}
-	}
-}
-
 func TestCheckKnowsTheFunctions(t *testing.T) {
 	f := func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil }
 	some := gateway.Functions{"wrap": f, "pack.v-2": f, "gone": nil}

@@ -66,7 +66,7 @@ func share(steps []*messages.Step) {
 // validateShared refuses steps that call one downstream and want different limits for it.
 func validateShared(steps []*messages.Step) error {
 	first := map[string]*messages.Step{}
-	for _, s := range steps {
+	for i, s := range steps {
 		if s.GetLimits() == nil {
 			continue
 		}
@@ -78,10 +78,10 @@ func validateShared(steps []*messages.Step) error {
 		}
 		const advice = "they share the downstream %s: make them agree, or leave one out"
 		if a, b := s.GetLimits().GetConcurrency(), other.GetLimits().GetConcurrency(); a != b {
-			return fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)
+			return &fault{i, "limits.concurrency", fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)}
 		}
 		if a, b := s.GetLimits().GetRate(), other.GetLimits().GetRate(); a != b {
-			return fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)
+			return &fault{i, "limits.rate", fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)}
 		}
 	}
 	return nil

@@ -58,8 +58,8 @@ func Parse(text []byte, check func(target string) error) (*messages.Plan, error)
 	for _, s := range p.Steps {
 		fill(s)
 	}
-	if err := Validate(p, check); err != nil {
-		return nil, err
+	if err := validate(p, check); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, located(&document, err))
 	}
 	return p, nil
 }

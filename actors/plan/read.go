@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -28,7 +29,7 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 				return fmt.Errorf("line %d: want a list of steps", n.Line)
 			}
 			if len(n.Content) > maxSteps {
-				return fmt.Errorf("there are %d: want 1–%d", len(n.Content), maxSteps)
+				return fmt.Errorf("line %d: there are %d: want 1–%d", n.Line, len(n.Content), maxSteps)
 			}
 			for i, item := range n.Content {
 				s := &messages.Step{}
@@ -45,12 +46,52 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 // called is a step's name wherever among its fields that stands, or its number if it has none that can be one.
 func called(step *yaml.Node, number int) string {
 	step = resolve(step)
-	for i := 0; i+1 < len(step.Content); i += 2 {
-		if key, value := resolve(step.Content[i]), resolve(step.Content[i+1]); key.Value == "name" && validateName(value.Value) == nil {
-			return value.Value
-		}
+	if _, value := lookup(step, "name"); value != nil && validateName(value.Value) == nil {
+		return value.Value
 	}
 	return strconv.Itoa(number)
+}
+
+// lookup finds a field of a mapping, or nil and nil.
+func lookup(n *yaml.Node, field string) (key, value *yaml.Node) {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if key = resolve(n.Content[i]); spelled(key.Value) == field {
+			return key, resolve(n.Content[i+1])
+		}
+	}
+	return nil, nil
+}
+
+// spelled is the name of a field in the spelling of this package.
+func spelled(field string) string {
+	if field == "inDoubt" {
+		return "in_doubt"
+	}
+	return field
+}
+
+// located puts the line before a complaint about a plan that was read from the document: that of the field or, if the
+// file leaves it out, that of what should have it. A step that is an alias is not looked into: its anchor may be right.
+func located(document *yaml.Node, err error) error {
+	var f *fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	n := resolve(document)
+	line := n.Line
+	if f.step != wholePlan {
+		_, steps := lookup(n, "steps")
+		n = steps.Content[f.step]
+		line = n.Line
+	}
+	for part := range strings.SplitSeq(f.field, ".") {
+		key, value := lookup(n, part)
+		if key == nil {
+			break
+		}
+		line, n = key.Line, value
+	}
+	return fmt.Errorf("line %d: %w", line, err)
 }
 
 func readStep(n *yaml.Node, s *messages.Step) error {
@@ -94,23 +135,20 @@ func readFields(n *yaml.Node, fields []field) error {
 	given := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key := resolve(n.Content[i])
-		spelled := key.Value
-		if spelled == "inDoubt" {
-			spelled = "in_doubt"
-		}
+		name := spelled(key.Value)
 		var known *field
 		for f := range fields {
-			if fields[f].name == spelled && key.Kind == yaml.ScalarNode {
+			if fields[f].name == name && key.Kind == yaml.ScalarNode {
 				known = &fields[f]
 			}
 		}
 		switch {
 		case known == nil:
 			return fmt.Errorf("line %d: field %.80q is unknown: want %s", key.Line, key.Value, names(fields))
-		case given[spelled]:
+		case given[name]:
 			return fmt.Errorf("line %d: field %q is given twice", key.Line, key.Value)
 		}
-		given[spelled] = true
+		given[name] = true
 		if err := known.read(n.Content[i+1]); err != nil {
 			return fmt.Errorf("%s: %w", known.name, err)
 		}

@@ -42,30 +42,43 @@ func Validate(p *messages.Plan, check func(target string) error) error {
 	return nil
 }
 
+// fault is a complaint that knows where in a plan it belongs.
+type fault struct {
+	// step is its index, or wholePlan.
+	step int
+	// field within the step or the plan, as retry.max, or empty.
+	field string
+	error
+}
+
+const wholePlan = -1
+
+func (f *fault) Unwrap() error { return f.error }
+
 func validate(p *messages.Plan, check func(string) error) error {
 	if p == nil {
 		return errors.New("there is none")
 	}
 	if err := validateName(p.GetName()); err != nil {
-		return err
+		return &fault{wholePlan, "name", err}
 	}
 	if p.GetVersion() < 1 {
-		return errors.New("version is missing or 0: want at least 1")
+		return &fault{wholePlan, "version", errors.New("version is missing or 0: want at least 1")}
 	}
 	if n := len(p.GetSteps()); n < 1 || n > maxSteps {
-		return fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)
+		return &fault{wholePlan, "steps", fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)}
 	}
 	seen := map[string]int{}
 	for i, s := range p.GetSteps() {
 		if err := validateName(s.GetName()); err != nil {
-			return fmt.Errorf("step %d: %w", i+1, err)
+			return &fault{i, "name", fmt.Errorf("step %d: %w", i+1, err)}
 		}
 		if first, ok := seen[s.GetName()]; ok {
-			return fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)
+			return &fault{i, "name", fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)}
 		}
 		seen[s.GetName()] = i + 1
-		if err := validateStep(s, check); err != nil {
-			return fmt.Errorf("step %s: %w", s.GetName(), err)
+		if field, err := validateStep(s, check); err != nil {
+			return &fault{i, field, fmt.Errorf("step %s: %w", s.GetName(), err)}
 		}
 	}
 	if err := validateShared(p.GetSteps()); err != nil {
@@ -84,49 +97,50 @@ func validateName(s string) error {
 	return nil
 }
 
-func validateStep(s *messages.Step, check func(string) error) error {
+// validateStep also tells the field that is wrong.
+func validateStep(s *messages.Step, check func(string) error) (field string, err error) {
 	if s.GetDo() == "" {
-		return errors.New("do is missing: want a target such as nats://inventory.reserve")
+		return "do", errors.New("do is missing: want a target such as nats://inventory.reserve")
 	}
 	if check != nil {
 		if err := check(s.GetDo()); err != nil {
-			return fmt.Errorf("do: %w", err)
+			return "do", fmt.Errorf("do: %w", err)
 		}
 		if s.GetUndo() != "" {
 			if err := check(s.GetUndo()); err != nil {
-				return fmt.Errorf("undo: %w", err)
+				return "undo", fmt.Errorf("undo: %w", err)
 			}
 		}
 	}
 	if err := validateDuration("timeout", s.GetTimeout(), minTimeout, maxTimeout); err != nil {
-		return err
+		return "timeout", err
 	}
 	r := s.GetRetry()
 	if err := validateDuration("retry.initial", r.GetInitial(), minDelay, maxDelay); err != nil {
-		return err
+		return "retry.initial", err
 	}
 	if err := validateDuration("retry.max", r.GetMax(), r.GetInitial().AsDuration(), maxDelay); err != nil {
-		return err
+		return "retry.max", err
 	}
 	if n := r.GetAttempts(); n < 1 || n > maxAttempts {
-		return fmt.Errorf("retry.attempts is %d: want 1–%d", n, maxAttempts)
+		return "retry.attempts", fmt.Errorf("retry.attempts is %d: want 1–%d", n, maxAttempts)
 	}
 	if n := s.GetLimits().GetConcurrency(); n > maxConcurrency {
-		return fmt.Errorf("limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
+		return "limits.concurrency", fmt.Errorf("limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
 	}
 	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < minRate || x > maxRate {
-		return fmt.Errorf("limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, minRate, maxRate)
+		return "limits.rate", fmt.Errorf("limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, minRate, maxRate)
 	}
 	if _, ok := messages.InDoubt_name[int32(s.GetInDoubt())]; !ok {
-		return fmt.Errorf("in_doubt is %d: want settle or undo", s.GetInDoubt())
+		return "in_doubt", fmt.Errorf("in_doubt is %d: want settle or undo", s.GetInDoubt())
 	}
 	if s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && s.GetUndo() == "" {
-		return errors.New("in_doubt is undo, but the step has no undo")
+		return "in_doubt", errors.New("in_doubt is undo, but the step has no undo")
 	}
 	if _, ok := messages.Encoding_name[int32(s.GetEncoding())]; !ok {
-		return fmt.Errorf("encoding is %d: want json or protobuf", s.GetEncoding())
+		return "encoding", fmt.Errorf("encoding is %d: want json or protobuf", s.GetEncoding())
 	}
-	return nil
+	return "", nil
 }
 
 func validateDuration(field string, d *durationpb.Duration, low, high time.Duration) error {

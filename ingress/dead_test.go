@@ -34,9 +34,12 @@ func buried(t testing.TB, dead *ingress.DeadLetters, count int) []*ingress.DeadL
 	t.Helper()
 	var letters []*ingress.DeadLetter
 	eventually(t, fmt.Sprintf("%d dead letters", count), func() bool {
-		var err error
-		if letters, err = dead.List(within(t), ingress.DeadFilter{}, 0); err != nil {
-			t.Fatal(err)
+		letters = nil
+		for l, err := range dead.All(within(t), ingress.DeadFilter{}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			letters = append(letters, l)
 		}
 		return len(letters) >= count
 	})
@@ -77,6 +80,7 @@ func TestJunkIsBuried(t *testing.T) {
 		"a wake-up in the inbox": {"ORDER.o", kind(messages.TypeWake), "", "o", `"order.wake"`},
 		"type in another case":   {"ORDER.o", kind("Order.Created"), created("o"), "o", "Order.Created"},
 		"too large":              {"ORDER.o", nil, strings.Repeat(" ", messages.MaxBody+1), "o", "262145 bytes"},
+		"skip of no way":         {"ORDER.o", kind(messages.TypeSkip), `{"direction":"both"}`, "o", "want do, undo or none"},
 		"nameless signal":        {"ORDER.o", kind(messages.TypeSignal), "", "o", "has no name"},
 		"signal of no number": {"ORDER.o", kind(messages.TypeSignal), wire(t, &messages.SignalOrder{Name: "s",
 			Data: structpb.NewNumberValue(math.NaN())}), "o", "not finite"},
@@ -130,7 +134,7 @@ func TestUnreadableHeaders(t *testing.T) {
 	if letter.Reason != "the headers cannot be read" || string(letter.Body) != created("o") || letter.Header != nil {
 		t.Errorf("got %+v", letter)
 	}
-	if _, err := dead.Redrive(within(t), letter.Sequence); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("got %v", err)
 	}
 
@@ -229,7 +233,7 @@ func TestDeadLettersAcrossARestart(t *testing.T) {
 	}
 }
 
-func TestListAndGet(t *testing.T) {
+func TestAllAndGet(t *testing.T) {
 	b, js := ready(t)
 	openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
@@ -240,24 +244,24 @@ func TestListAndGet(t *testing.T) {
 	buried(t, dead, 4)
 	for name, c := range map[string]struct {
 		filter ingress.DeadFilter
-		limit  int
 		want   []uint64
 	}{
-		"all":       {ingress.DeadFilter{}, 0, []uint64{1, 2, 3, 4}},
-		"two":       {ingress.DeadFilter{}, 2, []uint64{1, 2}},
-		"an order":  {ingress.DeadFilter{OrderID: "a"}, 0, []uint64{1, 3}},
-		"a reason":  {ingress.DeadFilter{Reason: "STRANGE"}, 0, []uint64{4}},
-		"from":      {ingress.DeadFilter{From: 3}, 10, []uint64{3, 4}},
-		"everyhing": {ingress.DeadFilter{OrderID: "b", Reason: "protobuf", From: 2}, 10, []uint64{2}},
-		"nothing":   {ingress.DeadFilter{OrderID: "c"}, 10, nil},
+		"all":        {ingress.DeadFilter{}, []uint64{1, 2, 3, 4}},
+		"an order":   {ingress.DeadFilter{OrderID: "a"}, []uint64{1, 3}},
+		"a reason":   {ingress.DeadFilter{Reason: "STRANGE"}, []uint64{4}},
+		"from":       {ingress.DeadFilter{From: 3}, []uint64{3, 4}},
+		"everything": {ingress.DeadFilter{OrderID: "b", Reason: "protobuf", From: 2}, []uint64{2}},
+		"nothing":    {ingress.DeadFilter{OrderID: "c"}, nil},
 	} {
-		letters, err := dead.List(within(t), c.filter, c.limit)
 		var got []uint64
-		for _, l := range letters {
+		for l, err := range dead.All(within(t), c.filter) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			got = append(got, l.Sequence)
 		}
-		if err != nil || !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, %v; want %v", name, got, err, c.want)
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v; want %v", name, got, c.want)
 		}
 	}
 	if l, err := dead.Get(within(t), 2); err != nil || l.OrderID != "b" || time.Since(l.Stored) > patience {
@@ -265,6 +269,53 @@ func TestListAndGet(t *testing.T) {
 	}
 	if _, err := dead.Get(within(t), 9); !errors.Is(err, ingress.ErrNoDeadLetter) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Each dead letter is read when it is asked for, not before: what lies there may be more than a process can hold.
+func TestAllReadsNothingAhead(t *testing.T) {
+	b, js := ready(t)
+	openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	for range 3 {
+		publish(t, js, "ORDER.o", nil, "junk")
+	}
+	buried(t, dead, 3)
+	letters, err := js.Stream(within(t), messages.StreamDead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []uint64
+	for l, err := range dead.All(within(t), ingress.DeadFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got = append(got, l.Sequence); l.Sequence == 1 {
+			if err := letters.DeleteMsg(within(t), 2); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !slices.Equal(got, []uint64{1, 3}) {
+		t.Errorf("got %v", got)
+	}
+	for _, err := range dead.All(within(t), ingress.DeadFilter{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		break // whoever has enough is not asked again
+	}
+	if err := js.DeleteStream(within(t), messages.StreamDead); err != nil {
+		t.Fatal(err)
+	}
+	yielded := 0
+	for l, err := range dead.All(within(t), ingress.DeadFilter{}) {
+		if yielded++; l != nil || err == nil || !strings.HasPrefix(err.Error(), "list dead letters: ") {
+			t.Errorf("got %+v, %v", l, err)
+		}
+	}
+	if yielded != 1 {
+		t.Errorf("%d were yielded: want the error", yielded)
 	}
 }
 
@@ -326,7 +377,7 @@ func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
 	if err := js.DeleteStream(within(t), messages.StreamOrders); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) {
+	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) || errors.Is(err, ingress.ErrUnfit) {
 		t.Errorf("got %v", err)
 	}
 	if l, err := dead.Get(within(t), 1); err != nil || !bytes.Equal(l.Body, []byte(created("o"))) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"strings"
 
 	"github.com/nats-io/nats.go"
@@ -12,8 +13,18 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// ErrNoDeadLetter: there is no dead letter with that sequence.
-var ErrNoDeadLetter = errors.New("no such dead letter")
+var (
+	// ErrNoDeadLetter: there is no dead letter with that sequence.
+	ErrNoDeadLetter = errors.New("no such dead letter")
+	// ErrUnfit: this dead letter can never be sent back as it is; others can.
+	ErrUnfit = errors.New("publish it again in another form")
+)
+
+// How the server refuses a message for its size.
+const (
+	codeMessageTooLarge = 10054
+	codeHeaderTooLarge  = 10097
+)
 
 // DeadLetters shows dead letters and sends them back. Close it in the end.
 type DeadLetters struct {
@@ -44,32 +55,39 @@ type DeadFilter struct {
 	From uint64
 }
 
-// List returns the first limit dead letters that match, in the order in which they were stored. A limit of 0 is none.
-func (d *DeadLetters) List(ctx context.Context, filter DeadFilter, limit int) ([]*DeadLetter, error) {
+// All yields the dead letters that match, in the order in which they were stored. Each is read when it is asked for, and
+// none is kept. An error is the last that is yielded.
+func (d *DeadLetters) All(ctx context.Context, filter DeadFilter) iter.Seq2[*DeadLetter, error] {
 	subject := messages.SubjectDead + "*"
 	if filter.OrderID != "" {
 		subject = messages.SubjectDead + string(filter.OrderID)
 	}
 	want := strings.ToLower(filter.Reason)
-	var found []*DeadLetter
-	for from := max(1, filter.From); limit == 0 || len(found) < limit; {
-		m, err := d.lookup.get(ctx, messages.StreamDead, messageRequest{Seq: from, NextFor: subject})
-		if err != nil {
-			return nil, fmt.Errorf("list dead letters: %w", err)
-		}
-		if m == nil {
-			break
-		}
-		from = m.Seq + 1
-		letter, err := readDeadLetter(m)
-		if err != nil {
-			return nil, fmt.Errorf("list dead letters: %w", err)
-		}
-		if strings.Contains(strings.ToLower(letter.Reason), want) {
-			found = append(found, letter)
+	return func(yield func(*DeadLetter, error) bool) {
+		for from := max(1, filter.From); ; {
+			letter, err := d.next(ctx, subject, from)
+			switch {
+			case err != nil:
+				yield(nil, fmt.Errorf("list dead letters: %w", err))
+				return
+			case letter == nil:
+				return
+			}
+			from = letter.Sequence + 1
+			if strings.Contains(strings.ToLower(letter.Reason), want) && !yield(letter, nil) {
+				return
+			}
 		}
 	}
-	return found, nil
+}
+
+// next reads the first dead letter of a subject at or after a sequence, nil if there is none.
+func (d *DeadLetters) next(ctx context.Context, subject string, from uint64) (*DeadLetter, error) {
+	m, err := d.lookup.get(ctx, messages.StreamDead, messageRequest{Seq: from, NextFor: subject})
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return readDeadLetter(m)
 }
 
 // Get returns one dead letter; the error wraps ErrNoDeadLetter when there is none.
@@ -87,14 +105,14 @@ func (d *DeadLetters) Get(ctx context.Context, seq uint64) (*DeadLetter, error) 
 // Redrive publishes the original message again and then deletes the dead letter; it returns the new sequence of the
 // message. A crash in between leaves both; sent back again within two minutes the message is recognized, later it is
 // delivered twice, which the order notices. Headers for the server alone (Nats-…) are not sent back: they were meant
-// for the first time.
+// for the first time. An error that wraps ErrNoDeadLetter or ErrUnfit is about this dead letter alone.
 func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	letter, err := d.Get(ctx, seq)
 	if err != nil {
 		return 0, err
 	}
 	if letter.unreadable {
-		return 0, fmt.Errorf("redrive dead letter %d: its headers cannot be read: publish it again in another form", seq)
+		return 0, fmt.Errorf("redrive dead letter %d: its headers cannot be read: %w", seq, ErrUnfit)
 	}
 	m := nats.NewMsg(letter.Subject)
 	m.Data = letter.Body
@@ -106,7 +124,10 @@ func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	// The colons keep it apart from the ids clients use, which are those of orders.
 	m.Header[nats.MsgIdHdr] = []string{fmt.Sprintf("redrive:%d:%d", seq, letter.Stored.UnixNano())}
 	ack, err := d.courier.deliver(ctx, m)
-	if err != nil {
+	switch {
+	case unfit(err):
+		return 0, fmt.Errorf("redrive dead letter %d: %w: %w", seq, err, ErrUnfit)
+	case err != nil:
 		return 0, fmt.Errorf("redrive dead letter %d: %w", seq, err)
 	}
 	stream, err := d.js.Stream(ctx, messages.StreamDead)
@@ -117,4 +138,13 @@ func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 		return 0, fmt.Errorf("redrive dead letter %d: it is sent back but not deleted: %w", seq, err)
 	}
 	return ack.Sequence, nil
+}
+
+// unfit reports whether a message was refused for what it is.
+func unfit(err error) bool {
+	var refused *apiError
+	if errors.As(err, &refused) {
+		return refused.ErrCode == codeMessageTooLarge || refused.ErrCode == codeHeaderTooLarge
+	}
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject)
 }

@@ -8,11 +8,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 )
 
 func TestDrainWaitsAndStops(t *testing.T) {
+	t.Parallel()
 	b, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{MaxInFlight: 8})
 	for n := range 20 {
@@ -51,6 +55,7 @@ func TestDrainWaitsAndStops(t *testing.T) {
 }
 
 func TestDrainTellsWhatIsLeft(t *testing.T) {
+	t.Parallel()
 	b, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	publish(t, js, "ORDER.o", nil, created("o"))
@@ -71,7 +76,7 @@ func TestDrainTellsWhatIsLeft(t *testing.T) {
 
 // What the inbox has taken but nobody has seen goes to others at once.
 func TestUnseenMessagesAreGivenBack(t *testing.T) {
-	b, js := ready(t)
+	b, js := patient(t)
 	slow := make(chan struct{})
 	first := &desk{t: t, deliveries: make(chan *messages.Delivery, 100), ran: make(chan error, 1)}
 	first.open(js, ingress.Config{MaxInFlight: 64, AckWait: time.Minute}, func(d *messages.Delivery) {
@@ -83,17 +88,30 @@ func TestUnseenMessagesAreGivenBack(t *testing.T) {
 	}
 	held := first.next()
 	eventually(t, "all are on their way", func() bool { return consumer(t, js).NumAckPending == 20 })
+	subscribed := b.subscriptions(js.Conn())
 	first.stop()
-	// Run is closing once its first puller refuses.
-	go func() { <-time.After(100 * time.Millisecond); close(slow) }()
+	// A puller that has unsubscribed hands nothing on any more.
+	eventually(t, "both pullers refuse", func() bool { return b.subscriptions(js.Conn()) == subscribed-2 })
+	close(slow)
 	first.close()
 	held.Settle(messages.Done())
+	// If nobody gave them back, they would come long after next has lost its patience.
 	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
-	then := time.Now()
 	for range 19 {
 		other.next().Settle(messages.Done())
 	}
-	if time.Since(then) > testAckWait/2 {
-		t.Errorf("the others wait %s, as if the node had died", time.Since(then))
+}
+
+// subscriptions counts those that the server knows of a connection.
+func (b *broker) subscriptions(nc *nats.Conn) int {
+	b.t.Helper()
+	id, err := nc.GetClientID()
+	if err != nil {
+		b.t.Fatal(err)
 	}
+	seen, err := b.srv.Connz(&server.ConnzOptions{CID: id})
+	if err != nil || len(seen.Conns) != 1 {
+		b.t.Fatalf("the server knows %d connections of the id %d: %v", len(seen.Conns), id, err)
+	}
+	return int(seen.Conns[0].NumSubs)
 }

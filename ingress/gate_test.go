@@ -61,8 +61,9 @@ func TestServerDiesWithoutAWord(t *testing.T) {
 	b.stop()
 	b.start()
 	g.open()
-	back := time.Now()
 	reconnected(t, outside.Conn(), 1)
+	reconnected(t, js.Conn(), 1)
+	back := time.Now()
 	publish(t, outside, "ORDER.after", nil, created("after"))
 	for d := desk.next(); d.OrderID != "after"; d = desk.next() {
 		d.Settle(messages.Done())

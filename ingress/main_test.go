@@ -81,6 +81,17 @@ func ready(t testing.TB) (*broker, jetstream.JetStream) {
 	return b, js
 }
 
+// patient is ready for tests in which nothing may be delivered again because a node was slow.
+func patient(t testing.TB) (*broker, jetstream.JetStream) {
+	t.Helper()
+	b := startBroker(t)
+	js := jetStream(t, b.connect())
+	if err := ingress.EnsureStreams(within(t), js, ingress.Streams{AckWait: 2 * patience}); err != nil {
+		t.Fatal(err)
+	}
+	return b, js
+}
+
 func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
 	js, err := jetstream.New(nc)
@@ -90,8 +101,8 @@ func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// testAckWait keeps tests of redelivery short.
-const testAckWait = time.Second
+// testAckWait keeps tests of redelivery short, and is longer than a busy machine is late with a sign of life.
+const testAckWait = 2 * time.Second
 
 func ensure(t testing.TB, js jetstream.JetStream) {
 	t.Helper()

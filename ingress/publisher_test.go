@@ -210,7 +210,7 @@ func TestNoAcknowledgement(t *testing.T) {
 	if err := deaf.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	p := newPublisher(t, b.connect(), ingress.PublisherConfig{MaxPending: 3, AckTimeout: 300 * time.Millisecond})
+	p := newPublisher(t, b.connect(), ingress.PublisherConfig{MaxPending: 3, AckTimeout: 2 * time.Second})
 	var got answers
 	for n := range 3 {
 		if err := p.Publish(within(t), order(messages.OrderID(fmt.Sprintf("o-%d", n))), got.to(fmt.Sprint(n))); err != nil {
@@ -272,7 +272,7 @@ func TestPublisherRefuses(t *testing.T) {
 
 func TestPublisherAcrossARestart(t *testing.T) {
 	b, js := ready(t)
-	for _, batch := range []bool{false, true} {
+	for restarts, batch := range []bool{false, true} {
 		p := newPublisher(t, b.connect(), ingress.PublisherConfig{Batch: batch, AckTimeout: time.Second})
 		todo := map[messages.OrderID]bool{}
 		for n := range 200 {
@@ -302,6 +302,7 @@ func TestPublisherAcrossARestart(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		reconnected(t, js.Conn(), uint64(restarts)+1)
 	}
 	if n := stored(t, js, messages.StreamOrders); n != 400 {
 		t.Errorf("%d orders are stored, want 400", n)

@@ -55,3 +55,30 @@ func TestRedriveCutInTheMiddle(t *testing.T) {
 	emptied(t, js, messages.StreamDead)
 	emptied(t, js, messages.StreamOrders)
 }
+
+// TestRedriveOfWhatIsTooLarge: what the inbox refuses for its size, it refuses for ever; that is told apart from a server
+// that takes nothing.
+func TestRedriveOfWhatIsTooLarge(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{})
+	dead := deadLetters(t, b.connect())
+	publish(t, js, "ORDER.o", nil, created("o"))
+	desk.next().Settle(messages.Dead("too early"))
+	letter := buried(t, dead, 1)[0]
+	emptied(t, js, messages.StreamOrders)
+	inbox, err := js.Stream(within(t), messages.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	narrow := inbox.CachedInfo().Config
+	narrow.MaxMsgSize = 10
+	if _, err := js.UpdateStream(within(t), narrow); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), "exceeds maximum") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := dead.Get(within(t), letter.Sequence); err != nil {
+		t.Error(err)
+	}
+}

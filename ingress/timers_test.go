@@ -43,6 +43,7 @@ func TestTimerFiresNotEarly(t *testing.T) {
 }
 
 func TestWakeUpComesBackUntilSettled(t *testing.T) {
+	t.Parallel()
 	_, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	if err := newTimers(t, js).Schedule(within(t), "o", 7, time.Now(), ""); err != nil {

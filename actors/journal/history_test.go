@@ -19,7 +19,8 @@ type kept struct {
 	batch  string
 }
 
-// history reads the whole stream with a plain consumer, by order.
+// history reads the whole stream without the journal, by order. In a cluster, the consumer it reads with may lose its
+// leader at any time: the client library makes another one, and goes on where the last one was.
 func history(tb testing.TB, js jetstream.JetStream) map[messages.OrderID][]kept {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
@@ -28,35 +29,34 @@ func history(tb testing.TB, js jetstream.JetStream) map[messages.OrderID][]kept 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := s.CreateConsumer(ctx, jetstream.ConsumerConfig{AckPolicy: jetstream.AckNonePolicy})
+	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		tb.Fatal(err)
 	}
+	feed, err := c.Messages()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer feed.Stop()
 	orders := map[messages.OrderID][]kept{}
-	for left := int(s.CachedInfo().State.Msgs); left > 0; {
-		got, err := c.Fetch(min(left, 500))
+	for range s.CachedInfo().State.Msgs {
+		m, err := feed.Next(jetstream.NextContext(ctx))
 		if err != nil {
 			tb.Fatal(err)
 		}
-		for m := range got.Messages() {
-			left--
-			meta, err := m.Metadata()
-			if err != nil {
-				tb.Fatal(err)
-			}
-			var e messages.JournalEntry
-			if err := proto.Unmarshal(m.Data(), &e); err != nil {
-				tb.Fatal(err)
-			}
-			id := messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent))
-			if e.GetOrderId() != string(id) {
-				tb.Fatalf("an entry of order %s is stored on %s", e.GetOrderId(), m.Subject())
-			}
-			orders[id] = append(orders[id], kept{meta.Sequence.Stream, e.GetNumber(), m.Headers().Get("Nats-Batch-Id")})
-		}
-		if err := got.Error(); err != nil {
+		meta, err := m.Metadata()
+		if err != nil {
 			tb.Fatal(err)
 		}
+		var e messages.JournalEntry
+		if err := proto.Unmarshal(m.Data(), &e); err != nil {
+			tb.Fatal(err)
+		}
+		id := messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent))
+		if e.GetOrderId() != string(id) {
+			tb.Fatalf("an entry of order %s is stored on %s", e.GetOrderId(), m.Subject())
+		}
+		orders[id] = append(orders[id], kept{meta.Sequence.Stream, e.GetNumber(), m.Headers().Get("Nats-Batch-Id")})
 	}
 	return orders
 }

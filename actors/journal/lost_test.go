@@ -3,6 +3,7 @@ package journal_test
 import (
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -81,11 +82,10 @@ func (c *wired) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.w.mu.Lock()
 	defer c.w.mu.Unlock()
-	held := c.w.held
 	for c.w.held {
 		c.w.open.Wait()
 	}
-	if held && len(c.w.conns) == 0 {
+	if !slices.Contains(c.w.conns, c.Conn) { // cut since
 		return 0, net.ErrClosed
 	}
 	return n, err
@@ -120,11 +120,12 @@ func eventually(t *testing.T, ok func() bool) {
 
 func TestLostReplyIsAConflict(t *testing.T) {
 	losses := map[string]struct {
-		timeout time.Duration
-		lose    func(*wire)
+		timeout    time.Duration
+		lose       func(*wire)
+		reconnects uint64
 	}{
-		"time-out":   {100 * time.Millisecond, func(*wire) {}},
-		"disconnect": {time.Hour, (*wire).cut},
+		"time-out":   {100 * time.Millisecond, func(*wire) {}, 0},
+		"disconnect": {time.Hour, (*wire).cut, 1},
 	}
 	for name, loss := range losses {
 		t.Run(name, func(t *testing.T) {
@@ -159,7 +160,8 @@ func TestLostReplyIsAConflict(t *testing.T) {
 					}
 				}
 				w.release()
-				eventually(t, nc.IsConnected)
+				// That it is connected is not enough: the connection may not have noticed yet that it was cut.
+				eventually(t, func() bool { return nc.Stats().Reconnects >= loss.reconnects && nc.IsConnected() })
 				// The rule: read again, then append after what is there.
 				if entries := read(t, open(t, nc, journal.Config{}), order(0)); len(entries) != 1 {
 					t.Fatalf("read %d entries, want the one whose reply was lost", len(entries))
@@ -170,11 +172,23 @@ func TestLostReplyIsAConflict(t *testing.T) {
 }
 
 func TestLateReplyFindsNobody(t *testing.T) {
+	// Where a reply that is let through takes longer than the time-out, nothing is shown: it has to be longer there.
+	for timeout := 300 * time.Millisecond; !lateReply(t, timeout); timeout *= 2 {
+		if timeout > patience {
+			t.Fatalf("no reply came within %s", timeout)
+		}
+	}
+}
+
+// lateReply lets the reply to an append that has timed out come while the next append waits for its own. It reports
+// false if the time of that one was over as well.
+func lateReply(t *testing.T, timeout time.Duration) bool {
+	t.Helper()
 	s := broker(t, t.TempDir(), nil)
 	w := newWire()
 	nc := dial(t, s, nats.SetCustomDialer(w))
 	js := stream(t, nc, nil)
-	j := open(t, nc, journal.Config{AckTimeout: 300 * time.Millisecond})
+	j := open(t, nc, journal.Config{AckTimeout: timeout})
 	w.hold()
 	if r := await(t, begin(t, j, "a", 0, 1)); !errors.Is(r.err, journal.ErrConflict) {
 		t.Fatalf("got %+v, want a conflict", r)
@@ -184,12 +198,16 @@ func TestLateReplyFindsNobody(t *testing.T) {
 	stored(t, s, 2)
 	w.release()
 	r := await(t, done)
+	if errors.Is(r.err, journal.ErrConflict) {
+		return false
+	}
 	if r.err != nil {
 		t.Fatal(r.err)
 	}
 	if got := history(t, js)["b"]; len(got) != 1 || got[0].seq != r.seq {
 		t.Fatalf("stored %v, told %d", got, r.seq)
 	}
+	return true
 }
 
 // TestAppendIsNotGivenBackWhileItIsSent: its owner would write into the body that is being sent.

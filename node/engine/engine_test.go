@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
@@ -187,11 +188,34 @@ func TestCarriesOrdersToTheirEnd(t *testing.T) {
 	}
 }
 
+// gated configures a node whose orders stay at their first step until open is called.
+func gated(name string) (cfg engine.Config, open func()) {
+	gate := make(chan struct{})
+	steps := plan.Sim("sim:")
+	steps.Name, steps.Steps[0].Do, steps.Steps[0].Timeout = "gated", "func:pass", durationpb.New(time.Minute)
+	pass := func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+		select {
+		case <-gate:
+			return engine.Done(nil)
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return engine.Config{Node: name, Plan: steps, Functions: engine.Functions{"pass": pass}}, func() { close(gate) }
+}
+
+// Neither has room for all orders, and none ends before both hold what they have taken.
 func TestTwoNodesShareTheWork(t *testing.T) {
+	const orders = 200
 	s := newSite(t)
-	s.run("n-1", "sim:?latency=2ms")
-	s.run("n-2", "sim:?latency=2ms")
-	ids := s.publish(400)
+	cfg, open := gated("n-1")
+	cfg.MaxInFlight = orders * 3 / 4
+	one := s.runConfigured(cfg)
+	cfg.Node = "n-2"
+	two := s.runConfigured(cfg)
+	ids := s.publish(orders)
+	until(t, "all in flight", func() bool { return one.InFlight()+two.InFlight() == orders })
+	open()
 	until(t, "an empty inbox", func() bool { return s.stored(messages.StreamOrders) == 0 })
 	if count := s.nodes(ids); count["n-1"] == 0 || count["n-2"] == 0 {
 		t.Errorf("entries by node: %v; want some of each", count)
@@ -200,10 +224,13 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 
 func TestDrainCarriesOnWithWhatIsHeld(t *testing.T) {
 	s := newSite(t)
-	r := s.run("n-1", "sim:?latency=100ms")
+	cfg, open := gated("n-1")
+	r := s.runConfigured(cfg)
 	ids := s.publish(50)
 	until(t, "all in flight", func() bool { return r.InFlight() == 50 })
 	r.stop()
+	until(t, "a node that takes nothing more", func() bool { return !r.Ready() })
+	open()
 	if err := r.end(t); err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +241,8 @@ func TestDrainCarriesOnWithWhatIsHeld(t *testing.T) {
 
 func TestAbortLeavesOrdersToOthers(t *testing.T) {
 	s := newSite(t)
-	r := s.run("n-1", "sim:?latency=1m")
+	cfg, _ := gated("n-1")
+	r := s.runConfigured(cfg)
 	s.publish(20)
 	until(t, "all in flight", func() bool { return r.InFlight() == 20 })
 	r.stop()

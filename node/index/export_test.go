@@ -2,9 +2,11 @@ package index
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
 
 // Explain tells how the database goes about a question.
@@ -38,13 +40,13 @@ func Fill(dir string, n int) error {
 		return err
 	}
 	defer s.close()
-	p := &plan{name: "order", version: 1, steps: []string{"reserve_inventory"}}
+	p := &wire.Plan{Name: "order", Version: 1, Steps: []string{"reserve_inventory"}}
 	began := time.Now().Add(-time.Duration(n) * time.Millisecond).UnixNano()
 	var rows []*row
 	for i := range n {
 		r := &row{
 			id: uint64(5*i + 1), seq: uint64(5*i + 5), orderID: string(shuffled(uint64(i))), customer: "c-" + string(shuffled(uint64(i % 10_000)))[:6],
-			status: Completed, total: 1900, currency: "EUR", plan: p, waits: none, done: 1,
+			status: Completed, total: 1900, currency: "EUR", plan: p, waits: wire.None, done: 1,
 			accepted: began + int64(i)*1e6, entered: began + int64(i)*1e6, updated: began + int64(i)*1e6,
 		}
 		if i%100 == 0 {
@@ -84,18 +86,33 @@ func Reader(dir string) (x *Index, closes func(), err error) {
 	return x, se.close, nil
 }
 
-// Decode reads a body as the feed does, and reports what it would be folded into.
-func Decode(body []byte) (orderID, customer, plan string, kinds []int, err error) {
-	var e entry
-	d := newDecoder(nil)
-	if err := d.decode(1, body, &e); err != nil {
-		return "", "", "", nil, err
-	}
-	for _, ev := range e.events {
-		kinds = append(kinds, int(ev.kind))
-		if ev.kind == kindAccepted {
-			customer, plan = ev.customer, ev.plan.name
-		}
-	}
-	return string(e.orderID), customer, plan, kinds, nil
+// Fed is an index without a journal: a test hands it the entries, and says when what they changed is written.
+type Fed struct {
+	*Index
+	feed *feed
+	// Close ends it.
+	Close func()
 }
+
+// NewFed makes an empty index in dir, which writes an order under way when it was taken so long ago.
+func NewFed(dir string, hold time.Duration) (*Fed, error) {
+	s, p, err := openStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	se := &session{store: s, feed: newFeed(s, nil, p, hold, slog.New(slog.DiscardHandler)), failed: make(chan error, 1)}
+	se.ended, se.end = context.WithCancel(context.Background())
+	se.publish()
+	x := &Index{cfg: Config{}.withDefaults()}
+	x.session.Store(se)
+	return &Fed{Index: x, feed: se.feed, Close: se.close}, nil
+}
+
+// Take folds an entry in that was read at the time, beyond the database.
+func (f *Fed) Take(sequence uint64, body []byte, read time.Time) error {
+	f.feed.next = sequence + 1
+	return f.feed.takeAll(page{entries: []stored{{sequence: sequence, body: body}}}, read)
+}
+
+// Write brings what is due into the database.
+func (f *Fed) Write() error { return f.feed.write() }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index/wire"
 	"github.com/orderly-engine/orderly/node/telemetry"
 )
 
@@ -32,7 +33,7 @@ const (
 type feed struct {
 	store  *store
 	reader *reader
-	decode *decoder
+	decode *wire.Decoder
 	hold   time.Duration
 	log    *slog.Logger
 
@@ -47,7 +48,7 @@ type feed struct {
 	dirty []*row
 	// due and kept are used again for each transaction.
 	due, kept []*row
-	entry     entry
+	entry     wire.Entry
 	// unwritten counts the entries read since the last write, saved is when something was written.
 	unwritten int
 	saved     time.Time
@@ -61,7 +62,7 @@ type feed struct {
 
 func newFeed(s *store, r *reader, p progress, hold time.Duration, log *slog.Logger) *feed {
 	return &feed{
-		store: s, reader: r, decode: newDecoder(s.known()), hold: hold, log: log,
+		store: s, reader: r, decode: wire.NewDecoder(s.known()), hold: hold, log: log,
 		next: p.cursor + 1, progress: p, live: map[string]*row{}, saved: time.Now(), complete: time.Unix(0, p.at),
 	}
 }
@@ -101,7 +102,7 @@ func (f *feed) arrived(p page, began time.Time) {
 		if last.sequence > f.progress.last {
 			f.progress.last, f.progress.checksum = last.sequence, checksum(last.body)
 		}
-		if told := time.Unix(0, max(f.entry.time, 0)); !f.progress.whole || told.After(f.complete) {
+		if told := time.Unix(0, max(f.entry.Time, 0)); !f.progress.whole || told.After(f.complete) {
 			f.complete = told
 		}
 	}
@@ -125,44 +126,44 @@ func (f *feed) takeAll(p page, read time.Time) error {
 func (f *feed) take(s stored, read time.Time) error {
 	f.unwritten++
 	e := &f.entry
-	if err := f.decode.decode(s.sequence, s.body, e); err != nil {
+	if err := f.decode.Decode(s.sequence, s.body, e); err != nil {
 		f.pass(s.sequence, err)
 		return nil
 	}
-	r := f.live[string(e.orderID)]
+	r := f.live[string(e.OrderID)]
 	if r == nil {
 		var err error
 		if r, err = f.find(e); r == nil || err != nil {
 			return err
 		}
 	}
-	if e.sequence <= r.seq {
+	if e.Sequence <= r.seq {
 		return nil
 	}
 	r.fold(e)
 	f.taken++
 	f.live[r.orderID] = r
 	if !r.dirty {
-		r.dirty, r.first, r.since, r.lacks = true, e.sequence, read, f.complete
+		r.dirty, r.first, r.since, r.lacks = true, e.Sequence, read, f.complete
 		f.dirty = append(f.dirty, r)
 	}
 	return nil
 }
 
 // find returns the row that the entry is to be folded into, or nil when it is of no use.
-func (f *feed) find(e *entry) (*row, error) {
-	if e.number == 1 && len(e.events) > 0 && e.events[0].kind == kindAccepted {
+func (f *feed) find(e *wire.Entry) (*row, error) {
+	if e.Number == 1 && len(e.Events) > 0 && e.Events[0].Kind == wire.Accepted {
 		// Whatever the database has of such an order is from before the journal forgot it, or from before a stop, after which
 		// all of its entries are read again.
-		if _, err := messages.ParseOrderID(string(e.orderID)); err != nil {
-			f.pass(e.sequence, err)
+		if _, err := messages.ParseOrderID(string(e.OrderID)); err != nil {
+			f.pass(e.Sequence, err)
 			return nil, nil
 		}
 		return &row{}, nil
 	}
-	r, err := f.store.load(string(e.orderID))
+	r, err := f.store.load(string(e.OrderID))
 	if r == nil && err == nil {
-		f.pass(e.sequence, errUnknown)
+		f.pass(e.Sequence, errUnknown)
 	}
 	return r, err
 }

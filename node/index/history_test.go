@@ -29,12 +29,15 @@ type tale struct {
 	inbox     uint64
 	// straight: the order meets no trouble.
 	straight bool
+	// moments is at how many different times something happens, apart how far those are from each other.
+	moments int
+	apart   time.Duration
 }
 
 func newTale(r *rand.Rand, id string) *tale {
 	p := plan.Sim("sim:")
 	p.Version = 1 + r.Uint32N(3)
-	return &tale{r: r, id: id, plan: p, state: &order.State{}, straight: r.IntN(4) == 0}
+	return &tale{r: r, id: id, plan: p, state: &order.State{}, straight: r.IntN(4) == 0, moments: 3_600_000, apart: time.Millisecond}
 }
 
 // next makes an entry that is a legal continuation, or returns nil when there is none.
@@ -45,7 +48,7 @@ func (t *tale) next() *messages.JournalEntry {
 	for range 400 {
 		e := &messages.JournalEntry{
 			OrderId: t.id, Number: uint32(len(t.entries)) + 1, Node: "n-1",
-			Time: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(3_600_000)) * time.Millisecond)),
+			Time: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(t.moments)) * t.apart)),
 		}
 		if t.straight {
 			e.Events = append(e.Events, t.forward())

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
 
 // ErrAway: this process does not keep an index now.
@@ -171,12 +172,12 @@ func (r *row) order() Order {
 		Currency: r.currency, CreatedAt: moment(r.accepted), StatusSince: moment(r.entered), UpdatedAt: moment(r.updated), Sequence: r.seq,
 	}
 	if r.plan != nil {
-		o.Plan = fmt.Sprintf("%s v%d", r.plan.name, r.plan.version)
+		o.Plan = fmt.Sprintf("%s v%d", r.plan.Name, r.plan.Version)
 	}
-	if r.total != none {
+	if r.total != wire.None {
 		o.Total = messages.FormatMinor(r.total, r.currency)
 	}
-	if r.waits != none {
+	if r.waits != wire.None {
 		until := moment(r.waits)
 		o.WaitsUntil = &until
 	}
@@ -184,7 +185,7 @@ func (r *row) order() Order {
 }
 
 func moment(nanos int64) time.Time {
-	if nanos == none {
+	if nanos == wire.None {
 		return time.Time{}
 	}
 	return time.Unix(0, nanos).UTC()

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
 
 // ErrQuery is wrapped by every complaint about a question.
@@ -129,10 +131,10 @@ func (q Query) check(now time.Time) (c checked, err error) {
 		return c, fmt.Errorf("%w: older and newer: want 0 or more", ErrQuery)
 	case newer > 0 && newer <= older:
 		return c, fmt.Errorf("%w: no order is both older than %s and newer than %s: want newer to be longer than older", ErrQuery, older, newer)
-	case len(q.Reason) > maxReason:
-		return c, fmt.Errorf("%w: reason has %d bytes: at most %d are allowed", ErrQuery, len(q.Reason), maxReason)
+	case len(q.Reason) > wire.MaxReason:
+		return c, fmt.Errorf("%w: reason has %d bytes: at most %d are allowed", ErrQuery, len(q.Reason), wire.MaxReason)
 	}
-	c.customer = clip([]byte(q.Customer), maxCustomer)
+	c.customer = wire.Clip([]byte(q.Customer), wire.MaxCustomer)
 	c.reason = small(strings.ToValidUTF8(q.Reason, ""))
 	c.before, c.after = math.MaxInt64, math.MinInt64
 	if older > 0 {

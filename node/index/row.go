@@ -1,22 +1,10 @@
 package index
 
 import (
-	"math"
 	"time"
 
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
-
-// Bounds of what a row takes over from an order, in bytes; the journal has the whole.
-const (
-	maxCustomer = 256
-	maxStep     = 128
-	maxReason   = 1024
-	maxCurrency = 16
-)
-
-// none stands for an amount that is none, and for a time that is not set.
-const none = math.MinInt64
 
 // row is what the index knows of one order. Times are Unix nanoseconds.
 type row struct {
@@ -37,7 +25,7 @@ type row struct {
 	// total in minor units, or none if the order names no amount.
 	total    int64
 	currency string
-	plan     *plan
+	plan     *wire.Plan
 	// done counts the steps that were completed; backward: the order is being undone.
 	done     int
 	backward bool
@@ -60,83 +48,57 @@ type key struct {
 	entered int64
 }
 
-// plan is what rows share of the plan of their orders.
-type plan struct {
-	// id in the database, 0 before there is one; saved: it is there.
-	id      int64
-	saved   bool
-	name    string
-	version uint32
-	steps   []string
-}
-
-// step is the name of step i, or nothing when there is none.
-func (p *plan) step(i int) string {
-	if p == nil || i >= len(p.steps) {
-		return ""
-	}
-	return p.steps[i]
-}
-
 // fold applies one entry, which comes after those that were applied before.
-func (r *row) fold(e *entry) {
+func (r *row) fold(e *wire.Entry) {
 	before := r.status
-	for i := range e.events {
-		r.apply(&e.events[i], e)
+	for i := range e.Events {
+		r.apply(&e.Events[i], e)
 	}
 	if r.status != before {
-		r.entered = e.time
+		r.entered = e.Time
 	}
-	r.seq, r.updated = e.sequence, e.time
+	r.seq, r.updated = e.Sequence, e.Time
 }
 
-func (r *row) apply(ev *event, e *entry) {
-	switch ev.kind {
-	case kindAccepted:
+func (r *row) apply(ev *wire.Event, e *wire.Entry) {
+	switch ev.Kind {
+	case wire.Accepted:
 		r.stored = false // a new life of an order that was forgotten is another row
-		r.id, r.orderID, r.customer = e.sequence, string(e.orderID), ev.customer
-		r.accepted, r.entered, r.total, r.currency, r.plan = e.time, e.time, ev.total, ev.currency, ev.plan
-		r.status, r.waits, r.step = Running, none, ev.plan.step(0)
+		r.id, r.orderID, r.customer = e.Sequence, string(e.OrderID), ev.Customer
+		r.accepted, r.entered, r.total, r.currency, r.plan = e.Time, e.Time, ev.Total, ev.Currency, ev.Plan
+		r.status, r.waits, r.step = Running, wire.None, ev.Plan.Step(0)
 		r.done, r.backward, r.reason = 0, false, ""
-	case kindStepCompleted:
+	case wire.StepCompleted:
 		r.done++
-		r.step = r.plan.step(r.done)
-	case kindStepFailed, kindStepPending, kindStepUndone:
-		r.step = ev.step
-	case kindStepRejected:
-		r.step, r.backward = ev.step, true
+		r.step = r.plan.Step(r.done)
+	case wire.StepFailed, wire.StepPending, wire.StepUndone:
+		r.step = ev.Step
+	case wire.StepRejected:
+		r.step, r.backward = ev.Step, true
 		r.status = Compensating
-	case kindCancelRequested:
+	case wire.CancelRequested:
 		r.backward = true
 		if r.status == Running {
 			r.status = Compensating
 		}
-	case kindParked:
-		r.status, r.reason, r.waits = Parked, ev.reason, ev.until
-	case kindResumed:
-		r.status, r.reason, r.waits = Running, "", none
+	case wire.Parked:
+		r.status, r.reason, r.waits = Parked, ev.Reason, ev.Until
+	case wire.Resumed:
+		r.status, r.reason, r.waits = Running, "", wire.None
 		if r.backward {
 			r.status = Compensating
 		}
-	case kindAttention:
-		r.status, r.step, r.reason, r.waits = Attention, ev.step, ev.reason, none
-	case kindCompleted:
+	case wire.Attention:
+		r.status, r.step, r.reason, r.waits = Attention, ev.Step, ev.Reason, wire.None
+	case wire.Completed:
 		r.end(Completed, "")
-	case kindRejected:
-		r.end(Rejected, ev.reason)
-	case kindCancelled:
-		r.end(Cancelled, ev.reason)
+	case wire.Rejected:
+		r.end(Rejected, ev.Reason)
+	case wire.Cancelled:
+		r.end(Cancelled, ev.Reason)
 	}
 }
 
 func (r *row) end(status Status, reason string) {
-	r.status, r.step, r.reason, r.waits = status, "", reason, none
-}
-
-// minor is an amount in minor units, or none.
-func minor(units float64, currency string) int64 {
-	if m, ok := messages.Minor(units, currency); ok {
-		return m
-	}
-	return none
+	r.status, r.step, r.reason, r.waits = status, "", reason, wire.None
 }

@@ -15,6 +15,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
 
 // errBroken: the database cannot be used any more. It is worth nothing that the journal does not have.
@@ -39,11 +41,14 @@ type store struct {
 
 	insert, insertMany, update, move, lookup, begin, commit, rollback, progress, addPlan, forget *sql.Stmt
 
-	// plans are those in the database and those about to be; only the writer changes them.
+	// plans are those in the database and those about to be, by their id; only the writer changes them.
 	mu    sync.RWMutex
-	plans map[int64]*plan
-	// unsaved are those that the current transaction adds.
-	unsaved []*plan
+	plans map[int64]*wire.Plan
+	// planIDs are the same the other way round, saved are those in the database, and unsaved those that the current
+	// transaction adds. They are the writer's.
+	planIDs map[*wire.Plan]int64
+	saved   map[*wire.Plan]bool
+	unsaved []*wire.Plan
 	// args and change are used again for each statement.
 	args, change []any
 }
@@ -65,7 +70,7 @@ func openStore(dir string) (*store, progress, error) {
 	if err != nil {
 		return nil, progress{}, fmt.Errorf("open the index: %w", err)
 	}
-	s := &store{plans: map[int64]*plan{}}
+	s := &store{plans: map[int64]*wire.Plan{}, planIDs: map[*wire.Plan]int64{}, saved: map[*wire.Plan]bool{}}
 	p, err := s.open(path)
 	if err != nil {
 		s.close()
@@ -137,24 +142,25 @@ func (s *store) loadPlans(ctx context.Context) error {
 	}
 	defer rows.Close()
 	for rows.Next() {
-		p := &plan{saved: true}
+		p := &wire.Plan{}
+		var id int64
 		var steps string
-		if err := rows.Scan(&p.id, &p.name, &p.version, &steps); err != nil {
+		if err := rows.Scan(&id, &p.Name, &p.Version, &steps); err != nil {
 			return err
 		}
-		if err := json.Unmarshal([]byte(steps), &p.steps); err != nil {
-			return fmt.Errorf("%w: steps of plan %d: %w", errBroken, p.id, err)
+		if err := json.Unmarshal([]byte(steps), &p.Steps); err != nil {
+			return fmt.Errorf("%w: steps of plan %d: %w", errBroken, id, err)
 		}
-		s.plans[p.id] = p
+		s.plans[id], s.planIDs[p], s.saved[p] = p, id, true
 	}
 	return rows.Err()
 }
 
 // known lists the plans in the database.
-func (s *store) known() []*plan {
+func (s *store) known() []*wire.Plan {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	known := make([]*plan, 0, len(s.plans))
+	known := make([]*wire.Plan, 0, len(s.plans))
 	for _, p := range s.plans {
 		known = append(known, p)
 	}
@@ -162,7 +168,7 @@ func (s *store) known() []*plan {
 }
 
 // planOf is the plan of that id.
-func (s *store) planOf(id int64) *plan {
+func (s *store) planOf(id int64) *wire.Plan {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.plans[id]

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/node/index/wire"
 )
 
 // many is how many rows one statement inserts.
@@ -116,7 +117,7 @@ func (s *store) transaction(f func() error) error {
 		return fmt.Errorf("write the index: %w", broken(err))
 	}
 	for _, p := range s.unsaved {
-		p.saved = true
+		s.saved[p] = true
 	}
 	return nil
 }
@@ -135,7 +136,7 @@ func (s *store) saveRows(rows []*row) error {
 			continue
 		}
 		s.args = append(s.args, int64(r.id), r.orderID, r.customer, int64(r.status), r.step, r.reason, r.accepted, r.entered, r.updated, r.waits,
-			r.total, r.currency, r.plan.id, r.done, r.backward, int64(r.seq))
+			r.total, r.currency, s.planIDs[r.plan], r.done, r.backward, int64(r.seq))
 		if fresh++; fresh == many {
 			if _, err := s.insertMany.Exec(s.args...); err != nil {
 				return err
@@ -164,21 +165,22 @@ func (s *store) saveChange(r *row) error {
 }
 
 // savePlan gives a plan its id and writes it, if that has not been done.
-func (s *store) savePlan(p *plan) error {
-	if p.saved || slices.Contains(s.unsaved, p) {
+func (s *store) savePlan(p *wire.Plan) error {
+	if s.saved[p] || slices.Contains(s.unsaved, p) {
 		return nil
 	}
-	if p.id == 0 {
+	id, known := s.planIDs[p]
+	if !known {
 		s.mu.Lock()
-		p.id = int64(len(s.plans)) + 1
-		s.plans[p.id] = p
+		id = int64(len(s.plans)) + 1
+		s.plans[id], s.planIDs[p] = p, id
 		s.mu.Unlock()
 	}
-	steps, err := json.Marshal(p.steps)
+	steps, err := json.Marshal(p.Steps)
 	if err != nil {
 		return err
 	}
-	if _, err := s.addPlan.Exec(p.id, p.name, int64(p.version), string(steps)); err != nil {
+	if _, err := s.addPlan.Exec(id, p.Name, int64(p.Version), string(steps)); err != nil {
 		return err
 	}
 	s.unsaved = append(s.unsaved, p)

@@ -100,11 +100,7 @@ func (w *world) ordinary() []transition {
 	var next []transition
 	add := func(kind, subject string, do func()) { next = append(next, transition{kind, subject, do}) }
 	if len(w.script) > 0 {
-		add("publish", string(w.script[0].Type), func() {
-			d := w.script[0]
-			w.script = w.script[1:]
-			w.publish(d)
-		})
+		add("publish", string(w.script[0].Type), w.publishNext)
 	}
 	w.forget()
 	for _, op := range w.running {
@@ -191,7 +187,8 @@ func (w *world) disturbing() []transition {
 		}
 	}
 	for _, m := range w.stored {
-		if !w.heldAlive(m) && (m.pending || !m.due.After(w.now)) {
+		switch {
+		case m.pending && (!w.heldAlive(m) || w.sure(m)), !m.pending && !m.due.After(w.now):
 			continue
 		}
 		for _, n := range w.nodes {

@@ -110,6 +110,7 @@ var inputs = []input{
 	{what: "unknown `Orderly-Type`", end: dead, says: `header Orderly-Type is "order.made": want order.created,`, header: header("Orderly-Type", "order.made"), body: asJSON()},
 	{what: "cancel with a body of another type", end: dead, says: `unknown field "order_id"`, header: header("Orderly-Type", "order.cancel"), body: asJSON()},
 	{what: "signal without a name", end: dead, says: "body of a signal has no name", header: header("Orderly-Type", "order.signal"), body: []byte("{}")},
+	{what: "skip of a direction that is none", end: dead, says: "want do, undo or none", header: header("Orderly-Type", "order.skip"), body: []byte(`{"direction": "both"}`)},
 
 	{what: "cancel, signal, retry or skip for an order that does not come within `ORDERLY_UNKNOWN_AGE`", end: dead, says: "no such order",
 		header: header("Orderly-Type", "order.cancel"), body: []byte("{}")},

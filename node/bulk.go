@@ -21,19 +21,19 @@ import (
 )
 
 const (
-	// maxCauses is how many causes a preview tells, and maxFailed how many failures one by one.
+	// maxCauses is how many causes a preview tells.
 	maxCauses = 10
-	maxFailed = 10
 	// progressEvery is how often it is told how far a long run is.
 	progressEvery = 2 * time.Second
 )
 
+// aboutBulk is what a command's help says about --all.
 const aboutBulk = `
 
-With --all it goes to every order that rests for one cause: those in attention, or with --status parked those that are
-parked, whose reason contains --reason. Without --yes nothing is sent and the orders are counted by cause. The orders come
-from the index of a node ("orderly list"). Sent again within two minutes, a message about an order that has not moved
-since is recognized and not stored twice.`
+With --all it goes to every order %s
+whose reason contains --reason. Without --yes nothing is sent and the orders are counted by cause. The orders come from
+the index of a node ("orderly list"). Sent again within two minutes, a message about an order that has not moved since is
+recognized and not stored twice.`
 
 // bulk is one run of a command for all orders of one cause.
 type bulk struct {
@@ -81,7 +81,7 @@ func forAll(cmd *cobra.Command, b *bulk) *cobra.Command {
 	one, args := cmd.RunE, cmd.Args
 	b.verb = cmd.Name()
 	cmd.Use = b.verb + " ID | --all"
-	cmd.Long += aboutBulk
+	cmd.Long += fmt.Sprintf(aboutBulk, b.chosen())
 	examples := fmt.Sprintf("  orderly %s --all --reason \"card network\"\n  orderly %[1]s --all --reason \"card network\" --yes", b.verb)
 	cmd.Example = strings.TrimLeft(cmd.Example+"\n"+examples, "\n")
 	flags := cmd.Flags()
@@ -129,20 +129,44 @@ func forAll(cmd *cobra.Command, b *bulk) *cobra.Command {
 	return cmd
 }
 
+// chosen says which orders the flag --status chooses.
+func (b *bulk) chosen() string {
+	words := "in " + b.statuses[0]
+	for _, s := range b.statuses[1:] {
+		words += fmt.Sprintf(", or with --status %s to every one %[1]s,", s)
+	}
+	return words
+}
+
 // check says what is wrong with the call.
 func (b *bulk) check(given []string) error {
 	if len(given) > 0 {
 		return fmt.Errorf(`name an order or --all, not both; see "orderly %s --help"`, b.verb)
 	}
+	want := strings.Join(b.statuses, " or ")
+	if len(b.status) == 0 { // to the index this means all
+		return fmt.Errorf("--status is empty: want %s", want)
+	}
 	for _, s := range b.status {
 		if !slices.Contains(b.statuses, s) {
-			return fmt.Errorf("--status is %q: want %s", s, strings.Join(b.statuses, " or "))
+			return fmt.Errorf("--status is %q: want %s", s, want)
 		}
 	}
-	if b.limit < 0 || b.rate < 0 {
-		return fmt.Errorf("--limit is %d and --rate %g: want 0 or more", b.limit, b.rate)
+	if err := checkLimit(b.limit); err != nil {
+		return err
 	}
-	return b.query().Validate()
+	if err := checkRate(b.rate); err != nil {
+		return err
+	}
+	return checkQuery(b.query())
+}
+
+// checkRate says what is wrong with the flag --rate. NaN is not 0 or more either.
+func checkRate(r float64) error {
+	if !(r >= 0) {
+		return fmt.Errorf("--rate is %g: want 0 or more", r)
+	}
+	return nil
 }
 
 func (b *bulk) query() index.Query {
@@ -205,9 +229,9 @@ func (b *bulk) preview(targets []target) {
 
 // sent counts what became of the messages.
 type sent struct {
-	mu                       sync.Mutex
-	stored, repeated, failed int
-	failures                 []error
+	mu               sync.Mutex
+	stored, repeated int
+	failed           failures
 }
 
 func (s *sent) done(r ingress.Receipt, err error) {
@@ -215,9 +239,7 @@ func (s *sent) done(r ingress.Receipt, err error) {
 	defer s.mu.Unlock()
 	switch {
 	case err != nil:
-		if s.failed++; len(s.failures) < maxFailed {
-			s.failures = append(s.failures, err)
-		}
+		s.failed.add(err)
 	case r.Duplicate:
 		s.repeated++
 	default:
@@ -240,7 +262,8 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 	told, begun := time.Now(), 0
 	var stopped error
 	for _, t := range targets {
-		if stopped = limit.Wait(ctx); stopped != nil {
+		if limit.Wait(ctx) != nil {
+			stopped = errInterrupted
 			break
 		}
 		// The sequence says which rest of the order is meant: once it has moved, another message is another word.
@@ -272,8 +295,5 @@ func (b *bulk) summarize(s *sent, all int, stopped error) error {
 		fmt.Fprintf(b.t.out, ", %d not", left)
 	}
 	fmt.Fprintln(b.t.out)
-	if n := s.failed - len(s.failures); n > 0 {
-		s.failures = append(s.failures, fmt.Errorf("and %d more", n))
-	}
-	return errors.Join(append(s.failures, stopped)...)
+	return errors.Join(append(s.failed.errors(), stopped)...)
 }

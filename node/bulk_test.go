@@ -68,6 +68,27 @@ func TestSkipAll(t *testing.T) {
 	}
 }
 
+// TestHelpOfAll: each command says which orders it may go to, and what it does to a parked one.
+func TestHelpOfAll(t *testing.T) {
+	for verb, want := range map[string][]string{
+		"cancel": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason."},
+		"retry": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason.",
+			"A parked order does not wait any longer: the step is called now. "},
+		"skip": {"to every order in attention whose reason contains --reason.",
+			"A parked order does not wait any longer: the step is called now, and nothing is passed over."},
+	} {
+		text := ok(t, nil, verb, "--help")
+		for _, sentence := range want {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), sentence) {
+				t.Errorf("%s --help does not say %q:\n%s", verb, sentence, text)
+			}
+		}
+		if parked := strings.Contains(text, "--status parked"); parked == (verb == "skip") {
+			t.Errorf("%s --help speaks of --status parked: %t\n%s", verb, parked, text)
+		}
+	}
+}
+
 // TestSentTwice: as long as an order has not moved, the same word to it is stored once. A client that lost its
 // connection, or its patience, sends it again without harm.
 func TestSentTwice(t *testing.T) {

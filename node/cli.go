@@ -85,13 +85,14 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetOut(t.out)
 	root.SetErr(t.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(fmt.Errorf(`%w; see "%s --help"`, err, cmd.CommandPath()))
+		return usage(fmt.Errorf(`%w; see "%s --help"`, explainFlag(cmd, err), cmd.CommandPath()))
 	})
-	root.AddCommand(
-		newRun(t), newPublish(t), newGet(t), newList(t),
+	root.AddCommand(newRun(t)) // has its own way to stop
+	root.AddCommand(interruptible(
+		newPublish(t), newGet(t), newList(t),
 		newCancelAll(t), newSignal(t), newRetryAll(t), newSkipAll(t),
 		newDead(t), newVerify(t), newBench(t), newHealth(t), newConfig(t), newVersion(t),
-	)
+	)...)
 	return root
 }
 
@@ -119,11 +120,12 @@ func line(path string, names []string) string {
 	return strings.Join(append([]string{path}, names...), " ")
 }
 
-// meant asks whether a command of almost that name was meant.
+// meant asks whether a command of almost that name was meant: the one with the fewest wrong letters, at most two.
 func meant(cmd *cobra.Command, name string) string {
-	cmd.SuggestionsMinimumDistance = 2
-	if names := cmd.SuggestionsFor(name); len(names) > 0 {
-		return fmt.Sprintf(`did you mean "%s %s"?`, cmd.CommandPath(), names[0])
+	for cmd.SuggestionsMinimumDistance = 0; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
+		if names := cmd.SuggestionsFor(name); len(names) > 0 {
+			return fmt.Sprintf(`did you mean "%s %s"?`, cmd.CommandPath(), names[0])
+		}
 	}
 	return fmt.Sprintf(`see "%s --help"`, cmd.CommandPath())
 }
@@ -156,9 +158,12 @@ func outputFlag(cmd *cobra.Command) *format {
 	return &f
 }
 
+// jsonIndent is what JSON for programs is indented by, so that people can read it too.
+const jsonIndent = "  "
+
 // writeJSON prints v for programs.
 func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
+	enc.SetIndent("", jsonIndent)
 	return enc.Encode(v)
 }

@@ -27,16 +27,23 @@ var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
 func TestWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
 		"publi":                          `there is no command "orderly publi"; did you mean "orderly publish"?`,
+		"lst":                            `there is no command "orderly lst"; did you mean "orderly list"?`,
+		"ver":                            `there is no command "orderly ver"; did you mean "orderly verify"?`,
+		"xyz":                            `there is no command "orderly xyz"; see "orderly --help"`,
 		"frobnicate":                     `there is no command "orderly frobnicate"; see "orderly --help"`,
 		"dead shwo":                      `there is no command "orderly dead shwo"; did you mean "orderly dead show"?`,
 		"--nope":                         `unknown flag: --nope; see "orderly --help"`,
 		"run now":                        `"now" is too much: want "orderly run"; see "orderly run --help"`,
 		"publish":                        `nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`,
 		"publish -n -1":                  `-n is -1: want 1–10000000`,
-		"publish -n many":                `invalid argument "many" for "-n, --generate" flag`,
+		"publish -n many":                `-n, --generate is "many": want a whole number; see "orderly publish --help"`,
 		"publish -n 1 --rate -1":         `--rate is -1: want 0 or more`,
+		"publish -n 1 --rate NaN":        `--rate is NaN: want 0 or more`,
+		"publish -n 1 --rate fast":       `--rate is "fast": want a number; see`,
+		"publish -n 1 --wait=perhaps":    `--wait is "perhaps": want true or false; see`,
+		"publish -n 1 --timeout 5":       `--timeout is "5": want a duration with its unit (ms, s, m, h); see`,
 		"publish -n 1 --timeout 0s":      `--timeout is 0s: want more than 0`,
-		"publish -n 1 -o xml":            `invalid argument "xml" for "-o, --output" flag: want text or json`,
+		"publish -n 1 -o xml":            `-o, --output is "xml": want text or json; see "orderly publish --help"`,
 		"get":                            `ID is missing: want "orderly get ID"; see "orderly get --help"`,
 		"get a b":                        `"b" is too much: want "orderly get ID"`,
 		"get a.b":                        `order id "a.b" has a character outside A–Z a–z 0–9 _ -`,
@@ -52,6 +59,8 @@ func TestWrongUse(t *testing.T) {
 		"dead show":                      `SEQ is missing: want "orderly dead show SEQ"`,
 		"dead show first":                `"first" is no sequence: want a number from "orderly dead list"`,
 		"dead show 0":                    `"0" is no sequence`,
+		"dead list --limit -1":           `--limit is -1: want 1 or more, or 0 for all`,
+		"dead list --limit abc":          `--limit is "abc": want a whole number; see "orderly dead list --help"`,
 		"dead list --order a.b":          `order id "a.b" has a character outside`,
 		"dead redrive":                   `name the sequences of dead letters, or --all`,
 		"dead redrive 1 --all":           `name the sequences of dead letters, or --all`,
@@ -67,6 +76,13 @@ func TestWrongUse(t *testing.T) {
 			p := command(t, nowhere, "", strings.Fields(args)...)
 			complains(t, p, exitUsage, want)
 		})
+	}
+	for name, want := range map[string]string{
+		"":                                      `NAME is empty: want the signal the step waits for, which "orderly get" shows`,
+		"\xff":                                  `NAME is "\xff": want UTF-8`,
+		strings.Repeat("x", messages.MaxName+1): `NAME has 257 bytes: at most 256 are allowed`,
+	} {
+		complains(t, command(t, nowhere, "", "signal", "o-1", name), exitUsage, want)
 	}
 }
 
@@ -265,20 +281,6 @@ $`)).MatchString(text) {
 	v := decode[map[string]any](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
 	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "status_since", "steps", "steps_done", "total", "updated_at")
 	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
-}
-
-// TestGetBeforeAnyNode: an order that waits in the inbox is known, though nobody has taken it up.
-func TestGetBeforeAnyNode(t *testing.T) {
-	p := start(t, nil)
-	nc := p.connect(t)
-	// A second message about an unknown order waits; so does this one, for its order never comes.
-	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("Orderly-Type", "order.cancel"), Data: []byte("{}")}
-	if _, err := stream(t, nc).PublishMsg(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	if text := ok(t, p.environ, "get", "o-1"); text != "order       o-1\nstatus      received: stored in the inbox, no node has taken it up yet\n" {
-		t.Errorf("got\n%s", text)
-	}
 }
 
 // TestVerify: the ledger in both forms, and exit code 1 with the order named when it does not balance.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
 	"time"
 	"unicode/utf8"
 
@@ -13,7 +12,6 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 func newDead(t terminal) *cobra.Command {
@@ -87,53 +85,6 @@ func deadFilter(cmd *cobra.Command) func() (ingress.DeadFilter, error) {
 		f.OrderID = id
 		return f, err
 	}
-}
-
-func newDeadList(t terminal) *cobra.Command {
-	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments()}
-	filter := deadFilter(cmd)
-	limit := cmd.Flags().Int("limit", 100, "how many at most; 0: all")
-	output := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		f, err := filter()
-		if err != nil {
-			return usage(err)
-		}
-		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
-			found, err := d.List(cmd.Context(), f, *limit)
-			if err != nil {
-				return err
-			}
-			letters := make([]letter, len(found))
-			for i, l := range found {
-				letters[i] = letterOf(l, false)
-			}
-			if *output == formatJSON {
-				return writeJSON(t.out, letters)
-			}
-			return listLetters(t, letters, *limit)
-		})
-	}
-	return cmd
-}
-
-func listLetters(t terminal, letters []letter, limit int) error {
-	if len(letters) == 0 {
-		_, err := fmt.Fprintln(t.out, "no dead letters")
-		return err
-	}
-	out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "SEQ\tTIME\tSUBJECT\tREASON")
-	for _, l := range letters {
-		fmt.Fprintf(out, "%d\t%s\t%s\t%s\n", l.Sequence, l.Time.UTC().Format(time.RFC3339), timeline.Printable(l.Subject), l.Reason)
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	if len(letters) == limit {
-		fmt.Fprintf(t.out, "the first %d; see more with --limit\n", limit)
-	}
-	return nil
 }
 
 func sequences(args []string) ([]uint64, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -14,7 +15,10 @@ func newDeadRedrive(t terminal) *cobra.Command {
 		Use:   "redrive SEQ… | --all",
 		Short: "Send dead letters back to the inbox",
 		Long: `Send dead letters back to the inbox, as they were published, once what was wrong is repaired. Each is stored in the
-inbox before it is deleted here, so that a crash in between loses nothing.`,
+inbox before it is deleted here, so that a crash in between loses nothing.
+
+A dead letter that cannot be sent back is told, and the others are. Any other failure ends the run, and so does Ctrl-C:
+what is left then stays a dead letter, and the command can be repeated.`,
 		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -37,28 +41,49 @@ inbox before it is deleted here, so that a crash in between loses nothing.`,
 		}
 		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *all {
-				found, err := d.List(cmd.Context(), f, 0)
-				if err != nil {
+				// All are found before the first is sent back: what dies again is a new dead letter, and would be met for ever.
+				if _, err := eachLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
+					seqs = append(seqs, l.Sequence)
+					return nil
+				}); err != nil {
 					return err
 				}
-				for _, l := range found {
-					seqs = append(seqs, l.Sequence)
-				}
 			}
-			var failed []error
-			for _, seq := range seqs {
-				now, err := d.Redrive(cmd.Context(), seq)
-				if err != nil {
-					failed = append(failed, err)
-					continue
-				}
-				fmt.Fprintf(t.out, "%d sent back as message %d\n", seq, now)
-			}
-			if len(failed) < len(seqs) || len(seqs) == 0 {
-				fmt.Fprintf(t.out, "%d of %d sent back\n", len(seqs)-len(failed), len(seqs))
-			}
-			return errors.Join(failed...)
+			return sendBack(cmd.Context(), t, seqs, d.Redrive)
 		})
 	}
 	return cmd
+}
+
+// sendBack redrives dead letters one by one, and says how that goes. A failure that is about one of them is told, and the
+// next is tried; any other would meet the next as well, and ends the run. When ctx ends, the one under way is finished.
+func sendBack(ctx context.Context, t terminal, seqs []uint64, redrive func(context.Context, uint64) (uint64, error)) error {
+	var failed failures
+	var stopped error
+	sent := 0
+	for _, seq := range seqs {
+		if ctx.Err() != nil {
+			stopped = errInterrupted
+			break
+		}
+		now, err := redrive(context.WithoutCancel(ctx), seq)
+		if errors.Is(err, ingress.ErrNoDeadLetter) || errors.Is(err, ingress.ErrUnfit) {
+			failed.add(err)
+			continue
+		}
+		if err != nil {
+			stopped = err
+			break
+		}
+		sent++
+		fmt.Fprintf(t.out, "%d sent back as message %d\n", seq, now)
+	}
+	if sent > 0 || len(seqs) == 0 {
+		fmt.Fprintf(t.out, "%d of %d sent back\n", sent, len(seqs))
+	}
+	if stopped == nil {
+		return errors.Join(failed.errors()...)
+	}
+	left := fmt.Errorf("%d of %d are left: repeat the command to send them back", len(seqs)-sent-failed.n, len(seqs))
+	return errors.Join(append(failed.errors(), stopped, left)...)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -71,6 +72,37 @@ func TestDead(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 	complains(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
+}
+
+// TestDeadListIsATable: a long reason is cut, as in the list of orders, and so many letters that they do not fit on one
+// page come in order.
+func TestDeadListIsATable(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	js := stream(t, p.connect(t))
+	const many = lettersPage + 7
+	for i := range many {
+		m := &nats.Msg{Subject: fmt.Sprintf("%so-%d", messages.SubjectDead, i), Header: nats.Header{
+			messages.HeaderDeadReason: {strings.Repeat("r", 1000)}, messages.HeaderDeadSubject: {fmt.Sprintf("ORDER.o-%d", i)},
+			messages.HeaderDeadStream: {messages.StreamOrders}, messages.HeaderDeadSequence: {"7"},
+		}}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(strings.TrimSuffix(ok(t, p.environ, "dead", "list", "--limit", "0"), "\n"), "\n")
+	if len(lines) != many+1 {
+		t.Fatalf("%d lines: want a head and %d dead letters", len(lines), many)
+	}
+	for i, line := range lines[1:] {
+		if fields := strings.Fields(line); len(fields) != 4 || fields[0] != fmt.Sprint(i+1) || fields[2] != fmt.Sprintf("ORDER.o-%d", i) ||
+			fields[3] != strings.Repeat("r", maxCell)+"…" {
+			t.Errorf("line %d: %s", i, line)
+		}
+	}
+	if found := p.letters(t, many, "--limit", "0"); found[many-1].Sequence != many || len(found[0].Reason) != 1000 {
+		t.Errorf("the last is %+v", found[many-1])
+	}
 }
 
 // TestDeadJSON holds the stable form.

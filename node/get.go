@@ -55,7 +55,8 @@ Orders at rest are followed too. A connection that is lost is waited for: nothin
 	return cmd
 }
 
-// withOrders runs f on a connection with what reads orders. An order that nobody knows is told in a sentence of its own.
+// withOrders runs f on a connection with what reads orders. An order that nobody knows is told in a sentence of its own,
+// and so is one for which messages wait.
 func withOrders(ctx context.Context, t terminal, id messages.OrderID, f func(*client, *history.Orders) error) error {
 	return withClient(ctx, t, func(c *client) error {
 		orders, err := history.New(c.nc)
@@ -63,7 +64,12 @@ func withOrders(ctx context.Context, t terminal, id messages.OrderID, f func(*cl
 			return err
 		}
 		defer orders.Close()
-		if err := f(c, orders); !errors.Is(err, history.ErrUnknownOrder) {
+		err = f(c, orders)
+		var awaited *timeline.Awaited
+		switch {
+		case errors.As(err, &awaited):
+			return fmt.Errorf("no order %s yet: %w", id, awaited)
+		case !errors.Is(err, history.ErrUnknownOrder):
 			return err
 		}
 		return fmt.Errorf("no order %s: nothing with this id was accepted; look for it with \"orderly dead list --order %[1]s\"", id)

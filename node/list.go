@@ -3,11 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -44,15 +44,37 @@ why an ended one was rejected or cancelled; capital and small letters are the sa
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l.output = *output
-		if l.limit < 0 {
-			return usage(fmt.Errorf("--limit is %d: want 1 or more, or 0 for all", l.limit))
+		err := checkLimit(l.limit)
+		if err == nil {
+			err = checkQuery(l.query)
 		}
-		if err := l.query.Validate(); err != nil {
+		if err != nil {
 			return usage(err)
 		}
 		return withClient(cmd.Context(), t, func(c *client) error { return l.run(cmd.Context(), c) })
 	}
 	return cmd
+}
+
+// checkLimit says what is wrong with the flag --limit.
+func checkLimit(limit int) error {
+	if limit < 0 {
+		return fmt.Errorf("--limit is %d: want 1 or more, or 0 for all", limit)
+	}
+	return nil
+}
+
+// checkQuery says what is wrong with the flags that choose orders.
+func checkQuery(q index.Query) error {
+	switch {
+	case q.Older < 0:
+		return fmt.Errorf("--older is %s: want 0 or more", time.Duration(q.Older))
+	case q.Newer < 0:
+		return fmt.Errorf("--newer is %s: want 0 or more", time.Duration(q.Newer))
+	case len(q.Customer) > messages.MaxName: // no order has a longer one, and a question that is too long is refused
+		return fmt.Errorf("--customer has %d bytes: at most %d are allowed", len(q.Customer), messages.MaxName)
+	}
+	return q.Validate()
 }
 
 // listing is one run of the command.
@@ -64,20 +86,15 @@ type listing struct {
 }
 
 func (l *listing) run(ctx context.Context, c *client) error {
-	whole := index.Page{Orders: []index.Order{}}
-	page, err := c.pages(ctx, l.query, l.limit, func(p *index.Page) error {
-		whole.Orders = append(whole.Orders, p.Orders...)
-		return nil
-	})
+	var out orderWriter = &ordersText{t: l.t, table: table{out: l.t.out}}
+	if l.output == formatJSON {
+		out = newOrdersJSON(l.t.out)
+	}
+	last, err := c.pages(ctx, l.query, l.limit, out.page)
 	if err != nil {
 		return err
 	}
-	whole.Next, whole.Behind, whole.Rebuilding, whole.Progress, whole.Node = page.Next, page.Behind, page.Rebuilding, page.Progress, page.Node
-	if l.output == formatJSON {
-		return writeJSON(l.t.out, whole)
-	}
-	caution(l.t, &whole)
-	return writeOrders(l.t, &whole, time.Now())
+	return out.end(last)
 }
 
 // pages hands over at most limit orders (0: all), page by page, and returns the last page. It stops at the first error.
@@ -111,29 +128,6 @@ func caution(t terminal, p *index.Page) {
 	}
 }
 
-func writeOrders(t terminal, p *index.Page, now time.Time) error {
-	if len(p.Orders) == 0 {
-		_, err := fmt.Fprintln(t.out, "no orders")
-		return err
-	}
-	out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(out, "ORDER\tCUSTOMER\tSTATUS\tFOR\tSTEP\tUNTIL\tREASON")
-	for _, o := range p.Orders {
-		until := "-"
-		if o.WaitsUntil != nil {
-			until = o.WaitsUntil.UTC().Format(time.RFC3339)
-		}
-		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", o.OrderID, cell(o.CustomerID), o.Status, ago(now.Sub(o.StatusSince)), cell(o.Step), until, cell(o.Reason))
-	}
-	if err := out.Flush(); err != nil {
-		return err
-	}
-	if p.Next != "" {
-		fmt.Fprintf(t.out, "the first %d; go on with --cursor %s\n", len(p.Orders), p.Next)
-	}
-	return nil
-}
-
 // cell makes a stranger's text fit for a table; nothing is a dash, so that columns keep their place.
 func cell(s string) string {
 	if s == "" {
@@ -143,15 +137,4 @@ func cell(s string) string {
 		return string(runes[:maxCell]) + "…"
 	}
 	return timeline.Printable(s)
-}
-
-// ago is how long ago something was.
-func ago(d time.Duration) string {
-	switch d = max(0, d); {
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	case d < 48*time.Hour:
-		return d.Round(time.Second).String()
-	}
-	return fmt.Sprintf("%.0fd", d.Hours()/24)
 }

@@ -187,7 +187,13 @@ func TestWrongLists(t *testing.T) {
 		"list attention":                       `"attention" is too much: want "orderly list"`,
 		"list --status done":                   `status "done": want running, compensating, parked, attention, completed, rejected or cancelled`,
 		"list --limit -1":                      `--limit is -1: want 1 or more, or 0 for all`,
-		"list --older -1s":                     `older and newer: want 0 or more`,
+		"list --limit abc":                     `--limit is "abc": want a whole number; see "orderly list --help"`,
+		"list --older -1h":                     `--older is -1h0m0s: want 0 or more`,
+		"list --newer -1s":                     `--newer is -1s: want 0 or more`,
+		"list --older 1d":                      `--older is "1d": want a duration with its unit (ms, s, m, h); see "orderly list --help"`,
+		"retry --all --older -1h":              `--older is -1h0m0s: want 0 or more`,
+		"retry --all --limit -1":               `--limit is -1: want 1 or more, or 0 for all`,
+		"retry --all --rate NaN":               `--rate is NaN: want 0 or more`,
 		"list --older 2h --newer 1h":           `want newer to be longer than older`,
 		"list --cursor x":                      `cursor "x": want what the page before has as next`,
 		"retry o-1 --all":                      `name an order or --all, not both`,
@@ -198,11 +204,26 @@ func TestWrongLists(t *testing.T) {
 		"cancel --all --wait":                  `--wait goes with one order, not with --all`,
 		"cancel --all --dry-run --yes":         `--dry-run sends nothing: leave out --yes`,
 		"cancel o-1 --why x":                   `--why goes with --all`,
-		"retry --all --rate -1":                `want 0 or more`,
+		"retry --all --rate -1":                `--rate is -1: want 0 or more`,
 		"retry --all --status attention,ended": `--status is "ended": want attention or parked`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			complains(t, command(t, nowhere, "", strings.Fields(args)...), exitUsage, want)
+		})
+	}
+	long := strings.Repeat("x", 20_000)
+	for args, want := range map[string]string{
+		"list --customer":      `--customer has 20000 bytes: at most 256 are allowed`,
+		"list --reason":        `reason has 20000 bytes: at most 1024 are allowed`,
+		"retry --all --reason": `reason has 20000 bytes: at most 1024 are allowed`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			complains(t, command(t, nowhere, "", append(strings.Fields(args), long)...), exitUsage, want)
+		})
+	}
+	for verb, want := range map[string]string{"cancel": "attention or parked", "retry": "attention or parked", "skip": "attention"} {
+		t.Run(verb+" --all with an empty status", func(t *testing.T) {
+			complains(t, command(t, nowhere, "", verb, "--all", "--status", "", "--yes"), exitUsage, "--status is empty: want "+want)
 		})
 	}
 }

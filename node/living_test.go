@@ -16,7 +16,7 @@ const confirming = `
 name: confirming
 version: 1
 steps:
-  - {name: prepare, do: nats://confirming.prepare, undo: nats://confirming.unprepare}
+  - {name: prepare, do: nats://confirming.prepare, undo: nats://confirming.unprepare, timeout: 1m}
   - {name: confirm, do: nats://confirming.confirm, undo: nats://confirming.unconfirm}
   - {name: ship, do: nats://confirming.ship, undo: nats://confirming.unship}
 `

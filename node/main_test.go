@@ -21,6 +21,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	child()
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OTEL_") {
 			_ = os.Unsetenv(name) // tests set what they need

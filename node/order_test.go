@@ -2,8 +2,10 @@ package main
 
 import (
 	"strings"
+	"sync"
 	"testing"
-	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/node/demo"
 )
@@ -98,20 +100,49 @@ order rejected: too_heavy: no carrier takes a product of the order`, "no carrier
 	}
 }
 
+// slow starts a node whose plan ends with a step that takes until open is called, or the test ends.
+func slow(t *testing.T, environ ...string) (p *process, open func()) {
+	t.Helper()
+	p = withPlan(t, `
+name: slow
+version: 1
+steps:
+  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release}
+  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void}
+  - {name: create_shipment, do: nats://slow.create, undo: nats://slow.cancel, timeout: 1m}
+`, environ...)
+	gate := make(chan struct{})
+	open = sync.OnceFunc(func() { close(gate) })
+	nc := p.connect(t)
+	if _, err := nc.Subscribe("slow.*", func(m *nats.Msg) {
+		<-gate
+		_ = m.Respond([]byte(`{"done": {}}`)) // fails where the node was ended before
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(open)
+	return p, open
+}
+
 // TestCancelUndoesInReverse: a cancel that arrives while a slow step is under way settles the step in doubt and then
 // undoes everything, last first.
 func TestCancelUndoesInReverse(t *testing.T) {
 	t.Parallel()
-	p := start(t, nil)
-	s := services(t, p, demo.Behaviors{Shipping: demo.Behavior{Latency: 700 * time.Millisecond}})
+	p, open := slow(t)
+	s := services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
 	eventually(t, "the second step", func() (bool, any) {
 		got := command(t, p.environ, "", "get", "o-1", "-o", "json")
 		return strings.Contains(got.out, "authorize_payment done"), got.out
 	})
 	ok(t, p.environ, "cancel", "o-1", "--reason", "changed my mind")
+	p.recorded(t, "o-1", "cancel_requested", 1)
+	open()
 	v := p.until(t, "o-1", "cancelled")
-	want := `accepted: 1 item, 19.00 EUR, plan order v1
+	want := `accepted: 1 item, 19.00 EUR, plan slow v1
 reserve_inventory done
 authorize_payment done
 cancel requested: changed my mind

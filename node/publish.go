@@ -54,10 +54,11 @@ ORDERLY_DEMO_REJECT_RATE of all orders.`,
 			return usage(errors.New(`nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`))
 		case p.samples < 0 || p.samples > maxSamples:
 			return usage(fmt.Errorf("-n is %d: want 1–%d", p.samples, maxSamples))
-		case p.rate < 0:
-			return usage(fmt.Errorf("--rate is %g: want 0 or more", p.rate))
 		case p.timeout <= 0:
 			return usage(fmt.Errorf("--timeout is %s: want more than 0", p.timeout))
+		}
+		if err := checkRate(p.rate); err != nil {
+			return usage(err)
 		}
 		return p.run(cmd.Context(), args)
 	}
@@ -151,11 +152,27 @@ func (p *publishing) run(ctx context.Context, files []string) error {
 	if err == nil && p.wait {
 		err = p.await(ctx)
 	}
+	interrupted := ctx.Err() != nil
+	if interrupted {
+		p.settle(ctx)
+	}
 	stop()
-	if err != nil {
+	switch {
+	case interrupted:
+		return errors.Join(p.print(p.summary()), errInterrupted)
+	case err != nil:
 		return err
 	}
 	return p.conclude()
+}
+
+// settle waits, after an interruption, for the answers to what was sent, so that the summary is right.
+func (p *publishing) settle(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*ingress.DefaultAckTimeout)
+	defer cancel()
+	if err := p.publisher.Flush(ctx); err != nil {
+		p.tell("orderly: %v", err)
+	}
 }
 
 func (p *publishing) publishAll(ctx context.Context, sources []source) error {
@@ -176,7 +193,7 @@ func (p *publishing) publishAll(ctx context.Context, sources []source) error {
 
 func (p *publishing) publishFrom(ctx context.Context, in source) error {
 	var failed error
-	err := intake.Read(in, func(o intake.Order) bool {
+	take := func(o intake.Order) bool {
 		if o.Err == nil {
 			_, o.Err = messages.ParseOrderID(o.Order.GetOrderId())
 		}
@@ -187,7 +204,8 @@ func (p *publishing) publishFrom(ctx context.Context, in source) error {
 		}
 		failed = p.publish(ctx, o.Order)
 		return failed == nil
-	})
+	}
+	err := readWhile(ctx, in, func(r io.Reader) error { return intake.Read(r, take) })
 	if err != nil {
 		return fmt.Errorf("read orders from %s: %w", in.name, err)
 	}
@@ -222,9 +240,12 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 			p.stored.Add(1)
 		}
 	})
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() == nil:
 		p.lost(id, err)
 		return nil
+	case err != nil && p.watch != nil:
+		p.watch.Forget(id) // it was not sent
 	}
 	return err
 }

@@ -56,7 +56,8 @@ func total(counts map[string]int) int {
 	return n
 }
 
-func (p *publishing) conclude() error {
+// summary is how far it has come.
+func (p *publishing) summary() summary {
 	s := summary{
 		Stored: p.stored.Load(), Duplicates: p.duplicates.Load(), Failed: p.unstored.Load() + int64(p.unreadable),
 		Seconds: time.Since(p.began).Seconds(),
@@ -64,12 +65,23 @@ func (p *publishing) conclude() error {
 	if p.watch != nil {
 		s.Ended, s.Open = p.watch.Tally()
 	}
+	return s
+}
+
+// print writes the summary as the flag -o says.
+func (p *publishing) print(s summary) error {
 	if *p.output == formatJSON {
-		if err := writeJSON(p.t.out, s); err != nil {
-			return err
-		}
-	} else {
-		s.write(p.t.out)
+		return writeJSON(p.t.out, s)
+	}
+	s.write(p.t.out)
+	return nil
+}
+
+// conclude prints the summary, and fails when not everything is as it was asked for.
+func (p *publishing) conclude() error {
+	s := p.summary()
+	if err := p.print(s); err != nil {
+		return err
 	}
 	if s.Open > 0 {
 		ids := p.watch.Open(1)

@@ -107,14 +107,14 @@ func TestPublishTwice(t *testing.T) {
 func TestPublishTimeout(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil) // nobody performs the steps
-	got := p.publish(t, sampleOrder("o-1"), "--wait", "--timeout", "1200ms")
+	got := p.publish(t, sampleOrder("o-1"), "--wait", "--timeout", "3s")
 	if got.code != exitFailed {
 		t.Errorf("exit code %d: want 1", got.code)
 	}
 	if !strings.Contains(got.err, "1 stored, 0 ended, 1 open\n") {
 		t.Errorf("no progress in\n%s", got.err)
 	}
-	if !strings.Contains(got.err, `orderly: not ended within 1.2s: 1 order, for example o-1; see "orderly get o-1", or wait longer with --timeout`) {
+	if !strings.Contains(got.err, `orderly: not ended within 3s: 1 order, for example o-1; see "orderly get o-1", or wait longer with --timeout`) {
 		t.Errorf("got\n%s", got.err)
 	}
 	if !regexp.MustCompile(`^1 order stored, 0 ended in [0-9.]+ s\n  open       1\n$`).MatchString(got.out) {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"path/filepath"
@@ -51,7 +53,10 @@ func TestRunAgain(t *testing.T) {
 	t.Parallel()
 	first := start(t, nil, "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
 	first.publish(t, samples("o-1", "o-2")) // nobody performs the steps
-	first.until(t, "o-1", "running")
+	eventually(t, "an order that was taken up", func() (bool, any) {
+		got := command(t, first.environ, "", "get", "o-1", "-o", "json")
+		return strings.Contains(got.out, `"accepted"`), got.out + got.err
+	})
 	first.stop()
 	if code := first.wait(t); code != exitOK {
 		t.Errorf("exit code %d", code)
@@ -72,10 +77,19 @@ func TestRunAgain(t *testing.T) {
 // TestStopFinishesWhatIsUnderWay: a graceful stop lets a slow order come to its end.
 func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	t.Parallel()
-	p := demoNode(t, "ORDERLY_DEMO_LATENCY=300ms", "ORDERLY_DRAIN_TIMEOUT=20s")
+	p, open := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
 	p.until(t, "o-1", "running")
 	p.stop()
+	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	select {
+	case code := <-p.ended:
+		p.ended <- code
+		t.Fatalf("the node ended with exit code %d, and an order was under way", code)
+	case <-time.After(time.Second): // it waits
+	}
+	open()
 	if code := p.wait(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
@@ -88,8 +102,9 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 
 // TestSecondSignal: the first signal drains, which lasts as long as an order is under way; the second ends it at once.
 func TestSecondSignal(t *testing.T) {
-	p := start(t, nil, "ORDERLY_DRAIN_TIMEOUT=1m")
-	p.publish(t, sampleOrder("o-1")) // nobody performs the steps
+	p, _ := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	services(t, p, demo.Behaviors{})
+	p.publish(t, sampleOrder("o-1"))
 	p.until(t, "o-1", "running")
 	signal := func() {
 		t.Helper()
@@ -101,7 +116,7 @@ func TestSecondSignal(t *testing.T) {
 	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
 	began := time.Now()
 	signal()
-	if code := p.wait(t); code != exitOK || time.Since(began) > 10*time.Second {
+	if code := p.wait(t); code != exitOK || time.Since(began) > patience {
 		t.Errorf("exit code %d after %s", code, time.Since(began))
 	}
 }
@@ -221,15 +236,19 @@ func TestNATSComesLater(t *testing.T) {
 	p.wait(t)
 }
 
-// free is an address nobody listened on a moment ago.
+// free is an address that stays free while nobody listens there: its port is none of those that the system gives to
+// whoever asks for any.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // status is that of a GET, or 0 without an answer.

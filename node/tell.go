@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -22,6 +24,9 @@ that comes before its step is kept for it.`,
 		Example: `  orderly signal o-1042 payment_confirmed '{"reference":"p-77"}'`,
 		Args:    arguments("ID", "NAME", "[JSON]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkSignal(args[1]); err != nil {
+				return usage(err)
+			}
 			signal := &messages.SignalOrder{Name: args[1]}
 			if len(args) == 3 {
 				signal.Data = &structpb.Value{}
@@ -34,6 +39,19 @@ that comes before its step is kept for it.`,
 	}
 }
 
+// checkSignal says what is wrong with the name of a signal.
+func checkSignal(name string) error {
+	switch {
+	case name == "":
+		return errors.New(`NAME is empty: want the signal the step waits for, which "orderly get" shows`)
+	case len(name) > messages.MaxName:
+		return fmt.Errorf("NAME has %d bytes: at most %d are allowed", len(name), messages.MaxName)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("NAME is %q: want UTF-8", name)
+	}
+	return nil
+}
+
 // decide says what a person can do about an order in attention.
 const decide = `An order in attention rests until a person decides. Retry calls the failed step again, with as many attempts as the
 plan gives it; skip takes the step, or the undo, as done by hand; cancel undoes what was done.`
@@ -42,8 +60,10 @@ func newRetry(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "retry ID",
 		Short: "Send an order in attention back to the step that failed",
-		Long:  decide,
-		Args:  arguments("ID"),
+		Long: decide + `
+
+A parked order does not wait any longer: the step is called now.`,
+		Args: arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.RetryOrder{})
 		},
@@ -54,8 +74,10 @@ func newSkip(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "skip ID",
 		Short: "Send an order in attention past the step that failed",
-		Long:  decide,
-		Args:  arguments("ID"),
+		Long: decide + `
+
+A parked order does not wait any longer: the step is called now, and nothing is passed over.`,
+		Args: arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return tell(cmd.Context(), t, args[0], &messages.SkipStep{})
 		},

@@ -1,10 +1,8 @@
 package api
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
-	"strconv"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -14,15 +12,14 @@ import (
 
 // cancel publishes a cancel, or tells what it would do.
 func (a *API) cancel(w http.ResponseWriter, r *http.Request) *problem {
-	said := r.URL.Query().Get("dry_run")
-	dry, err := strconv.ParseBool(cmp.Or(said, "false"))
-	if err != nil {
-		return refusal(http.StatusBadRequest, fmt.Sprintf("dry_run is %.40q: want true or false", said))
+	dry, p := dryRun(r)
+	if p != nil {
+		return p
 	}
 	if dry {
 		return a.previewCancel(w, r)
 	}
-	return a.act(w, r, func(contentType string, content []byte) (proto.Message, *problem) {
+	return act(a, w, r, func(contentType string, content []byte) (*messages.CancelOrder, *problem) {
 		return decoded(messages.DecodeCancel(contentType, content))
 	})
 }
@@ -42,14 +39,8 @@ func (a *API) previewCancel(w http.ResponseWriter, r *http.Request) *problem {
 }
 
 func (a *API) retry(w http.ResponseWriter, r *http.Request) *problem {
-	return a.act(w, r, func(contentType string, content []byte) (proto.Message, *problem) {
+	return act(a, w, r, func(contentType string, content []byte) (*messages.RetryOrder, *problem) {
 		return decoded(messages.DecodeRetry(contentType, content))
-	})
-}
-
-func (a *API) skip(w http.ResponseWriter, r *http.Request) *problem {
-	return a.act(w, r, func(contentType string, content []byte) (proto.Message, *problem) {
-		return decoded(messages.DecodeSkip(contentType, content))
 	})
 }
 
@@ -59,29 +50,42 @@ func (a *API) signal(w http.ResponseWriter, r *http.Request) *problem {
 	if len(name) > messages.MaxName || !utf8.ValidString(name) {
 		return refusal(http.StatusBadRequest, fmt.Sprintf("the name of a signal: want at most %d bytes of UTF-8", messages.MaxName))
 	}
-	return a.act(w, r, func(contentType string, content []byte) (proto.Message, *problem) {
+	return act(a, w, r, func(contentType string, content []byte) (*messages.SignalOrder, *problem) {
 		data, p := signalData(contentType, content)
 		return &messages.SignalOrder{Name: name, Data: data}, p
 	})
 }
 
 // act publishes a message about an order that exists.
-func (a *API) act(w http.ResponseWriter, r *http.Request, decode func(contentType string, content []byte) (proto.Message, *problem)) *problem {
-	id, p := pathID(r)
-	if p != nil {
-		return p
-	}
-	contentType, content, p := body(r)
-	if p != nil {
-		return p
-	}
-	message, p := decode(contentType, content)
+func act[M proto.Message](a *API, w http.ResponseWriter, r *http.Request, decode decoder[M]) *problem {
+	id, message, p := asked(r, decode)
 	if p != nil {
 		return p
 	}
 	if _, p := a.find(r.Context(), id); p != nil {
 		return p
 	}
+	return a.store(w, r, id, message)
+}
+
+// decoder reads a message from a body.
+type decoder[M proto.Message] func(contentType string, content []byte) (M, *problem)
+
+// asked reads which order a request is about and what it asks for.
+func asked[M proto.Message](r *http.Request, decode decoder[M]) (id messages.OrderID, message M, p *problem) {
+	if id, p = pathID(r); p != nil {
+		return id, message, p
+	}
+	contentType, content, p := body(r)
+	if p != nil {
+		return id, message, p
+	}
+	message, p = decode(contentType, content)
+	return id, message, p
+}
+
+// store publishes a message and answers that it is stored.
+func (a *API) store(w http.ResponseWriter, r *http.Request, id messages.OrderID, message proto.Message) *problem {
 	if p := a.publish(r.Context(), id, message); p != nil {
 		return p
 	}
@@ -90,9 +94,9 @@ func (a *API) act(w http.ResponseWriter, r *http.Request, decode func(contentTyp
 	return nil
 }
 
-func decoded[M proto.Message](message M, err error) (proto.Message, *problem) {
+func decoded[M proto.Message](message M, err error) (M, *problem) {
 	if err != nil {
-		return nil, undecodable(err)
+		return message, undecodable(err)
 	}
 	return message, nil
 }

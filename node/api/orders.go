@@ -41,13 +41,7 @@ func (a *API) create(w http.ResponseWriter, r *http.Request) *problem {
 	if p := invalid(order); p != nil {
 		return p
 	}
-	id := messages.OrderID(order.GetOrderId())
-	if p := a.publish(r.Context(), id, order); p != nil {
-		return p
-	}
-	w.Header().Set("Location", location(id))
-	answer(w, http.StatusAccepted, stored{id, "stored"})
-	return nil
+	return a.store(w, r, messages.OrderID(order.GetOrderId()), order)
 }
 
 // invalid tells everything that is wrong with a normalized order.
@@ -115,7 +109,11 @@ func (a *API) find(ctx context.Context, id messages.OrderID) (*timeline.View, *p
 
 // unread tells why an order could not be read.
 func unread(id messages.OrderID, err error) *problem {
-	if errors.Is(err, ErrUnknownOrder) {
+	var awaited *timeline.Awaited
+	switch {
+	case errors.As(err, &awaited):
+		return refusal(http.StatusNotFound, fmt.Sprintf("no order %s yet: %v", id, awaited))
+	case errors.Is(err, ErrUnknownOrder):
 		return refusal(http.StatusNotFound, fmt.Sprintf("no order %s: nothing with this id was taken in", id))
 	}
 	return unavailable(fmt.Sprintf("order %s cannot be read now: %v", id, err))

@@ -19,14 +19,14 @@ func (a *API) routes() http.Handler {
 	mux.Handle("GET /metrics", a.deps.Metrics)
 
 	for pattern, e := range map[string]endpoint{
-		"POST /v1/orders":                     a.create,
+		"POST /v1/orders":                     withoutQuery(a.create),
 		"GET /v1/orders":                      a.list,
-		"GET /v1/orders/{id}":                 a.read,
-		eventsPattern:                         a.events,
+		"GET /v1/orders/{id}":                 withoutQuery(a.read),
+		eventsPattern:                         withoutQuery(a.events),
 		"POST /v1/orders/{id}/cancel":         a.cancel,
-		"POST /v1/orders/{id}/retry":          a.retry,
-		"POST /v1/orders/{id}/skip":           a.skip,
-		"POST /v1/orders/{id}/signals/{name}": a.signal,
+		"POST /v1/orders/{id}/retry":          withoutQuery(a.retry),
+		"POST /v1/orders/{id}/skip":           withoutQuery(a.skip),
+		"POST /v1/orders/{id}/signals/{name}": withoutQuery(a.signal),
 	} {
 		_, route, _ := strings.Cut(pattern, " ")
 		mux.Handle(pattern, a.gate(route, e))

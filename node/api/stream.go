@@ -5,10 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -25,19 +23,6 @@ const (
 
 // eventsPattern is the one endpoint that can stream.
 const eventsPattern = "GET /v1/orders/{id}/events"
-
-// wantsStream reports whether the client asks for server-sent events where there are some.
-func wantsStream(r *http.Request) bool {
-	if r.Pattern != eventsPattern || r.Method != http.MethodGet {
-		return false
-	}
-	for accepted := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
-		if kind, _, err := mime.ParseMediaType(accepted); err == nil && kind == "text/event-stream" {
-			return true
-		}
-	}
-	return false
-}
 
 // stream sends an order's events, those of the past and those to come, and ends with the order. The id of an event is
 // the sequence of its journal entry; a client that comes back with it (Last-Event-ID) goes on behind it, and gets 204,
@@ -164,7 +149,7 @@ func (s *eventStream) flush() error {
 	if !s.begun {
 		s.begun = true
 		h := s.w.Header()
-		h.Set("Content-Type", "text/event-stream")
+		h.Set("Content-Type", mediaStream)
 		h.Set("Cache-Control", "no-store")
 		h.Set("X-Accel-Buffering", "no") // proxies that collect answers pass this one on
 		s.w.WriteHeader(http.StatusOK)

@@ -55,8 +55,8 @@ type Config struct {
 
 	DataDir  string `env:"ORDERLY_DATA_DIR" envDefault:"data" help:"directory of the embedded server's store and of the index"`
 	NATSAddr string `env:"ORDERLY_NATS_ADDR" envDefault:"127.0.0.1:4222" form:"address" help:"where the embedded server listens (port 0: any free one)"`
-	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal, metrics, console"`
-	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, console, health, metrics (port 0: any free one)"`
+	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal and metrics"`
+	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one)"`
 	PlanFile string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
 
 	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node"`

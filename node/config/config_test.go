@@ -114,7 +114,9 @@ func TestUnknownVariable(t *testing.T) {
 		"ORDERLY_ACKWAIT":         "did you mean ORDERLY_ACK_WAIT?",
 		"ORDERLY_DURABLITY":       "did you mean ORDERLY_DURABILITY?",
 		"ORDERLY_LOGLEVEL":        "did you mean ORDERLY_LOG_LEVEL?",
-		"ORDERLY_HTTP_PORT":       "did you mean ORDERLY_HTTP_ADDR?",
+		"ORDERLY_HTTPADDR":        "did you mean ORDERLY_HTTP_ADDR?",
+		"ORDERLY_HTTP_PORT":       "remove it, or see `orderly config`",
+		"ORDERLY_FOO":             "remove it, or see `orderly config`",
 		"ORDERLY_QUANTUM_ENTROPY": "orderly config",
 	} {
 		got := refuse(t, wrong+"=s3cret")

@@ -48,9 +48,10 @@ func names() []string {
 	return all
 }
 
-// nearest is the known name that name was most likely meant to be, or "".
+// nearest is the known name that name was most likely meant to be, or "": two letters of it may be wrong, or a third of
+// what comes after the prefix.
 func nearest(name string, known []string) string {
-	best, least := "", 2+max(2, len(strings.TrimPrefix(name, prefix))/3)
+	best, least := "", 1+max(2, len(strings.TrimPrefix(name, prefix))/3)
 	for _, k := range known {
 		if d := distance(name, k); d < least {
 			best, least = k, d

@@ -14,10 +14,12 @@ func TestCrashFull(t *testing.T) {
 	const full = 4096 / heavy
 	// A part of the room is kept for wake-ups.
 	w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
-	p := w.open(demo.Behavior{Latency: patientCall / 2})
+	const latency = patientCall * 7 / 10
+	p := w.open(demo.Behavior{Latency: latency})
 	w.load.add(full * 17 / 16) // some are invalid, and end at once
 	held := 0.0
-	eventually(t, stall, "the node is full", func() bool {
+	// As long as its first order lasts.
+	eventually(t, time.Duration(len(steps))*latency, "the node is full", func() bool {
 		held = p.metric("orderly_deliveries_in_flight")
 		return held >= full
 	})

@@ -21,12 +21,16 @@ const (
 	lookMax   = 200
 	// lookFor bounds one look-up.
 	lookFor = time.Second
+	// farewell is how long the server may take to remove a consumer that is used no more.
+	farewell = 500 * time.Millisecond
 )
 
 // Watch follows a set of orders. Its methods may be called from any goroutine.
 type Watch struct {
-	stream  jetstream.Stream
-	consume jetstream.ConsumeContext
+	js       jetstream.JetStream
+	stream   jetstream.Stream
+	consumer jetstream.Consumer
+	consume  jetstream.ConsumeContext
 
 	mu sync.Mutex
 	// open are the orders that have not ended, with the time they were added.
@@ -49,12 +53,13 @@ func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 		return nil, fmt.Errorf("follow orders: %w", err)
 	}
 	w := &Watch{
-		stream: stream, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
+		js: js, stream: stream, consumer: consumer, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
 	}
 	w.consume, err = consumer.Consume(func(m jetstream.Msg) {
 		w.saw(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
 	})
 	if err != nil {
+		w.remove()
 		return nil, fmt.Errorf("follow orders: %w", err)
 	}
 	return w, nil
@@ -64,6 +69,19 @@ func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 func (w *Watch) Stop() {
 	w.consume.Stop()
 	<-w.consume.Closed()
+	w.remove()
+}
+
+// remove takes the consumer away from the server, which else would keep it for minutes: each one makes every append to
+// the journal dearer.
+func (w *Watch) remove() {
+	if !w.js.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), farewell)
+	defer cancel()
+	// If it fails the consumer goes later, by itself.
+	_ = w.js.DeleteConsumer(ctx, messages.StreamEvents, w.consumer.CachedInfo().Name)
 }
 
 // Add follows one more order. Add it before it is published.

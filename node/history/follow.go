@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -15,8 +17,10 @@ import (
 )
 
 const (
-	// silence is how long nothing may come before the journal is asked if there is nothing.
-	silence = time.Second
+	// silence is how long nothing may come before the journal is asked if there is nothing. It doubles with each such
+	// answer, up to longestSilence, until an entry comes: an order may wait for days.
+	silence        = time.Second
+	longestSilence = 15 * time.Second
 	// again is the pause before a feed that broke off is opened again, attempt how long one may take.
 	again   = 250 * time.Millisecond
 	attempt = 2 * time.Second
@@ -32,7 +36,7 @@ func (o *Orders) Follow(ctx context.Context, id messages.OrderID, after uint64, 
 	if _, err := o.Order(ctx, id); err != nil {
 		return err
 	}
-	f := &follower{orders: o, id: id, after: after, yield: yield}
+	f := &follower{orders: o, id: id, after: after, yield: yield, silence: silence}
 	for {
 		switch err := f.read(ctx); {
 		case f.done:
@@ -58,6 +62,8 @@ type follower struct {
 	story timeline.Story
 	// last is the sequence of the latest entry read; the next feed begins behind it.
 	last uint64
+	// silence is how long nothing may come now.
+	silence time.Duration
 	// done: all is told, or nothing more can be.
 	done bool
 }
@@ -71,21 +77,49 @@ func (f *follower) end(err error) error {
 // read opens a feed behind the last entry and tells what comes until it breaks off or f is done. A consumer of its own
 // is made each time: it can be given up at any moment, and what it has lost is read again by the next.
 func (f *follower) read(ctx context.Context) error {
+	connected, release := untilReconnect(ctx, f.orders.js.Conn())
+	defer release()
 	feed, giveUp, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
 	defer giveUp()
-	for delivered := uint64(1); ; delivered++ {
-		m, err := next(ctx, feed)
+	return f.listen(connected, func(ctx context.Context) (jetstream.Msg, error) { return feed.Next(jetstream.NextContext(ctx)) }, f.behind)
+}
+
+// untilReconnect returns a context that ends when the connection is made again: a server that was started again has
+// forgotten the consumer, and the feed would be silent for good. Call release in the end.
+func untilReconnect(ctx context.Context, nc *nats.Conn) (connected context.Context, release func()) {
+	connected, cancel := context.WithCancel(ctx)
+	changes := nc.StatusChanged(nats.CONNECTED)
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		<-changes
+		cancel()
+	})
+	return connected, func() {
+		nc.RemoveStatusListener(changes) // which closes changes
+		waiting.Wait()
+	}
+}
+
+// listen tells what next brings, until the feed breaks off, the context ends, f is done, or behind reports that the feed
+// has left something out.
+func (f *follower) listen(
+	ctx context.Context, next func(context.Context) (jetstream.Msg, error), behind func(context.Context) (bool, error),
+) error {
+	for delivered := uint64(1); ; {
+		waiting, cancel := context.WithTimeout(ctx, f.silence)
+		m, err := next(waiting)
+		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			if behind, err := f.behind(ctx); behind || err != nil {
+			if left, err := behind(ctx); left || err != nil {
 				return err
 			}
-			delivered--
+			f.silence = min(2*f.silence, longestSilence)
 			continue
 		case err != nil:
 			return err
@@ -97,6 +131,8 @@ func (f *follower) read(ctx context.Context) error {
 		if err := f.tell(meta, m.Data()); err != nil || f.done {
 			return err
 		}
+		delivered++
+		f.silence = silence
 	}
 }
 
@@ -128,13 +164,6 @@ func (f *follower) remove(ctx context.Context, c jetstream.Consumer) {
 	defer cancel()
 	// If it fails the consumer goes later, by itself.
 	_ = f.orders.js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
-}
-
-// next waits for silence at most; the error then is context.DeadlineExceeded.
-func next(ctx context.Context, feed jetstream.MessagesContext) (jetstream.Msg, error) {
-	ctx, cancel := context.WithTimeout(ctx, silence)
-	defer cancel()
-	return feed.Next(jetstream.NextContext(ctx))
 }
 
 // behind reports whether the journal has more than the feed gave. An order that left the inbox for the dead letters

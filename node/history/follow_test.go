@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -37,13 +39,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	w := &world{T: t, dir: t.TempDir()}
-	w.must(err)
-	w.port = l.Addr().(*net.TCPAddr).Port
-	w.must(l.Close())
+	w := &world{T: t, dir: t.TempDir(), port: server.RANDOM_PORT}
 	w.start()
 	t.Cleanup(w.stop)
+	var err error
 	w.nc, err = nats.Connect(w.srv.ClientURL(), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
 	w.must(err)
 	t.Cleanup(w.nc.Close)
@@ -75,6 +74,7 @@ func (w *world) start() {
 	if !w.srv.ReadyForConnections(10 * time.Second) {
 		w.Fatal("the server did not start")
 	}
+	w.port = w.srv.Addr().(*net.TCPAddr).Port
 }
 
 func (w *world) stop() { w.srv.Shutdown(); w.srv.WaitForShutdown() }
@@ -269,7 +269,7 @@ func TestFollowReceived(t *testing.T) {
 	}
 }
 
-// TestFollowStops at once with its context, also while the server is away.
+// TestFollowStops with its context, also while the server is away and nothing else would end it.
 func TestFollowStops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -290,8 +290,103 @@ func TestFollowStops(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("it goes on")
+	}
+}
+
+// TestFollowAsksLessAndLess whether a silent feed has left something out, until it speaks again.
+func TestFollowAsksLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const day = 24 * time.Hour
+		began := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		spoken := false
+		next := func(ctx context.Context) (jetstream.Msg, error) {
+			if !spoken && time.Since(began) > day {
+				spoken = true
+				return entry(t, 1, 1, accepted()), nil
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		var asked []time.Duration
+		behind := func(context.Context) (bool, error) {
+			asked = append(asked, time.Since(began))
+			return spoken && time.Since(began) > day+time.Minute, nil
+		}
+		if err := history.Listen(ctx, next, behind, func([]timeline.Event) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		again := slices.IndexFunc(asked, func(at time.Duration) bool { return at > day }) + 1
+		for _, first := range [][]time.Duration{asked, asked[again:]} {
+			at := first[0] - time.Second
+			for i, seconds := range []int{1, 2, 4, 8, 15, 15} {
+				if at += time.Duration(seconds) * time.Second; first[i] != at {
+					t.Fatalf("asked after %v, want a second, then twice as long each time, and 15 s at most", first[:6])
+				}
+			}
+		}
+	})
+}
+
+// TestFollowStopsAtGap: what comes behind a message that was lost on its way is not told; the next feed reads it again.
+func TestFollowStopsAtGap(t *testing.T) {
+	t.Parallel()
+	feed := []jetstream.Msg{entry(t, 1, 1, accepted()), entry(t, 2, 2, signalled(2)), entry(t, 4, 3, signalled(3))}
+	var told []uint64
+	err := history.Listen(t.Context(), func(context.Context) (jetstream.Msg, error) {
+		m := feed[0]
+		feed = feed[1:]
+		return m, nil
+	}, nil, func(events []timeline.Event) error {
+		told = append(told, events[0].Sequence)
+		return nil
+	})
+	if err != nil || !slices.Equal(told, []uint64{1, 2}) {
+		t.Errorf("entries %v were told, error %v: want 1 and 2", told, err)
+	}
+}
+
+// said is a message of a feed.
+type said struct {
+	jetstream.Msg
+	at   jetstream.SequencePair
+	body []byte
+}
+
+func (m said) Data() []byte { return m.body }
+
+func (m said) Metadata() (*jetstream.MsgMetadata, error) {
+	return &jetstream.MsgMetadata{Sequence: m.at}, nil
+}
+
+// entry is the message with which a feed delivers an entry of its number, which is its place in the journal, too.
+func entry(t *testing.T, delivered uint64, number uint32, e *messages.Event) jetstream.Msg {
+	t.Helper()
+	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: number, Time: timestamppb.Now(), Node: "n", Events: []*messages.Event{e}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return said{at: jetstream.SequencePair{Consumer: delivered, Stream: uint64(number)}, body: body}
+}
+
+// TestReconnect ends what a feed is told under: the server does not know the consumer any more.
+func TestReconnect(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ctx, release := history.UntilReconnect(t.Context(), w.nc)
+	defer release()
+	w.stop()
+	if err := ctx.Err(); err != nil {
+		t.Fatalf("%v while the server is away", err)
+	}
+	w.start()
+	select {
+	case <-ctx.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("the feed goes on")
 	}
 }
 

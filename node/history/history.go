@@ -15,7 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// ErrUnknownOrder says that nothing is stored about an order.
+// ErrUnknownOrder says that an order does not exist: the journal has nothing about it, and nothing stored creates it.
 var ErrUnknownOrder = errors.New("unknown order")
 
 // Orders reads orders. It is safe for concurrent use.
@@ -41,7 +41,8 @@ func New(nc *nats.Conn) (*Orders, error) {
 // Close ends what reading needs.
 func (o *Orders) Close() { o.journal.Close() }
 
-// Order tells an order's state and story; the error wraps ErrUnknownOrder when nothing is stored about it.
+// Order tells an order's state and story; the error wraps ErrUnknownOrder when it does not exist, and a
+// *timeline.Awaited with it when messages about it wait for it.
 func (o *Orders) Order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
 	entries, err := o.journal.History(ctx, id)
 	if err != nil {
@@ -50,12 +51,12 @@ func (o *Orders) Order(ctx context.Context, id messages.OrderID) (*timeline.View
 	if len(entries) > 0 {
 		return timeline.Of(entries)
 	}
-	stored, err := o.received(ctx, id)
+	inbox, err := o.lookInbox(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if stored {
-		return timeline.OfReceived(id), nil
+	if !inbox.created.IsZero() {
+		return timeline.OfReceived(id, inbox.created), nil
 	}
 	// The inbox forgets an order once the journal has it: between the two questions it may have moved.
 	if entries, err = o.journal.History(ctx, id); err != nil {
@@ -64,14 +65,5 @@ func (o *Orders) Order(ctx context.Context, id messages.OrderID) (*timeline.View
 	if len(entries) > 0 {
 		return timeline.Of(entries)
 	}
-	return nil, fmt.Errorf("%w: %s", ErrUnknownOrder, id)
-}
-
-// received reports whether the inbox stores a message about the order.
-func (o *Orders) received(ctx context.Context, id messages.OrderID) (bool, error) {
-	_, found, err := o.lookup.FirstStored(ctx, id, 1)
-	if err != nil {
-		return false, fmt.Errorf("look for order %s in the inbox: %w", id, err)
-	}
-	return found, nil
+	return nil, inbox.unknown(id)
 }

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/index"
@@ -58,6 +60,74 @@ func TestAge(t *testing.T) {
 				t.Errorf("older %s, newer %s, pages of %d: %s, want %s", c.older, c.newer, size, got, c.want)
 			}
 		}
+	}
+}
+
+// TestAgeOfAParkedOrder begins when it first parked and has not got any further: it is called now and then, and parks again.
+func TestAgeOfAParkedOrder(t *testing.T) {
+	t.Parallel()
+	x, err := index.NewFed(t.TempDir(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	epoch := time.Date(2026, 1, 2, 3, 0, 0, 0, time.UTC)
+	number := uint32(0)
+	take := func(minute int, events ...*messages.Event) {
+		t.Helper()
+		number++
+		body, err := journal.Encode(nil, &messages.JournalEntry{
+			OrderId: "o-1", Number: number, Time: timestamppb.New(epoch.Add(time.Duration(minute) * time.Minute)), Events: events,
+		})
+		if err == nil {
+			err = x.Take(uint64(number), body, time.Now())
+		}
+		if err == nil && minute%2 == 0 {
+			err = x.Write()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := func(want int) {
+		t.Helper()
+		page, err := x.List(t.Context(), index.Query{Status: []string{"parked"}})
+		if err != nil || len(page.Orders) != 1 {
+			t.Fatalf("%d orders, error %v", len(page.Orders), err)
+		}
+		if got := page.Orders[0].StatusSince.Sub(epoch).Minutes(); got != float64(want) {
+			t.Errorf("parked since minute %v, want %d", got, want)
+		}
+	}
+	p := plan.Sim("sim:")
+	driver := &messages.Source{Stream: messages.StreamOrders, Sequence: 1}
+	parked := &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Reason: "out", Until: timestamppb.New(epoch.Add(time.Hour))}}}
+	resumed := &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: driver, Incarnation: "i", Cause: "wake"}}}
+	take(0, &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order: &messages.OrderCreated{OrderId: "o-1", CustomerId: "c"}, Plan: p, Driver: driver, Incarnation: "i",
+	}}})
+	take(1, parked)
+	since(1)
+	for minute := 2; minute < 10; minute += 2 {
+		take(minute, resumed)
+		take(minute+1, parked)
+		since(1)
+	}
+	take(10, resumed)
+	take(11, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: p.Steps[0].Name}}}, parked)
+	since(11)
+}
+
+// TestCloseLeavesOnlyTheDatabase: nothing of it stays open, and what SQLite keeps beside it is folded in.
+func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := index.Fill(dir, 100); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) != 1 || files[0].Name() != "index.db" {
+		t.Errorf("files %v, error %v: want index.db only", files, err)
 	}
 }
 

@@ -104,11 +104,26 @@ func (t *tale) told() index.Order {
 	return o
 }
 
-// since is when the order came to its status, as its timeline tells it.
+// since is when the order came to its status, as its timeline tells it; but a parked order has been parked since it first
+// did so and has not got any further.
 func (t *tale) since() time.Time {
 	var entries []journal.Entry
+	var rested time.Time
 	for i, e := range t.entries {
 		entries = append(entries, journal.Entry{Sequence: t.sequences[i], Entry: e})
+		for _, ev := range e.GetEvents() {
+			switch messages.KindOf(ev) {
+			case "parked":
+				if rested.IsZero() {
+					rested = e.GetTime().AsTime()
+				}
+			case "step_completed", "step_undone", "step_rejected", "attention":
+				rested = time.Time{}
+			}
+		}
+	}
+	if t.state.Status == order.Parked {
+		return rested
 	}
 	view, err := timeline.Of(entries)
 	if err != nil {

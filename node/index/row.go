@@ -17,11 +17,14 @@ type row struct {
 	step     string
 	reason   string
 	accepted int64
-	// entered is when the order came into its status, updated when anything was last heard of it.
+	// entered is when the order came into its status, updated when anything was last heard of it. An order that is called
+	// now and then, and parks again, has been parked since it rested first.
 	entered int64
 	updated int64
 	// waits is when a parked order is woken at the latest, or none.
 	waits int64
+	// rested is when the order first parked since it last got any further, or none.
+	rested int64
 	// total in minor units, or none if the order names no amount.
 	total    int64
 	currency string
@@ -56,11 +59,22 @@ func (r *row) fold(e *wire.Entry) {
 	}
 	if r.status != before {
 		r.entered = e.Time
+		if r.status == Parked {
+			r.entered = r.rested
+		}
 	}
 	r.seq, r.updated = e.Sequence, e.Time
 }
 
 func (r *row) apply(ev *wire.Event, e *wire.Entry) {
+	switch ev.Kind {
+	case wire.Accepted, wire.StepCompleted, wire.StepRejected, wire.StepUndone, wire.Attention:
+		r.rested = wire.None
+	case wire.Parked:
+		if r.rested == wire.None {
+			r.rested = e.Time
+		}
+	}
 	switch ev.Kind {
 	case wire.Accepted:
 		r.stored = false // a new life of an order that was forgotten is another row

@@ -1,7 +1,7 @@
 package index
 
 // version of the schema and of what a row means: a database of another version is built anew.
-const version = 1
+const version = 2
 
 // schema. Queries name the index they go through, so each of them fails rather than scan the table. The rowid ends every
 // index, which makes (entered, id) a key to page by.
@@ -24,6 +24,7 @@ CREATE TABLE orders (
 	entered  INTEGER NOT NULL,
 	updated  INTEGER NOT NULL,
 	waits    INTEGER NOT NULL,
+	rested   INTEGER NOT NULL,
 	total    INTEGER NOT NULL,
 	currency TEXT NOT NULL,
 	plan     INTEGER NOT NULL,
@@ -49,4 +50,4 @@ CREATE TABLE progress (
 `
 
 // columns of a row, in the order of scan and bind.
-const columns = "id, order_id, customer, status, step, reason, accepted, entered, updated, waits, total, currency, plan, done, backward, seq"
+const columns = "id, order_id, customer, status, step, reason, accepted, entered, updated, waits, rested, total, currency, plan, done, backward, seq"

@@ -178,6 +178,13 @@ func (s *store) close() {
 	if s.read != nil {
 		_ = s.read.Close() // it only reads
 	}
+	for _, stmt := range []*sql.Stmt{
+		s.insert, s.insertMany, s.update, s.move, s.lookup, s.begin, s.commit, s.rollback, s.progress, s.addPlan, s.forget,
+	} {
+		if stmt != nil {
+			_ = stmt.Close() // one that is left open keeps the database and its files open as long as the process lives
+		}
+	}
 	if s.conn != nil {
 		_ = s.conn.Close() // what is not committed is read again
 	}

@@ -15,7 +15,7 @@ import (
 // many is how many rows one statement inserts.
 const many = 32
 
-const columnCount = 16
+const columnCount = 17
 
 func (s *store) prepare(ctx context.Context) error {
 	values := "(" + strings.TrimSuffix(strings.Repeat("?,", columnCount), ",") + ")"
@@ -29,8 +29,8 @@ func (s *store) prepare(ctx context.Context) error {
 		{&s.rollback, "ROLLBACK"},
 		{&s.insert, insert},
 		{&s.insertMany, insert + strings.Repeat(","+values, many-1)},
-		{&s.move, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, done = ?, backward = ?, seq = ?, status = ?, entered = ? WHERE id = ?"},
-		{&s.update, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, done = ?, backward = ?, seq = ? WHERE id = ?"},
+		{&s.move, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, rested = ?, done = ?, backward = ?, seq = ?, status = ?, entered = ? WHERE id = ?"},
+		{&s.update, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, rested = ?, done = ?, backward = ?, seq = ? WHERE id = ?"},
 		{&s.lookup, "SELECT " + columns + " FROM orders WHERE order_id = ?"},
 		{&s.addPlan, "INSERT OR REPLACE INTO plans (id, name, version, steps) VALUES (?, ?, ?, ?)"},
 		{&s.progress, "INSERT OR REPLACE INTO progress (one, stream, cursor, last, checksum, at, whole) VALUES (1, ?, ?, ?, ?, ?, ?)"},
@@ -66,7 +66,7 @@ func (s *store) load(orderID string) (*row, error) {
 // targets are where Scan puts the columns.
 func (r *row) targets(planID *int64) []any {
 	return []any{
-		&r.id, &r.orderID, &r.customer, &r.status, &r.step, &r.reason, &r.accepted, &r.entered, &r.updated, &r.waits,
+		&r.id, &r.orderID, &r.customer, &r.status, &r.step, &r.reason, &r.accepted, &r.entered, &r.updated, &r.waits, &r.rested,
 		&r.total, &r.currency, planID, &r.done, &r.backward, &r.seq,
 	}
 }
@@ -135,7 +135,7 @@ func (s *store) saveRows(rows []*row) error {
 			}
 			continue
 		}
-		s.args = append(s.args, int64(r.id), r.orderID, r.customer, int64(r.status), r.step, r.reason, r.accepted, r.entered, r.updated, r.waits,
+		s.args = append(s.args, int64(r.id), r.orderID, r.customer, int64(r.status), r.step, r.reason, r.accepted, r.entered, r.updated, r.waits, r.rested,
 			r.total, r.currency, s.planIDs[r.plan], r.done, r.backward, int64(r.seq))
 		if fresh++; fresh == many {
 			if _, err := s.insertMany.Exec(s.args...); err != nil {
@@ -154,7 +154,7 @@ func (s *store) saveRows(rows []*row) error {
 
 // saveChange writes what can change of a row that is there.
 func (s *store) saveChange(r *row) error {
-	args := append(s.change[:0], r.step, r.reason, r.updated, r.waits, r.done, r.backward, int64(r.seq))
+	args := append(s.change[:0], r.step, r.reason, r.updated, r.waits, r.rested, r.done, r.backward, int64(r.seq))
 	stmt := s.update
 	if r.key != (key{r.status, r.entered}) {
 		stmt, args = s.move, append(args, int64(r.status), r.entered)

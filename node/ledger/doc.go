@@ -1,7 +1,7 @@
 // Package ledger proves from the streams that no order was lost (I5, I2): every order accepted has ended, is in flight,
 // is parked or rests in attention; every message that left the inbox is accounted for; whoever carries an unfinished
-// order is still stored; every parked order has something stored that wakes it, and every timer an order; and every
-// history is legal. It works while the system runs.
+// order is still stored; every parked order has something stored that wakes it in time, and every timer an order; and
+// every history is legal. It works while the system runs.
 //
 // # Ordering
 //
@@ -14,8 +14,8 @@
 //
 // # Ownership
 //
-// Read writes nothing and leaves nothing running. An ended order costs about a hundred bytes while it reads, an
-// unfinished one its folded state.
+// Read writes nothing and leaves nothing running, nor a consumer on a stream. An ended order costs about a hundred bytes
+// while it reads, an unfinished one its folded state.
 //
 // # Failure
 //

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -11,7 +12,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// overdue is how long after its time a schedule may be stored: a server that was down fires late.
+// overdue is how long after its time a schedule may be stored: a server that was down fires late. It is also how much
+// later than its order's time a schedule may be due.
 const overdue = time.Minute
 
 // checkTimers accounts for every order of which ORDER_TIMERS stores something. A timer whose order is parked no more is
@@ -120,9 +122,9 @@ func (r *reader) parkOfUnknown(ctx context.Context, id messages.OrderID) (park u
 	return parkOf(m.Header), true, nil
 }
 
-// checkDue finds a timer that should have fired.
+// checkDue finds a timer that should have fired, and one that does not wake its order in time.
 func (r *reader) checkDue(ctx context.Context, id messages.OrderID, one alarm) error {
-	wrong := one.overdue(r.alarms.at)
+	wrong := cmp.Or(one.overdue(r.alarms.at), one.late(r.book.live[id]))
 	if wrong == "" {
 		return nil
 	}
@@ -131,6 +133,15 @@ func (r *reader) checkDue(ctx context.Context, id messages.OrderID, one alarm) e
 		r.report.offend(id, wrong)
 	}
 	return err
+}
+
+// late says what is wrong with the schedule of the order's current park that fires too long after it, or "". What it has
+// parked until never changes, and whoever schedules it again means the same time.
+func (a alarm) late(h *history) string {
+	if h == nil || h.state.Status != order.Parked || a.park < h.state.Park || a.due.Sub(h.state.ParkedUntil) <= overdue {
+		return ""
+	}
+	return fmt.Sprintf("its timer is due at %s, and it is parked until %s", a.due.UTC().Format(time.RFC3339), h.state.ParkedUntil.UTC().Format(time.RFC3339))
 }
 
 // overdue says what is wrong with a schedule that is still stored at the time given, or "".

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,12 +40,51 @@ func TestText(t *testing.T) {
 	}
 	t.Run("received", func(t *testing.T) {
 		var text strings.Builder
-		v := timeline.OfReceived("o-1")
+		v := timeline.OfReceived("o-1", began)
 		if err := errors.Join(v.WriteText(&text, began), v.PreviewCancel().WriteText(&text)); err != nil {
 			t.Fatal(err)
 		}
 		golden(t, "received.txt", text.String())
 	})
+}
+
+// TestReceivedJSON: what is always there is there for an order that is only received.
+func TestReceivedJSON(t *testing.T) {
+	text, err := json.MarshalIndent(timeline.OfReceived("o-1", began), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "received.json", string(text)+"\n")
+}
+
+func TestNeedsAttention(t *testing.T) {
+	for name, want := range map[string]string{
+		"attention": "reserve/do true", "attention-undo": "reserve/undo true", "parked": "/ false", "completed": "/ false",
+	} {
+		v, err := timeline.Of(stories[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		step, direction, needed := v.NeedsAttention()
+		if got := fmt.Sprintf("%s/%s %t", step, direction, needed); got != want {
+			t.Errorf("%s: got %s, want %s", name, got, want)
+		}
+	}
+	if _, _, needed := timeline.OfReceived("o-1", began).NeedsAttention(); needed {
+		t.Error("an order that is only received needs attention")
+	}
+}
+
+func TestAwaited(t *testing.T) {
+	for want, awaited := range map[string]timeline.Awaited{
+		"1 message about it waits, and becomes a dead letter unless it comes within ORDERLY_UNKNOWN_AGE":        {Messages: 1},
+		"2 messages about it wait, and become dead letters unless it comes within ORDERLY_UNKNOWN_AGE":          {Messages: 2},
+		"16 messages or more about it wait, and become dead letters unless it comes within ORDERLY_UNKNOWN_AGE": {Messages: 16, More: true},
+	} {
+		if got := awaited.Error(); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
 }
 
 // TestJSON holds the stable form: a key that changes or goes away breaks programs.

@@ -18,7 +18,7 @@ type View struct {
 	OrderID string `json:"order_id"`
 	Status  string `json:"status"`
 	// StatusSince is when the order came to its status.
-	StatusSince time.Time `json:"status_since,omitzero"`
+	StatusSince time.Time `json:"status_since"`
 	CustomerID  string    `json:"customer_id"`
 	Total       string    `json:"total"`
 	Currency    string    `json:"currency"`
@@ -47,8 +47,8 @@ type View struct {
 	LastError string `json:"last_error,omitempty"`
 	// Actions are the messages that make sense now: signal, retry, skip, cancel.
 	Actions   []string  `json:"actions,omitempty"`
-	CreatedAt time.Time `json:"created_at,omitzero"`
-	UpdatedAt time.Time `json:"updated_at,omitzero"`
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"`
 	Events    []Event   `json:"events"`
 
 	story *Story
@@ -83,9 +83,12 @@ func Of(entries []journal.Entry) (*View, error) {
 	return v, nil
 }
 
-// OfReceived is an order that waits in the inbox.
-func OfReceived(id messages.OrderID) *View {
-	return &View{OrderID: string(id), Status: Received, Actions: []string{actCancel}, Events: []Event{}}
+// OfReceived is an order that waits in the inbox since the time given.
+func OfReceived(id messages.OrderID, at time.Time) *View {
+	return &View{
+		OrderID: string(id), Status: Received, StatusSince: at, CreatedAt: at, UpdatedAt: at,
+		Actions: []string{actCancel}, Events: []Event{},
+	}
 }
 
 func (v *View) fill() {
@@ -177,6 +180,19 @@ func (n *Next) call() string {
 
 // Ended reports whether nothing can happen to the order any more.
 func (v *View) Ended() bool { return Ends(v.Status) }
+
+// NeedsAttention tells the call about which a person must decide, and whether one must. The step is empty when there is
+// no single one; the direction is do or undo, or empty without a step.
+func (v *View) NeedsAttention() (step, direction string, needed bool) {
+	if v.story == nil || v.story.state.Status != order.Attention {
+		return "", "", false
+	}
+	need := v.story.state.Need
+	if need.GetStep() == "" {
+		return "", "", true
+	}
+	return need.GetStep(), need.GetDirection().Word(), true
+}
 
 // Last is the journal sequence of the latest entry told; 0: none.
 func (v *View) Last() uint64 {

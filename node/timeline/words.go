@@ -68,10 +68,11 @@ func since(d time.Duration) string {
 	return short(d.Round(time.Second))
 }
 
-// Printable makes one line of a stranger's text: what would steer a terminal becomes a space.
+// Printable makes one line of a stranger's text: what would steer a terminal, or is not seen and changes how the rest
+// reads (the direction of writing, above all), becomes a space.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
+		if !unicode.IsPrint(r) {
 			return ' '
 		}
 		return r

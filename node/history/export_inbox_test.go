@@ -1,0 +1,4 @@
+package history
+
+// MaxLooked is maxLooked.
+const MaxLooked = maxLooked

@@ -1,0 +1,76 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/ledger"
+)
+
+// consumers are the names of those of all streams.
+func (w *world) consumers() []string {
+	w.Helper()
+	var names []string
+	for _, name := range []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead} {
+		s, err := w.js.Stream(w.Context(), name)
+		w.must(err)
+		all := s.ConsumerNames(w.Context())
+		for name := range all.Name() {
+			names = append(names, name)
+		}
+		w.must(all.Err())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// watched tells of every consumer that is made.
+type watched struct {
+	jetstream.JetStream
+	made func()
+}
+
+func (w watched) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	s, err := w.JetStream.Stream(ctx, name)
+	return watchedStream{s, w.made}, err
+}
+
+type watchedStream struct {
+	jetstream.Stream
+	made func()
+}
+
+func (s watchedStream) OrderedConsumer(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	c, err := s.Stream.OrderedConsumer(ctx, cfg)
+	s.made()
+	return c, err
+}
+
+// A ledger leaves no consumer on the streams, whether it is read to its end or given up.
+func TestReadLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.complete("o", w.accept("o"))
+	w.dead(w.message("bad"))
+
+	before, made := w.consumers(), 0
+	if _, err := ledger.Read(t.Context(), watched{w.js, func() { made++ }}); err != nil {
+		t.Fatal(err)
+	}
+	if after := w.consumers(); made != 2 || !slices.Equal(after, before) {
+		t.Errorf("%d consumers were made, want 2; before %v, after %v", made, before, after)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := ledger.Read(ctx, watched{w.js, cancel}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+	if after := w.consumers(); !slices.Equal(after, before) {
+		t.Errorf("given up: before %v, after %v", before, after)
+	}
+}

@@ -41,7 +41,7 @@ type bulk struct {
 	// verb is the command's name, statuses those in which it makes sense, body what it sends.
 	verb     string
 	statuses []string
-	body     func() proto.Message
+	body     func(target) proto.Message
 
 	all, yes bool
 	status   []string
@@ -53,18 +53,18 @@ type bulk struct {
 
 // newRetryAll, newSkipAll and newCancelAll are the commands about one order, with --all.
 func newRetryAll(t terminal) *cobra.Command {
-	return forAll(newRetry(t), &bulk{t: t, statuses: resting, body: func() proto.Message { return &messages.RetryOrder{} }})
+	return forAll(newRetry(t), &bulk{t: t, statuses: resting, body: func(target) proto.Message { return &messages.RetryOrder{} }})
 }
 
 func newSkipAll(t terminal) *cobra.Command {
 	// A parked order has no failed call to pass over.
-	return forAll(newSkip(t), &bulk{t: t, statuses: resting[:1], body: func() proto.Message { return &messages.SkipStep{} }})
+	return forAll(newSkip(t), &bulk{t: t, statuses: resting[:1], body: func(of target) proto.Message { return &messages.SkipStep{Step: of.step} }})
 }
 
 func newCancelAll(t terminal) *cobra.Command {
 	cmd := newCancel(t)
 	why := cmd.Flags().String("why", "", "with --all: why, for the orders' timelines")
-	return forAll(cmd, &bulk{t: t, statuses: resting, body: func() proto.Message { return &messages.CancelOrder{Reason: *why} }})
+	return forAll(cmd, &bulk{t: t, statuses: resting, body: func(target) proto.Message { return &messages.CancelOrder{Reason: *why} }})
 }
 
 // resting are the statuses of orders that wait for somebody or something.
@@ -177,6 +177,7 @@ func (b *bulk) query() index.Query {
 type target struct {
 	id       messages.OrderID
 	sequence uint64
+	step     string
 	reason   string
 }
 
@@ -189,7 +190,7 @@ func (b *bulk) run(ctx context.Context, c *client) error {
 			if err != nil {
 				return err
 			}
-			targets = append(targets, target{id, o.Sequence, o.Reason})
+			targets = append(targets, target{id, o.Sequence, o.Step, o.Reason})
 		}
 		return nil
 	})
@@ -267,7 +268,7 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 			break
 		}
 		// The sequence says which rest of the order is meant: once it has moved, another message is another word.
-		o := ingress.Outgoing{OrderID: t.id, Body: b.body(), ID: fmt.Sprintf("all:%s:%s:%d", b.verb, t.id, t.sequence)}
+		o := ingress.Outgoing{OrderID: t.id, Body: b.body(t), ID: fmt.Sprintf("all:%s:%s:%d", b.verb, t.id, t.sequence)}
 		if err := p.Publish(ctx, o, s.done); err != nil {
 			s.done(ingress.Receipt{}, err)
 		}

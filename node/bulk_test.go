@@ -103,7 +103,7 @@ func TestSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	var out, errs screen
-	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func() proto.Message { return &messages.RetryOrder{} }}
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
 	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
 	for range 2 { // no node takes the messages up meanwhile
 		if err := b.send(t.Context(), &client{nc: nc}, targets); err != nil {

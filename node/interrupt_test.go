@@ -185,7 +185,7 @@ func TestSendInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs screen
-	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func() proto.Message { return &messages.RetryOrder{} }}
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
 	err := b.send(ctx, &client{nc: p.connect(t)}, []target{{id: "o-1"}, {id: "o-2"}})
 	if !errors.Is(err, errInterrupted) || out.String() != "0 of 2 sent, 2 not\n" {
 		t.Errorf("got %v\n%s", err, &out)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -113,10 +114,35 @@ func TestAttentionSkipped(t *testing.T) {
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
 	}
+	said := skips(t, p)
 	ok(t, p.environ, "skip", "o-1")
 	v := p.until(t, "o-1", "completed")
 	if !strings.Contains(v.story(), "resumed by skip\nauthorize_payment passed over on request\ncreate_shipment done") {
 		t.Errorf("got\n%s", v.story())
+	}
+	if got := said(); got != "do authorize_payment" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
+	}
+}
+
+// skips listens for skips; what it returns tells which call the last one names.
+func skips(t *testing.T, p *process) (last func() string) {
+	t.Helper()
+	sub, err := p.connect(t).SubscribeSync(messages.SubjectOrder + ">")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() (call string) {
+		t.Helper()
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skip, err := messages.DecodeSkip(m.Header.Get("Content-Type"), m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return skip.GetDirection() + " " + skip.GetStep()
 	}
 }
 
@@ -146,10 +172,14 @@ func TestUndoThatFails(t *testing.T) {
 	if !strings.Contains(v.story(), "a person must decide about the undo of reserve_inventory: ") {
 		t.Errorf("got\n%s", v.story())
 	}
+	said := skips(t, p)
 	ok(t, p.environ, "skip", "o-1")
 	v = p.until(t, "o-1", "rejected")
 	if !strings.HasSuffix(v.story(), "undo of reserve_inventory passed over on request\norder rejected: card_declined: the card of the customer was declined") {
 		t.Errorf("got\n%s", v.story())
+	}
+	if got := said(); got != "undo reserve_inventory" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
 	}
 }
 

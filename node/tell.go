@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/history"
 )
 
 func newSignal(t terminal) *cobra.Command {
@@ -76,22 +77,52 @@ func newSkip(t terminal) *cobra.Command {
 		Short: "Send an order in attention past the step that failed",
 		Long: decide + `
 
+The skip is of the step that needs a person now: if it is another one by the time the skip arrives, nothing is passed over.
 A parked order does not wait any longer: the step is called now, and nothing is passed over.`,
 		Args: arguments("ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return tell(cmd.Context(), t, args[0], &messages.SkipStep{})
+			return tellWhat(cmd.Context(), t, args[0], func(c *client, id messages.OrderID) (proto.Message, error) {
+				return skipNow(cmd.Context(), c, id)
+			})
 		},
 	}
 }
 
+// skipNow is a skip of what needs a person now, or of whatever does when it arrives if nothing does.
+func skipNow(ctx context.Context, c *client, id messages.OrderID) (*messages.SkipStep, error) {
+	orders, err := history.New(c.nc)
+	if err != nil {
+		return nil, err
+	}
+	defer orders.Close()
+	view, err := orders.Order(ctx, id)
+	switch {
+	case errors.Is(err, history.ErrUnknownOrder):
+		return &messages.SkipStep{}, nil
+	case err != nil:
+		return nil, err
+	}
+	step, direction, _ := view.NeedsAttention()
+	return &messages.SkipStep{Step: step, Direction: direction}, nil
+}
+
 // tell publishes a message about an order and waits until it is stored.
 func tell(ctx context.Context, t terminal, arg string, body proto.Message) error {
+	return tellWhat(ctx, t, arg, func(*client, messages.OrderID) (proto.Message, error) { return body, nil })
+}
+
+// tellWhat is tell of what has to be found out first.
+func tellWhat(ctx context.Context, t terminal, arg string, find func(*client, messages.OrderID) (proto.Message, error)) error {
 	id, err := messages.ParseOrderID(arg)
 	if err != nil {
 		return usage(err)
 	}
 	return withClient(ctx, t, func(c *client) error {
-		if err := c.publish(ctx, id, body); err != nil {
+		body, err := find(c, id)
+		if err == nil {
+			err = c.publish(ctx, id, body)
+		}
+		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprintf(t.out, "stored; see what becomes of it with: orderly get %s\n", id)

@@ -127,7 +127,11 @@ func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
 	}
 	files, err := os.ReadDir(dir)
 	if err != nil || len(files) != 1 || files[0].Name() != "index.db" {
-		t.Errorf("files %v, error %v: want index.db only", files, err)
+		t.Fatalf("files %v, error %v: want index.db only", files, err)
+	}
+	// Customers and reasons are nobody else's business.
+	if info, err := files[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("its mode is %v, error %v: want 0600", info.Mode().Perm(), err)
 	}
 }
 
@@ -142,6 +146,7 @@ func TestRefuses(t *testing.T) {
 		"limit -1":                                   {Limit: -1},
 		"older and newer: want 0 or more":            {Older: -1},
 		"want newer to be longer than older":         {Older: 5, Newer: 5},
+		"want UTF-8 without NUL":                     {Reason: "a\x00"},
 		"reason has 2000 bytes":                      {Reason: strings.Repeat("x", 2000)},
 		`cursor "x"`:                                 {Cursor: "x"},
 		`cursor "MS4"`:                               {Cursor: "MS4"},

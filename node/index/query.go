@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/orderly-engine/orderly/node/index/wire"
 )
@@ -131,11 +132,13 @@ func (q Query) check(now time.Time) (c checked, err error) {
 		return c, fmt.Errorf("%w: older and newer: want 0 or more", ErrQuery)
 	case newer > 0 && newer <= older:
 		return c, fmt.Errorf("%w: no order is both older than %s and newer than %s: want newer to be longer than older", ErrQuery, older, newer)
+	case !utf8.ValidString(q.Reason) || strings.ContainsRune(q.Reason, 0):
+		return c, fmt.Errorf("%w: reason %.40q: want UTF-8 without NUL", ErrQuery, q.Reason)
 	case len(q.Reason) > wire.MaxReason:
 		return c, fmt.Errorf("%w: reason has %d bytes: at most %d are allowed", ErrQuery, len(q.Reason), wire.MaxReason)
 	}
 	c.customer = wire.Clip([]byte(q.Customer), wire.MaxCustomer)
-	c.reason = small(strings.ToValidUTF8(q.Reason, ""))
+	c.reason = small(q.Reason)
 	c.before, c.after = math.MaxInt64, math.MinInt64
 	if older > 0 {
 		c.before = now.Add(-older).UnixNano()

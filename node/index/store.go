@@ -80,6 +80,14 @@ func openStore(dir string) (*store, progress, error) {
 }
 
 func (s *store) open(path string) (p progress, err error) {
+	// What SQLite keeps beside it gets the same mode.
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return p, err
+	}
+	if err := file.Close(); err != nil {
+		return p, err
+	}
 	if s.write, err = sql.Open("sqlite", dsn(path, "synchronous(normal)", "cache_size(-32000)", "wal_autocheckpoint(8000)")); err != nil {
 		return p, err
 	}

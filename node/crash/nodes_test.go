@@ -92,7 +92,9 @@ func TestCrashWokenElsewhere(t *testing.T) {
 	one := w.open(slow)
 	w.behave(slow, true)
 	w.load.add(200)
-	eventually(t, stall, "every order is acknowledged and none in memory", func() bool {
+	// Parked orders ask now and then whether the service is back, more rarely the longer it is away: on a slow machine it
+	// takes a while until none is in memory.
+	eventually(t, 3*stall, "every order is acknowledged and none in memory", func() bool {
 		return w.load.done() && one.metric("orderly_deliveries_in_flight") == 0
 	})
 	w.kill(one)

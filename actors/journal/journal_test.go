@@ -16,7 +16,14 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A server stopped within an atomic batch leaves the goroutines of that batch's store behind.
+	const server = "github.com/nats-io/nats-server/v2/server"
+	goleak.VerifyTestMain(m,
+		goleak.IgnoreTopFunction(server+".(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreTopFunction(server+".(*msgBlock).flushLoop"),
+		goleak.IgnoreTopFunction(server+"/ats.Register.func1"))
+}
 
 // patience is how long a test waits for what must happen.
 const patience = 20 * time.Second

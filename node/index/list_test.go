@@ -114,8 +114,14 @@ func TestAgeOfAParkedOrder(t *testing.T) {
 		since(1)
 	}
 	take(10, resumed)
-	take(11, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: p.Steps[0].Name}}}, parked)
+	done := func(step int) *messages.Event {
+		return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: p.Steps[step].Name}}}
+	}
+	take(11, done(0), parked)
 	since(11)
+	// In one entry it may leave its status, get further, and come back to it.
+	take(12, resumed, done(1), parked)
+	since(12)
 }
 
 // TestCloseLeavesOnlyTheDatabase: nothing of it stays open, and what SQLite keeps beside it is folded in.

@@ -57,11 +57,12 @@ func (r *row) fold(e *wire.Entry) {
 	for i := range e.Events {
 		r.apply(&e.Events[i], e)
 	}
-	if r.status != before {
+	switch {
+	case r.status == Parked:
+		// Also of an order that was parked before: it may have got further in between, within this very entry.
+		r.entered = r.rested
+	case r.status != before:
 		r.entered = e.Time
-		if r.status == Parked {
-			r.entered = r.rested
-		}
 	}
 	r.seq, r.updated = e.Sequence, e.Time
 }

@@ -38,8 +38,8 @@ type Inbox interface {
 
 // Timers wake parked orders.
 type Timers interface {
-	// Schedule replaces the order's timer: a wake-up that carries park is delivered at the given time.
-	Schedule(ctx context.Context, id messages.OrderID, park uint64, at time.Time, traceparent string) error
+	// Schedule replaces the order's timer: a wake-up that carries the same is delivered at its time.
+	Schedule(context.Context, messages.Timer) error
 }
 
 // World is what an order actor acts upon.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/crashpoint"
@@ -24,17 +25,13 @@ func (o *Order) decide() {
 	// What a driver remembers is as good as a read: whatever has changed since is fenced, or does not matter. But who was
 	// fenced and does not know must not let go what may be the only wake-up of a later park (R5.4).
 	if !o.current && (o.driver == nil || d.Type == messages.TypeWake) && (o.state == nil || !o.state.Status.Terminal()) {
-		o.read()
+		if !fresh || !o.wakeUnread(d) {
+			o.read()
+		}
 		return
 	}
-	decision := order.Receive(o.state, d, order.Circumstances{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
-		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
-	})
+	decision := o.receive(o.state, d)
 	o.current = false
-	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
-		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
-	}
 	switch decision.Verb {
 	case order.Ack:
 		o.finish(messages.Done())
@@ -55,6 +52,41 @@ func (o *Order) decide() {
 	case order.AskEarlier:
 		o.lookBack(d)
 	}
+}
+
+// receive answers the delivery, given where the order stands.
+func (o *Order) receive(state *order.State, d *messages.Delivery) order.Decision {
+	decision := order.Receive(state, d, order.Circumstances{
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
+		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
+	})
+	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
+	}
+	return decision
+}
+
+// wakeUnread resumes a parked order without a read, as its timer tells where it stood, or this actor remembers. If it has
+// moved since, the fence holds the append back, and the journal is read (R5). Nothing fences any other answer than
+// to resume: those take a read. It reports whether the append is under way.
+func (o *Order) wakeUnread(d *messages.Delivery) bool {
+	if d.Type != messages.TypeWake {
+		return false
+	}
+	state := o.state
+	if state == nil {
+		state = order.FromSnapshot(d.OrderID, journal.DecodeSnapshot(d.Snapshot))
+	}
+	if state == nil {
+		return false
+	}
+	decision := o.receive(state, d)
+	if decision.Verb != order.AppendAndDrive {
+		return false
+	}
+	o.state = state
+	o.startAppend(decision.Events, thenDrive, nil)
+	return true
 }
 
 // finish settles the first held delivery.
@@ -149,13 +181,15 @@ func (o *Order) lookBack(d *messages.Delivery) {
 
 // schedule sets the timer of the current park and goes on; without it the delivery must not be settled (R6).
 func (o *Order) schedule(then func()) {
-	id, park, until, trace := o.state.ID, o.state.Park, o.state.ParkedUntil, o.traceparent()
+	timer := messages.Timer{
+		OrderID: o.state.ID, Park: o.state.Park, At: o.state.ParkedUntil, Traceparent: o.traceparent(), Snapshot: journal.EncodeSnapshot(o.state.Snapshot()),
+	}
 	crashpoint.Pass(crashpoint.BeforeSchedule)
 	if o.driver != nil && o.driver.Type == messages.TypeWake {
 		crashpoint.Pass(crashpoint.Reparked)
 	}
 	o.leave(func(ctx context.Context) func() {
-		if err := o.Timers.Schedule(ctx, id, park, until, trace); err != nil {
+		if err := o.Timers.Schedule(ctx, timer); err != nil {
 			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }
 		}
 		crashpoint.Pass(crashpoint.AfterSchedule)

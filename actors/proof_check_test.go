@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -139,6 +140,28 @@ func (w *world) checkJournal() {
 	}
 	if d := difference(w.truth, recalled); d != "" {
 		w.fail("I7: reading the journal from its last checkpoint on tells something else: %s", d)
+	}
+}
+
+// checkTimer holds whenever the timer is set (I7): what it tells of the order is what the entries up to then come to.
+func (w *world) checkTimer() {
+	told := order.FromSnapshot(w.id, journal.DecodeSnapshot(w.timer.Snapshot))
+	if told == nil {
+		w.fail("I7: the timer tells nothing")
+		return
+	}
+	replayed := &order.State{}
+	for _, e := range w.entries {
+		if e.Sequence > told.Last {
+			break
+		}
+		if err := replayed.Apply(e.Sequence, e.Entry); err != nil {
+			w.fail("I7: %v", err)
+			return
+		}
+	}
+	if d := difference(replayed, told); d != "" {
+		w.fail("I7: the timer tells something else than the journal: %s", d)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -119,8 +118,12 @@ func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) 
 	return seq, found, err
 }
 
-func (s seam) Schedule(ctx context.Context, _ messages.OrderID, park uint64, at time.Time, _ string) error {
-	return s.hold(ctx, "schedule", func() { s.i.node.w.timer = &timer{park: park, at: at} }, true)
+func (s seam) Schedule(ctx context.Context, t messages.Timer) error {
+	w := s.i.node.w
+	return s.hold(ctx, "schedule", func() {
+		w.timer = &t
+		w.checkTimer()
+	}, true)
 }
 
 // hold keeps work in the background until the world has let it take effect and replies.

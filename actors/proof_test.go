@@ -135,8 +135,8 @@ func (w *world) ordinary() []transition {
 	}
 	switch {
 	case w.timer == nil:
-	case w.timer.at.After(w.now):
-		until(&message{due: w.timer.at})
+	case w.timer.At.After(w.now):
+		until(&message{due: w.timer.At})
 	default:
 		add("fire", "", w.fire)
 	}
@@ -195,7 +195,7 @@ func (w *world) disturbing() []transition {
 			add("redelivery", m.String()+" to "+n.name, func() { n.take(m) })
 		}
 	}
-	if w.timer != nil && w.timer.at.After(w.now) {
+	if w.timer != nil && w.timer.At.After(w.now) {
 		add("early wake", "", w.fire)
 	}
 	if len(w.script) > 0 {

@@ -31,7 +31,7 @@ type world struct {
 	script  []*messages.Delivery
 	stored  []*message
 	fired   uint64
-	timer   *timer
+	timer   *messages.Timer
 	effects []*effect
 	// skipped names the steps a person passed over, recorded the messages in the journal.
 	skipped  map[string]bool
@@ -165,12 +165,6 @@ func (w *world) letter(kind string) *messages.Delivery {
 	return d
 }
 
-// timer is the order's one durable schedule.
-type timer struct {
-	park uint64
-	at   time.Time
-}
-
 // message is stored in the inbox, or a wake-up.
 type message struct {
 	*messages.Delivery
@@ -247,7 +241,8 @@ func (w *world) publish(d *messages.Delivery) {
 func (w *world) fire() {
 	w.fired++
 	w.stored = append(w.stored, &message{Delivery: &messages.Delivery{
-		OrderID: w.id, Type: messages.TypeWake, Stream: messages.StreamTimers, Sequence: w.fired, Park: w.timer.park, Stored: w.now,
+		OrderID: w.id, Type: messages.TypeWake, Stream: messages.StreamTimers, Sequence: w.fired, Park: w.timer.Park, Snapshot: w.timer.Snapshot,
+		Stored: w.now,
 	}})
 	w.timer = nil
 }

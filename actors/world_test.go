@@ -93,6 +93,12 @@ func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, 
 	return short(m.entries[id]), m.readErr
 }
 
+func (m *memory) readSoFar() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reads
+}
+
 // short is the first entry and those from the last checkpoint on.
 func short(entries []journal.Entry) []journal.Entry {
 	for i := len(entries) - 1; i > 0; i-- {
@@ -237,10 +243,14 @@ func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) 
 }
 
 // timers remember what was scheduled.
-type timers struct{ log *record }
+type timers struct {
+	log    *record
+	latest messages.Timer
+}
 
-func (s *timers) Schedule(_ context.Context, _ messages.OrderID, park uint64, _ time.Time, _ string) error {
-	s.log.add(fmt.Sprintf("schedule %d", park))
+func (s *timers) Schedule(_ context.Context, t messages.Timer) error {
+	s.latest = t
+	s.log.add(fmt.Sprintf("schedule %d", t.Park))
 	return nil
 }
 
@@ -254,7 +264,7 @@ type parent struct {
 
 func (p *parent) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *actor.Started:
+	case *actor.Started, another:
 		p.child = ctx.Spawn(actor.PropsFromProducer(p.order))
 		p.spawn <- p.child
 	case *messages.Settled:
@@ -268,13 +278,19 @@ func (p *parent) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *
 	s.RestartChildren(child)
 }
 
+// another asks the parent for another child.
+type another struct{}
+
 // stage is one order actor in a world of fakes.
 type stage struct {
 	*record
 	memory *memory
 	steps  *downstream
 	inbox  *inbox
+	timers *timers
 	system *actor.ActorSystem
+	parent *parent
+	top    *actor.PID
 	order  *actor.PID
 }
 
@@ -294,6 +310,7 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 		memory: &memory{entries: map[messages.OrderID][]journal.Entry{}, log: log},
 		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
 		inbox:  &inbox{},
+		timers: &timers{log: log},
 		system: actor.NewActorSystem(),
 	}
 	if policy == nil {
@@ -302,22 +319,28 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 		}
 	}
 	orders, err := actors.NewOrders(actors.World{
-		Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: &timers{log}, Policy: policy,
+		Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Policy: policy,
 	}, actors.Config{Node: "n-1", Plan: testPlan})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &parent{log: log, order: orders.Produce, spawn: make(chan *actor.PID, 1)}
-	pid := s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return p }))
-	s.order = <-p.spawn
+	s.parent = &parent{log: log, order: orders.Produce, spawn: make(chan *actor.PID, 1)}
+	s.top = s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s.parent }))
+	s.order = <-s.parent.spawn
 	t.Cleanup(orders.Close)
 	t.Cleanup(func() {
-		if err := s.system.Root.StopFuture(pid).Wait(); err != nil {
+		if err := s.system.Root.StopFuture(s.top).Wait(); err != nil {
 			t.Error(err)
 		}
 		s.system.Shutdown()
 	})
 	return s
+}
+
+// forget puts an actor that remembers nothing in the place of the one there is.
+func (s *stage) forget() {
+	s.system.Root.Send(s.top, another{})
+	s.order = <-s.parent.spawn
 }
 
 func (s *stage) deliver(d *messages.Delivery) { s.system.Root.Send(s.order, d) }

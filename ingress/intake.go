@@ -111,6 +111,7 @@ func readWake(d *messages.Delivery, m *nats.Msg) deadEnd {
 	if d.Park, err = strconv.ParseUint(park, 10, 64); err != nil || d.Park == 0 {
 		return deadf(classUndecodable, "header %s of a wake-up is %q: want the journal sequence of the OrderParked", messages.HeaderPark, clip(park, 80))
 	}
+	d.Snapshot = m.Data
 	readTrace(d, m.Header)
 	return deadEnd{}
 }

@@ -27,14 +27,14 @@ func TestTimerFiresNotEarly(t *testing.T) {
 	timers := newTimers(t, js)
 	for n, in := range []time.Duration{-time.Hour, 150 * time.Millisecond, 700 * time.Millisecond, 1200 * time.Millisecond} {
 		at := time.Now().Add(in)
-		if err := timers.Schedule(within(t), "o", uint64(n+1), at, "tp"); err != nil {
+		if err := timers.Schedule(within(t), messages.Timer{OrderID: "o", Park: uint64(n + 1), At: at, Snapshot: []byte{1, 0}, Traceparent: "tp"}); err != nil {
 			t.Fatal(err)
 		}
 		d := desk.next()
 		if early := time.Until(at); early > 0 {
 			t.Errorf("the timer of %s fires %s early", in, early)
 		}
-		if d.OrderID != "o" || d.Type != messages.TypeWake || d.Park != uint64(n+1) || d.Traceparent != "tp" {
+		if d.OrderID != "o" || d.Type != messages.TypeWake || d.Park != uint64(n+1) || string(d.Snapshot) != "\x01\x00" || d.Traceparent != "tp" {
 			t.Errorf("got %+v", d)
 		}
 		d.Settle(messages.Done())
@@ -46,7 +46,7 @@ func TestWakeUpComesBackUntilSettled(t *testing.T) {
 	t.Parallel()
 	_, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
-	if err := newTimers(t, js).Schedule(within(t), "o", 7, time.Now(), ""); err != nil {
+	if err := newTimers(t, js).Schedule(within(t), messages.Timer{OrderID: "o", Park: 7, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	desk.next().Settle(messages.Later(0))
@@ -64,7 +64,7 @@ func TestReplacedTimerFiresOnce(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	timers := newTimers(t, js)
 	for n := range 20 {
-		if err := timers.Schedule(within(t), "o", uint64(n+1), time.Now().Add(400*time.Millisecond), ""); err != nil {
+		if err := timers.Schedule(within(t), messages.Timer{OrderID: "o", Park: uint64(n + 1), At: time.Now().Add(400 * time.Millisecond)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,7 +81,7 @@ func TestTimersSurviveARestart(t *testing.T) {
 	b, js := ready(t)
 	timers := newTimers(t, js)
 	for n := range 10 {
-		if err := timers.Schedule(within(t), messages.OrderID(fmt.Sprintf("o-%d", n)), 1, time.Now().Add(200*time.Millisecond), ""); err != nil {
+		if err := timers.Schedule(within(t), messages.Timer{OrderID: messages.OrderID(fmt.Sprintf("o-%d", n)), Park: 1, At: time.Now().Add(200 * time.Millisecond)}); err != nil {
 			t.Fatal(err)
 		}
 	}

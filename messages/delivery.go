@@ -43,6 +43,8 @@ type Delivery struct {
 	Skip    *SkipStep
 	// Park is the journal sequence of the OrderParked a wake-up belongs to.
 	Park uint64
+	// Snapshot is what the timer of a wake-up carried.
+	Snapshot []byte
 
 	// Begun: an order actor has taken the delivery up, so that the journal may know of it even when it is the first.
 	// It belongs to the actor that holds the delivery; all else is read-only once handed on.

@@ -201,7 +201,7 @@ type Checkpoint struct {
 	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Journal sequence of the order's first entry.
 	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
-	// running | compensating | attention
+	// running | compensating | attention; parked in a snapshot
 	Status string  `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	Driver *Source `protobuf:"bytes,4,opt,name=driver,proto3" json:"driver,omitempty"`
 	Owner  string  `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -385,6 +385,145 @@ func (x *Checkpoint) GetTakeovers() uint32 {
 	return 0
 }
 
+// Snapshot is where a parked order stands. Its timer carries one, so that whoever wakes the order reads no journal: the
+// fence tells when the order has moved since.
+type Snapshot struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	Order   *OrderCreated          `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`
+	Plan    *Plan                  `protobuf:"bytes,3,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Inbox sequence of the created message that was accepted.
+	Accepted uint64 `protobuf:"varint,4,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// Journal sequence of the order's last entry, its number, and the number of the latest that carries a checkpoint.
+	Last    uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
+	Number  uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	Checked uint32 `protobuf:"varint,7,opt,name=checked,proto3" json:"checked,omitempty"`
+	// The state after the last entry.
+	State *Checkpoint `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
+	// Journal sequence of the current OrderParked, and what that said.
+	Park   uint64       `protobuf:"varint,9,opt,name=park,proto3" json:"park,omitempty"`
+	Parked *OrderParked `protobuf:"bytes,10,opt,name=parked,proto3" json:"parked,omitempty"`
+	// Times of the first and the last entry.
+	Began         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=began,proto3" json:"began,omitempty"`
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Snapshot) Reset() {
+	*x = Snapshot{}
+	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Snapshot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Snapshot) ProtoMessage() {}
+
+func (x *Snapshot) ProtoReflect() protoreflect.Message {
+	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
+func (*Snapshot) Descriptor() ([]byte, []int) {
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Snapshot) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *Snapshot) GetOrder() *OrderCreated {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *Snapshot) GetPlan() *Plan {
+	if x != nil {
+		return x.Plan
+	}
+	return nil
+}
+
+func (x *Snapshot) GetAccepted() uint64 {
+	if x != nil {
+		return x.Accepted
+	}
+	return 0
+}
+
+func (x *Snapshot) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *Snapshot) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Snapshot) GetChecked() uint32 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
+func (x *Snapshot) GetState() *Checkpoint {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
+func (x *Snapshot) GetPark() uint64 {
+	if x != nil {
+		return x.Park
+	}
+	return 0
+}
+
+func (x *Snapshot) GetParked() *OrderParked {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
+func (x *Snapshot) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *Snapshot) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 // StepResult is what became of a step that is done.
 type StepResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -398,7 +537,7 @@ type StepResult struct {
 
 func (x *StepResult) Reset() {
 	*x = StepResult{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	mi := &file_orderly_v1_journal_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -410,7 +549,7 @@ func (x *StepResult) String() string {
 func (*StepResult) ProtoMessage() {}
 
 func (x *StepResult) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[2]
+	mi := &file_orderly_v1_journal_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -423,7 +562,7 @@ func (x *StepResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepResult.ProtoReflect.Descriptor instead.
 func (*StepResult) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{2}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *StepResult) GetData() *structpb.Value {
@@ -474,7 +613,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[3]
+	mi := &file_orderly_v1_journal_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +625,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[3]
+	mi := &file_orderly_v1_journal_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +638,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{3}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Event) GetKind() isEvent_Kind {
@@ -749,7 +888,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[4]
+	mi := &file_orderly_v1_journal_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -761,7 +900,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[4]
+	mi := &file_orderly_v1_journal_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -774,7 +913,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{4}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Source) GetStream() string {
@@ -806,7 +945,7 @@ type OrderAccepted struct {
 
 func (x *OrderAccepted) Reset() {
 	*x = OrderAccepted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[5]
+	mi := &file_orderly_v1_journal_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +957,7 @@ func (x *OrderAccepted) String() string {
 func (*OrderAccepted) ProtoMessage() {}
 
 func (x *OrderAccepted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[5]
+	mi := &file_orderly_v1_journal_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +970,7 @@ func (x *OrderAccepted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderAccepted.ProtoReflect.Descriptor instead.
 func (*OrderAccepted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{5}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *OrderAccepted) GetOrder() *OrderCreated {
@@ -880,7 +1019,7 @@ type StepCompleted struct {
 
 func (x *StepCompleted) Reset() {
 	*x = StepCompleted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[6]
+	mi := &file_orderly_v1_journal_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -892,7 +1031,7 @@ func (x *StepCompleted) String() string {
 func (*StepCompleted) ProtoMessage() {}
 
 func (x *StepCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[6]
+	mi := &file_orderly_v1_journal_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -905,7 +1044,7 @@ func (x *StepCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepCompleted.ProtoReflect.Descriptor instead.
 func (*StepCompleted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{6}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StepCompleted) GetStep() string {
@@ -966,7 +1105,7 @@ type StepFailed struct {
 
 func (x *StepFailed) Reset() {
 	*x = StepFailed{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[7]
+	mi := &file_orderly_v1_journal_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -978,7 +1117,7 @@ func (x *StepFailed) String() string {
 func (*StepFailed) ProtoMessage() {}
 
 func (x *StepFailed) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[7]
+	mi := &file_orderly_v1_journal_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -991,7 +1130,7 @@ func (x *StepFailed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepFailed.ProtoReflect.Descriptor instead.
 func (*StepFailed) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{7}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StepFailed) GetStep() string {
@@ -1048,7 +1187,7 @@ type StepRejected struct {
 
 func (x *StepRejected) Reset() {
 	*x = StepRejected{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[8]
+	mi := &file_orderly_v1_journal_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1199,7 @@ func (x *StepRejected) String() string {
 func (*StepRejected) ProtoMessage() {}
 
 func (x *StepRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[8]
+	mi := &file_orderly_v1_journal_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1212,7 @@ func (x *StepRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepRejected.ProtoReflect.Descriptor instead.
 func (*StepRejected) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{8}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StepRejected) GetStep() string {
@@ -1109,7 +1248,7 @@ type StepPending struct {
 
 func (x *StepPending) Reset() {
 	*x = StepPending{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[9]
+	mi := &file_orderly_v1_journal_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1121,7 +1260,7 @@ func (x *StepPending) String() string {
 func (*StepPending) ProtoMessage() {}
 
 func (x *StepPending) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[9]
+	mi := &file_orderly_v1_journal_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1134,7 +1273,7 @@ func (x *StepPending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepPending.ProtoReflect.Descriptor instead.
 func (*StepPending) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{9}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StepPending) GetStep() string {
@@ -1172,7 +1311,7 @@ type StepUndone struct {
 
 func (x *StepUndone) Reset() {
 	*x = StepUndone{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[10]
+	mi := &file_orderly_v1_journal_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1323,7 @@ func (x *StepUndone) String() string {
 func (*StepUndone) ProtoMessage() {}
 
 func (x *StepUndone) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[10]
+	mi := &file_orderly_v1_journal_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1336,7 @@ func (x *StepUndone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StepUndone.ProtoReflect.Descriptor instead.
 func (*StepUndone) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{10}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StepUndone) GetStep() string {
@@ -1239,7 +1378,7 @@ type CancelRequested struct {
 
 func (x *CancelRequested) Reset() {
 	*x = CancelRequested{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[11]
+	mi := &file_orderly_v1_journal_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1251,7 +1390,7 @@ func (x *CancelRequested) String() string {
 func (*CancelRequested) ProtoMessage() {}
 
 func (x *CancelRequested) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[11]
+	mi := &file_orderly_v1_journal_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1264,7 +1403,7 @@ func (x *CancelRequested) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelRequested.ProtoReflect.Descriptor instead.
 func (*CancelRequested) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{11}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CancelRequested) GetSource() *Source {
@@ -1293,7 +1432,7 @@ type Signalled struct {
 
 func (x *Signalled) Reset() {
 	*x = Signalled{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[12]
+	mi := &file_orderly_v1_journal_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1444,7 @@ func (x *Signalled) String() string {
 func (*Signalled) ProtoMessage() {}
 
 func (x *Signalled) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[12]
+	mi := &file_orderly_v1_journal_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1457,7 @@ func (x *Signalled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signalled.ProtoReflect.Descriptor instead.
 func (*Signalled) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{12}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Signalled) GetSource() *Source {
@@ -1354,7 +1493,7 @@ type OrderParked struct {
 
 func (x *OrderParked) Reset() {
 	*x = OrderParked{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[13]
+	mi := &file_orderly_v1_journal_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1366,7 +1505,7 @@ func (x *OrderParked) String() string {
 func (*OrderParked) ProtoMessage() {}
 
 func (x *OrderParked) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[13]
+	mi := &file_orderly_v1_journal_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1379,7 +1518,7 @@ func (x *OrderParked) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderParked.ProtoReflect.Descriptor instead.
 func (*OrderParked) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{13}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *OrderParked) GetReason() string {
@@ -1409,7 +1548,7 @@ type OrderResumed struct {
 
 func (x *OrderResumed) Reset() {
 	*x = OrderResumed{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[14]
+	mi := &file_orderly_v1_journal_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1421,7 +1560,7 @@ func (x *OrderResumed) String() string {
 func (*OrderResumed) ProtoMessage() {}
 
 func (x *OrderResumed) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[14]
+	mi := &file_orderly_v1_journal_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1434,7 +1573,7 @@ func (x *OrderResumed) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderResumed.ProtoReflect.Descriptor instead.
 func (*OrderResumed) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{14}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *OrderResumed) GetDriver() *Source {
@@ -1471,7 +1610,7 @@ type OrderNeedsAttention struct {
 
 func (x *OrderNeedsAttention) Reset() {
 	*x = OrderNeedsAttention{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[15]
+	mi := &file_orderly_v1_journal_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1622,7 @@ func (x *OrderNeedsAttention) String() string {
 func (*OrderNeedsAttention) ProtoMessage() {}
 
 func (x *OrderNeedsAttention) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[15]
+	mi := &file_orderly_v1_journal_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1635,7 @@ func (x *OrderNeedsAttention) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderNeedsAttention.ProtoReflect.Descriptor instead.
 func (*OrderNeedsAttention) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{15}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *OrderNeedsAttention) GetStep() string {
@@ -1536,7 +1675,7 @@ type OrderCompleted struct {
 
 func (x *OrderCompleted) Reset() {
 	*x = OrderCompleted{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[16]
+	mi := &file_orderly_v1_journal_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1687,7 @@ func (x *OrderCompleted) String() string {
 func (*OrderCompleted) ProtoMessage() {}
 
 func (x *OrderCompleted) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[16]
+	mi := &file_orderly_v1_journal_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1700,7 @@ func (x *OrderCompleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCompleted.ProtoReflect.Descriptor instead.
 func (*OrderCompleted) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{16}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{17}
 }
 
 // OrderRejected: a business no; everything done is undone.
@@ -1575,7 +1714,7 @@ type OrderRejected struct {
 
 func (x *OrderRejected) Reset() {
 	*x = OrderRejected{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[17]
+	mi := &file_orderly_v1_journal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +1726,7 @@ func (x *OrderRejected) String() string {
 func (*OrderRejected) ProtoMessage() {}
 
 func (x *OrderRejected) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[17]
+	mi := &file_orderly_v1_journal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +1739,7 @@ func (x *OrderRejected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderRejected.ProtoReflect.Descriptor instead.
 func (*OrderRejected) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{17}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *OrderRejected) GetCode() string {
@@ -1627,7 +1766,7 @@ type OrderCancelled struct {
 
 func (x *OrderCancelled) Reset() {
 	*x = OrderCancelled{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[18]
+	mi := &file_orderly_v1_journal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1778,7 @@ func (x *OrderCancelled) String() string {
 func (*OrderCancelled) ProtoMessage() {}
 
 func (x *OrderCancelled) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[18]
+	mi := &file_orderly_v1_journal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1791,7 @@ func (x *OrderCancelled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrderCancelled.ProtoReflect.Descriptor instead.
 func (*OrderCancelled) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{18}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *OrderCancelled) GetReason() string {
@@ -1674,7 +1813,7 @@ type MessageRecorded struct {
 
 func (x *MessageRecorded) Reset() {
 	*x = MessageRecorded{}
-	mi := &file_orderly_v1_journal_proto_msgTypes[19]
+	mi := &file_orderly_v1_journal_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1825,7 @@ func (x *MessageRecorded) String() string {
 func (*MessageRecorded) ProtoMessage() {}
 
 func (x *MessageRecorded) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_journal_proto_msgTypes[19]
+	mi := &file_orderly_v1_journal_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1838,7 @@ func (x *MessageRecorded) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageRecorded.ProtoReflect.Descriptor instead.
 func (*MessageRecorded) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{19}
+	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *MessageRecorded) GetSource() *Source {
@@ -1753,7 +1892,21 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\asignals\x18\x0f \x03(\v2\x15.orderly.v1.SignalledR\asignals\x12\x12\n" +
 	"\x04skip\x18\x10 \x01(\bR\x04skip\x123\n" +
 	"\x04need\x18\x11 \x01(\v2\x1f.orderly.v1.OrderNeedsAttentionR\x04need\x12\x1c\n" +
-	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"j\n" +
+	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"\xb8\x03\n" +
+	"\bSnapshot\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12.\n" +
+	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12$\n" +
+	"\x04plan\x18\x03 \x01(\v2\x10.orderly.v1.PlanR\x04plan\x12\x1a\n" +
+	"\baccepted\x18\x04 \x01(\x04R\baccepted\x12\x12\n" +
+	"\x04last\x18\x05 \x01(\x04R\x04last\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\rR\x06number\x12\x18\n" +
+	"\achecked\x18\a \x01(\rR\achecked\x12,\n" +
+	"\x05state\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\x05state\x12\x12\n" +
+	"\x04park\x18\t \x01(\x04R\x04park\x12/\n" +
+	"\x06parked\x18\n" +
+	" \x01(\v2\x17.orderly.v1.OrderParkedR\x06parked\x120\n" +
+	"\x05began\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x124\n" +
+	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"j\n" +
 	"\n" +
 	"StepResult\x12*\n" +
 	"\x04data\x18\x01 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x18\n" +
@@ -1866,84 +2019,91 @@ func file_orderly_v1_journal_proto_rawDescGZIP() []byte {
 }
 
 var file_orderly_v1_journal_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_orderly_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_orderly_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_orderly_v1_journal_proto_goTypes = []any{
 	(FailureKind)(0),              // 0: orderly.v1.FailureKind
 	(*JournalEntry)(nil),          // 1: orderly.v1.JournalEntry
 	(*Checkpoint)(nil),            // 2: orderly.v1.Checkpoint
-	(*StepResult)(nil),            // 3: orderly.v1.StepResult
-	(*Event)(nil),                 // 4: orderly.v1.Event
-	(*Source)(nil),                // 5: orderly.v1.Source
-	(*OrderAccepted)(nil),         // 6: orderly.v1.OrderAccepted
-	(*StepCompleted)(nil),         // 7: orderly.v1.StepCompleted
-	(*StepFailed)(nil),            // 8: orderly.v1.StepFailed
-	(*StepRejected)(nil),          // 9: orderly.v1.StepRejected
-	(*StepPending)(nil),           // 10: orderly.v1.StepPending
-	(*StepUndone)(nil),            // 11: orderly.v1.StepUndone
-	(*CancelRequested)(nil),       // 12: orderly.v1.CancelRequested
-	(*Signalled)(nil),             // 13: orderly.v1.Signalled
-	(*OrderParked)(nil),           // 14: orderly.v1.OrderParked
-	(*OrderResumed)(nil),          // 15: orderly.v1.OrderResumed
-	(*OrderNeedsAttention)(nil),   // 16: orderly.v1.OrderNeedsAttention
-	(*OrderCompleted)(nil),        // 17: orderly.v1.OrderCompleted
-	(*OrderRejected)(nil),         // 18: orderly.v1.OrderRejected
-	(*OrderCancelled)(nil),        // 19: orderly.v1.OrderCancelled
-	(*MessageRecorded)(nil),       // 20: orderly.v1.MessageRecorded
-	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
-	(*structpb.Value)(nil),        // 22: google.protobuf.Value
+	(*Snapshot)(nil),              // 3: orderly.v1.Snapshot
+	(*StepResult)(nil),            // 4: orderly.v1.StepResult
+	(*Event)(nil),                 // 5: orderly.v1.Event
+	(*Source)(nil),                // 6: orderly.v1.Source
+	(*OrderAccepted)(nil),         // 7: orderly.v1.OrderAccepted
+	(*StepCompleted)(nil),         // 8: orderly.v1.StepCompleted
+	(*StepFailed)(nil),            // 9: orderly.v1.StepFailed
+	(*StepRejected)(nil),          // 10: orderly.v1.StepRejected
+	(*StepPending)(nil),           // 11: orderly.v1.StepPending
+	(*StepUndone)(nil),            // 12: orderly.v1.StepUndone
+	(*CancelRequested)(nil),       // 13: orderly.v1.CancelRequested
+	(*Signalled)(nil),             // 14: orderly.v1.Signalled
+	(*OrderParked)(nil),           // 15: orderly.v1.OrderParked
+	(*OrderResumed)(nil),          // 16: orderly.v1.OrderResumed
+	(*OrderNeedsAttention)(nil),   // 17: orderly.v1.OrderNeedsAttention
+	(*OrderCompleted)(nil),        // 18: orderly.v1.OrderCompleted
+	(*OrderRejected)(nil),         // 19: orderly.v1.OrderRejected
+	(*OrderCancelled)(nil),        // 20: orderly.v1.OrderCancelled
+	(*MessageRecorded)(nil),       // 21: orderly.v1.MessageRecorded
+	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 	(*OrderCreated)(nil),          // 23: orderly.v1.OrderCreated
 	(*Plan)(nil),                  // 24: orderly.v1.Plan
-	(Direction)(0),                // 25: orderly.v1.Direction
+	(*structpb.Value)(nil),        // 25: google.protobuf.Value
+	(Direction)(0),                // 26: orderly.v1.Direction
 }
 var file_orderly_v1_journal_proto_depIdxs = []int32{
-	21, // 0: orderly.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
-	4,  // 1: orderly.v1.JournalEntry.events:type_name -> orderly.v1.Event
+	22, // 0: orderly.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
+	5,  // 1: orderly.v1.JournalEntry.events:type_name -> orderly.v1.Event
 	2,  // 2: orderly.v1.JournalEntry.checkpoint:type_name -> orderly.v1.Checkpoint
-	5,  // 3: orderly.v1.Checkpoint.driver:type_name -> orderly.v1.Source
-	3,  // 4: orderly.v1.Checkpoint.results:type_name -> orderly.v1.StepResult
-	12, // 5: orderly.v1.Checkpoint.cancel:type_name -> orderly.v1.CancelRequested
-	9,  // 6: orderly.v1.Checkpoint.refusal:type_name -> orderly.v1.StepRejected
-	8,  // 7: orderly.v1.Checkpoint.last_failure:type_name -> orderly.v1.StepFailed
-	10, // 8: orderly.v1.Checkpoint.pending:type_name -> orderly.v1.StepPending
-	13, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
-	16, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
-	22, // 11: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
-	6,  // 12: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
-	7,  // 13: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
-	8,  // 14: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
-	9,  // 15: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
-	10, // 16: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
-	11, // 17: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
-	12, // 18: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
-	13, // 19: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
-	14, // 20: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
-	15, // 21: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
-	16, // 22: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
-	17, // 23: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
-	18, // 24: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
-	19, // 25: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
-	20, // 26: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
-	23, // 27: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
-	24, // 28: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
-	5,  // 29: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
-	22, // 30: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
-	25, // 31: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
-	0,  // 32: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
-	21, // 33: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
-	21, // 34: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	5,  // 35: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	5,  // 36: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	22, // 37: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	21, // 38: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	5,  // 39: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	25, // 40: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 41: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	5,  // 42: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	6,  // 3: orderly.v1.Checkpoint.driver:type_name -> orderly.v1.Source
+	4,  // 4: orderly.v1.Checkpoint.results:type_name -> orderly.v1.StepResult
+	13, // 5: orderly.v1.Checkpoint.cancel:type_name -> orderly.v1.CancelRequested
+	10, // 6: orderly.v1.Checkpoint.refusal:type_name -> orderly.v1.StepRejected
+	9,  // 7: orderly.v1.Checkpoint.last_failure:type_name -> orderly.v1.StepFailed
+	11, // 8: orderly.v1.Checkpoint.pending:type_name -> orderly.v1.StepPending
+	14, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
+	17, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
+	23, // 11: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
+	24, // 12: orderly.v1.Snapshot.plan:type_name -> orderly.v1.Plan
+	2,  // 13: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
+	15, // 14: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
+	22, // 15: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
+	22, // 16: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
+	25, // 17: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
+	7,  // 18: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
+	8,  // 19: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
+	9,  // 20: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
+	10, // 21: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
+	11, // 22: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
+	12, // 23: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
+	13, // 24: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
+	14, // 25: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
+	15, // 26: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
+	16, // 27: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
+	17, // 28: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
+	18, // 29: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
+	19, // 30: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
+	20, // 31: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
+	21, // 32: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
+	23, // 33: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
+	24, // 34: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
+	6,  // 35: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
+	25, // 36: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
+	26, // 37: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
+	0,  // 38: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
+	22, // 39: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
+	22, // 40: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
+	6,  // 41: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	6,  // 42: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	25, // 43: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
+	22, // 44: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	6,  // 45: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	26, // 46: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 47: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	6,  // 48: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }
@@ -1954,7 +2114,7 @@ func file_orderly_v1_journal_proto_init() {
 	file_orderly_v1_order_proto_init()
 	file_orderly_v1_plan_proto_init()
 	file_orderly_v1_step_proto_init()
-	file_orderly_v1_journal_proto_msgTypes[3].OneofWrappers = []any{
+	file_orderly_v1_journal_proto_msgTypes[4].OneofWrappers = []any{
 		(*Event_Accepted)(nil),
 		(*Event_StepCompleted)(nil),
 		(*Event_StepFailed)(nil),
@@ -1977,7 +2137,7 @@ func file_orderly_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orderly_v1_journal_proto_rawDesc), len(file_orderly_v1_journal_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -58,15 +58,14 @@ func (s *State) checkpoint() *messages.Checkpoint {
 // out.
 func (s *State) Recall(seq uint64, entry *messages.JournalEntry) error {
 	if s.Number == 1 && entry.GetNumber() > 2 && messages.Readable(entry.GetCheckpoint()) {
-		s.restore(entry)
+		s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1
+		s.restore(entry.GetCheckpoint())
 	}
 	return s.Apply(seq, entry)
 }
 
-// restore makes s, which knows the first entry, the state before the entry, as its checkpoint tells.
-func (s *State) restore(entry *messages.JournalEntry) {
-	c := entry.GetCheckpoint()
-	s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1
+// restore makes s, which knows what the first entry tells, the state that c is of.
+func (s *State) restore(c *messages.Checkpoint) {
 	s.Status = statusOf(c.GetStatus())
 	s.Driver, s.Owner, s.Watermark = sourceFrom(c.GetDriver()), c.GetOwner(), c.GetWatermark()
 	s.Results = s.Results[:0]

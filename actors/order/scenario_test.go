@@ -100,6 +100,7 @@ func (s *scenario) replay() {
 		s.t.Errorf("replayed history differs: %s", d)
 	}
 	s.history.recall(s.t)
+	s.history.thaw(s.t)
 }
 
 // play handles one input and returns what came of it.

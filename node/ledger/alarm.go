@@ -32,6 +32,7 @@ type alarm struct {
 	sequence uint64
 	park     uint64
 	due      time.Time
+	told     told
 }
 
 // listAlarms reads all timers. A subject that is no order's is an offense.
@@ -109,7 +110,7 @@ func (r *reader) alarm(ctx context.Context, id messages.OrderID) (a alarm, found
 	if err != nil {
 		return alarm{}, false, fmt.Errorf("read the timer of order %s: %w", id, err)
 	}
-	return alarm{sequence: m.Sequence, park: parkOf(m.Header), due: dueOf(m.Header)}, true, nil
+	return alarm{sequence: m.Sequence, park: parkOf(m.Header), due: dueOf(m.Header), told: toldBy(m.Data)}, true, nil
 }
 
 // parkOf is the park that a timer or wake-up names, 0 if it names none.

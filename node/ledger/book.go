@@ -153,7 +153,11 @@ func (h *history) strip() {
 
 // bare drops the same of the entry's checkpoint.
 func bare(entry *messages.JournalEntry) *messages.JournalEntry {
-	c := entry.GetCheckpoint()
+	bareState(entry.GetCheckpoint())
+	return entry
+}
+
+func bareState(c *messages.Checkpoint) {
 	for _, r := range c.GetResults() {
 		r.Data = nil
 	}
@@ -163,7 +167,6 @@ func bare(entry *messages.JournalEntry) *messages.JournalEntry {
 	if f := c.GetLastFailure(); f != nil {
 		f.Error = ""
 	}
-	return entry
 }
 
 func (b *book) end(id messages.OrderID, status order.Status) {

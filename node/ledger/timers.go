@@ -23,7 +23,7 @@ func (r *reader) checkTimers(ctx context.Context) error {
 		if err := r.place(ctx, id); err != nil {
 			return err
 		}
-		if err := r.checkDue(ctx, id, one); err != nil {
+		if err := r.checkAlarm(ctx, id, one); err != nil {
 			return err
 		}
 	}
@@ -122,9 +122,11 @@ func (r *reader) parkOfUnknown(ctx context.Context, id messages.OrderID) (park u
 	return parkOf(m.Header), true, nil
 }
 
-// checkDue finds a timer that should have fired, and one that does not wake its order in time.
-func (r *reader) checkDue(ctx context.Context, id messages.OrderID, one alarm) error {
-	wrong := cmp.Or(one.overdue(r.alarms.at), one.late(r.book.live[id]))
+// checkAlarm finds a timer that should have fired, one that does not wake its order in time, and one that tells of it what
+// is not so.
+func (r *reader) checkAlarm(ctx context.Context, id messages.OrderID, one alarm) error {
+	h := r.book.live[id]
+	wrong := cmp.Or(one.overdue(r.alarms.at), one.late(h), one.told.wrong(h))
 	if wrong == "" {
 		return nil
 	}

@@ -1,0 +1,69 @@
+package order
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// maxSnapshot is the largest snapshot in bytes: the server holds those of all timers that are due at the same time in
+// memory at once.
+const maxSnapshot = 4 << 10
+
+// Snapshot is where a parked order stands, for its timer to carry. It is nil of an order that is not parked, and of one
+// that has too much to tell: then whoever wakes it reads the journal.
+func (s *State) Snapshot() *messages.Snapshot {
+	if s.Status != Parked {
+		return nil
+	}
+	n := &messages.Snapshot{
+		OrderId:  string(s.ID),
+		Order:    s.Order,
+		Plan:     s.Plan,
+		Accepted: s.Accepted,
+		Last:     s.Last,
+		Number:   s.Number,
+		Checked:  s.Checked,
+		State:    s.checkpoint(),
+		Park:     s.Park,
+		Parked:   &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)},
+		Began:    timestamppb.New(s.Began),
+		Changed:  timestamppb.New(s.Changed),
+	}
+	if proto.Size(n) > maxSnapshot {
+		return nil
+	}
+	return n
+}
+
+// FromSnapshot is the state that a snapshot of the order tells: the one that its entries up to Last come to. It is nil when
+// this program cannot rely on it.
+func FromSnapshot(id messages.OrderID, n *messages.Snapshot) *State {
+	switch {
+	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || n.GetPlan() == nil:
+		return nil
+	case !messages.Readable(n.GetState()) || statusOf(n.GetState().GetStatus()) != Parked:
+		return nil
+	case len(n.GetState().GetResults()) > len(n.GetPlan().GetSteps()):
+		return nil
+	}
+	s := &State{
+		ID:          id,
+		Last:        n.GetLast(),
+		Number:      n.GetNumber(),
+		First:       n.GetState().GetFirst(),
+		Checked:     n.GetChecked(),
+		Order:       n.GetOrder(),
+		Plan:        n.GetPlan(),
+		Accepted:    n.GetAccepted(),
+		Results:     make([]Result, 0, len(n.GetPlan().GetSteps())),
+		Park:        n.GetPark(),
+		ParkedUntil: n.GetParked().GetUntil().AsTime(),
+		ParkReason:  n.GetParked().GetReason(),
+		Began:       n.GetBegan().AsTime(),
+		Changed:     n.GetChanged().AsTime(),
+	}
+	s.restore(n.GetState())
+	return s
+}

@@ -32,8 +32,9 @@ type Steps interface {
 
 // Inbox tells which messages of an order are still stored.
 type Inbox interface {
-	// FirstStored is the sequence of the order's first stored message at or after from.
-	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (seq uint64, found bool, err error)
+	// FirstStored is the order's first stored message at or after from. Messages that are settled may be stored: those that
+	// are recorded, and created messages of an order that exists.
+	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.Stored, found bool, err error)
 }
 
 // Timers wake parked orders.

@@ -161,18 +161,19 @@ func (o *Order) lookBack(d *messages.Delivery) {
 	o.leave(func(ctx context.Context) func() {
 		earlier := order.Clear
 		for from := state.Watermark + 1; from < d.Sequence; {
-			seq, ok, err := o.Inbox.FirstStored(ctx, d.OrderID, from)
+			m, ok, err := o.Inbox.FirstStored(ctx, d.OrderID, from)
 			if err != nil {
 				return func() { o.fail(messages.Infrastructure, fmt.Errorf("look for earlier messages: %w", err)) }
 			}
-			if !ok || seq >= d.Sequence {
+			if !ok || m.Sequence >= d.Sequence {
 				break
 			}
-			if seq != state.Accepted || state.Status == order.None {
+			// To an order that exists no created message does anything, whether it is settled or not.
+			if m.Type != messages.TypeCreated || state.Status == order.None {
 				earlier = order.Open
 				break
 			}
-			from = seq + 1
+			from = m.Sequence + 1
 		}
 		// Without an order the journal is read again: what is not found in the inbox may have become one meanwhile.
 		return func() { o.earlier, o.current = earlier, earlier == order.Open || state.Status != order.None }

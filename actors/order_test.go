@@ -340,7 +340,7 @@ func TestMessagesTakeEffectInOrder(t *testing.T) {
 	s.deliver(delivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
 	s.inbox.mu.Lock()
-	s.inbox.stored = []uint64{1, 2, 3}
+	s.inbox.stored, s.inbox.created = []uint64{1, 2, 3}, []uint64{1}
 	s.inbox.mu.Unlock()
 	s.deliver(delivery(messages.TypeSignal, 3, 1))
 	s.await(t, "settle 3 later(250ms)")

@@ -113,9 +113,9 @@ func (s seam) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, er
 	return entries, errors.Join(err, answer)
 }
 
-func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (seq uint64, found bool, err error) {
-	err = s.hold(ctx, "look back", func() { seq, found = s.i.node.w.firstStored(from) }, false)
-	return seq, found, err
+func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.Stored, found bool, err error) {
+	err = s.hold(ctx, "look back", func() { m, found = s.i.node.w.firstStored(from) }, false)
+	return m, found, err
 }
 
 func (s seam) Schedule(ctx context.Context, t messages.Timer) error {

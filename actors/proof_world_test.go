@@ -188,14 +188,13 @@ func (w *world) find(s order.Source) *message {
 }
 
 // firstStored is the first inbox message at or after from.
-func (w *world) firstStored(from uint64) (uint64, bool) {
-	var first uint64
+func (w *world) firstStored(from uint64) (first messages.Stored, found bool) {
 	for _, m := range w.stored {
-		if m.Stream == messages.StreamOrders && m.Sequence >= from && (first == 0 || m.Sequence < first) {
-			first = m.Sequence
+		if m.Stream == messages.StreamOrders && m.Sequence >= from && (!found || m.Sequence < first.Sequence) {
+			first, found = messages.Stored{Sequence: m.Sequence, Type: m.Type}, true
 		}
 	}
-	return first, first > 0
+	return first, found
 }
 
 // heldAlive: the message is with a node, and the stream waits for its acknowledgement.

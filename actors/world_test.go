@@ -229,17 +229,23 @@ var errDownstream = &messages.Failure{Kind: messages.Transient, Err: errors.New(
 type inbox struct {
 	mu     sync.Mutex
 	stored []uint64
+	// created are those of the messages that create the order.
+	created []uint64
 }
 
-func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (uint64, bool, error) {
+func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (messages.Stored, bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, seq := range i.stored {
 		if seq >= from {
-			return seq, true, nil
+			m := messages.Stored{Sequence: seq, Type: messages.TypeSignal}
+			if slices.Contains(i.created, seq) {
+				m.Type = messages.TypeCreated
+			}
+			return m, true, nil
 		}
 	}
-	return 0, false, nil
+	return messages.Stored{}, false, nil
 }
 
 // timers remember what was scheduled.

@@ -31,6 +31,7 @@ type Inbox struct {
 	start       time.Time
 	flight      flight
 	undertaker  *undertaker
+	sweeper     sweeper
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -46,7 +47,7 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 	cfg = cfg.withDefaults()
 	i := &Inbox{
 		js: js, nc: js.Conn(), cfg: cfg, log: cfg.Logger, deliver: deliver, lookup: NewLookup(js),
-		base: context.Background(), start: time.Now(),
+		base: context.Background(), start: time.Now(), sweeper: sweeper{js: js},
 	}
 	orders, wakes := cfg.shares()
 	i.pullers = [2]*puller{
@@ -68,6 +69,7 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 	i.stop = stop
 	i.wg.Go(func() { i.keepAlive(ctx) })
 	i.wg.Go(func() { i.undertaker.run(ctx) })
+	i.wg.Go(func() { i.keepSwept(ctx) })
 	return i, nil
 }
 
@@ -172,6 +174,9 @@ func (i *Inbox) Drain(ctx context.Context) error {
 	defer cancel()
 	if err := i.nc.FlushWithContext(flush); err != nil && left == nil {
 		return fmt.Errorf("drain the inbox: send the last acknowledgements: %w", err)
+	}
+	if err := i.sweeper.sweep(flush); err != nil {
+		i.log.Debug("settled messages not removed", "error", err) // by the next node that settles one
 	}
 	return left
 }

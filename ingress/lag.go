@@ -45,8 +45,8 @@ func (i *Inbox) measureLag(ctx context.Context) error {
 		age = max(0, stream.CachedInfo().TimeStamp.Sub(state.FirstTime))
 	}
 	i.instruments.oldest.Store(int64(age))
-	if err := i.clearLeftovers(ctx, orders, messages.SubjectOrder+"*"); err != nil {
-		return err
+	if floor := orders.CachedInfo().AckFloor.Stream; stream.CachedInfo().State.FirstSeq <= floor {
+		i.sweeper.floor(floor) // what a node left behind that is gone
 	}
-	return i.clearLeftovers(ctx, wakes, messages.SubjectWake+"*")
+	return i.clearLeftovers(ctx, wakes)
 }

@@ -35,13 +35,14 @@ func apiPrefix(js jetstream.JetStream) string {
 	return "$JS.API."
 }
 
-// FirstStored finds the first message about the order that the inbox stores at or after sequence from.
-func (l *Lookup) FirstStored(ctx context.Context, id messages.OrderID, from uint64) (seq uint64, found bool, err error) {
+// FirstStored finds the first message about the order that the inbox stores at or after sequence from. It may be settled.
+// Its type is empty when the headers cannot be read.
+func (l *Lookup) FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.Stored, found bool, err error) {
 	m, err := l.get(ctx, messages.StreamOrders, messageRequest{Seq: max(from, 1), NextFor: messages.SubjectOrder + string(id)})
 	if err != nil || m == nil {
-		return 0, false, err
+		return messages.Stored{}, false, err
 	}
-	return m.Seq, true, nil
+	return messages.Stored{Sequence: m.Seq, Type: m.kind()}, true, nil
 }
 
 // Stored reports whether a stream still stores the message with that sequence.
@@ -64,13 +65,28 @@ type storedMessage struct {
 	Time    time.Time `json:"time"`
 }
 
+// kind is the type of a message about an order; empty when the headers cannot be read.
+func (m *storedMessage) kind() messages.Type {
+	if len(m.Header) == 0 {
+		return messages.TypeCreated
+	}
+	h, err := nats.DecodeHeadersMsg(m.Header)
+	if err != nil {
+		return ""
+	}
+	return typeOfHeader(first(h, messages.HeaderType))
+}
+
 type apiError struct {
 	Code        int    `json:"code"`
 	ErrCode     int    `json:"err_code"`
 	Description string `json:"description"`
 }
 
-const codeMessageNotFound = 10037
+const (
+	codeMessageNotFound  = 10037
+	codeSequenceNotFound = 10043
+)
 
 // get returns the message asked for, or nil when it is not stored.
 func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*storedMessage, error) {
@@ -100,6 +116,33 @@ func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*
 		return nil, fmt.Errorf("ask stream %s for a message: the answer holds none", stream)
 	}
 	return answer.Message, nil
+}
+
+// remove removes the message, if it is stored.
+func (l *Lookup) remove(ctx context.Context, stream string, seq uint64) error {
+	body, err := json.Marshal(struct {
+		Seq     uint64 `json:"seq"`
+		NoErase bool   `json:"no_erase"`
+	}{seq, true})
+	if err != nil {
+		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	reply, err := l.nc.RequestWithContext(ctx, l.api+"STREAM.MSG.DELETE."+stream, body)
+	if err != nil {
+		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
+	}
+	var answer struct {
+		Error *apiError `json:"error"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
+	}
+	if e := answer.Error; e != nil && e.ErrCode != codeMessageNotFound && e.ErrCode != codeSequenceNotFound {
+		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, e)
+	}
+	return nil
 }
 
 // requestTimeout bounds one request to the server.

@@ -52,6 +52,7 @@ func (r *receipt) end(o messages.Outcome, class string) {
 	case messages.VerdictDone:
 		crashpoint.Pass(crashpoint.BeforeAck)
 		i.end(r, ack)
+		i.sweeper.note(r)
 		crashpoint.Pass(crashpoint.AfterAck)
 	case messages.VerdictDead:
 		r.class, r.reason = class, o.Reason

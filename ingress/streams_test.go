@@ -34,7 +34,8 @@ func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
 	b := startBroker(t)
 	js := jetStream(t, b.connect())
 	if _, err := js.CreateStream(within(t), jetstream.StreamConfig{
-		Name: messages.StreamOrders, Subjects: []string{"ORDER.>"}, Storage: jetstream.MemoryStorage, AllowRollup: true,
+		Name: messages.StreamOrders, Subjects: []string{"ORDER.>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.MemoryStorage,
+		AllowRollup: true,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +49,7 @@ func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{
-		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want WorkQueue, found Limits", "storage: want File, found Memory",
+		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want Limits, found WorkQueue", "storage: want File, found Memory",
 		"max_msg_size: want 524288, found -1", "allow_rollup_hdrs: want false, found true", "allow_atomic: want true, found false",
 		"discard: want DiscardNew, found DiscardOld", "consumer orderly of stream ORDERS", "ack_wait: want 5s, found 1m0s",
 		"max_deliver: want -1, found 3", "max_ack_pending: want 20000, found 1000", "filter_subject: want ORDER.*, found ",
@@ -94,9 +95,9 @@ func TestLookup(t *testing.T) {
 		from, want uint64
 		found      bool
 	}{{"a", 0, 1, true}, {"a", 1, 1, true}, {"a", 2, 3, true}, {"a", 4, 0, false}, {"b", 1, 2, true}, {"c", 0, 0, false}} {
-		seq, found, err := lookup.FirstStored(within(t), c.id, c.from)
-		if err != nil || seq != c.want || found != c.found {
-			t.Errorf("first of %s from %d: %d, %v, %v", c.id, c.from, seq, found, err)
+		m, found, err := lookup.FirstStored(within(t), c.id, c.from)
+		if err != nil || m.Sequence != c.want || found != c.found || found && m.Type != messages.TypeCreated {
+			t.Errorf("first of %s from %d: %+v, %v, %v", c.id, c.from, m, found, err)
 		}
 	}
 	for seq, want := range map[uint64]bool{4: true, 5: false} {

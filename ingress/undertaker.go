@@ -60,7 +60,12 @@ func (u *undertaker) bury(ctx context.Context, r *receipt) {
 	switch {
 	case err == nil:
 		crashpoint.Pass(crashpoint.AfterDeadLetter)
+		// The journal does not know of it: stored, it would hold back later messages of its order.
+		if err := i.lookup.remove(ctx, r.Stream, r.Sequence); err != nil {
+			i.log.Warn("message of a dead letter not removed yet", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "error", err)
+		}
 		i.end(r, terminate(clip(reason, 256)))
+		i.sweeper.note(r)
 		i.instruments.buried(i.base, r.class)
 		i.log.Warn("message moved to the dead letters", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "dead_sequence", seq,
 			"reason", reason)

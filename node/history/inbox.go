@@ -43,11 +43,11 @@ func (o *Orders) lookInbox(ctx context.Context, id messages.OrderID) (w waiting,
 			return w, nil
 		case errors.Is(err, nats.ErrBadHeaderMsg):
 			// Nobody can say what it is, and a node makes a dead letter of it.
-			seq, found, err := o.lookup.FirstStored(ctx, id, from)
+			m, found, err := o.lookup.FirstStored(ctx, id, from)
 			if err != nil || !found {
 				return w, err
 			}
-			from = seq + 1
+			from = m.Sequence + 1
 		case err != nil:
 			return w, err
 		case creates(m.Header):

@@ -25,7 +25,7 @@ func (o *Order) decide() {
 	// What a driver remembers is as good as a read: whatever has changed since is fenced, or does not matter. But who was
 	// fenced and does not know must not let go what may be the only wake-up of a later park (R5.4).
 	if !o.current && (o.driver == nil || d.Type == messages.TypeWake) && (o.state == nil || !o.state.Status.Terminal()) {
-		if !fresh || !o.wakeUnread(d) {
+		if !o.wakeUnread(d) {
 			o.read()
 		}
 		return
@@ -75,7 +75,7 @@ func (o *Order) wakeUnread(d *messages.Delivery) bool {
 	}
 	state := o.state
 	if state == nil {
-		state = order.FromSnapshot(d.OrderID, journal.DecodeSnapshot(d.Snapshot))
+		state = order.FromSnapshot(d.OrderID, o.cfg.Plan, journal.DecodeSnapshot(d.Snapshot))
 	}
 	if state == nil {
 		return false

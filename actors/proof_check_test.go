@@ -25,24 +25,24 @@ func (w *world) fail(format string, args ...any) {
 func (w *world) check() {
 	switch s := w.truth; {
 	case s.Status.Driven():
-		if w.find(s.Driver) == nil {
-			w.fail("I2: %s, and the driver's message %v is not stored", s.Status, s.Driver)
+		if m := w.find(s.Driver); m == nil || m.settled {
+			w.fail("I2: %s, and the driver's message %v is not stored, or is settled", s.Status, s.Driver)
 		}
 	case s.Status == order.Parked && w.timer == nil:
 		if !slices.ContainsFunc(w.stored, func(m *message) bool {
-			return m.Type == messages.TypeWake || m.Sequence == s.Accepted || w.recorded[m.Sequence]
+			return !m.settled && (m.Type == messages.TypeWake || m.Sequence == s.Accepted || w.recorded[m.Sequence])
 		}) {
 			w.fail("I2: parked, and no timer, wake-up or message will ever wake the order")
 		}
 	}
-	inbox := 0
+	open := 0
 	for _, m := range w.stored {
-		if m.Stream == messages.StreamOrders {
-			inbox++
+		if m.inbox() && !m.settled {
+			open++
 		}
 	}
-	if w.published != w.ended+inbox {
-		w.fail("I5: of %d messages %d have ended and %d are stored", w.published, w.ended, inbox)
+	if w.published != w.ended+open {
+		w.fail("I5: of %d messages %d are settled and %d are stored and open", w.published, w.ended, open)
 	}
 	w.checkEffects()
 }
@@ -86,7 +86,7 @@ func (w *world) checkOwner(op *operation, s *order.State) {
 // checkInOrder: no earlier message, created excepted, is stored and not recorded (I6).
 func (w *world) checkInOrder(s *messages.Source) {
 	for _, m := range w.stored {
-		if m.Stream == messages.StreamOrders && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !w.recorded[m.Sequence] {
+		if m.inbox() && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !w.recorded[m.Sequence] {
 			w.fail("I6: message %d is recorded before %s %d", s.GetSequence(), m.Type, m.Sequence)
 		}
 	}
@@ -145,7 +145,7 @@ func (w *world) checkJournal() {
 
 // checkTimer holds whenever the timer is set (I7): what it tells of the order is what the entries up to then come to.
 func (w *world) checkTimer() {
-	told := order.FromSnapshot(w.id, journal.DecodeSnapshot(w.timer.Snapshot))
+	told := order.FromSnapshot(w.id, w.plan, journal.DecodeSnapshot(w.timer.Snapshot))
 	if told == nil {
 		w.fail("I7: the timer tells nothing")
 		return
@@ -194,11 +194,16 @@ func (w *world) checkSettled(by *instance, d *messages.Delivery, o messages.Outc
 	}
 }
 
-// checkBuried: a dead letter took no effect, and did not come after the created message of its order (I5). One that came
-// before it may be buried while the order is accepted: nothing fences a dead letter (R3.6).
+// checkBuried: a dead letter took no effect, and did not come after the created message of its order, accepted or not (I5).
+// One that came before it may be buried while the order is accepted: nothing fences a dead letter (R3.6).
 func (w *world) checkBuried(d *messages.Delivery) {
 	if s := w.truth; d.Type != messages.TypeCreated && (w.recorded[d.Sequence] || s.Status != order.None && s.Accepted < d.Sequence) {
 		w.fail("I5: %s %d is buried, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)
+	}
+	for _, m := range w.stored {
+		if m.Type == messages.TypeCreated && d.Type != messages.TypeCreated && m.Sequence < d.Sequence {
+			w.fail("I5: %s %d is buried, and message %d, which creates its order, is stored", d.Type, d.Sequence, m.Sequence)
+		}
 	}
 }
 
@@ -245,7 +250,9 @@ func (w *world) checkEnd() {
 		w.t.Fatalf("at the end a timer is left")
 	}
 	for _, m := range w.stored {
-		w.t.Fatalf("at the end %s is left", m)
+		if !m.settled {
+			w.t.Fatalf("at the end %s is left", m)
+		}
 	}
 	for _, n := range w.nodes {
 		if len(n.pending) > 0 || n.actor != nil {

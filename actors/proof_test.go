@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"flag"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -45,9 +46,10 @@ func TestProof(t *testing.T) {
 // longest is more steps than any order needs: whoever takes more is caught in a circle.
 const longest = 5000
 
-// disturbances are the kinds of things that may go wrong.
+// disturbances are the kinds of things that may go wrong, or need not happen.
 var disturbances = []string{
 	"crash", "defect", "give up", "lost reply", "journal away", "ghost", "redelivery", "early wake", "call failed", "call timed out", "person", "silence",
+	"sweep", "forgotten ack", "forgotten delivery",
 }
 
 // transition is something that can happen now.
@@ -119,7 +121,7 @@ func (w *world) ordinary() []transition {
 	}
 	for _, m := range w.stored {
 		switch {
-		case w.heldAlive(m):
+		case m.settled, w.heldAlive(m):
 		case !m.pending && m.due.After(w.now):
 			until(m)
 		default:
@@ -188,7 +190,19 @@ func (w *world) disturbing() []transition {
 	}
 	for _, m := range w.stored {
 		switch {
-		case m.pending && (!w.heldAlive(m) || w.sure(m)), !m.pending && !m.due.After(w.now):
+		case m.settled:
+			add("forgotten ack", m.String(), func() { w.unsettle(m, m.deliveries) })
+			add("forgotten ack", m.String()+" and its deliveries", func() { w.unsettle(m, 0) })
+		case m.inbox() && m.deliveries > 0:
+			add("forgotten delivery", m.String(), func() { w.unsettle(m, 0) })
+		}
+	}
+	if slices.ContainsFunc(w.stored, w.swept) {
+		add("sweep", "", w.sweep)
+	}
+	for _, m := range w.stored {
+		switch {
+		case m.settled, m.pending && (!w.heldAlive(m) || w.sure(m)), !m.pending && !m.due.After(w.now):
 			continue
 		}
 		for _, n := range w.nodes {

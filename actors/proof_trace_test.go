@@ -87,6 +87,9 @@ func (s *script) pass(d time.Duration) { s.now = s.now.Add(d) }
 // settle lets a node's operations take effect and be replied to, until it has none.
 func (s *script) settle(node string) { s.advance(node, func(*operation) bool { return true }) }
 
+// work is settle up to the moment at which the node's calls are under way.
+func (s *script) work(node string) { s.advance(node, func(op *operation) bool { return !op.call }) }
+
 // decide is settle up to the moment at which the node has decided to bury a message, or to give it back.
 func (s *script) decide(node string) {
 	s.advance(node, func(op *operation) bool { return op.settles == nil })
@@ -218,3 +221,73 @@ func TestProofHeldMessageTakesEffect(t *testing.T) {
 
 // waitEarlier is how long a message is put off that is behind an earlier one.
 const waitEarlier = 250 * time.Millisecond
+
+// TestProofForgottenAcknowledgement: what was acknowledged and comes again does nothing, even as a first delivery.
+func TestProofForgottenAcknowledgement(t *testing.T) {
+	// again lets the server forget that it ever delivered the message, and n3 have it.
+	again := func(s *script, what string, status ...order.Status) {
+		if !slices.Contains(status, s.truth.Status) {
+			s.t.Fatalf("%s, want %v", s.truth.Status, status)
+		}
+		entries := len(s.entries)
+		s.do("forgotten ack", what, "and its deliveries")
+		s.do("deliver", what, "n3")
+		s.settle("n3")
+		if len(s.entries) > entries {
+			s.t.Fatalf("%s is acted on again: %v", what, s.entries[entries:])
+		}
+		if !slices.ContainsFunc(s.stored, func(m *message) bool { return m.settled && strings.HasPrefix(m.String(), what) }) {
+			s.t.Fatalf("%s is not acknowledged again", what)
+		}
+	}
+	t.Run("created", func(t *testing.T) {
+		scripted(t, func(s *script) {
+			s.publish("created")
+			s.do("deliver", "order.created", "n1")
+			s.settle("n1")
+			again(s, "order.created", order.Parked)
+			s.do("time passes")
+			s.do("fire")
+			s.do("deliver", "order.wake", "n2")
+			s.work("n2")
+			again(s, "order.created", order.Running)
+			s.publish("cancel")
+			s.do("deliver", "order.cancel", "n1")
+			s.settle("n1")
+			s.settle("n2")
+			again(s, "order.created", order.Cancelled)
+			again(s, "order.cancel", order.Cancelled)
+		})
+	})
+	t.Run("retry", func(t *testing.T) {
+		scripted(t, func(s *script) {
+			s.policy = policy(1, false)
+			s.publish("created", "retry")
+			for _, message := range []string{"order.created", "order.retry"} {
+				s.do("deliver", message, "n1")
+				s.work("n1")
+				s.do("call failed", "n1 call")
+				s.settle("n1")
+				again(s, message, order.Attention)
+			}
+		})
+	})
+}
+
+// TestProofSettledDuplicateHoldsBack nothing, and nothing waits for a sweep, which messages of other orders can hold up.
+func TestProofSettledDuplicateHoldsBack(t *testing.T) {
+	scripted(t, func(s *script) {
+		s.publish("created", "duplicate", "cancel")
+		for _, message := range []string{"order.created 1", "order.created 2", "order.cancel"} {
+			s.do("deliver", message, "n1")
+			s.settle("n1")
+		}
+		if s.truth.Status != order.Cancelled {
+			s.t.Fatalf("%s, and the cancel waits", s.truth.Status)
+		}
+		s.do("sweep")
+		if len(s.stored) > 0 {
+			s.t.Fatalf("a sweep leaves %v", s.stored)
+		}
+	})
+}

@@ -47,7 +47,7 @@ type world struct {
 	checkpoint uint32
 
 	published, deliveries int
-	// ended counts the messages that were acknowledged or are dead letters.
+	// ended counts the messages of the inbox that are settled, stored or not.
 	ended int
 	// budget is how many disturbances of each kind may still happen.
 	budget map[string]int
@@ -174,7 +174,11 @@ type message struct {
 	delivered time.Time
 	// due is when a message that was given back is delivered again.
 	due time.Time
+	// settled: acknowledged, and not swept yet. A wake-up is gone at once.
+	settled bool
 }
+
+func (m *message) inbox() bool { return m.Stream == messages.StreamOrders }
 
 func (m *message) String() string { return fmt.Sprintf("%s %d of %s", m.Type, m.Sequence, m.Stream) }
 
@@ -187,10 +191,10 @@ func (w *world) find(s order.Source) *message {
 	return nil
 }
 
-// firstStored is the first inbox message at or after from.
+// firstStored is the first inbox message at or after from, settled or not.
 func (w *world) firstStored(from uint64) (first messages.Stored, found bool) {
 	for _, m := range w.stored {
-		if m.Stream == messages.StreamOrders && m.Sequence >= from && (!found || m.Sequence < first.Sequence) {
+		if m.inbox() && m.Sequence >= from && (!found || m.Sequence < first.Sequence) {
 			first, found = messages.Stored{Sequence: m.Sequence, Type: m.Type}, true
 		}
 	}
@@ -206,7 +210,7 @@ func (w *world) settling(m *message) bool {
 }
 
 // sure: no acknowledgement wait runs out while a message of the inbox is settling. That is assumed.
-func (w *world) sure(m *message) bool { return m.Stream == messages.StreamOrders && w.settling(m) }
+func (w *world) sure(m *message) bool { return m.inbox() && w.settling(m) }
 
 // held: the message is with a node, whether the stream waits for it or not.
 func (w *world) held(m *message) bool {
@@ -276,13 +280,46 @@ func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
 	}
 	switch o.Verdict {
 	case messages.VerdictDone, messages.VerdictDead:
-		if m.Stream == messages.StreamOrders {
+		if m.inbox() && !m.settled {
 			w.ended++
 		}
-		w.stored = slices.DeleteFunc(w.stored, func(s *message) bool { return s == m })
+		m.settled, m.pending = true, false
+		if !m.inbox() || o.Verdict == messages.VerdictDead {
+			w.stored = slices.DeleteFunc(w.stored, func(s *message) bool { return s == m })
+		}
 	case messages.VerdictLater:
 		m.pending, m.due = false, w.now.Add(o.Delay)
 	}
+}
+
+// floor is below the first message of the inbox that is not settled. Messages of other orders may hold it down for as long
+// as they like: therefore nothing may wait for a sweep.
+func (w *world) floor() uint64 {
+	floor := uint64(w.deliveries)
+	for _, m := range w.stored {
+		if m.inbox() && !m.settled {
+			floor = min(floor, m.Sequence-1)
+		}
+	}
+	return floor
+}
+
+// swept reports whether a sweep removes the message.
+func (w *world) swept(m *message) bool { return m.inbox() && m.settled && m.Sequence <= w.floor() }
+
+func (w *world) sweep() {
+	floor := w.floor()
+	w.stored = slices.DeleteFunc(w.stored, func(m *message) bool { return m.inbox() && m.Sequence <= floor })
+}
+
+// unsettle is what a server does that was killed before it had stored that the message was acknowledged, or given back. It
+// may also have lost that it ever delivered it. That what a node holds is not delivered again before the acknowledgement
+// wait is over is assumed all the same (R3.6).
+func (w *world) unsettle(m *message, deliveries uint64) {
+	if m.settled {
+		w.ended--
+	}
+	m.settled, m.due, m.deliveries = false, time.Time{}, deliveries
 }
 
 // close ends all actors.

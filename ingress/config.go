@@ -23,6 +23,8 @@ type Config struct {
 	MaxInFlight int
 	// AckWait is that of the consumers; default DefaultAckWait.
 	AckWait time.Duration
+	// GroupAck acknowledges messages about orders many at a time: for a server by itself that syncs every write.
+	GroupAck bool
 	// Poll is how often the lag of the inbox is asked for; default DefaultPoll.
 	Poll time.Duration
 	// Logger defaults to slog.Default.

@@ -272,6 +272,78 @@ func TestAllAndGet(t *testing.T) {
 	}
 }
 
+// What somebody published by hand lies among the dead letters of the nodes: it is told as what it is, hides none of
+// them, and goes nowhere.
+func TestForeignDeadLetters(t *testing.T) {
+	b, js := ready(t)
+	dead := deadLetters(t, b.connect())
+	whole := nats.Header{
+		messages.HeaderDeadReason: {"too early"}, messages.HeaderDeadSubject: {"ORDER.o"},
+		messages.HeaderDeadStream: {messages.StreamOrders}, messages.HeaderDeadSequence: {"7"},
+	}
+	but := func(name string, value ...string) nats.Header {
+		h := maps.Clone(whole)
+		if h[name] = value; value == nil {
+			delete(h, name)
+		}
+		return h
+	}
+	const foreign = "no node stored this: "
+	for i, c := range []struct {
+		subject string
+		header  nats.Header
+		id      messages.OrderID
+		reason  string
+	}{
+		{"o", nil, "o", foreign + "header Orderly-Dead-Reason is missing, header Orderly-Dead-Subject is missing, header Orderly-Dead-Stream is missing, header Orderly-Dead-Sequence is missing"},
+		{"o", nats.Header{"X": {"1", "2"}}, "o", foreign + "header Orderly-Dead-Reason is missing, "},
+		{"o", but(messages.HeaderDeadReason), "o", foreign + "header Orderly-Dead-Reason is missing"},
+		{"o", but(messages.HeaderDeadSubject), "o", foreign + `header Orderly-Dead-Subject is missing; its reason: "too early"`},
+		{"o", but(messages.HeaderDeadSubject, "ORDER_EVENT.o"), "o", foreign + `header Orderly-Dead-Subject is "ORDER_EVENT.o": want one of stream ORDERS; its reason: "too early"`},
+		{"o", but(messages.HeaderDeadSubject, "ORDER.o.p"), "o", foreign + `header Orderly-Dead-Subject is "ORDER.o.p": want one of stream ORDERS; `},
+		{"o", but(messages.HeaderDeadStream), "o", foreign + "header Orderly-Dead-Stream is missing; "},
+		{"o", but(messages.HeaderDeadStream, "ORDER_EVENTS"), "o", foreign + `header Orderly-Dead-Stream is "ORDER_EVENTS": want ORDERS or ORDER_TIMERS; `},
+		{"o", but(messages.HeaderDeadSequence, "0"), "o", foreign + `header Orderly-Dead-Sequence is "0": want a sequence; `},
+		{"o", but(messages.HeaderDeadSequence, "seven"), "o", foreign + `header Orderly-Dead-Sequence is "seven": want a sequence; `},
+		{"o", but("Orderly-Dead-Head", "99"), "o", foreign + `header Orderly-Dead-Head is "99": want a length within the body; `},
+		{"o", but("Orderly-Dead-Head", "-1"), "o", foreign + `header Orderly-Dead-Head is "-1": want `},
+		{"ö", whole, "", foreign + `its subject ends in no order id and not in "~"; its reason: "too early"`},
+	} {
+		subject := messages.SubjectDead + c.subject
+		seq := publish(t, js, subject, c.header, "by hand")
+		letters := buried(t, dead, i+1)
+		l := letters[len(letters)-1]
+		if !l.Foreign || l.OrderID != c.id || !strings.HasPrefix(l.Reason, c.reason) {
+			t.Errorf("%d: got %+v, want one of order %q that says %s", seq, l, c.id, c.reason)
+		}
+		if l.Sequence != seq || l.Source != seq || l.Subject != subject || l.Stream != messages.StreamDead {
+			t.Errorf("%d: it is told as message %d of %s on %s: want itself", seq, l.Source, l.Stream, l.Subject)
+		}
+		if string(l.Body) != "by hand" || !maps.EqualFunc(l.Header, c.header, slices.Equal) {
+			t.Errorf("%d: body %q, header %v: want them as they are", seq, l.Body, l.Header)
+		}
+		if now, err := dead.Redrive(within(t), seq); now != 0 || !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), l.Reason) {
+			t.Errorf("%d: sent back as %d, error %v", seq, now, err)
+		}
+		if _, err := dead.Get(within(t), seq); err != nil {
+			t.Error(err)
+		}
+	}
+	raw := dial(t, b)
+	raw.publish("ORDER_DEAD.o", "NATS/1.0\r\nno colon here\r\n\r\n", "by hand")
+	if l := buried(t, dead, 14)[13]; !l.Foreign || l.Reason != foreign+"its headers cannot be read" || l.Header != nil || string(l.Body) != "by hand" {
+		t.Errorf("got %+v", l)
+	}
+	openDesk(t, js, ingress.Config{})
+	publish(t, js, "ORDER.o", nil, "junk")
+	if l := buried(t, dead, 15)[14]; l.Foreign || l.Subject != "ORDER.o" {
+		t.Errorf("got %+v", l)
+	}
+	if n := stored(t, js, messages.StreamEvents); n != 0 {
+		t.Errorf("%d entries are in the journal", n)
+	}
+}
+
 // Each dead letter is read when it is asked for, not before: what lies there may be more than a process can hold.
 func TestAllReadsNothingAhead(t *testing.T) {
 	b, js := ready(t)

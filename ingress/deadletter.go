@@ -24,7 +24,7 @@ const (
 	maxReason = 1024
 )
 
-// DeadLetter is a message that could not be tied to an order.
+// DeadLetter is a message that could not be tied to an order, or one that somebody put among these.
 type DeadLetter struct {
 	// Sequence of the dead letter; it is known by it.
 	Sequence uint64
@@ -40,6 +40,8 @@ type DeadLetter struct {
 	// Header and Body are as they were published. Header is nil if there were none or they cannot be read.
 	Header nats.Header
 	Body   []byte
+	// Foreign: no node stored it, which Reason says more of. Subject, Stream, Source, Header and Body are its own.
+	Foreign bool
 	// unreadable: there are headers that cannot be read.
 	unreadable bool
 }
@@ -95,34 +97,28 @@ func carriable(name string) bool {
 	return name != ""
 }
 
-// readDeadLetter undoes newDeadLetter.
-func readDeadLetter(m *storedMessage) (*DeadLetter, error) {
-	header, err := nats.DecodeHeadersMsg(m.Header)
+// readDeadLetter undoes newDeadLetter, if that is where the message comes from.
+func readDeadLetter(m *storedMessage) *DeadLetter {
+	header, err := decodeHeaders(m.Header)
 	if err != nil {
-		return nil, fmt.Errorf("dead letter %d: its headers: %w", m.Seq, err)
+		return foreignLetter(m, nil, "its headers cannot be read")
+	}
+	if odd := oddities(m, header); len(odd) > 0 {
+		return foreignLetter(m, header, odd...)
 	}
 	d := &DeadLetter{
-		Sequence: m.Seq, Stored: m.Time, Body: m.Data,
+		Sequence: m.Seq, Stored: m.Time, Body: m.Data, OrderID: letterID(m),
 		Reason:  first(header, messages.HeaderDeadReason),
 		Subject: first(header, messages.HeaderDeadSubject),
 		Stream:  first(header, messages.HeaderDeadStream),
 	}
-	if id, err := messages.IDFromSubject(messages.SubjectDead, m.Subject); err == nil {
-		d.OrderID = id
-	}
-	if d.Source, err = strconv.ParseUint(first(header, messages.HeaderDeadSequence), 10, 64); err != nil {
-		return nil, fmt.Errorf("dead letter %d: header %s: %w", m.Seq, messages.HeaderDeadSequence, err)
-	}
-	if head := first(header, headerHead); head != "" {
-		n, err := strconv.Atoi(head)
-		if err != nil || n < 0 || n > len(m.Data) {
-			return nil, fmt.Errorf("dead letter %d: header %s is %q: want a length within the body", m.Seq, headerHead, head)
-		}
+	d.Source, _ = sourceOf(header)
+	if n, _ := headOf(header, m.Data); n > 0 {
 		d.Body = m.Data[n:]
 		if d.Header, err = nats.DecodeHeadersMsg(m.Data[:n]); err != nil {
 			d.unreadable = true
 		}
-		return d, nil
+		return d
 	}
 	for name, values := range header {
 		if original, ok := strings.CutPrefix(name, headerOriginal); ok {
@@ -132,7 +128,39 @@ func readDeadLetter(m *storedMessage) (*DeadLetter, error) {
 			d.Header[original] = values
 		}
 	}
-	return d, nil
+	return d
+}
+
+// decodeHeaders reads a header block, which is empty when there are no headers.
+func decodeHeaders(block []byte) (nats.Header, error) {
+	if len(block) == 0 {
+		return nil, nil
+	}
+	return nats.DecodeHeadersMsg(block)
+}
+
+// letterID is the id at the end of the dead letter's subject, if there is a usable one.
+func letterID(m *storedMessage) messages.OrderID {
+	id, err := messages.IDFromSubject(messages.SubjectDead, m.Subject)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// sourceOf is the sequence of the original message, or false when the header gives none.
+func sourceOf(header nats.Header) (uint64, bool) {
+	seq, err := strconv.ParseUint(first(header, messages.HeaderDeadSequence), 10, 64)
+	return seq, err == nil && seq > 0
+}
+
+// headOf is how many bytes of the body are the original header block, 0 if none are, or false when it cannot be so.
+func headOf(header nats.Header, body []byte) (int, bool) {
+	if len(header[headerHead]) == 0 {
+		return 0, true
+	}
+	n, err := strconv.Atoi(first(header, headerHead))
+	return n, err == nil && n > 0 && n <= len(body)
 }
 
 // line makes text fit for a header and a log: one line of at most so many bytes.

@@ -87,7 +87,7 @@ func (d *DeadLetters) next(ctx context.Context, subject string, from uint64) (*D
 	if err != nil || m == nil {
 		return nil, err
 	}
-	return readDeadLetter(m)
+	return readDeadLetter(m), nil
 }
 
 // Get returns one dead letter; the error wraps ErrNoDeadLetter when there is none.
@@ -99,7 +99,7 @@ func (d *DeadLetters) Get(ctx context.Context, seq uint64) (*DeadLetter, error) 
 	if m == nil {
 		return nil, fmt.Errorf("get dead letter %d: %w", seq, ErrNoDeadLetter)
 	}
-	return readDeadLetter(m)
+	return readDeadLetter(m), nil
 }
 
 // Redrive publishes the original message again and then deletes the dead letter; it returns the new sequence of the
@@ -110,6 +110,9 @@ func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	letter, err := d.Get(ctx, seq)
 	if err != nil {
 		return 0, err
+	}
+	if letter.Foreign {
+		return 0, fmt.Errorf("redrive dead letter %d: %s: %w", seq, letter.Reason, ErrUnfit)
 	}
 	if letter.unreadable {
 		return 0, fmt.Errorf("redrive dead letter %d: its headers cannot be read: %w", seq, ErrUnfit)

@@ -11,8 +11,8 @@
 // # Ownership
 //
 // A delivery belongs to the one it is handed to until it is settled. An Inbox owns its subscriptions, its table of
-// unsettled deliveries and four kinds of goroutine: one that gives signs of life, one that stores dead letters and one
-// that sweeps settled messages out of the stream, from New to Drain, and those of Run. It owns neither the connection nor the streams.
+// unsettled deliveries and three kinds of goroutine: one that gives signs of life and one that stores dead letters,
+// from New to Drain, and those of Run. It owns neither the connection nor the streams.
 //
 // The order of stopping: end the context of Run, which stops asking and gives back what nobody has seen; settle what is
 // held; Drain; drain the connection.
@@ -20,7 +20,6 @@
 // # Failure
 //
 // Whatever is not settled (a crash, a lost connection, an acknowledgement that got lost) is delivered again after the
-// ack wait, here or on another node. So may what was settled last before a server was killed: servers write down what is
-// acknowledged a little later. The journal knows it by then. Nothing that arrives can stop a node: what cannot be understood, and what makes
+// ack wait, here or on another node. Nothing that arrives can stop a node: what cannot be understood, and what makes
 // the code panic, becomes a dead letter. While dead letters cannot be stored their messages stay in the inbox.
 package ingress

@@ -31,7 +31,8 @@ type Inbox struct {
 	start       time.Time
 	flight      flight
 	undertaker  *undertaker
-	sweeper     sweeper
+	// acks, if not nil, acknowledges messages about orders.
+	acks *Acknowledger
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -47,7 +48,7 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 	cfg = cfg.withDefaults()
 	i := &Inbox{
 		js: js, nc: js.Conn(), cfg: cfg, log: cfg.Logger, deliver: deliver, lookup: NewLookup(js),
-		base: context.Background(), start: time.Now(), sweeper: sweeper{js: js},
+		base: context.Background(), start: time.Now(),
 	}
 	orders, wakes := cfg.shares()
 	i.pullers = [2]*puller{
@@ -65,11 +66,13 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 		i.instruments.close()
 		return nil, err
 	}
+	if cfg.GroupAck {
+		i.acks = NewAcknowledger(js, cfg.AckWait, i.log)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	i.stop = stop
 	i.wg.Go(func() { i.keepAlive(ctx) })
 	i.wg.Go(func() { i.undertaker.run(ctx) })
-	i.wg.Go(func() { i.keepSwept(ctx) })
 	return i, nil
 }
 
@@ -113,6 +116,7 @@ func (i *Inbox) Run(ctx context.Context) error {
 }
 
 func (i *Inbox) reopen() error {
+	i.disturb(2 * i.cfg.AckWait)
 	for _, p := range i.pullers {
 		if err := p.open(); err != nil {
 			return err
@@ -170,13 +174,13 @@ func (i *Inbox) Drain(ctx context.Context) error {
 	i.wg.Wait()
 	i.undertaker.close()
 	i.instruments.close()
+	if i.acks != nil {
+		i.acks.Close()
+	}
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	if err := i.nc.FlushWithContext(flush); err != nil && left == nil {
 		return fmt.Errorf("drain the inbox: send the last acknowledgements: %w", err)
-	}
-	if err := i.sweeper.sweep(flush); err != nil {
-		i.log.Debug("settled messages not removed", "error", err) // by the next node that settles one
 	}
 	return left
 }
@@ -188,6 +192,9 @@ func (i *Inbox) receive(p *puller, m *nats.Msg) {
 		i.log.Error("message with an unreadable reply subject left alone", "stream", p.stream, "subject", m.Subject, "reply", m.Reply)
 		p.release()
 		return
+	}
+	if s.deliveries > 1 {
+		i.disturb(i.cfg.AckWait)
 	}
 	now := time.Now()
 	r := &receipt{inbox: i, puller: p, reply: m.Reply, signed: now.Sub(i.start)}
@@ -228,6 +235,29 @@ func (i *Inbox) survive(r *receipt) {
 func (i *Inbox) giveBack(m *nats.Msg) {
 	if err := i.nc.Publish(m.Reply, nak); err != nil {
 		i.log.Debug("message not given back", "subject", m.Subject, "error", err)
+	}
+}
+
+// acknowledge ends a delivery whose effects are in the journal.
+func (i *Inbox) acknowledge(r *receipt) {
+	if i.acks == nil || r.Stream != messages.StreamOrders {
+		i.end(r, ack)
+		return
+	}
+	i.acks.Ack(r.Sequence, r.reply)
+	i.release(r)
+}
+
+// later gives a delivery back, for another after d.
+func (i *Inbox) later(r *receipt, d time.Duration) {
+	i.disturb(d + i.cfg.AckWait)
+	i.end(r, nakAfter(d))
+}
+
+// disturb says that messages may come again within d.
+func (i *Inbox) disturb(d time.Duration) {
+	if i.acks != nil {
+		i.acks.disturb(d)
 	}
 }
 

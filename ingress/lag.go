@@ -45,8 +45,8 @@ func (i *Inbox) measureLag(ctx context.Context) error {
 		age = max(0, stream.CachedInfo().TimeStamp.Sub(state.FirstTime))
 	}
 	i.instruments.oldest.Store(int64(age))
-	if floor := orders.CachedInfo().AckFloor.Stream; stream.CachedInfo().State.FirstSeq <= floor {
-		i.sweeper.floor(floor) // what a node left behind that is gone
+	if err := i.clearLeftovers(ctx, orders, messages.SubjectOrder+"*"); err != nil {
+		return err
 	}
-	return i.clearLeftovers(ctx, wakes)
+	return i.clearLeftovers(ctx, wakes, messages.SubjectWake+"*")
 }

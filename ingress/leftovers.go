@@ -5,16 +5,16 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/orderly-engine/orderly/messages"
 )
 
-// clearLeftovers removes the wake-ups that are settled and still stored. A server that dies or stops between the two
-// halves of an acknowledgement leaves such a message in a work queue, and neither delivers nor removes it ever after: its
-// order would look as if it were about to wake. Like the sweeper, it goes by the consumer's floor.
-func (i *Inbox) clearLeftovers(ctx context.Context, wakes jetstream.Consumer) error {
-	const subjects = messages.SubjectWake + "*"
-	info := wakes.CachedInfo()
+// clearLeftovers removes the messages that a consumer has settled and its stream still stores. A server that dies or
+// stops between the two halves of an acknowledgement leaves such a message behind, and neither delivers nor removes it
+// ever after: it would hold back later messages of its order for good, as an earlier one that nobody has taken in.
+//
+// Everything up to the consumer's floor is settled, and the floor never moves back, so that this is safe at any time
+// and on any number of nodes at once.
+func (i *Inbox) clearLeftovers(ctx context.Context, consumer jetstream.Consumer, subjects string) error {
+	info := consumer.CachedInfo()
 	floor := info.AckFloor.Stream
 	if floor == 0 {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -77,16 +78,26 @@ func (m *storedMessage) kind() messages.Type {
 	return typeOfHeader(first(h, messages.HeaderType))
 }
 
+// park is the park that a timer belongs to, 0 if it does not say.
+func (m *storedMessage) park() uint64 {
+	h, err := nats.DecodeHeadersMsg(m.Header)
+	if err != nil {
+		return 0
+	}
+	park, err := strconv.ParseUint(first(h, messages.HeaderPark), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return park
+}
+
 type apiError struct {
 	Code        int    `json:"code"`
 	ErrCode     int    `json:"err_code"`
 	Description string `json:"description"`
 }
 
-const (
-	codeMessageNotFound  = 10037
-	codeSequenceNotFound = 10043
-)
+const codeMessageNotFound = 10037
 
 // get returns the message asked for, or nil when it is not stored.
 func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*storedMessage, error) {
@@ -116,33 +127,6 @@ func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*
 		return nil, fmt.Errorf("ask stream %s for a message: the answer holds none", stream)
 	}
 	return answer.Message, nil
-}
-
-// remove removes the message, if it is stored.
-func (l *Lookup) remove(ctx context.Context, stream string, seq uint64) error {
-	body, err := json.Marshal(struct {
-		Seq     uint64 `json:"seq"`
-		NoErase bool   `json:"no_erase"`
-	}{seq, true})
-	if err != nil {
-		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	reply, err := l.nc.RequestWithContext(ctx, l.api+"STREAM.MSG.DELETE."+stream, body)
-	if err != nil {
-		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
-	}
-	var answer struct {
-		Error *apiError `json:"error"`
-	}
-	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, err)
-	}
-	if e := answer.Error; e != nil && e.ErrCode != codeMessageNotFound && e.ErrCode != codeSequenceNotFound {
-		return fmt.Errorf("remove message %d from stream %s: %w", seq, stream, e)
-	}
-	return nil
 }
 
 // requestTimeout bounds one request to the server.

@@ -51,20 +51,20 @@ func (r *receipt) end(o messages.Outcome, class string) {
 	switch o.Verdict {
 	case messages.VerdictDone:
 		crashpoint.Pass(crashpoint.BeforeAck)
-		i.end(r, ack)
-		i.sweeper.note(r)
+		i.acknowledge(r)
 		crashpoint.Pass(crashpoint.AfterAck)
 	case messages.VerdictDead:
 		r.class, r.reason = class, o.Reason
 		i.bury(r)
 	case messages.VerdictDropped:
+		i.disturb(2 * i.cfg.AckWait)
 		i.release(r)
 	case messages.VerdictLater:
-		i.end(r, nakAfter(o.Delay))
+		i.later(r, o.Delay)
 	default:
 		i.log.Error("delivery settled with an unknown verdict", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
 			"verdict", int(o.Verdict))
-		i.end(r, nak)
+		i.later(r, 0)
 	}
 }
 

@@ -77,6 +77,7 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("sweep the journal: %w", err)
 	}
+	defer r.remove(ctx, events)
 	entries, err := events.Messages()
 	if err != nil {
 		return 0, fmt.Errorf("sweep the journal: %w", err)
@@ -112,12 +113,27 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
 	}
 }
 
+// farewell is how long the server may take to remove a consumer that is used no more.
+const farewell = 500 * time.Millisecond
+
+// remove takes the consumer away from the server, which else would keep it for minutes: each one makes every append to
+// the journal dearer. It does so also when the context has ended.
+func (r *Retention) remove(ctx context.Context, c jetstream.Consumer) {
+	if !r.js.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	// If it fails the consumer goes later, by itself.
+	_ = r.js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
+}
+
 func ends(h nats.Header) bool {
 	kinds := strings.Split(first(h, messages.HeaderEvent), ",")
 	return slices.ContainsFunc(endings, func(end string) bool { return slices.Contains(kinds, end) })
 }
 
-// forget purges the events of an order up to its end, unless a message about it is stored.
+// forget purges the events of an order up to its end, and its timer, unless a message about it is stored.
 func (r *Retention) forget(ctx context.Context, stream jetstream.Stream, subject string, end uint64) (bool, error) {
 	id, err := messages.IDFromSubject(messages.SubjectEvent, subject)
 	if err != nil {
@@ -126,8 +142,26 @@ func (r *Retention) forget(ctx context.Context, stream jetstream.Stream, subject
 	if _, stored, err := r.lookup.FirstStored(ctx, id, 0); err != nil || stored {
 		return false, err
 	}
+	if err := r.forgetTimer(ctx, id, end); err != nil {
+		return false, fmt.Errorf("forget order %s: %w", id, err)
+	}
 	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(end+1)); err != nil {
 		return false, fmt.Errorf("forget order %s: %w", id, err)
 	}
 	return true, nil
+}
+
+// forgetTimer purges the timer of a park before the order's end: an order that was woken by a message leaves it behind, maybe
+// for years, and it tells of the order. One of a later park is that of another order of the same id.
+func (r *Retention) forgetTimer(ctx context.Context, id messages.OrderID, end uint64) error {
+	subject := messages.SubjectTimer + string(id)
+	timer, err := r.lookup.get(ctx, messages.StreamTimers, messageRequest{Seq: 1, NextFor: subject})
+	if err != nil || timer == nil || timer.park() > end {
+		return err
+	}
+	timers, err := r.js.Stream(ctx, messages.StreamTimers)
+	if err != nil {
+		return err
+	}
+	return timers.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(timer.Seq+1))
 }

@@ -98,9 +98,7 @@ func (s Streams) streams() []jetstream.StreamConfig {
 			Discard: jetstream.DiscardNew,
 		}
 	}
-	// The inbox works as a queue and is no work queue: there the server removes each message as it is acknowledged and, if it
-	// syncs every write, syncs for each. The sweeper removes those that are settled many at a time.
-	orders := base(messages.StreamOrders, jetstream.LimitsPolicy, messages.SubjectOrder+"*")
+	orders := base(messages.StreamOrders, jetstream.WorkQueuePolicy, messages.SubjectOrder+"*")
 	orders.Description = "the inbox: messages about orders"
 	orders.MaxMsgSize = messages.MaxStored
 	// Clients may publish batches. Schedules, TTL and rollup stay off: each would let any client remove what others

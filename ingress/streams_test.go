@@ -34,8 +34,7 @@ func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
 	b := startBroker(t)
 	js := jetStream(t, b.connect())
 	if _, err := js.CreateStream(within(t), jetstream.StreamConfig{
-		Name: messages.StreamOrders, Subjects: []string{"ORDER.>"}, Retention: jetstream.WorkQueuePolicy, Storage: jetstream.MemoryStorage,
-		AllowRollup: true,
+		Name: messages.StreamOrders, Subjects: []string{"ORDER.>"}, Storage: jetstream.MemoryStorage, AllowRollup: true,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,7 @@ func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{
-		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want Limits, found WorkQueue", "storage: want File, found Memory",
+		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want WorkQueue, found Limits", "storage: want File, found Memory",
 		"max_msg_size: want 524288, found -1", "allow_rollup_hdrs: want false, found true", "allow_atomic: want true, found false",
 		"discard: want DiscardNew, found DiscardOld", "consumer orderly of stream ORDERS", "ack_wait: want 5s, found 1m0s",
 		"max_deliver: want -1, found 3", "max_ack_pending: want 20000, found 1000", "filter_subject: want ORDER.*, found ",

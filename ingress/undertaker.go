@@ -32,7 +32,7 @@ func (i *Inbox) bury(r *receipt) {
 	select {
 	case i.undertaker.queue <- r:
 	default:
-		i.end(r, nakAfter(time.Second))
+		i.later(r, time.Second)
 	}
 }
 
@@ -60,12 +60,7 @@ func (u *undertaker) bury(ctx context.Context, r *receipt) {
 	switch {
 	case err == nil:
 		crashpoint.Pass(crashpoint.AfterDeadLetter)
-		// The journal does not know of it: stored, it would hold back later messages of its order.
-		if err := i.lookup.remove(ctx, r.Stream, r.Sequence); err != nil {
-			i.log.Warn("message of a dead letter not removed yet", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "error", err)
-		}
 		i.end(r, terminate(clip(reason, 256)))
-		i.sweeper.note(r)
 		i.instruments.buried(i.base, r.class)
 		i.log.Warn("message moved to the dead letters", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "dead_sequence", seq,
 			"reason", reason)
@@ -74,7 +69,7 @@ func (u *undertaker) bury(ctx context.Context, r *receipt) {
 	case ctx.Err() != nil: // it stays unacknowledged
 		i.flight.remove(r)
 	default:
-		i.end(r, nakAfter(again(r.Deliveries)))
+		i.later(r, again(r.Deliveries))
 		i.log.Error("dead letter not stored, its message stays in the inbox", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
 			"reason", reason, "error", err)
 	}

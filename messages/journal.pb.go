@@ -391,7 +391,8 @@ type Snapshot struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	Order   *OrderCreated          `protobuf:"bytes,2,opt,name=order,proto3" json:"order,omitempty"`
-	Plan    *Plan                  `protobuf:"bytes,3,opt,name=plan,proto3" json:"plan,omitempty"`
+	// Digest of the plan that was pinned: who does not have that plan reads the journal.
+	PlanDigest []byte `protobuf:"bytes,3,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
 	// Inbox sequence of the created message that was accepted.
 	Accepted uint64 `protobuf:"varint,4,opt,name=accepted,proto3" json:"accepted,omitempty"`
 	// Journal sequence of the order's last entry, its number, and the number of the latest that carries a checkpoint.
@@ -454,9 +455,9 @@ func (x *Snapshot) GetOrder() *OrderCreated {
 	return nil
 }
 
-func (x *Snapshot) GetPlan() *Plan {
+func (x *Snapshot) GetPlanDigest() []byte {
 	if x != nil {
-		return x.Plan
+		return x.PlanDigest
 	}
 	return nil
 }
@@ -1892,11 +1893,12 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\asignals\x18\x0f \x03(\v2\x15.orderly.v1.SignalledR\asignals\x12\x12\n" +
 	"\x04skip\x18\x10 \x01(\bR\x04skip\x123\n" +
 	"\x04need\x18\x11 \x01(\v2\x1f.orderly.v1.OrderNeedsAttentionR\x04need\x12\x1c\n" +
-	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"\xb8\x03\n" +
+	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"\xb3\x03\n" +
 	"\bSnapshot\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12.\n" +
-	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12$\n" +
-	"\x04plan\x18\x03 \x01(\v2\x10.orderly.v1.PlanR\x04plan\x12\x1a\n" +
+	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12\x1f\n" +
+	"\vplan_digest\x18\x03 \x01(\fR\n" +
+	"planDigest\x12\x1a\n" +
 	"\baccepted\x18\x04 \x01(\x04R\baccepted\x12\x12\n" +
 	"\x04last\x18\x05 \x01(\x04R\x04last\x12\x16\n" +
 	"\x06number\x18\x06 \x01(\rR\x06number\x12\x18\n" +
@@ -2045,8 +2047,8 @@ var file_orderly_v1_journal_proto_goTypes = []any{
 	(*MessageRecorded)(nil),       // 21: orderly.v1.MessageRecorded
 	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 	(*OrderCreated)(nil),          // 23: orderly.v1.OrderCreated
-	(*Plan)(nil),                  // 24: orderly.v1.Plan
-	(*structpb.Value)(nil),        // 25: google.protobuf.Value
+	(*structpb.Value)(nil),        // 24: google.protobuf.Value
+	(*Plan)(nil),                  // 25: orderly.v1.Plan
 	(Direction)(0),                // 26: orderly.v1.Direction
 }
 var file_orderly_v1_journal_proto_depIdxs = []int32{
@@ -2062,48 +2064,47 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	14, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
 	17, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
 	23, // 11: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
-	24, // 12: orderly.v1.Snapshot.plan:type_name -> orderly.v1.Plan
-	2,  // 13: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
-	15, // 14: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
-	22, // 15: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
-	22, // 16: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
-	25, // 17: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
-	7,  // 18: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
-	8,  // 19: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
-	9,  // 20: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
-	10, // 21: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
-	11, // 22: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
-	12, // 23: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
-	13, // 24: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
-	14, // 25: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
-	15, // 26: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
-	16, // 27: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
-	17, // 28: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
-	18, // 29: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
-	19, // 30: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
-	20, // 31: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
-	21, // 32: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
-	23, // 33: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
-	24, // 34: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
-	6,  // 35: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
-	25, // 36: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
-	26, // 37: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
-	0,  // 38: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
-	22, // 39: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
-	22, // 40: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	6,  // 41: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	6,  // 42: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	25, // 43: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	22, // 44: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	6,  // 45: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	26, // 46: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 47: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	6,  // 48: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	2,  // 12: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
+	15, // 13: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
+	22, // 14: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
+	22, // 15: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
+	24, // 16: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
+	7,  // 17: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
+	8,  // 18: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
+	9,  // 19: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
+	10, // 20: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
+	11, // 21: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
+	12, // 22: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
+	13, // 23: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
+	14, // 24: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
+	15, // 25: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
+	16, // 26: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
+	17, // 27: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
+	18, // 28: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
+	19, // 29: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
+	20, // 30: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
+	21, // 31: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
+	23, // 32: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
+	25, // 33: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
+	6,  // 34: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
+	24, // 35: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
+	26, // 36: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
+	0,  // 37: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
+	22, // 38: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
+	22, // 39: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
+	6,  // 40: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	6,  // 41: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	24, // 42: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
+	22, // 43: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	6,  // 44: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	26, // 45: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 46: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	6,  // 47: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	48, // [48:48] is the sub-list for method output_type
+	48, // [48:48] is the sub-list for method input_type
+	48, // [48:48] is the sub-list for extension type_name
+	48, // [48:48] is the sub-list for extension extendee
+	0,  // [0:48] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/history"
 	"github.com/orderly-engine/orderly/node/index"
 )
 
@@ -38,10 +39,12 @@ recognized and not stored twice.`
 // bulk is one run of a command for all orders of one cause.
 type bulk struct {
 	t terminal
-	// verb is the command's name, statuses those in which it makes sense, body what it sends.
+	// verb is the command's name, statuses those in which it makes sense, body what it sends. It aims if that names the call
+	// that needs a person.
 	verb     string
 	statuses []string
 	body     func(target) proto.Message
+	aims     bool
 
 	all, yes bool
 	status   []string
@@ -58,7 +61,11 @@ func newRetryAll(t terminal) *cobra.Command {
 
 func newSkipAll(t terminal) *cobra.Command {
 	// A parked order has no failed call to pass over.
-	return forAll(newSkip(t), &bulk{t: t, statuses: resting[:1], body: func(of target) proto.Message { return &messages.SkipStep{Step: of.step} }})
+	return forAll(newSkip(t), &bulk{t: t, statuses: resting[:1], aims: true, body: skipOf})
+}
+
+func skipOf(of target) proto.Message {
+	return &messages.SkipStep{Step: of.step, Direction: of.direction}
 }
 
 func newCancelAll(t terminal) *cobra.Command {
@@ -177,8 +184,11 @@ func (b *bulk) query() index.Query {
 type target struct {
 	id       messages.OrderID
 	sequence uint64
-	step     string
-	reason   string
+	// since is when it came to its status, for that reason.
+	since  time.Time
+	reason string
+	// step and direction are those of the call that needs a person; aim finds them.
+	step, direction string
 }
 
 // run finds the orders and, if told to, sends.
@@ -190,7 +200,7 @@ func (b *bulk) run(ctx context.Context, c *client) error {
 			if err != nil {
 				return err
 			}
-			targets = append(targets, target{id, o.Sequence, o.Step, o.Reason})
+			targets = append(targets, target{id: id, sequence: o.Sequence, since: o.StatusSince, reason: o.Reason})
 		}
 		return nil
 	})
@@ -230,15 +240,17 @@ func (b *bulk) preview(targets []target) {
 
 // sent counts what became of the messages.
 type sent struct {
-	mu               sync.Mutex
-	stored, repeated int
-	failed           failures
+	mu                      sync.Mutex
+	stored, repeated, moved int
+	failed                  failures
 }
 
 func (s *sent) done(r ingress.Receipt, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case errors.Is(err, errMoved):
+		s.moved++
 	case err != nil:
 		s.failed.add(err)
 	case r.Duplicate:
@@ -255,6 +267,13 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 		return err
 	}
 	defer p.Close()
+	var orders *history.Orders
+	if b.aims {
+		if orders, err = history.New(c.nc); err != nil {
+			return err
+		}
+		defer orders.Close()
+	}
 	limit := rate.NewLimiter(rate.Inf, 1)
 	if b.rate > 0 {
 		limit = rate.NewLimiter(rate.Limit(b.rate), max(1, int(b.rate/100)))
@@ -267,9 +286,11 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 			stopped = errInterrupted
 			break
 		}
-		// The sequence says which rest of the order is meant: once it has moved, another message is another word.
-		o := ingress.Outgoing{OrderID: t.id, Body: b.body(t), ID: fmt.Sprintf("all:%s:%s:%d", b.verb, t.id, t.sequence)}
-		if err := p.Publish(ctx, o, s.done); err != nil {
+		if err := b.sendTo(ctx, p, orders, t, s.done); err != nil {
+			if ctx.Err() != nil {
+				stopped = errInterrupted
+				break
+			}
 			s.done(ingress.Receipt{}, err)
 		}
 		if begun++; time.Since(told) >= progressEvery {
@@ -285,6 +306,17 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 	return b.summarize(s, len(targets), stopped)
 }
 
+// sendTo hands the message to one order over; done is called with what became of it, unless there is an error.
+func (b *bulk) sendTo(ctx context.Context, p *ingress.Publisher, orders *history.Orders, t target, done func(ingress.Receipt, error)) error {
+	if b.aims {
+		if err := t.aim(ctx, orders); err != nil {
+			return err
+		}
+	}
+	// The sequence says which rest of the order is meant: once it has moved, another message is another word.
+	return p.Publish(ctx, ingress.Outgoing{OrderID: t.id, Body: b.body(t), ID: fmt.Sprintf("all:%s:%s:%d", b.verb, t.id, t.sequence)}, done)
+}
+
 func (b *bulk) summarize(s *sent, all int, stopped error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -292,7 +324,10 @@ func (b *bulk) summarize(s *sent, all int, stopped error) error {
 	if s.repeated > 0 {
 		fmt.Fprintf(b.t.out, ", %d had been sent before", s.repeated)
 	}
-	if left := all - s.stored - s.repeated; left > 0 {
+	if s.moved > 0 {
+		fmt.Fprintf(b.t.out, ", %d had moved on since they were listed", s.moved)
+	}
+	if left := all - s.stored - s.repeated - s.moved; left > 0 {
 		fmt.Fprintf(b.t.out, ", %d not", left)
 	}
 	fmt.Fprintln(b.t.out)

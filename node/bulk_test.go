@@ -3,12 +3,14 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // received counts the messages that were ever stored in the inbox.
@@ -58,13 +60,88 @@ func TestRetryAll(t *testing.T) {
 func TestSkipAll(t *testing.T) {
 	t.Parallel()
 	p, ids := troubled(t, 3)
+	said := allSkips(t, p)
 	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n3 of 3 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
 	for _, id := range ids {
+		if got := said(); got != "do authorize_payment" {
+			t.Errorf("the skip is of %q, want that which needed a person", got)
+		}
 		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment passed over on request") {
 			t.Errorf("got\n%s", v.story())
 		}
+	}
+}
+
+// allSkips listens for skips from now on; what it returns tells which call the next one names.
+func allSkips(t *testing.T, p *process) (next func() string) {
+	t.Helper()
+	nc := p.connect(t)
+	sub, err := nc.SubscribeSync(messages.SubjectOrder + "*")
+	if err == nil {
+		err = nc.Flush() // the server knows of it before another connection sends the first
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		t.Helper()
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skip, err := messages.DecodeSkip(m.Header.Get("Content-Type"), m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return skip.GetDirection() + " " + skip.GetStep()
+	}
+}
+
+// TestSkipAllOfUndos: each skip is of the undo that failed, and not of the step itself.
+func TestSkipAllOfUndos(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	services(t, p, demo.Behaviors{})
+	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
+	p.listed(t, 1, "--status", "attention")
+	said := allSkips(t, p)
+	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
+		t.Errorf("got\n%s", text)
+	}
+	if got := said(); got != "undo reserve_inventory" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
+	}
+	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory passed over on request") {
+		t.Errorf("got\n%s", v.story())
+	}
+}
+
+// TestSkipAllLeavesOutWhatMoved: an order that came to need a person for something else since it was listed, or for
+// nothing any more, is not skipped: nobody has looked at that.
+func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
+	t.Parallel()
+	p, _ := troubled(t, 2)
+	listed := p.listed(t, 2, "--status", "attention")
+	ok(t, p.environ, "cancel", listed[1].OrderID)
+	ended := p.listed(t, 1, "--status", "cancelled")[0]
+	before := p.received(t)
+	var out, errs screen
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "skip", aims: true, body: skipOf}
+	if err := b.send(t.Context(), &client{nc: p.connect(t)}, []target{
+		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // it rested before, too
+		{id: messages.OrderID(listed[1].OrderID), since: listed[1].StatusSince},
+		{id: messages.OrderID(ended.OrderID), since: ended.StatusSince}, // two statuses within one tick of the clock
+		{id: "o-9"}, // forgotten since
+	}); err != nil {
+		t.Error(err)
+	}
+	if want := "0 of 4 sent, 4 had moved on since they were listed\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	if n := p.received(t); n != before {
+		t.Errorf("%d messages were sent", n-before)
 	}
 }
 

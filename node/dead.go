@@ -29,14 +29,16 @@ other content under a known id. They keep the original subject, headers and body
 
 // letter is a dead letter in JSON.
 type letter struct {
-	Sequence uint64      `json:"sequence"`
-	Time     time.Time   `json:"time"`
-	OrderID  string      `json:"order_id,omitempty"`
-	Reason   string      `json:"reason"`
-	Subject  string      `json:"subject"`
-	Stream   string      `json:"stream"`
-	Source   uint64      `json:"source_sequence"`
-	Headers  nats.Header `json:"headers,omitempty"`
+	Sequence uint64    `json:"sequence"`
+	Time     time.Time `json:"time"`
+	OrderID  string    `json:"order_id,omitempty"`
+	Reason   string    `json:"reason"`
+	Subject  string    `json:"subject"`
+	Stream   string    `json:"stream"`
+	Source   uint64    `json:"source_sequence"`
+	// Foreign: no node stored it; what it says of a message is of itself.
+	Foreign bool        `json:"foreign,omitempty"`
+	Headers nats.Header `json:"headers,omitempty"`
 	// Body is text, BodyBase64 what is no text; dead list leaves both out.
 	Body       string `json:"body,omitempty"`
 	BodyBase64 []byte `json:"body_base64,omitempty"`
@@ -45,7 +47,7 @@ type letter struct {
 func letterOf(d *ingress.DeadLetter, whole bool) letter {
 	l := letter{
 		Sequence: d.Sequence, Time: d.Stored, OrderID: string(d.OrderID), Reason: d.Reason,
-		Subject: d.Subject, Stream: d.Stream, Source: d.Source,
+		Subject: d.Subject, Stream: d.Stream, Source: d.Source, Foreign: d.Foreign,
 	}
 	if !whole {
 		return l

@@ -18,7 +18,8 @@ func newDeadRedrive(t terminal) *cobra.Command {
 inbox before it is deleted here, so that a crash in between loses nothing.
 
 A dead letter that cannot be sent back is told, and the others are. Any other failure ends the run, and so does Ctrl-C:
-what is left then stays a dead letter, and the command can be repeated.`,
+what is left then stays a dead letter, and the command can be repeated. --all passes over what no node stored, and counts
+it: nobody knows what message that was.`,
 		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
 		Args:    cobra.ArbitraryArgs,
 	}
@@ -41,12 +42,20 @@ what is left then stays a dead letter, and the command can be repeated.`,
 		}
 		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *all {
+				foreign := 0
 				// All are found before the first is sent back: what dies again is a new dead letter, and would be met for ever.
 				if _, err := eachLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
-					seqs = append(seqs, l.Sequence)
+					if l.Foreign {
+						foreign++
+					} else {
+						seqs = append(seqs, l.Sequence)
+					}
 					return nil
 				}); err != nil {
 					return err
+				}
+				if foreign > 0 {
+					fmt.Fprintf(t.out, "%d passed over, which no node stored; see them with \"orderly dead list\"\n", foreign)
 				}
 			}
 			return sendBack(cmd.Context(), t, seqs, d.Redrive)

@@ -133,6 +133,63 @@ func TestDeadJSON(t *testing.T) {
 	}
 }
 
+// TestForeignDeadLetter: what somebody published among the dead letters by hand is told as what it is, between the others,
+// and is not sent back.
+func TestForeignDeadLetter(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	bury := func(n int) {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), "ORDER.o-1", []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, n)
+	}
+	bury(1)
+	for _, m := range []*nats.Msg{
+		{Subject: messages.SubjectDead + "o-1", Data: []byte("by hand")},
+		{Subject: messages.SubjectDead + "ö", Header: header(messages.HeaderDeadReason, "not a protobuf, I say"), Data: []byte("by hand")},
+	} {
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury(4)
+
+	const missing = "no node stored this: header Orderly-Dead-Reason is missing, "
+	lines := strings.Split(ok(t, p.environ, "dead", "list"), "\n")
+	if len(lines) != 6 || !strings.HasPrefix(lines[2], "2  ") || !strings.Contains(lines[2], "  ORDER_DEAD.o-1  "+missing) ||
+		!strings.Contains(lines[3], "  ORDER_DEAD.ö    no node stored this: ") || !strings.Contains(lines[4], "  ORDER.o-1 ") {
+		t.Errorf("got\n%s", strings.Join(lines, "\n"))
+	}
+	for i, l := range p.letters(t, 4) {
+		if foreign := i == 1 || i == 2; l.Foreign != foreign || l.Stream == messages.StreamDead != foreign {
+			t.Errorf("got %+v", l)
+		}
+	}
+	text := ok(t, p.environ, "dead", "show", "2")
+	for _, want := range []string{"reason    " + missing, "subject   ORDER_DEAD.o-1\n", "source    message 2 of stream ORDER_DEAD\n", "body      7 bytes\n\nby hand\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+
+	got := command(t, p.environ, "", "dead", "redrive", "2")
+	if got.code != exitFailed || got.out != "" || !strings.Contains(got.err, "redrive dead letter 2: "+missing) {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	const over = `1 passed over, which no node stored; see them with "orderly dead list"` + "\n"
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "not a protobuf"); out != over+"1 sent back as message 3\n4 sent back as message 4\n2 of 2 sent back\n" {
+		t.Errorf("got\n%s", out)
+	}
+	p.letters(t, 2, "--reason", "no node stored this")
+	p.letters(t, 2, "--reason", "OrderCreated")
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "header Orderly-Dead-Reason"); out != over+"0 of 0 sent back\n" {
+		t.Errorf("got\n%s", out)
+	}
+}
+
 // TestRedriveOfWhatIsRepaired: a cancel that came longer before its order than is waited for is a dead letter; sent back
 // once the order is there, it cancels.
 func TestRedriveOfWhatIsRepaired(t *testing.T) {

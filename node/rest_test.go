@@ -128,7 +128,11 @@ func TestAttentionSkipped(t *testing.T) {
 // skips listens for skips; what it returns tells which call the last one names.
 func skips(t *testing.T, p *process) (last func() string) {
 	t.Helper()
-	sub, err := p.connect(t).SubscribeSync(messages.SubjectOrder + ">")
+	nc := p.connect(t)
+	sub, err := nc.SubscribeSync(messages.SubjectOrder + ">")
+	if err == nil {
+		err = nc.Flush()
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -186,10 +186,10 @@ func TestStreamOfAnotherShape(t *testing.T) {
 	}
 	defer nc.Close()
 	js := stream(t, nc)
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, Retention: jetstream.WorkQueuePolicy, MaxMsgs: 7}); err != nil {
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, "stream ORDERS has another shape (retention: want Limits, found WorkQueue; ", nil, "NATS_URL="+url)
+	refuses(t, "stream ORDERS has another shape (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
 	refuses(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
 	s, err := js.Stream(t.Context(), "ORDERS")
 	if err != nil || s.CachedInfo().Config.MaxMsgs != 7 {

@@ -44,8 +44,6 @@ const (
 	completedSignal  = 4
 	completedSkipped = 5
 	completedTook    = 6
-
-	snapshotPlan = 3
 )
 
 // Encode appends the encoded entry to dst. It writes what every order writes by hand, field by field, and leaves the

@@ -20,6 +20,8 @@ const (
 	// scanBytes bounds what is fetched ahead. There is no bound on messages: the client library makes just so much room
 	// for them, and drops one when a word of the server comes on top.
 	scanBytes = 8 << 20
+	// farewell is how long the server may take to remove a consumer that is used no more.
+	farewell = 500 * time.Millisecond
 )
 
 // Scan calls visit for each entry that is in the journal when it is called, of all orders, in the order of storing. It
@@ -43,6 +45,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 	if err != nil {
 		return failed(infrastructure(err))
 	}
+	defer removeConsumer(ctx, js, consumer)
 	feed, err := consumer.Messages(jetstream.PullMaxBytes(scanBytes))
 	if err != nil {
 		return failed(infrastructure(err))
@@ -81,6 +84,18 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 		from = e.Sequence + 1
 	}
 	return nil
+}
+
+// removeConsumer takes the consumer away from the server, which else would keep it until it is inactive for long: each one
+// makes every append dearer. It does so also when the context has ended.
+func removeConsumer(ctx context.Context, js jetstream.JetStream, c jetstream.Consumer) {
+	if !js.Conn().IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	defer cancel()
+	// If it fails the consumer goes later, by itself.
+	_ = js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
 }
 
 func scanned(m jetstream.Msg) (Entry, error) {

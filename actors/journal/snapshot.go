@@ -18,18 +18,10 @@ func EncodeSnapshot(n *messages.Snapshot) []byte {
 	return body
 }
 
-// DecodeSnapshot decodes what a timer carries, or returns nil. As of entries, the plan is shared with all that have the
-// same, and must not change.
+// DecodeSnapshot decodes what a timer carries, or returns nil.
 func DecodeSnapshot(body []byte) *messages.Snapshot {
-	plan, others, found := cut(body, snapshotPlan)
-	if !found {
-		return nil
-	}
 	n := new(messages.Snapshot)
-	if proto.Unmarshal(others, n) != nil || n.Plan != nil {
-		return nil
-	}
-	if n.Plan = decodedPlan(plan); n.Plan == nil {
+	if len(body) == 0 || proto.Unmarshal(body, n) != nil {
 		return nil
 	}
 	return n

@@ -8,8 +8,8 @@ import (
 )
 
 // maxSnapshot is the largest snapshot in bytes: the server holds those of all timers that are due at the same time in
-// memory at once.
-const maxSnapshot = 4 << 10
+// memory at once, several times over.
+const maxSnapshot = 1 << 10
 
 // Snapshot is where a parked order stands, for its timer to carry. It is nil of an order that is not parked, and of one
 // that has too much to tell: then whoever wakes it reads the journal.
@@ -18,18 +18,18 @@ func (s *State) Snapshot() *messages.Snapshot {
 		return nil
 	}
 	n := &messages.Snapshot{
-		OrderId:  string(s.ID),
-		Order:    s.Order,
-		Plan:     s.Plan,
-		Accepted: s.Accepted,
-		Last:     s.Last,
-		Number:   s.Number,
-		Checked:  s.Checked,
-		State:    s.checkpoint(),
-		Park:     s.Park,
-		Parked:   &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)},
-		Began:    timestamppb.New(s.Began),
-		Changed:  timestamppb.New(s.Changed),
+		OrderId:    string(s.ID),
+		Order:      s.Order,
+		PlanDigest: []byte(messages.DigestPlan(s.Plan)),
+		Accepted:   s.Accepted,
+		Last:       s.Last,
+		Number:     s.Number,
+		Checked:    s.Checked,
+		State:      s.checkpoint(),
+		Park:       s.Park,
+		Parked:     &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)},
+		Began:      timestamppb.New(s.Began),
+		Changed:    timestamppb.New(s.Changed),
 	}
 	if proto.Size(n) > maxSnapshot {
 		return nil
@@ -38,14 +38,14 @@ func (s *State) Snapshot() *messages.Snapshot {
 }
 
 // FromSnapshot is the state that a snapshot of the order tells: the one that its entries up to Last come to. It is nil when
-// this program cannot rely on it.
-func FromSnapshot(id messages.OrderID, n *messages.Snapshot) *State {
+// this program cannot rely on it, and when the order has another plan than this one.
+func FromSnapshot(id messages.OrderID, plan *messages.Plan, n *messages.Snapshot) *State {
 	switch {
-	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || n.GetPlan() == nil:
+	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || string(n.GetPlanDigest()) != messages.DigestPlan(plan):
 		return nil
 	case !messages.Readable(n.GetState()) || statusOf(n.GetState().GetStatus()) != Parked:
 		return nil
-	case len(n.GetState().GetResults()) > len(n.GetPlan().GetSteps()):
+	case len(n.GetState().GetResults()) > len(plan.GetSteps()):
 		return nil
 	}
 	s := &State{
@@ -55,9 +55,9 @@ func FromSnapshot(id messages.OrderID, n *messages.Snapshot) *State {
 		First:       n.GetState().GetFirst(),
 		Checked:     n.GetChecked(),
 		Order:       n.GetOrder(),
-		Plan:        n.GetPlan(),
+		Plan:        plan,
 		Accepted:    n.GetAccepted(),
-		Results:     make([]Result, 0, len(n.GetPlan().GetSteps())),
+		Results:     make([]Result, 0, len(plan.GetSteps())),
 		Park:        n.GetPark(),
 		ParkedUntil: n.GetParked().GetUntil().AsTime(),
 		ParkReason:  n.GetParked().GetReason(),

@@ -41,7 +41,7 @@ func (h *history) thaw(t testing.TB) {
 		if n == nil {
 			continue
 		}
-		s := order.FromSnapshot(id, n)
+		s := order.FromSnapshot(id, was.Plan, n)
 		if s == nil {
 			t.Fatalf("entry %d: the snapshot tells nothing: %v", i, n)
 		}
@@ -74,10 +74,10 @@ func parkedOrder(t *testing.T, data int) *order.State {
 
 // TestSnapshotIsNotLarge: the server reads those of all timers that are due at once.
 func TestSnapshotIsNotLarge(t *testing.T) {
-	if n := parkedOrder(t, 3<<10).Snapshot(); n == nil {
-		t.Error("no snapshot of an order of 3 KiB")
+	if n := parkedOrder(t, 700).Snapshot(); n == nil {
+		t.Error("no snapshot of an order of 700 bytes")
 	}
-	if n := parkedOrder(t, 4<<10).Snapshot(); n != nil {
+	if n := parkedOrder(t, 1<<10).Snapshot(); n != nil {
 		t.Errorf("a snapshot of %d bytes", proto.Size(n))
 	}
 }
@@ -88,27 +88,28 @@ func TestSnapshotThatCannotBeTrusted(t *testing.T) {
 	for name, harm := range map[string]func(*messages.Snapshot){
 		"another order":   func(n *messages.Snapshot) { n.OrderId = "o-2" },
 		"no order":        func(n *messages.Snapshot) { n.Order = nil },
-		"no plan":         func(n *messages.Snapshot) { n.Plan = nil },
+		"no plan":         func(n *messages.Snapshot) { n.PlanDigest = nil },
+		"another plan":    func(n *messages.Snapshot) { n.PlanDigest[15]++ },
 		"no state":        func(n *messages.Snapshot) { n.State = nil },
 		"another version": func(n *messages.Snapshot) { n.State.Version++ },
 		"running":         func(n *messages.Snapshot) { n.State.Status = "running" },
 		"no status":       func(n *messages.Snapshot) { n.State.Status = "" },
 		"more done than there is to do": func(n *messages.Snapshot) {
-			for range len(n.Plan.Steps) + 1 {
+			for range len(s.Plan.Steps) + 1 {
 				n.State.Results = append(n.State.Results, &messages.StepResult{})
 			}
 		},
 	} {
 		n := snapshot(t, s)
 		harm(n)
-		if order.FromSnapshot(id, n) != nil {
+		if order.FromSnapshot(id, s.Plan, n) != nil {
 			t.Errorf("%s: the snapshot is believed", name)
 		}
 	}
-	if order.FromSnapshot(id, nil) != nil {
+	if order.FromSnapshot(id, s.Plan, nil) != nil {
 		t.Error("no snapshot is believed")
 	}
-	if order.FromSnapshot(id, snapshot(t, s)) == nil {
+	if order.FromSnapshot(id, proto.CloneOf(s.Plan), snapshot(t, s)) == nil {
 		t.Error("a good snapshot is not believed")
 	}
 }
@@ -133,7 +134,7 @@ func FuzzSnapshot(f *testing.F) {
 		if proto.Unmarshal(body, n) != nil {
 			return
 		}
-		s := order.FromSnapshot(id, n)
+		s := order.FromSnapshot(id, seed.Plan, n)
 		if s == nil {
 			return
 		}

@@ -106,28 +106,22 @@ func (g *ground) publishAll(ctx context.Context, orders []*messages.OrderCreated
 
 // empty waits until every order is published and acknowledged.
 func (g *ground) empty(ctx context.Context, n int) error {
+	stream, err := g.js.Stream(ctx, messages.StreamOrders)
+	if err != nil {
+		return err
+	}
 	for {
-		open, floor, err := g.inbox(ctx)
+		info, err := stream.Info(ctx)
 		if err != nil {
 			return err
 		}
-		if floor >= uint64(n) && open == 0 {
+		if info.State.LastSeq >= uint64(n) && info.State.Msgs == 0 {
 			return nil
 		}
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%d orders are left", open), ctx.Err())
+			return errors.Join(fmt.Errorf("%d orders are left", info.State.Msgs), ctx.Err())
 		}
 	}
-}
-
-// inbox counts the messages that are not settled, and tells up to which sequence all are.
-func (g *ground) inbox(ctx context.Context) (open, floor uint64, err error) {
-	c, err := g.js.Consumer(ctx, messages.StreamOrders, messages.Consumer)
-	if err != nil {
-		return 0, 0, err
-	}
-	info := c.CachedInfo()
-	return info.NumPending + uint64(info.NumAckPending), info.AckFloor.Stream, nil
 }

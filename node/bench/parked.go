@@ -239,20 +239,19 @@ func (p *parking) publishOthers(ctx context.Context) error {
 // until looks at inbox and timers until done says so.
 func (p *parking) until(ctx context.Context, done func(inbox, timers uint64) (bool, error)) error {
 	for {
-		inbox, _, err := p.ground.inbox(ctx)
-		if err != nil {
-			return err
+		var stored [2]uint64
+		for i, name := range []string{messages.StreamOrders, messages.StreamTimers} {
+			s, err := p.ground.js.Stream(ctx, name)
+			if err != nil {
+				return err
+			}
+			stored[i] = s.CachedInfo().State.Msgs
 		}
-		stream, err := p.ground.js.Stream(ctx, messages.StreamTimers)
-		if err != nil {
-			return err
-		}
-		timers := stream.CachedInfo().State.Msgs
-		if over, err := done(inbox, timers); over || err != nil {
+		if over, err := done(stored[0], stored[1]); over || err != nil {
 			return err
 		}
 		if err := sleep(ctx, 50*time.Millisecond); err != nil {
-			return fmt.Errorf("%d messages in the inbox, %d timers, %d orders in flight: %w", inbox, timers, p.engine.inFlight(), err)
+			return fmt.Errorf("%d messages in the inbox, %d timers, %d orders in flight: %w", stored[0], stored[1], p.engine.inFlight(), err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
 )
@@ -23,9 +25,11 @@ import (
 type rawLoop struct {
 	journal *journal.Journal
 	consume jetstream.ConsumeContext
-	bodies  [][]byte
-	room    chan struct{}
-	failed  chan error
+	// acks, if not nil, acknowledges many messages at a time, as the engine does then.
+	acks   *ingress.Acknowledger
+	bodies [][]byte
+	room   chan struct{}
+	failed chan error
 	// holding: orders stay where they are after their first entry.
 	holding bool
 	held    atomic.Int64
@@ -55,8 +59,11 @@ func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawL
 		return nil, err
 	}
 	r := &rawLoop{journal: j, bodies: bodies, room: make(chan struct{}, inFlight), failed: make(chan error, 1), holding: holding}
+	if g.mode == Strict {
+		r.acks = ingress.NewAcknowledger(js, ackWait, slog.Default())
+	}
 	if r.consume, err = consumer.Consume(r.take, jetstream.PullMaxMessages(buffered)); err != nil {
-		j.Close()
+		r.close()
 		return nil, err
 	}
 	return r, nil
@@ -98,10 +105,22 @@ func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
 		o.append(sequence)
 		return
 	}
-	if err := o.msg.Ack(); err != nil {
+	if err := o.acknowledge(); err != nil {
 		o.loop.fail(err)
 	}
 	<-o.loop.room
+}
+
+func (o *raw) acknowledge() error {
+	if o.loop.acks == nil {
+		return o.msg.Ack()
+	}
+	meta, err := o.msg.Metadata()
+	if err != nil {
+		return err
+	}
+	o.loop.acks.Ack(meta.Sequence.Stream, o.msg.Reply())
+	return nil
 }
 
 func (r *rawLoop) fail(err error) {
@@ -114,13 +133,20 @@ func (r *rawLoop) fail(err error) {
 func (r *rawLoop) stop(context.Context) error {
 	r.consume.Stop()
 	<-r.consume.Closed()
-	r.journal.Close()
+	r.close()
 	select {
 	case err := <-r.failed:
 		return fmt.Errorf("raw loop: %w", err)
 	default:
 		return nil
 	}
+}
+
+func (r *rawLoop) close() {
+	if r.acks != nil {
+		r.acks.Close()
+	}
+	r.journal.Close()
 }
 
 // sampleBodies are entries of the size the engine writes.

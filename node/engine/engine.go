@@ -81,8 +81,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if err != nil {
 		return err
 	}
+	alone := clusterOf(events) == ""
 	e.journal, err = journal.New(nc, journal.Config{
-		Node: c.Node, GroupCommit: c.GroupCommit, Alone: clusterOf(events) == "", Logger: c.Logger, Meter: c.Meter,
+		Node: c.Node, GroupCommit: c.GroupCommit, Alone: alone, Logger: c.Logger, Meter: c.Meter,
 	})
 	if err != nil {
 		return err
@@ -114,7 +115,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.inbox, err = ingress.New(js, ingress.Config{
-		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter,
+		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && alone, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
 }

@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"database/sql"
 	"log/slog"
 	"time"
 
@@ -60,6 +61,28 @@ func Fill(dir string, n int) error {
 		}
 	}
 	return nil
+}
+
+// Occupy takes all connections that read the database until release is called, so that questions are under way for as
+// long as a test likes. Waiting counts the questions that came to wait for one.
+func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(), err error) {
+	read := x.session.Load().store.read
+	var taken []*sql.Conn
+	release = func() {
+		for _, c := range taken {
+			_ = c.Close() // the database may be closed
+		}
+	}
+	for range readers {
+		c, err := read.Conn(ctx)
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		taken = append(taken, c)
+	}
+	before := read.Stats().WaitCount
+	return func() int64 { return read.Stats().WaitCount - before }, release, nil
 }
 
 // shuffled is an id without order.

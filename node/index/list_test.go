@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -197,6 +199,77 @@ func TestNobody(t *testing.T) {
 	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNobody) {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestClosedOverQuestions: questions that are under way when the index closes are answered as those that come later are:
+// there is no index, which is no fault of anybody.
+func TestClosedOverQuestions(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	x, stop := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, x)
+	waiting, release, err := x.Occupy(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	var raw *nats.Msg
+	var rawErr, askErr, listErr error
+	var under sync.WaitGroup
+	under.Go(func() { raw, rawErr = s.nc.Request(index.Subject, nil, patience) })
+	under.Go(func() { _, askErr = index.Ask(t.Context(), s.nc, index.Query{}) })
+	under.Go(func() { _, listErr = x.List(t.Context(), index.Query{}) })
+	until(t, "three questions are under way", func() bool { return waiting() == 3 })
+	stop()
+	under.Wait()
+	if rawErr != nil {
+		t.Fatal(rawErr)
+	}
+	if code := raw.Header.Get("Nats-Service-Error-Code"); code != "503" {
+		t.Errorf("answered with %s %s: want 503", code, raw.Header.Get("Nats-Service-Error"))
+	}
+	if !errors.Is(askErr, index.ErrNobody) {
+		t.Errorf("error %v: want %v", askErr, index.ErrNobody)
+	}
+	if !errors.Is(listErr, index.ErrAway) {
+		t.Errorf("error %v: want %v", listErr, index.ErrAway)
+	}
+}
+
+// TestClosedOverRows: questions whose rows are being read when the index closes fail in no other way.
+func TestClosedOverRows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := index.Fill(dir, 2000); err != nil {
+		t.Fatal(err)
+	}
+	x, closes, err := index.Reader(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asking, asked sync.WaitGroup
+	for range 4 {
+		asked.Add(1)
+		asking.Go(func() {
+			for first := true; ; first = false {
+				// No row matches, so each of them is looked at.
+				_, err := x.List(context.Background(), index.Query{Reason: "nothing has this"})
+				if first {
+					asked.Done()
+				}
+				if err == nil {
+					continue
+				}
+				if !errors.Is(err, index.ErrAway) {
+					t.Errorf("error %v: want %v", err, index.ErrAway)
+				}
+				return
+			}
+		})
+	}
+	asked.Wait()
+	closes()
+	asking.Wait()
 }
 
 // TestLargeAnswer: an answer that NATS would not carry is cut, and the rest is on the next page.

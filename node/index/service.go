@@ -35,28 +35,25 @@ const (
 // ErrNobody: no node with an index answers.
 var ErrNobody = errors.New("no node with an index answers: start one, with ORDERLY_INDEX=on")
 
-// answer takes questions until stop has returned.
+// answer takes questions until stop has returned. Those that are under way by then are cut short by the session's end.
 func (x *Index) answer() (stop func(), err error) {
-	ctx, cancel := context.WithCancel(context.Background())
 	var answering sync.WaitGroup
 	slots := make(chan struct{}, readers)
 	sub, err := x.nc.QueueSubscribe(Subject, queue, func(m *nats.Msg) {
 		slots <- struct{}{}
 		answering.Go(func() {
 			defer func() { <-slots }()
-			if reply := x.reply(ctx, m.Data); m.Reply != "" {
+			if reply := x.reply(context.Background(), m.Data); m.Reply != "" {
 				_ = m.RespondMsg(reply) // fails when the connection is away, and then nobody waits any more
 			}
 		})
 	})
 	if err != nil {
-		cancel()
 		return nil, fmt.Errorf("answer questions on %s: %w", Subject, err)
 	}
 	closed := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(closed) })
 	return func() {
-		cancel()
 		if err := sub.Drain(); err == nil {
 			<-closed
 		}

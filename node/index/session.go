@@ -93,7 +93,11 @@ func (x *Index) serve(ctx context.Context, stream jetstream.Stream, s *store, f 
 	if err != nil {
 		return err
 	}
-	defer stop()
+	defer func() {
+		// From here on every question is answered with ErrAway, also those under way.
+		se.end()
+		stop()
+	}()
 	return x.loop(ctx, se, stream)
 }
 

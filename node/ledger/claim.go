@@ -38,7 +38,7 @@ func (r *Report) settle(inbox window, claims []claim, dead []uint64, last uint64
 	for _, c := range claims {
 		switch {
 		case c.seq == 0 || c.seq > inbox.last:
-		case inbox.open(c.seq):
+		case inbox.stores(c.seq):
 			in.Held++
 		case c.accepted:
 			in.Accepted++
@@ -54,7 +54,7 @@ func (r *Report) settle(inbox window, claims []claim, dead []uint64, last uint64
 			r.offend("", fmt.Sprintf("a dead letter names message %d of %s, which has stored only %d", seq, messages.StreamOrders, last))
 		case seq > inbox.last || taken:
 			// A message can be in both: dead-lettered, not terminated by a crash, delivered again to an order that exists by then.
-		case inbox.open(seq):
+		case inbox.stores(seq):
 			in.Held++
 		default:
 			in.DeadLettered++

@@ -35,7 +35,7 @@ func (r *reader) findForgotten(ctx context.Context) error {
 		switch {
 		case h.state.Status == order.Attention:
 		case h.state.Status == order.Parked && r.alarms.wake(id, h):
-		case h.driver.Stream == messages.StreamOrders && inbox.open(h.driver.Sequence):
+		case h.driver.Stream == messages.StreamOrders && inbox.stores(h.driver.Sequence):
 		default:
 			// Also whoever is driven by a wake-up: those are few, and looked at one by one.
 			suspects = append(suspects, id)
@@ -107,13 +107,11 @@ func (r *reader) carried(ctx context.Context, id messages.OrderID, h *history) (
 			return woken, err
 		}
 	}
+	stream := r.orders
 	if h.driver.Stream == messages.StreamTimers {
-		return stored(r.timers.GetMsg(ctx, h.driver.Sequence))
+		stream = r.timers
 	}
-	if floor, err := floorOf(ctx, r.orders); err != nil || h.driver.Sequence <= floor {
-		return false, err
-	}
-	return stored(r.orders.GetMsg(ctx, h.driver.Sequence))
+	return stored(stream.GetMsg(ctx, h.driver.Sequence))
 }
 
 // stored takes the answer to a question for a message.

@@ -43,7 +43,8 @@ func TestTimerTellsWhatTheJournalDoes(t *testing.T) {
 		"nonsense":          {body: func(*messages.Snapshot) []byte { return []byte("nonsense") }},
 		"no failure":        {body: func(n *messages.Snapshot) []byte { n.State.LastFailure = nil; return journal.EncodeSnapshot(n) }, says: wrong},
 		"another watermark": {body: func(n *messages.Snapshot) []byte { n.State.Watermark++; return journal.EncodeSnapshot(n) }, says: wrong},
-		"another plan":      {body: func(n *messages.Snapshot) []byte { n.Plan.Version++; return journal.EncodeSnapshot(n) }, says: wrong},
+		"another plan":      {body: func(n *messages.Snapshot) []byte { n.PlanDigest[0]++; return journal.EncodeSnapshot(n) }, says: wrong},
+		"a later version":   {body: func(n *messages.Snapshot) []byte { n.State.Version++; return journal.EncodeSnapshot(n) }},
 		"another park":      {body: func(n *messages.Snapshot) []byte { n.Park--; return journal.EncodeSnapshot(n) }, says: wrong},
 		"what was so": {body: unharmed, then: func(w *world) {
 			ask := w.message("o")

@@ -2,6 +2,7 @@ package timeline
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -52,7 +53,7 @@ type Story struct {
 // Tell takes in the next entry and returns its moments; the error wraps order.ErrIllegal when no legal history goes on
 // with it.
 func (s *Story) Tell(e journal.Entry) ([]Event, error) {
-	at, status, spent := e.Entry.GetTime().AsTime(), s.state.Status, s.state.Spent
+	at, status, spent, need := e.Entry.GetTime().AsTime(), s.state.Status, s.state.Spent, s.state.Need
 	if err := s.state.Apply(e.Sequence, e.Entry); err != nil {
 		return nil, err
 	}
@@ -65,7 +66,10 @@ func (s *Story) Tell(e journal.Entry) ([]Event, error) {
 		if err != nil {
 			detail = nil
 		}
-		m := moment{at: at, node: e.Entry.GetNode(), before: s.driver, attempt: spent + 1, plan: s.state.Plan}
+		m := moment{
+			at: at, node: e.Entry.GetNode(), before: s.driver, attempt: spent + 1, plan: s.state.Plan,
+			status: status, need: need, resumes: resumes(e.Entry),
+		}
 		events = append(events, Event{
 			Number: e.Entry.GetNumber(), Sequence: e.Sequence, Time: at, Node: e.Entry.GetNode(),
 			Kind: messages.KindOf(ev), Summary: m.summary(ev), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
@@ -73,6 +77,11 @@ func (s *Story) Tell(e journal.Entry) ([]Event, error) {
 		s.note(ev, at, e.Entry.GetNode())
 	}
 	return events, nil
+}
+
+// resumes reports whether the order leaves its rest with the entry.
+func resumes(e *messages.JournalEntry) bool {
+	return slices.ContainsFunc(e.GetEvents(), func(ev *messages.Event) bool { return ev.GetResumed() != nil })
 }
 
 // note remembers what the folded state does not tell.

@@ -246,6 +246,43 @@ var stories = map[string][]journal.Entry{
 		then(time.Hour+2*time.Millisecond, done("pay")),
 		then(time.Hour+3*time.Millisecond, done("label"), completed()),
 	),
+	// A person's word that comes when there is nothing to decide, or something else.
+	"void-running": entries(
+		then(0, accepted()),
+		then(time.Millisecond, recorded(2, messages.TypeSkip)),
+		then(2*time.Millisecond, recorded(3, messages.TypeRetry)),
+		then(3*time.Millisecond, done("reserve")),
+		then(4*time.Millisecond, rejected("pay", "card_declined")),
+		then(5*time.Millisecond, recorded(4, messages.TypeSkip)),
+		then(6*time.Millisecond, recorded(5, messages.TypeRetry)),
+	),
+	"void-attention": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		then(time.Minute, recorded(2, messages.TypeSkip)),
+		then(2*time.Minute, recorded(3, messages.TypeSkip), resumed(3, "b", "skip")),
+		then(2*time.Minute+time.Millisecond, passed("reserve")),
+		then(2*time.Minute+2*time.Millisecond, rejected("pay", "card_declined")),
+	),
+	"void-attention-undo": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, done("reserve")),
+		then(3*time.Millisecond, rejected("pay", "card_declined")),
+		then(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+		then(time.Minute, recorded(2, messages.TypeSkip)),
+	),
+	"void-attention-all": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, attention("", messages.Do, "no node survives it")),
+		then(time.Minute, recorded(2, messages.TypeSkip)),
+	),
+	"void-parked": entries(
+		then(0, accepted()),
+		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
+		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		then(time.Minute+time.Millisecond, failed("reserve", messages.Do, 2, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
+		then(2*time.Minute, recorded(3, messages.TypeRetry), resumed(3, "c", "retry")),
+	),
 	"parked": entries(
 		then(0, accepted()),
 		then(2*time.Millisecond, done("reserve")),

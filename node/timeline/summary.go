@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -17,6 +18,10 @@ type moment struct {
 	// attempt is the number that an attempt has since a person last said retry.
 	attempt int
 	plan    *messages.Plan
+	// status and need are the order's before the entry; resumes: the entry ends its rest.
+	status  order.Status
+	need    *messages.OrderNeedsAttention
+	resumes bool
 }
 
 // summary says in one sentence what happened.
@@ -55,7 +60,7 @@ func (m moment) summary(e *messages.Event) string {
 	case *messages.Event_Cancelled:
 		return "order cancelled" + because("", k.Cancelled.GetReason())
 	case *messages.Event_Recorded:
-		return strings.TrimPrefix(k.Recorded.GetType(), "order.") + " requested"
+		return m.recorded(k.Recorded)
 	}
 	return "an event of a kind this version does not know"
 }
@@ -117,6 +122,24 @@ func attentionSummary(e *messages.OrderNeedsAttention) string {
 		return "a person must decide: " + e.GetCause()
 	}
 	return fmt.Sprintf("a person must decide about %s: %s", about(e), e.GetCause())
+}
+
+// recorded tells of a retry or a skip, and of one that changes nothing why that is.
+func (m moment) recorded(e *messages.MessageRecorded) string {
+	said := strings.TrimPrefix(e.GetType(), "order.") + " requested"
+	switch {
+	case m.resumes && m.status == order.Parked && e.GetType() == string(messages.TypeSkip):
+		return said + ", passes over nothing: the order was parked"
+	case m.resumes:
+		return said
+	case m.status == order.Attention && m.need.GetStep() == "":
+		return said + ", no effect: it names a call, and no single one needed a person"
+	case m.status == order.Attention:
+		return said + ", no effect: it names another call than " + about(m.need)
+	case m.status == order.Compensating:
+		return said + ", no effect: the order was being undone"
+	}
+	return said + ", no effect: the order was running"
 }
 
 // about names the call that needs a person.

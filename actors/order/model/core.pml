@@ -51,6 +51,9 @@ inline take(x) {
   SAY("delivered")
 }
 
+/* A server was killed and has lost the acknowledgement, and the count of deliveries with it. No ack wait is over. */
+inline reverted(x) { revert--; delivered[x] = 0; printf("@the acknowledgement of message %d is forgotten\n", x) }
+
 /* The slot has settled or dropped its delivery; its identity is never used again. */
 inline finish() {
   if :: (pc==BURY || pc==LATER) && !WAKE(m) -> sure = sure & ~BIT(m) :: else fi;
@@ -69,8 +72,9 @@ inline drop() {
   finish()
 }
 
-/* An acknowledgement counts, whoever works on the message by now (R7). */
 inline remove(x) { if :: at[x]!=ABSENT -> at[x] = GONE; holder[x] = 0 :: else fi }
+/* An acknowledgement counts, whoever works on the message by now (R7). */
+inline acknowledge(x) { if :: STORED(x) -> at[x] = ACKED(x); holder[x] = 0 :: else fi }
 
 /* The append took effect. A lost reply counts as a conflict (R0). */
 #define STOREDTHEN(go) OUTDATE; if :: lose>0 -> lose--; stale[id] = 1; SAY("(reply lost)") :: true -> go fi

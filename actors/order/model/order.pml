@@ -5,8 +5,9 @@
    slots stale, a read makes its reader fresh. So nodes that fence each other for ever are a cycle of the state graph.
 
    A message whose holder is gone is delivered again at once; beside a live holder only by spending `expire`. A message
-   put off comes back when the reason is gone, earlier by spending `soon`. Every budget starts anywhere between 0 and
-   its most: "no livelock" is "no cycle at all" (-DNP), "no deadlock" is "every longest run ends well" (Monitor).
+   put off comes back when the reason is gone, earlier by spending `soon`; one that was acknowledged by spending `revert`.
+   Every budget starts anywhere between 0 and its most: "no livelock" is "no cycle at all" (-DNP), "no deadlock" is "every
+   longest run ends well" (Monitor).
 
    BREAK_… are mutations, DRAFT_… rules of the first draft, LIMIT_… assumptions dropped: the search must find each. */
 
@@ -59,7 +60,7 @@
 #else
 #define WITHOUTORDER (status==NONE && !LETGO)
 #endif
-#define BEHIND (((before & 1) && STORED(1)) || ((before & 2) && STORED(2)))
+#define BEHIND (((before & 1) && LIES(1)) || ((before & 2) && LIES(2)))
 
 proctype Slot(byte id) {
   byte pc = FREE, m = 0, s = 0, fact = NOTHING, saw = NONE, before = 0;
@@ -85,6 +86,9 @@ proctype Slot(byte id) {
   :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[3]==HELD && !SURE(3) -> expire = expire-SPENT; WAITOVER(3); take(3) }
   :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[4]==HELD -> expire = expire-SPENT; take(4) }
   :: atomic { pc==FREE && LOWESTFREE && expire>0 && at[5]==HELD -> expire = expire-SPENT; take(5) }
+  :: atomic { pc==FREE && LOWESTFREE && revert>0 && at[1]==SETTLED -> reverted(1); take(1) }
+  :: atomic { pc==FREE && LOWESTFREE && revert>0 && at[2]==SETTLED -> reverted(2); take(2) }
+  :: atomic { pc==FREE && LOWESTFREE && revert>0 && at[3]==SETTLED -> reverted(3); take(3) }
 
   /* ---- what goes wrong ---- */
   :: atomic { pc!=FREE && crash>0 -> crash--; SAY("the node dies"); drop() }
@@ -131,7 +135,7 @@ proctype Slot(byte id) {
 #endif
       :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
-         saw = status; before = (m>=2 && !RECORDED(1)) + 2*(m>=3 && !RECORDED(2)); pc = LOOK
+         saw = status; before = (m>=2 && HOLDSBACK(1)) + 2*(m>=3 && HOLDSBACK(2)); pc = LOOK
       fi }
 
   /* ---- R3.5 to R3.8: Receive, the rest ---- */
@@ -165,7 +169,7 @@ proctype Slot(byte id) {
       :: else -> SAY("append accepted"); record(); own(); STOREDTHEN(goto drives)
       fi }
 #ifdef BREAK_ACKFIRST
-  :: atomic { pc==RECORD && at[m]==HELD -> SAY("ack before the journal"); MUST("I1", recorded & BIT(m)); remove(m) }
+  :: atomic { pc==RECORD && at[m]==HELD -> SAY("ack before the journal"); MUST("I1", recorded & BIT(m)); acknowledge(m) }
 #endif
   :: atomic { pc==RECORD ->
       if
@@ -224,7 +228,7 @@ proctype Slot(byte id) {
       if :: TIMERFIRST && (fact==PENDING || fact==POSTPONED) -> timer = park+1 :: else fi }
   :: atomic { pc==CALL && undo -> compensate(); pc = APPEND }
 #ifdef BREAK_ACKEARLY
-  :: atomic { pc==APPEND && fact==ANSWERED && !undo && s==K && !BACKWARD && at[m]==HELD -> SAY("ack before the last entry"); remove(m) }
+  :: atomic { pc==APPEND && fact==ANSWERED && !undo && s==K && !BACKWARD && at[m]==HELD -> SAY("ack before the last entry"); acknowledge(m) }
 #endif
   :: atomic { pc==APPEND ->
       if
@@ -268,24 +272,28 @@ drives:
 
 #ifdef SHARED
   /* ---- further deliveries to the actor that drives ---- */
-  :: atomic { OLDNEWS(1) -> SAY("message 1 is old news: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); remove(1) }
-  :: atomic { OLDNEWS(2) -> SAY("message 2 is old news: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); remove(2) }
-  :: atomic { OLDNEWS(3) -> SAY("message 3 is old news: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); remove(3) }
+  :: atomic { OLDNEWS(1) -> SAY("message 1 is old news: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); acknowledge(1) }
+  :: atomic { OLDNEWS(2) -> SAY("message 2 is old news: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); acknowledge(2) }
+  :: atomic { OLDNEWS(3) -> SAY("message 3 is old news: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); acknowledge(3) }
 #ifdef BREAK_MEMORY
-  :: atomic { OLDWAKE(4) -> SAY("wake-up 4 is old news: ack"); remove(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
-  :: atomic { OLDWAKE(5) -> SAY("wake-up 5 is old news: ack"); remove(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
+  :: atomic { OLDWAKE(4) -> SAY("wake-up 4 is old news: ack"); acknowledge(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
+  :: atomic { OLDWAKE(5) -> SAY("wake-up 5 is old news: ack"); acknowledge(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
 #endif
 #endif
 
   /* ---- settling ---- */
   :: atomic { pc==ACK -> SAY("ack");
       MUST("I1", at[m]==GONE || WAKE(m) || status==TERMINAL || (recorded & BIT(m)) || (TYPE(m)==CREATED && status!=NONE));
-      remove(m); finish() }
+      acknowledge(m); finish() }
   :: atomic { pc==LATER -> SAY("later"); if :: at[m]==HELD -> at[m] = PUTOFF; holder[m] = 0 :: else fi; finish() }
   :: atomic { pc==BURY -> SAY("bury");
       MUST("I5", !(recorded & BIT(m)));                                    /* what took effect is no dead letter, */
       MUST("I5", accepted==0 || accepted>m);                               /* nor is what came after its order */
+#ifdef BREAK_BURIED
+      acknowledge(m); finish() }
+#else
       remove(m); finish() }
+#endif
   od
 }
 
@@ -309,6 +317,10 @@ end:
 #ifdef AGES
   :: atomic { !aged -> aged = 1; printf("@messages about an unknown order grow too old\n") }
 #endif
+  /* The sweeper: up to the acknowledgement floor, which messages of other orders can hold down. */
+  :: atomic { sweep && at[1]==SETTLED -> at[1] = GONE }
+  :: atomic { sweep && at[2]==SETTLED && at[1]==GONE -> at[2] = GONE }
+  :: atomic { sweep && at[3]==SETTLED && at[2]==GONE && at[1]==GONE -> at[3] = GONE }
   od
 }
 
@@ -343,7 +355,10 @@ proctype Monitor() {
 init { atomic {
   select(crash : 0 .. CRASH); select(expire : 0 .. EXPIRE); select(lose : 0 .. LOSE); select(restart : 0 .. RESTART);
   select(pend : 0 .. PEND); select(again : 0 .. AGAIN); select(fail : 0 .. FAIL); select(refuse : 0 .. REFUSE);
-  select(early : 0 .. EARLY); select(soon : 0 .. SOON);
+  select(early : 0 .. EARLY); select(soon : 0 .. SOON); select(revert : 0 .. REVERT);
+#ifdef STAYS
+  select(sweep : 0 .. 1);
+#endif
   run Clients(); run Clock();
 #ifndef NP
   run Monitor();

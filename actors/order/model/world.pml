@@ -50,8 +50,12 @@
 #ifndef SOON
 #define SOON 0      /* a message put off comes back before the reason is gone */
 #endif
+#ifndef REVERT
+#define REVERT 0    /* a killed server comes back without an acknowledgement of the inbox; needs STAYS */
+#endif
 /* Switches. AGES: messages about an unknown order grow old. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
-   steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. */
+   steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. STAYS: what
+   is acknowledged lies in the inbox until a sweep, or for ever: nothing may wait for a sweep. */
 
 /* A check that fails ends the search; its name is the last line of the trace. */
 #define MUST(name, holds) if :: (holds) :: else -> printf("@broken: "); printf(name); printf("\n"); assert(false) fi
@@ -69,12 +73,19 @@
 #define HELD 2                      /* delivered; the stream waits for the acknowledgement */
 #define PUTOFF 3                    /* given back, to be delivered later */
 #define GONE 4
+#define SETTLED 5                   /* acknowledged, and not swept yet */
+#ifdef STAYS
+#define ACKED(x) (WAKE(x) -> GONE : SETTLED)
+#else
+#define ACKED(x) GONE
+#endif
 byte at[6], holder[6];              /* where a message is; the slot of its latest delivery while that is alive */
 bit delivered[4];                   /* delivered once before */
 byte wakes[6], readers[6];          /* the park a wake-up belongs to; how many slots still know of it */
 byte timer;                         /* the park that is scheduled, or 0: one schedule per order, the next replaces it */
 bit aged;                           /* what lies in the inbox about an unknown order is past its age */
 #define STORED(x) (at[x]>=AVAILABLE && at[x]<=PUTOFF)
+#define LIES(x) (STORED(x) || at[x]==SETTLED)
 #define INBOXEMPTY (!STORED(1) && !STORED(2) && !STORED(3))
 
 /* ---- the journal, folded (State in state.go) ---- */
@@ -95,7 +106,15 @@ bit cancel, refusal, closed, waiting, signal, pass, completed;
 #else
 #define RECORDED(x) (status!=NONE && ((x)==accepted || (x)<=watermark))
 #endif
-#define EARLIER(x) (((x)>=2 && STORED(1) && !RECORDED(1)) || ((x)>=3 && STORED(2) && !RECORDED(2)))
+/* R3.5: whether message x, when it lies in the inbox, holds back later ones. */
+#if defined(BREAK_DUPLICATE)
+#define HOLDSBACK(x) (!RECORDED(x))
+#elif defined(BREAK_PASSEDOVER)
+#define HOLDSBACK(x) (!RECORDED(x) && TYPE(x)!=CREATED)
+#else
+#define HOLDSBACK(x) (!RECORDED(x) && (TYPE(x)!=CREATED || status==NONE))
+#endif
+#define EARLIER(x) (status!=TERMINAL && (((x)>=2 && LIES(1) && HOLDSBACK(1)) || ((x)>=3 && LIES(2) && HOLDSBACK(2))))
 
 /* R4c (undo.go). */
 #define BACKWARD (cancel || refusal)
@@ -172,7 +191,8 @@ byte holds[W+1];                    /* the message, 0: the slot is free */
 #endif
 
 /* ---- what is left to go wrong, and what only the checks know ---- */
-byte crash, expire, lose, restart, pend, again, fail, refuse, early, soon;
+byte crash, expire, lose, restart, pend, again, fail, refuse, early, soon, revert;
+bit sweep;                          /* what is acknowledged is swept */
 byte recorded;                      /* messages that are in the journal */
 bit unheard;                        /* a word that ends attention was recorded, and attention went on */
 byte ended;                         /* messages that ended attention */

@@ -1,0 +1,54 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// TestScanLeavesNoConsumer: however a scan ends, nothing of it stays on the server, where each consumer makes every append
+// dearer.
+func TestScanLeavesNoConsumer(t *testing.T) {
+	nc := dial(t, broker(t, t.TempDir(), nil))
+	js := stream(t, nc, nil)
+	write(t, js, "a", 10, false)
+	enough := errors.New("enough")
+	for name, c := range map[string]struct {
+		visit func(cancel context.CancelFunc) error
+		want  error
+	}{
+		"to its end":       {func(context.CancelFunc) error { return nil }, nil},
+		"at an error":      {func(context.CancelFunc) error { return enough }, enough},
+		"with its context": {func(cancel context.CancelFunc) error { cancel(); return nil }, context.Canceled},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		err := journal.Scan(ctx, js, func(journal.Entry) error {
+			if n := consumers(t, js); n != 1 {
+				t.Errorf("%s: %d consumers read the journal, want 1", name, n)
+			}
+			return c.visit(cancel)
+		})
+		cancel()
+		if !errors.Is(err, c.want) {
+			t.Errorf("%s: error %v, want %v", name, err, c.want)
+		}
+		if n := consumers(t, js); n != 0 {
+			t.Errorf("%s: %d consumers are left", name, n)
+		}
+	}
+}
+
+// consumers counts those of the journal.
+func consumers(t *testing.T, js jetstream.JetStream) int {
+	t.Helper()
+	s, err := js.Stream(t.Context(), messages.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State.Consumers
+}

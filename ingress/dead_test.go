@@ -456,3 +456,26 @@ func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
 		t.Errorf("got %v, %v", l, err)
 	}
 }
+
+// A server that was away may have forgotten a delivery, and given the message to another node: who still holds it buries
+// nothing.
+func TestNothingIsBuriedAcrossConnections(t *testing.T) {
+	b, js := ready(t)
+	desk := openDesk(t, js, ingress.Config{AckWait: 2 * time.Second})
+	publish(t, js, "ORDER.o", nil, created("o"))
+	held := desk.next()
+	b.stop()
+	b.start()
+	reconnected(t, js.Conn(), 1)
+	held.Settle(messages.Dead("no such order"))
+	again := desk.next()
+	if again.Sequence != held.Sequence {
+		t.Fatalf("message %d comes, want %d again", again.Sequence, held.Sequence)
+	}
+	if n := stored(t, js, messages.StreamDead); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+	again.Settle(messages.Dead("no such order"))
+	buried(t, deadLetters(t, b.connect()), 1)
+	emptied(t, js, messages.StreamOrders)
+}

@@ -186,7 +186,7 @@ func (i *Inbox) Drain(ctx context.Context) error {
 }
 
 // receive takes one message in. It is called by the subscriptions.
-func (i *Inbox) receive(p *puller, m *nats.Msg) {
+func (i *Inbox) receive(p *puller, from *session, m *nats.Msg) {
 	s, ok := readStamp(m.Reply)
 	if !ok {
 		i.log.Error("message with an unreadable reply subject left alone", "stream", p.stream, "subject", m.Subject, "reply", m.Reply)
@@ -197,7 +197,7 @@ func (i *Inbox) receive(p *puller, m *nats.Msg) {
 		i.disturb(i.cfg.AckWait)
 	}
 	now := time.Now()
-	r := &receipt{inbox: i, puller: p, reply: m.Reply, signed: now.Sub(i.start)}
+	r := &receipt{inbox: i, puller: p, session: from, reply: m.Reply, signed: now.Sub(i.start)}
 	r.Delivery = messages.Delivery{
 		Stream: p.stream, Sequence: s.sequence, Deliveries: s.deliveries, Stored: s.stored, Received: now,
 		Incarnation: newIncarnation(), Settler: r,

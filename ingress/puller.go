@@ -37,8 +37,8 @@ type puller struct {
 	share   int
 	// least is the smallest number worth a request.
 	least int
-	// receive takes a message in; the puller counts it as held until release.
-	receive func(*puller, *nats.Msg)
+	// receive takes in a message of a session; the puller counts it as held until release.
+	receive func(*puller, *session, *nats.Msg)
 	// giveBack returns a message nobody has seen.
 	giveBack func(*nats.Msg)
 
@@ -59,6 +59,8 @@ type session struct {
 	sub    *nats.Subscription
 	inbox  string
 	closed chan struct{}
+	// reconnects is how often the connection had come back when the session began.
+	reconnects uint64
 }
 
 func newPuller(nc *nats.Conn, api, stream string, share int) *puller {
@@ -73,7 +75,7 @@ func newPuller(nc *nats.Conn, api, stream string, share int) *puller {
 
 // open begins a new session; the previous one, if any, ends as soon as what it has received is handed on.
 func (p *puller) open() error {
-	s := &session{inbox: p.nc.NewInbox(), closed: make(chan struct{})}
+	s := &session{inbox: p.nc.NewInbox(), closed: make(chan struct{}), reconnects: p.nc.Stats().Reconnects}
 	sub, err := p.nc.Subscribe(s.inbox, func(m *nats.Msg) { p.arrived(s, m) })
 	if err != nil {
 		return fmt.Errorf("pull from stream %s: %w", p.stream, err)
@@ -168,7 +170,7 @@ func (p *puller) arrived(s *session, m *nats.Msg) {
 	}
 	p.held++
 	p.mu.Unlock()
-	p.receive(p, m)
+	p.receive(p, s, m)
 	p.ask()
 }
 

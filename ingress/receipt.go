@@ -16,6 +16,8 @@ type receipt struct {
 	messages.Delivery
 	inbox  *Inbox
 	puller *puller
+	// session brought the delivery.
+	session *session
 	// reply is where the server listens for the end of this delivery.
 	reply   string
 	settled atomic.Bool

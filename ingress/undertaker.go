@@ -54,6 +54,12 @@ var errGone = errors.New("the message is gone")
 
 func (u *undertaker) bury(ctx context.Context, r *receipt) {
 	i := u.inbox
+	if i.nc.Stats().Reconnects != r.session.reconnects {
+		// The server may have been killed meanwhile and have forgotten the delivery: then another node has the message, and
+		// it may take effect there. Nothing fences a dead letter.
+		i.release(r)
+		return
+	}
 	reason := line(r.reason, maxReason)
 	crashpoint.Pass(crashpoint.BeforeDeadLetter)
 	seq, err := u.store(ctx, r, reason)

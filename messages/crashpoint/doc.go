@@ -25,6 +25,8 @@ const (
 	Resumed          Point = "resumed"
 	BeforeAck        Point = "before-ack"
 	AfterAck         Point = "after-ack"
+	BeforePurge      Point = "before-purge"
+	AfterPurge       Point = "after-purge"
 	BeforeDeadLetter Point = "before-dead-letter"
 	AfterDeadLetter  Point = "after-dead-letter"
 	HalfIndex        Point = "half-index"
@@ -33,5 +35,6 @@ const (
 // All are the points, in the order of the flow.
 var All = []Point{
 	Delivered, BeforeAccept, Accepted, BeforeCall, AfterCall, BeforeAppend, BeforeAttention, HalfBatch, AfterAppend,
-	BeforeSchedule, Reparked, AfterSchedule, Woken, Resumed, BeforeAck, AfterAck, BeforeDeadLetter, AfterDeadLetter, HalfIndex,
+	BeforeSchedule, Reparked, AfterSchedule, Woken, Resumed, BeforeAck, AfterAck, BeforePurge, AfterPurge, BeforeDeadLetter,
+	AfterDeadLetter, HalfIndex,
 }

@@ -60,6 +60,8 @@ type load struct {
 	badTries int
 	// signals: the services publish some too, whose number nobody knows.
 	signals bool
+	// calm: clients publish nothing but orders.
+	calm bool
 }
 
 func newLoad(w *world, seed uint64) *load {
@@ -141,6 +143,9 @@ func (l *load) publish(n int) {
 		s.copies = append(s.copies, seq)
 	}
 	l.acknowledged.Add(1)
+	if l.calm {
+		return
+	}
 	if r.IntN(10) == 0 {
 		l.rest(time.Duration(r.Int64N(int64(100 * time.Millisecond))))
 		if seq := l.send(func() *nats.Msg { return cancel(id) }, func() { s.cancelTries++ }); seq != 0 {

@@ -29,7 +29,8 @@ const (
 func TestCrashPoints(t *testing.T) {
 	t.Parallel()
 	all := slices.DeleteFunc(slices.Clone(crashpoint.All), func(p crashpoint.Point) bool {
-		return p == crashpoint.BeforeAttention // attempts are never spent here, see TestCrashAttention
+		// Attempts are never spent here, see TestCrashAttention; and messages come again all the time, see TestCrashPurge.
+		return slices.Contains([]crashpoint.Point{crashpoint.BeforeAttention, crashpoint.BeforePurge, crashpoint.AfterPurge}, p)
 	})
 	for points := range slices.Chunk(all, together) {
 		name := string(points[0]) + " to " + string(points[len(points)-1])
@@ -42,6 +43,20 @@ func TestCrashPoints(t *testing.T) {
 			dieAtPoints(newSharedWorld(t, seed(t), impatient, parking), points)
 		})
 	}
+}
+
+// Nodes die around the purges of what they have settled, which are there only while nothing comes again.
+func TestCrashPurge(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, seed(t), impatient, "ORDERLY_DURABILITY=strict")
+	w.load.calm = true
+	w.kill(w.open(demo.Behavior{}))
+	for _, point := range []crashpoint.Point{crashpoint.BeforePurge, crashpoint.AfterPurge} {
+		w.dieAt(point, 1, 0, 16*portion)
+		w.dieAt(point, 2, linger, 16*portion)
+	}
+	w.start().mustBeReady()
+	w.finish()
 }
 
 // dieAtPoints fails for each point that is never reached.

@@ -26,8 +26,8 @@ func TestCrashAttention(t *testing.T) {
 	w.plan(patientCall, 1)
 	p := w.open(demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.12, Reject: 0.01, Pending: 0.15, Finish: 200 * time.Millisecond})
 	w.kill(p)
-	w.dieAt(crashpoint.BeforeAttention, 1, 0, portion)
-	w.dieAt(crashpoint.BeforeAttention, 3, linger, portion)
+	w.dieAt(crashpoint.BeforeAttention, 1, 0, growing(portion))
+	w.dieAt(crashpoint.BeforeAttention, 3, linger, growing(portion))
 	p = w.start()
 	w.load.add(size(t, 10, scale{orders: 500}).orders)
 	for kills := 0; !w.load.done() || kills < usualKills/2; kills++ {

@@ -52,8 +52,8 @@ func TestCrashPurge(t *testing.T) {
 	w.load.calm = true
 	w.kill(w.open(demo.Behavior{}))
 	for _, point := range []crashpoint.Point{crashpoint.BeforePurge, crashpoint.AfterPurge} {
-		w.dieAt(point, 1, 0, 16*portion)
-		w.dieAt(point, 2, linger, 16*portion)
+		w.dieAt(point, 1, 0, steady)
+		w.dieAt(point, 2, linger, steady)
 	}
 	w.start().mustBeReady()
 	w.finish()
@@ -71,9 +71,9 @@ func dieAtPoints(w *world, points []crashpoint.Point) {
 			w.rest()
 			first = 1
 		}
-		w.dieAt(point, 1, 0, first)
-		w.dieAt(point, w.laterPass(point), 0, portion)
-		w.dieAt(point, w.laterPass(point), linger, portion)
+		w.dieAt(point, 1, 0, growing(first))
+		w.dieAt(point, w.laterPass(point), 0, growing(portion))
+		w.dieAt(point, w.laterPass(point), linger, growing(portion))
 	}
 	w.start().mustBeReady()
 	w.finish()
@@ -99,18 +99,35 @@ func (w *world) laterPass(point crashpoint.Point) int {
 	return 2 + w.rng.IntN(20)
 }
 
-// dieAt starts a node that dies at the given pass of the point, and adds orders until it does: first so many, then twice
-// as many, and so on, for some points want more than one at a time.
-func (w *world) dieAt(point crashpoint.Point, pass int, linger time.Duration, more int) {
+// pace says how many orders come next, and what time they are given.
+type pace func() (orders int, pause time.Duration)
+
+// growing is first so many, then twice as many, and so on, for some points want more than one at a time.
+func growing(more int) pace {
+	return func() (int, time.Duration) {
+		orders := more
+		more = min(2*more, 16*portion)
+		return orders, portionTime
+	}
+}
+
+// steady is as many at a time as make a purge worthwhile, and no more than are ended before the next ones come: who is
+// late is delivered again.
+func steady() (int, time.Duration) { return 4 * portion, heavy * portionTime }
+
+// dieAt starts a node that dies at the given pass of the point, and adds orders until it does.
+func (w *world) dieAt(point crashpoint.Point, pass int, linger time.Duration, next pace) {
 	w.Helper()
 	p := w.start(fmt.Sprintf("CRASH_AT=%s:%d:%s", point, pass, linger))
 	w.disturbances++
 	began := time.Now()
 	defer func() { w.Logf("%-20s pass %2d after %s", point, pass, time.Since(began).Round(time.Millisecond)) }()
+	pause := portionTime
 	for deadline := time.Now().Add(reachLimit); time.Now().Before(deadline); {
 		if w.load.done() {
-			w.load.add(more)
-			more = min(2*more, 16*portion)
+			var orders int
+			orders, pause = next()
+			w.load.add(orders)
 		}
 		select {
 		case <-p.exited:
@@ -118,7 +135,7 @@ func (w *world) dieAt(point crashpoint.Point, pass int, linger time.Duration, mo
 				w.Fatalf("%s was to die at %s:%d and ended otherwise: %v\n%s", p.id, point, pass, p.err, p.tail())
 			}
 			return
-		case <-time.After(portionTime):
+		case <-time.After(pause):
 		}
 	}
 	w.Errorf("point %s:%d was not reached within %s", point, pass, reachLimit)

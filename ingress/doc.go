@@ -11,8 +11,8 @@
 // # Ownership
 //
 // A delivery belongs to the one it is handed to until it is settled. An Inbox owns its subscriptions, its table of
-// unsettled deliveries and three kinds of goroutine: one that gives signs of life and one that stores dead letters,
-// from New to Drain, and those of Run. It owns neither the connection nor the streams.
+// unsettled deliveries and its goroutines: one that gives signs of life, one that stores dead letters, and one that
+// acknowledges many messages at a time if it is to, from New to Drain; and those of Run. It owns neither the connection nor the streams.
 //
 // The order of stopping: end the context of Run, which stops asking and gives back what nobody has seen; settle what is
 // held; Drain; drain the connection.

@@ -60,7 +60,7 @@ func TestRetryAll(t *testing.T) {
 func TestSkipAll(t *testing.T) {
 	t.Parallel()
 	p, ids := troubled(t, 3)
-	said := allSkips(t, p)
+	said := skips(t, p)
 	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n3 of 3 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
@@ -74,31 +74,6 @@ func TestSkipAll(t *testing.T) {
 	}
 }
 
-// allSkips listens for skips from now on; what it returns tells which call the next one names.
-func allSkips(t *testing.T, p *process) (next func() string) {
-	t.Helper()
-	nc := p.connect(t)
-	sub, err := nc.SubscribeSync(messages.SubjectOrder + "*")
-	if err == nil {
-		err = nc.Flush() // the server knows of it before another connection sends the first
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return func() string {
-		t.Helper()
-		m, err := sub.NextMsg(patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		skip, err := messages.DecodeSkip(m.Header.Get("Content-Type"), m.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return skip.GetDirection() + " " + skip.GetStep()
-	}
-}
-
 // TestSkipAllOfUndos: each skip is of the undo that failed, and not of the step itself.
 func TestSkipAllOfUndos(t *testing.T) {
 	t.Parallel()
@@ -106,7 +81,7 @@ func TestSkipAllOfUndos(t *testing.T) {
 	services(t, p, demo.Behaviors{})
 	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
 	p.listed(t, 1, "--status", "attention")
-	said := allSkips(t, p)
+	said := skips(t, p)
 	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}

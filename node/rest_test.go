@@ -125,13 +125,13 @@ func TestAttentionSkipped(t *testing.T) {
 	}
 }
 
-// skips listens for skips; what it returns tells which call the last one names.
-func skips(t *testing.T, p *process) (last func() string) {
+// skips listens for skips from now on; what it returns tells which call the next one names.
+func skips(t *testing.T, p *process) (next func() string) {
 	t.Helper()
 	nc := p.connect(t)
 	sub, err := nc.SubscribeSync(messages.SubjectOrder + ">")
 	if err == nil {
-		err = nc.Flush()
+		err = nc.Flush() // the server knows of it before another connection sends the first
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -17,10 +17,11 @@ import (
 
 const (
 	// leastPurge is the smallest number of messages worth a purge.
-	leastPurge = 32
-	// gatherFor is how long acknowledgements are gathered; fewer than leastPurge wait fewFor at most.
+	leastPurge = 16
+	// gatherFor is how long acknowledgements are gathered; fewer than leastPurge wait fewFor at most, so that they become
+	// enough where the disk is slow, and each sync counts.
 	gatherFor = 10 * time.Millisecond
-	fewFor    = 50 * time.Millisecond
+	fewFor    = 250 * time.Millisecond
 	// maxKept bounds how many wait for messages before them that are not settled, and for how many of those that did not
 	// wait any longer it is remembered.
 	maxKept = 8192

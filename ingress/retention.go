@@ -77,7 +77,7 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("sweep the journal: %w", err)
 	}
-	defer r.remove(ctx, events)
+	defer RemoveConsumer(ctx, r.js, messages.StreamEvents, events)
 	entries, err := events.Messages()
 	if err != nil {
 		return 0, fmt.Errorf("sweep the journal: %w", err)
@@ -111,21 +111,6 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
 			return forgotten, nil
 		}
 	}
-}
-
-// farewell is how long the server may take to remove a consumer that is used no more.
-const farewell = 500 * time.Millisecond
-
-// remove takes the consumer away from the server, which else would keep it for minutes: each one makes every append to
-// the journal dearer. It does so also when the context has ended.
-func (r *Retention) remove(ctx context.Context, c jetstream.Consumer) {
-	if !r.js.Conn().IsConnected() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	// If it fails the consumer goes later, by itself.
-	_ = r.js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
 }
 
 func ends(h nats.Header) bool {

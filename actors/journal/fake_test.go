@@ -34,8 +34,9 @@ func answer(t *testing.T, nc *nats.Conn, subject string, reply func(*nats.Msg)) 
 	}
 }
 
+// send answers, also somebody who has gone: then the test is over.
 func send(t *testing.T, nc *nats.Conn, m *nats.Msg) {
-	if err := nc.PublishMsg(m); err != nil {
+	if err := nc.PublishMsg(m); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Error(err)
 	}
 }
@@ -132,7 +133,9 @@ func TestAnswersToAnAppend(t *testing.T) {
 	j := open(t, nc, journal.Config{})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
+			answered := make(chan struct{})
 			sub, err := nc.Subscribe("ORDER_EVENT.a", func(m *nats.Msg) {
+				defer close(answered)
 				for range 2 { // the second must find nobody
 					send(t, nc, &nats.Msg{Subject: m.Reply, Header: c.header, Data: []byte(c.body)})
 				}
@@ -142,6 +145,7 @@ func TestAnswersToAnAppend(t *testing.T) {
 			}
 			done := begin(t, j, "a", 0, 1)
 			r := await(t, done)
+			<-answered
 			if err := sub.Unsubscribe(); err != nil {
 				t.Fatal(err)
 			}

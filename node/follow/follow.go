@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -21,8 +22,6 @@ const (
 	lookMax   = 200
 	// lookFor bounds one look-up.
 	lookFor = time.Second
-	// farewell is how long the server may take to remove a consumer that is used no more.
-	farewell = 500 * time.Millisecond
 )
 
 // Watch follows a set of orders. Its methods may be called from any goroutine.
@@ -59,7 +58,7 @@ func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 		w.saw(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
 	})
 	if err != nil {
-		w.remove()
+		ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
 		return nil, fmt.Errorf("follow orders: %w", err)
 	}
 	return w, nil
@@ -69,19 +68,7 @@ func Start(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 func (w *Watch) Stop() {
 	w.consume.Stop()
 	<-w.consume.Closed()
-	w.remove()
-}
-
-// remove takes the consumer away from the server, which else would keep it for minutes: each one makes every append to
-// the journal dearer.
-func (w *Watch) remove() {
-	if !w.js.Conn().IsConnected() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), farewell)
-	defer cancel()
-	// If it fails the consumer goes later, by itself.
-	_ = w.js.DeleteConsumer(ctx, messages.StreamEvents, w.consumer.CachedInfo().Name)
+	ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
 }
 
 // Add follows one more order. Add it before it is published.

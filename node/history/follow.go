@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -24,8 +25,6 @@ const (
 	// again is the pause before a feed that broke off is opened again, attempt how long one may take.
 	again   = 250 * time.Millisecond
 	attempt = 2 * time.Second
-	// farewell is how long the server may take to remove a consumer that is used no more.
-	farewell = 500 * time.Millisecond
 )
 
 // Follow calls yield with the events of each journal entry after the one stored at sequence after, oldest first, those
@@ -148,22 +147,10 @@ func (f *follower) open(ctx context.Context) (feed jetstream.MessagesContext, gi
 		return nil, nil, err
 	}
 	if feed, err = consumer.Messages(jetstream.WithMessagesErrOnMissingHeartbeat(true)); err != nil {
-		f.remove(ctx, consumer)
+		ingress.RemoveConsumer(ctx, f.orders.js, messages.StreamEvents, consumer)
 		return nil, nil, err
 	}
-	return feed, func() { feed.Stop(); f.remove(ctx, consumer) }, nil
-}
-
-// remove takes the consumer away from the server, which else would keep it for a minute: each one makes every append to
-// the journal dearer.
-func (f *follower) remove(ctx context.Context, c jetstream.Consumer) {
-	if !f.orders.js.Conn().IsConnected() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	// If it fails the consumer goes later, by itself.
-	_ = f.orders.js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
+	return feed, func() { feed.Stop(); ingress.RemoveConsumer(ctx, f.orders.js, messages.StreamEvents, consumer) }, nil
 }
 
 // behind reports whether the journal has more than the feed gave. An order that left the inbox for the dead letters

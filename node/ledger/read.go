@@ -10,15 +10,12 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 )
 
-const (
-	// idle is how long a stream that has more to tell may be silent.
-	idle = 10 * time.Second
-	// farewell is how long the server may take to remove a consumer that is used no more.
-	farewell = 500 * time.Millisecond
-)
+// idle is how long a stream that has more to tell may be silent.
+const idle = 10 * time.Second
 
 // Read takes the ledger. The error wraps jetstream.ErrStreamNotFound when the server has no such streams.
 func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
@@ -116,7 +113,7 @@ func (r *reader) each(ctx context.Context, s jetstream.Stream, headersOnly bool,
 	if err != nil {
 		return stored, fmt.Errorf("read stream %s: %w", name, err)
 	}
-	defer r.remove(ctx, name, consumer)
+	defer ingress.RemoveConsumer(ctx, r.js, name, consumer)
 	msgs, err := consumer.Messages(jetstream.PullMaxMessages(2000))
 	if err != nil {
 		return stored, fmt.Errorf("read stream %s: %w", name, err)
@@ -143,18 +140,6 @@ func (r *reader) each(ctx context.Context, s jetstream.Stream, headersOnly bool,
 		}
 	}
 	return stored, nil
-}
-
-// remove takes the consumer away from the server, which else would keep it for a minute: each one makes every append to
-// its stream dearer. It does so also when the context has ended.
-func (r *reader) remove(ctx context.Context, stream string, c jetstream.Consumer) {
-	if !r.js.Conn().IsConnected() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
-	defer cancel()
-	// If it fails the consumer goes later, by itself.
-	_ = r.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name)
 }
 
 // stores reports whether a message from first to last is left: those not read yet may have been removed meanwhile.

@@ -29,8 +29,10 @@ type Result struct {
 	Raw    Throughput `json:"raw"`
 	Engine Throughput `json:"engine"`
 	// Ratio of the engine's rate to the raw loop's: the median of the rounds' own ratios.
-	Ratio   float64 `json:"ratio"`
-	Latency Latency `json:"latency"`
+	Ratio float64 `json:"ratio"`
+	// RawLatency is the raw loop's, which waits for the same writes one after the other.
+	RawLatency Latency `json:"raw_latency"`
+	Latency    Latency `json:"latency"`
 	// Index is nil unless it was asked for.
 	Index *Indexed `json:"index,omitempty"`
 }
@@ -64,12 +66,14 @@ func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 	var raws, engines []Throughput
 	var ratios []float64
 	var indexes []Indexed
+	rawLoop := func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight, false) }
+	engine := func(g *ground) (carrier, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) }
 	for round := range cfg.Rounds {
-		raw, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight, false) })
+		raw, err := carry(ctx, cfg, mode, rawLoop)
 		if err != nil {
 			return Result{}, fmt.Errorf("raw loop: %w", err)
 		}
-		ours, err := carry(ctx, cfg, mode, func(g *ground) (carrier, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) })
+		ours, err := carry(ctx, cfg, mode, engine)
 		if err != nil {
 			return Result{}, fmt.Errorf("engine: %w", err)
 		}
@@ -88,11 +92,14 @@ func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 		fmt.Fprintln(cfg.Progress, line)
 	}
 	fmt.Fprintf(cfg.Progress, "%s: latency at %d orders/s …\n", mode, cfg.Rate)
-	l, err := latency(ctx, cfg, mode)
-	if err != nil {
+	result := Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios)}
+	var err error
+	if result.RawLatency, err = latency(ctx, cfg, mode, rawLoop); err != nil {
+		return Result{}, fmt.Errorf("latency of the raw loop: %w", err)
+	}
+	if result.Latency, err = latency(ctx, cfg, mode, engine); err != nil {
 		return Result{}, fmt.Errorf("latency: %w", err)
 	}
-	result := Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios), Latency: l}
 	if cfg.Index {
 		result.Index = middleIndexed(indexes)
 	}

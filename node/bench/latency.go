@@ -22,8 +22,8 @@ type Latency struct {
 	P99 time.Duration `json:"p99_ns"`
 }
 
-// latency publishes orders at the configured rate and follows them to their end.
-func latency(ctx context.Context, cfg Config, mode Mode) (l Latency, err error) {
+// latency publishes orders at the configured rate and follows them to their end on one side.
+func latency(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carrier, error)) (l Latency, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	g, err := prepare(ctx, cfg.Dir, mode, ackWait)
@@ -31,11 +31,11 @@ func latency(ctx context.Context, cfg Config, mode Mode) (l Latency, err error) 
 		return l, err
 	}
 	defer g.close()
-	e, err := startEngine(ctx, g, cfg.InFlight, simPlan())
+	c, err := start(g)
 	if err != nil {
 		return l, err
 	}
-	defer func() { err = errors.Join(err, e.stop(ctx)) }()
+	defer func() { err = errors.Join(err, c.stop(ctx)) }()
 
 	ends := make(chan end, cfg.Samples)
 	follow, err := g.follow(ctx, ends)

@@ -16,10 +16,16 @@ const (
 	DefaultPoll        = 10 * time.Second
 )
 
+// heldPerSecond bounds the deliveries held for each second of the ack wait. Each wants three signs of life in that time:
+// a server that gets more than it can take falls behind with everything else, delivers again what is in good hands, and
+// does not recover by itself.
+const heldPerSecond = 1024
+
 // Config of an Inbox.
 type Config struct {
 	// MaxInFlight bounds the deliveries this node holds, from the moment they are asked for until they are settled;
-	// default DefaultMaxInFlight. An eighth of it is kept for wake-ups, so that neither they nor orders starve.
+	// default DefaultMaxInFlight. There are at most 1024 for each second of AckWait, whatever it says. An eighth of them is
+	// kept for wake-ups, so that neither they nor orders starve.
 	MaxInFlight int
 	// AckWait is that of the consumers; default DefaultAckWait.
 	AckWait time.Duration
@@ -67,8 +73,13 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// room is how many deliveries are held at most.
+func (c Config) room() int {
+	return min(c.MaxInFlight, max(MinMaxInFlight, int(heldPerSecond*c.AckWait.Seconds())))
+}
+
 // shares divides the room between orders and wake-ups.
 func (c Config) shares() (orders, wakes int) {
-	wakes = max(1, c.MaxInFlight/8)
-	return c.MaxInFlight - wakes, wakes
+	wakes = max(1, c.room()/8)
+	return c.room() - wakes, wakes
 }

@@ -50,6 +50,9 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 		js: js, nc: js.Conn(), cfg: cfg, log: cfg.Logger, deliver: deliver, lookup: NewLookup(js),
 		base: context.Background(), start: time.Now(),
 	}
+	if room := cfg.room(); room < cfg.MaxInFlight {
+		cfg.Logger.Info("fewer orders are held than configured: a longer ack wait makes room for more", "max_in_flight", room, "ack_wait", cfg.AckWait)
+	}
 	orders, wakes := cfg.shares()
 	i.pullers = [2]*puller{
 		newPuller(i.nc, i.lookup.api, messages.StreamOrders, orders),

@@ -147,11 +147,14 @@ func TestLater(t *testing.T) {
 
 func TestSignsOfLife(t *testing.T) {
 	t.Parallel()
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
+	// A sign of life may come later than on time by half of it and more.
+	const ackWait = 3 * testAckWait
+	js := jetStream(t, startBroker(t).connect())
+	ensureWith(t, js, ackWait)
+	desk := openDesk(t, js, ingress.Config{AckWait: ackWait})
 	publish(t, js, "ORDER.held", nil, created("held"))
 	held := desk.next()
-	desk.none(3 * testAckWait)
+	desk.none(2 * ackWait)
 	then := time.Now()
 	publish(t, js, "ORDER.dropped", nil, created("dropped"))
 	desk.next().Settle(messages.Dropped())
@@ -159,7 +162,7 @@ func TestSignsOfLife(t *testing.T) {
 	if again.OrderID != "dropped" || again.Deliveries != 2 {
 		t.Errorf("%s is delivered again", again.OrderID)
 	}
-	if after := time.Since(then); after < testAckWait/2 {
+	if after := time.Since(then); after < ackWait/2 {
 		t.Errorf("a dropped delivery comes back after %s, want the ack wait", after)
 	}
 	again.Settle(messages.Done())
@@ -168,10 +171,19 @@ func TestSignsOfLife(t *testing.T) {
 }
 
 func TestNoMoreThanThereIsRoomFor(t *testing.T) {
-	for _, limit := range []int{2, 16, 64} {
-		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg   ingress.Config
+		limit int
+	}{
+		"2":  {ingress.Config{MaxInFlight: 2}, 2},
+		"16": {ingress.Config{MaxInFlight: 16}, 16},
+		"64": {ingress.Config{MaxInFlight: 64}, 64},
+		// The signs of life of more would be too many for the server.
+		"as many as can give signs of life": {ingress.Config{AckWait: 100 * time.Millisecond}, 102},
+	} {
+		t.Run(name, func(t *testing.T) {
 			_, js := patient(t)
-			desk := openDesk(t, js, ingress.Config{MaxInFlight: limit})
+			desk := openDesk(t, js, c.cfg)
 			const total = 200
 			for n := range total {
 				id := fmt.Sprintf("o-%d", n)
@@ -180,7 +192,7 @@ func TestNoMoreThanThereIsRoomFor(t *testing.T) {
 				}
 			}
 			<-js.PublishAsyncComplete()
-			orders := limit - max(1, limit/8)
+			orders := c.limit - max(1, c.limit/8)
 			var held []*messages.Delivery
 			for range orders {
 				held = append(held, desk.next())

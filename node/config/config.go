@@ -59,7 +59,7 @@ type Config struct {
 	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one)"`
 	PlanFile string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
 
-	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node"`
+	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node, at most 1024 for each second of ORDERLY_ACK_WAIT"`
 	AckWait      time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without a sign of life"`
 	Hold         time.Duration `env:"ORDERLY_HOLD" envDefault:"10s" min:"10ms" max:"5m" help:"longest wait in memory before an order is parked"`
 	DrainTimeout time.Duration `env:"ORDERLY_DRAIN_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h" help:"longest graceful stop"`

@@ -12,8 +12,8 @@ import (
 func TestCrashFull(t *testing.T) {
 	t.Parallel()
 	const full = 4096 / heavy
-	// A part of the room is kept for wake-ups.
-	w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
+	// A part of the room is kept for wake-ups, and an ack wait of five seconds makes room for all.
+	w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", "ORDERLY_ACK_WAIT=5s", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
 	const latency = patientCall * 7 / 10
 	p := w.open(demo.Behavior{Latency: latency})
 	w.load.add(full * 17 / 16) // some are invalid, and end at once

@@ -3,6 +3,7 @@ package crash_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -15,6 +16,8 @@ import (
 const (
 	// portion is how many orders are added at first until the victim reaches its point.
 	portion = 16
+	// maxBacklog is how many messages may be in the inbox when more are added.
+	maxBacklog = 64 * portion
 	// portionTime is how long one portion is given.
 	portionTime = 300 * time.Millisecond
 	// linger is how long a node may stand at its point, so that what it sent before arrives.
@@ -55,8 +58,8 @@ func TestCrashPurge(t *testing.T) {
 	w.load.calm = true
 	w.kill(w.open(demo.Behavior{}))
 	for _, point := range []crashpoint.Point{crashpoint.BeforePurge, crashpoint.AfterPurge} {
-		w.dieAt(point, 1, 0, w.portions)
-		w.dieAt(point, 2, linger, w.portions)
+		w.dieAt(point, 1, 0, portions)
+		w.dieAt(point, 2, linger, portions)
 	}
 	w.start().mustBeReady()
 	w.finish()
@@ -102,12 +105,16 @@ func (w *world) laterPass(point crashpoint.Point) int {
 	return 2 + w.rng.IntN(20)
 }
 
-// pace says how many orders come next, and what time they are given.
-type pace func() (orders int, pause time.Duration)
+// pace says how many orders come next, and what time they are given, when so many messages are in the inbox.
+type pace func(backlog uint64) (orders int, pause time.Duration)
 
-// growing is first so many, then twice as many, and so on, for some points want more than one at a time.
+// growing is first so many, then twice as many, and so on, for some points want more than one at a time. A machine that
+// does not keep up is given time.
 func growing(more int) pace {
-	return func() (int, time.Duration) {
+	return func(backlog uint64) (int, time.Duration) {
+		if backlog > maxBacklog {
+			return 0, portionTime
+		}
 		orders := more
 		more = min(2*more, 16*portion)
 		return orders, portionTime
@@ -115,13 +122,22 @@ func growing(more int) pace {
 }
 
 // portions are as many at a time as make a purge worthwhile, and more only once all before them is settled.
-func (w *world) portions() (int, time.Duration) {
-	ctx, cancel := context.WithTimeout(w.Context(), patience)
-	defer cancel()
-	if inbox, err := w.js.Stream(ctx, messages.StreamOrders); err != nil || inbox.CachedInfo().State.Msgs > 0 {
+func portions(backlog uint64) (int, time.Duration) {
+	if backlog > 0 {
 		return 0, linger
 	}
 	return 3 * portion, linger
+}
+
+// backlog is how many messages are in the inbox; as many as can be while nobody knows.
+func (w *world) backlog() uint64 {
+	ctx, cancel := context.WithTimeout(w.Context(), patience)
+	defer cancel()
+	inbox, err := w.js.Stream(ctx, messages.StreamOrders)
+	if err != nil {
+		return math.MaxUint64
+	}
+	return inbox.CachedInfo().State.Msgs
 }
 
 // dieAt starts a node that dies at the given pass of the point, and adds orders until it does.
@@ -135,7 +151,7 @@ func (w *world) dieAt(point crashpoint.Point, pass int, linger time.Duration, ne
 	for deadline := time.Now().Add(reachLimit); time.Now().Before(deadline); {
 		if w.load.done() {
 			var orders int
-			orders, pause = next()
+			orders, pause = next(w.backlog())
 			w.load.add(orders)
 		}
 		select {

@@ -67,8 +67,9 @@ type Config struct {
 	Checkpoint uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration
-	// Now is the clock; default time.Now.
+	// Now is the clock, default time.Now; After calls f when d has passed, default time.AfterFunc.
 	Now    func() time.Time
+	After  func(d time.Duration, f func())
 	Logger *slog.Logger
 	Meter  metric.Meter
 	Tracer trace.Tracer
@@ -89,6 +90,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.After == nil {
+		c.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

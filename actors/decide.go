@@ -45,6 +45,8 @@ func (o *Order) decide() {
 		o.schedule(func() { o.finish(messages.Done()) })
 	case order.Wait:
 		o.finish(messages.Later(decision.Delay))
+	case order.Keep:
+		o.putAside(decision.Delay)
 	case order.Bury:
 		o.finish(messages.Dead(decision.Reason))
 	case order.LetGo:

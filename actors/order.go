@@ -27,6 +27,8 @@ type Order struct {
 	held []*messages.Delivery
 	// one is held's memory while it holds one.
 	one [1]*messages.Delivery
+	// kept are deliveries that wait for the order to begin.
+	kept []*messages.Delivery
 	// earlier is what is known of the inbox before held[0].
 	earlier order.Earlier
 	// driver is the delivery that carries the order forward, or nil.
@@ -62,6 +64,11 @@ func (o *Order) Receive(ctx actor.Context) {
 			return
 		}
 		o.answered(m)
+	case *lookAgain:
+		if m.actor != o {
+			return
+		}
+		o.reconsider()
 	case *found:
 		if m.actor != o {
 			return
@@ -69,6 +76,8 @@ func (o *Order) Receive(ctx actor.Context) {
 		o.found(m)
 	case *actor.Stopping, *actor.Restarting:
 		o.dropCall()
+		o.Orders.kept.Add(-int64(len(o.kept)))
+		o.kept = nil
 		return
 	default:
 		return
@@ -79,7 +88,7 @@ func (o *Order) Receive(ctx actor.Context) {
 // hold takes a delivery in, unless it is held already: after a restart the supervisor hands over again what may still
 // wait in the mailbox.
 func (o *Order) hold(d *messages.Delivery) {
-	if d != o.driver && !slices.Contains(o.held, d) {
+	if d != o.driver && !slices.Contains(o.held, d) && !slices.Contains(o.kept, d) {
 		if len(o.held) == 0 {
 			o.held = o.one[:0]
 		}
@@ -94,6 +103,8 @@ func (o *Order) advance() {
 		switch {
 		case o.answer != nil:
 			o.settleAnswer()
+		case len(o.kept) > 0 && o.state.Status != order.None:
+			o.reconsider()
 		case len(o.held) > 0:
 			o.decide()
 		case o.driver != nil && o.call == nil:

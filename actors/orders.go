@@ -2,6 +2,7 @@ package actors
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
@@ -15,6 +16,8 @@ type Orders struct {
 	// traced: spans are recorded; without it none is begun.
 	traced bool
 
+	// kept counts the deliveries that wait for their orders in actors.
+	kept atomic.Int64
 	// background is what actors leave to goroutines: reads, look-ups, schedulings.
 	background *background
 }

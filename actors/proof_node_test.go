@@ -157,6 +157,7 @@ func (n *node) spawn() {
 		Policy: func(k messages.FailureKind, h messages.History) messages.Directive { return n.w.policy(k, h) },
 	}, actors.Config{
 		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Checkpoint: n.w.checkpoint, Now: func() time.Time { return n.w.now },
+		After: func(d time.Duration, ring func()) { n.w.alarms = append(n.w.alarms, &alarm{i, n.w.now.Add(d), ring}) },
 	})
 	if err != nil {
 		n.w.t.Fatal(err)
@@ -235,7 +236,7 @@ func (w *world) act() {
 				w.start(op)
 			case <-w.pump.filled:
 				w.pump.run()
-			case <-time.After(10 * time.Second):
+			case <-time.After(patience):
 				w.t.Fatalf("%s is busy with nothing", n.name)
 			}
 		}

@@ -37,7 +37,7 @@ func newStreamKeepers(t *testing.T) *streamKeepers {
 	s.Start()
 	t.Cleanup(s.WaitForShutdown)
 	t.Cleanup(s.Shutdown)
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		t.Fatal("the server does not get ready")
 	}
 	closed := make(chan struct{})
@@ -91,7 +91,7 @@ func (k *streamKeeper) read() ([]journal.Entry, error) { return k.ask(k.journal.
 func (k *streamKeeper) history() ([]journal.Entry, error) { return k.ask(k.journal.History) }
 
 func (k *streamKeeper) ask(read func(context.Context, messages.OrderID) ([]journal.Entry, error)) ([]journal.Entry, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return read(ctx, k.order)
 }

@@ -40,6 +40,7 @@ type world struct {
 	owners  map[string]bool
 	nodes   []*node
 	running []*operation
+	alarms  []*alarm
 	// arrivals are the operations that actors started in the background.
 	arrivals chan *operation
 	policy   messages.Policy
@@ -290,6 +291,18 @@ func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
 	case messages.VerdictLater:
 		m.pending, m.due = false, w.now.Add(o.Delay)
 	}
+}
+
+// alarm is what an actor wants to be told when it is due.
+type alarm struct {
+	by   *instance
+	due  time.Time
+	ring func()
+}
+
+func (w *world) ring(a *alarm) {
+	w.alarms = slices.DeleteFunc(w.alarms, func(b *alarm) bool { return a == b })
+	a.ring()
 }
 
 // floor is below the first message of the inbox that is not settled. Messages of other orders may hold it down for as long

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	)
 }
 
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
 // memory is a journal in memory, with faults on demand.
 type memory struct {
 	mu       sync.Mutex
@@ -143,12 +146,23 @@ func (r *record) all() []string {
 // await waits for a line.
 func (r *record) await(t *testing.T, line string) {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	r.awaitTimes(t, line, 1)
+}
+
+// awaitTimes waits until there are n such lines.
+func (r *record) awaitTimes(t *testing.T, line string, n int) {
+	t.Helper()
+	deadline := time.After(patience)
 	for {
 		r.mu.Lock()
-		has, moved := slices.Contains(r.lines, line), r.moved
+		has, moved := 0, r.moved
+		for _, l := range r.lines {
+			if l == line {
+				has++
+			}
+		}
 		r.mu.Unlock()
-		if has {
+		if has >= n {
 			return
 		}
 		select {
@@ -298,6 +312,9 @@ type stage struct {
 	parent *parent
 	top    *actor.PID
 	order  *actor.PID
+
+	mu     sync.Mutex
+	alarms []func()
 }
 
 const id = messages.OrderID("o-1")
@@ -326,7 +343,7 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 	}
 	orders, err := actors.NewOrders(actors.World{
 		Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Policy: policy,
-	}, actors.Config{Node: "n-1", Plan: testPlan})
+	}, actors.Config{Node: "n-1", Plan: testPlan, After: s.after})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,6 +364,25 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 func (s *stage) forget() {
 	s.system.Root.Send(s.top, another{})
 	s.order = <-s.parent.spawn
+}
+
+// after notes that an actor keeps something, until ring.
+func (s *stage) after(d time.Duration, f func()) {
+	s.mu.Lock()
+	s.alarms = append(s.alarms, f)
+	s.mu.Unlock()
+	s.add(fmt.Sprintf("keep for %s", d))
+}
+
+// ring lets all that was set pass.
+func (s *stage) ring() {
+	s.mu.Lock()
+	alarms := s.alarms
+	s.alarms = nil
+	s.mu.Unlock()
+	for _, f := range alarms {
+		f()
+	}
 }
 
 func (s *stage) deliver(d *messages.Delivery) { s.system.Root.Send(s.order, d) }

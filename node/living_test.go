@@ -17,8 +17,17 @@ name: confirming
 version: 1
 steps:
   - {name: prepare, do: nats://confirming.prepare, undo: nats://confirming.unprepare, timeout: 1m}
-  - {name: confirm, do: nats://confirming.confirm, undo: nats://confirming.unconfirm}
-  - {name: ship, do: nats://confirming.ship, undo: nats://confirming.unship}
+  - {name: confirm, do: nats://confirming.confirm, undo: nats://confirming.unconfirm, timeout: 1m}
+  - {name: ship, do: nats://confirming.ship, undo: nats://confirming.unship, timeout: 1m}
+`
+
+// instant is a plan whose steps are done at once.
+const instant = `
+name: instant
+version: 1
+steps:
+  - {name: reserve, do: "sim:", undo: "sim:"}
+  - {name: pay, do: "sim:", undo: "sim:"}
 `
 
 // confirmingServices answer the steps of the plan: prepare when the test lets it, confirm by a signal, and ship with the
@@ -254,6 +263,38 @@ prepare undone
 order cancelled`
 	if got := v.story(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A cancel that overtakes its order cancels it, however fast the order is and however far ahead the cancel came: what
+// waits for an order takes effect before the order's first step.
+func TestCancelOvertakesItsOrder(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, instant, "ORDERLY_UNKNOWN_AGE=1m")
+	nc := p.connect(t)
+	var ids []string
+	for i, ahead := range []time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond, 2 * time.Second} {
+		for n := range 5 {
+			id := fmt.Sprintf("o-%d-%d", i, n)
+			ids = append(ids, id)
+			cancel := nats.NewMsg("ORDER." + id)
+			cancel.Header.Set("Orderly-Type", "order.cancel")
+			if err := nc.PublishMsg(cancel); err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				time.Sleep(ahead)
+			}
+			if err := nc.Publish("ORDER."+id, []byte(sampleOrder(id))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, id := range ids {
+		v := p.until(t, id, "cancelled")
+		if story := v.story(); !strings.HasPrefix(story, "accepted: 1 item, 19.00 EUR, plan instant v1\ncancel requested\n") {
+			t.Errorf("%s:\n%s", id, story)
+		}
 	}
 }
 

@@ -13,7 +13,8 @@ type action func(*State, *messages.Delivery, Circumstances) Decision
 // Delays of deliveries that cannot be decided yet.
 const (
 	waitEarlier = 250 * time.Millisecond
-	waitUnknown = time.Second
+	// waitOrder is the first pause of a message that waits for its order. The next ones are as long as it waits by then.
+	waitOrder = 25 * time.Millisecond
 	// waitPark is the longest that a wake-up is kept away which is too early by this clock: it may be this clock that is
 	// wrong, and the next delivery may come to another.
 	waitPark = time.Minute
@@ -64,7 +65,10 @@ func record(_ *State, d *messages.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: AppendAndAck, Events: []*messages.Event{recording(d)}}
 }
 
-func waitForEarlier(*State, *messages.Delivery, Circumstances) Decision {
+func waitForEarlier(s *State, d *messages.Delivery, c Circumstances) Decision {
+	if s.Status == None {
+		return waitForOrder(s, d, c)
+	}
 	return Decision{Verb: Wait, Delay: waitEarlier}
 }
 
@@ -72,8 +76,15 @@ func waitForJournal(*State, *messages.Delivery, Circumstances) Decision {
 	return Decision{Verb: Wait, Delay: waitEarlier}
 }
 
-func waitForOrder(_ *State, _ *messages.Delivery, c Circumstances) Decision {
-	return Decision{Verb: Wait, Delay: min(waitUnknown, c.UnknownAge)}
+// waitForOrder keeps a message in hand until its order comes, so that it is decided next, as if it had come in the other
+// order. It is given back, and comes again at once, before there may be another delivery of it.
+func waitForOrder(_ *State, d *messages.Delivery, c Circumstances) Decision {
+	waited := max(c.Now.Sub(d.Received), 0)
+	left := c.alone()*3/4 - waited
+	if left <= 0 {
+		return Decision{Verb: Wait}
+	}
+	return Decision{Verb: Keep, Delay: min(max(waited, waitOrder), left)}
 }
 
 func waitForPark(s *State, _ *messages.Delivery, c Circumstances) Decision {

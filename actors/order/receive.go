@@ -23,6 +23,8 @@ const (
 	Reschedule
 	// Wait: deliver again after Delay.
 	Wait
+	// Keep: hold the delivery, and decide again when the order has begun, or after Delay.
+	Keep
 	// Bury: dead letter with Reason.
 	Bury
 	// LetGo: settle nothing; the message comes again when the acknowledgement wait is over.

@@ -164,7 +164,7 @@ func (s *scenario) deliver(args []string, refused bool) string {
 	switch verb := decision.Rule + ": " + verbs[decision.Verb]; decision.Verb {
 	case order.AppendAndDrive, order.AppendAndAck:
 		return s.journal(verb, decision.Events, refused)
-	case order.Wait:
+	case order.Wait, order.Keep:
 		return verb + " " + decision.Delay.String()
 	case order.Bury:
 		return verb + " " + decision.Reason
@@ -175,7 +175,7 @@ func (s *scenario) deliver(args []string, refused bool) string {
 
 var verbs = map[order.Verb]string{
 	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack",
-	order.Reschedule: "reschedule", order.Wait: "wait", order.Bury: "bury", order.LetGo: "let go", order.AskEarlier: "ask earlier",
+	order.Reschedule: "reschedule", order.Wait: "wait", order.Keep: "keep", order.Bury: "bury", order.LetGo: "let go", order.AskEarlier: "ask earlier",
 }
 
 // delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
@@ -206,6 +206,10 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 		if step, ok := strings.CutPrefix(option, "of:"); ok {
 			d.Skip = &messages.SkipStep{}
 			d.Skip.Step, d.Skip.Direction, _ = strings.Cut(step, "/")
+			continue
+		}
+		if had, ok := strings.CutPrefix(option, "had:"); ok {
+			d.Received = s.now.Add(-s.duration(had))
 			continue
 		}
 		switch option {

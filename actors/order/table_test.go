@@ -201,7 +201,7 @@ func distinct(inputs []input, depth int) []string {
 func writeDecision(d order.Decision, about messages.Type) string {
 	text := verbs[d.Verb] + kinds(d.Events)
 	switch d.Verb {
-	case order.Wait:
+	case order.Wait, order.Keep:
 		text += " " + d.Delay.String()
 	case order.Bury:
 		text += ": " + strings.ReplaceAll(d.Reason, string(about), "TYPE")

@@ -1,0 +1,100 @@
+package actors_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+const undone = "accepted cancel_requested step_completed step_undone,cancelled"
+
+// What comes before its order is recorded before the order's first step is called, as if it had come after it.
+func TestMessageWaitsForItsOrder(t *testing.T) {
+	s := newStage(t, nil)
+	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.await(t, "keep for 25ms")
+	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.await(t, "settle 1 done")
+	s.await(t, "settle 2 done")
+	if got := s.memory.kinds(id); got != undone {
+		t.Errorf("journal %q, want %q", got, undone)
+	}
+}
+
+// Several that wait take effect in the order of the inbox.
+func TestMessagesWaitInOrder(t *testing.T) {
+	s := newStage(t, nil)
+	s.inbox.stored = []uint64{1, 2, 3}
+	s.inbox.created = []uint64{3}
+	s.deliver(delivery(messages.TypeSignal, 1, 1))
+	s.await(t, "keep for 25ms")
+	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.awaitTimes(t, "keep for 25ms", 2)
+	s.deliver(delivery(messages.TypeCreated, 3, 1))
+	for seq := 1; seq <= 3; seq++ {
+		s.await(t, fmt.Sprintf("settle %d done", seq))
+	}
+	want := "accepted signalled cancel_requested step_completed step_undone,cancelled"
+	if got := s.memory.kinds(id); got != want {
+		t.Errorf("journal %q, want %q", got, want)
+	}
+}
+
+// Another node may accept the order: therefore the journal is asked again, and the message given back while nobody else
+// can have it.
+func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
+	s := newStage(t, nil)
+	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.await(t, "keep for 25ms")
+	reads := s.memory.readSoFar()
+	s.steps.plan["reserve/do"] = []answer{{later: true}}
+	here := s.order
+	s.forget()
+	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.await(t, "call reserve/do #1")
+	s.order = here
+	s.ring()
+	s.await(t, "settle 1 done")
+	if s.memory.readSoFar() == reads {
+		t.Error("the journal is not read again")
+	}
+
+	s.deliver(about("o-2", 4, time.Second*4/5))
+	s.await(t, "settle 4 later(0s)")
+	old := about("o-3", 5, 0)
+	old.Stored = time.Now().Add(-time.Hour)
+	s.forget()
+	s.deliver(old)
+	s.await(t, "settle 5 dead(no such order: none was created within 1m0s of this order.cancel)")
+}
+
+// Messages whose orders do not come must not fill the node.
+func TestFewMessagesWaitInHand(t *testing.T) {
+	s := newStage(t, nil)
+	const most = 256
+	for n := range uint64(most) {
+		s.forget()
+		s.deliver(about(messages.OrderID(fmt.Sprintf("o-%d", n)), 10+n, 0))
+		s.awaitTimes(t, "keep for 25ms", int(n)+1)
+	}
+	last := s.order
+	s.forget()
+	s.deliver(about("crowded-out", 5, 0))
+	s.await(t, "settle 5 later(1s)")
+	// An actor that ends makes room.
+	if err := s.system.Root.StopFuture(last).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	s.deliver(about("has-room", 6, 0))
+	s.awaitTimes(t, "keep for 25ms", most+1)
+}
+
+// about is a cancel of that order, received so long ago.
+func about(id messages.OrderID, seq uint64, ago time.Duration) *messages.Delivery {
+	d := delivery(messages.TypeCancel, seq, 1)
+	d.OrderID, d.Received = id, time.Now().Add(-ago)
+	return d
+}

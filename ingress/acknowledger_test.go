@@ -81,7 +81,7 @@ func (d *desk) hold(n int) map[uint64]*messages.Delivery {
 // delivered again.
 func TestHeadIsPurged(t *testing.T) {
 	t.Parallel()
-	b, js := ready(t)
+	b, js := patient(t)
 	count := purges(t, b.connect())
 	desk := openDesk(t, js, ingress.Config{GroupAck: true, AckWait: 2 * time.Second})
 	held := desk.take(js, 200)
@@ -109,7 +109,7 @@ func TestHeadIsPurged(t *testing.T) {
 // Without a head that is settled nothing is purged, and everything else is acknowledged nevertheless.
 func TestOpenHeadIsNotPurged(t *testing.T) {
 	t.Parallel()
-	b, js := ready(t)
+	b, js := patient(t)
 	count := purges(t, b.connect())
 	desk := openDesk(t, js, ingress.Config{GroupAck: true, AckWait: time.Second})
 	held := desk.take(js, 100)
@@ -152,7 +152,7 @@ func TestNoPurgeWhileMessagesComeAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b, js := ready(t)
+			b, js := patient(t)
 			n := 100
 			if c.before != nil {
 				c.before(t, js)
@@ -181,7 +181,7 @@ func TestNoPurgeWhileMessagesComeAgain(t *testing.T) {
 // Wake-ups are numbered by another stream.
 func TestWakesAreNotTakenForOrders(t *testing.T) {
 	t.Parallel()
-	_, js := ready(t)
+	_, js := patient(t)
 	desk := openDesk(t, js, ingress.Config{GroupAck: true, AckWait: time.Minute})
 	desk.take(js, 100)
 	for i := range 100 {
@@ -199,7 +199,7 @@ func TestWakesAreNotTakenForOrders(t *testing.T) {
 // Two nodes that share an inbox purge nothing that is open on the other.
 func TestPurgesOfTwoNodes(t *testing.T) {
 	t.Parallel()
-	b, js := ready(t)
+	b, js := patient(t)
 	var desks [2]*desk
 	for i := range desks {
 		desks[i] = openDesk(t, jetStream(t, b.connect()), ingress.Config{GroupAck: true, AckWait: 5 * time.Second, MaxInFlight: 64})
@@ -239,7 +239,7 @@ func TestPurgesOfTwoNodes(t *testing.T) {
 // What is kept is acknowledged when the inbox is drained.
 func TestDrainAcknowledges(t *testing.T) {
 	t.Parallel()
-	_, js := ready(t)
+	_, js := patient(t)
 	desk := openDesk(t, js, ingress.Config{GroupAck: true, AckWait: time.Minute})
 	for seq, d := range desk.take(js, 100) {
 		if seq != 1 {

@@ -49,7 +49,7 @@ func (b *broker) start() {
 		b.t.Fatal(err)
 	}
 	srv.Start()
-	if !srv.ReadyForConnections(10 * time.Second) {
+	if !srv.ReadyForConnections(patience) {
 		b.t.Fatal("the server did not start")
 	}
 	b.srv, b.options.Port = srv, options.Port
@@ -62,7 +62,7 @@ func (b *broker) stop() {
 
 func (b *broker) connect(options ...nats.Option) *nats.Conn {
 	b.t.Helper()
-	options = append([]nats.Option{nats.ReconnectWait(20 * time.Millisecond), nats.MaxReconnects(-1),
+	options = append([]nats.Option{nats.Timeout(patience), nats.ReconnectWait(20 * time.Millisecond), nats.MaxReconnects(-1),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})}, options...)
 	nc, err := nats.Connect(b.srv.ClientURL(), options...)
 	if err != nil {
@@ -86,9 +86,7 @@ func patient(t testing.TB) (*broker, jetstream.JetStream) {
 	t.Helper()
 	b := startBroker(t)
 	js := jetStream(t, b.connect())
-	if err := ingress.EnsureStreams(within(t), js, ingress.Streams{AckWait: 2 * patience}); err != nil {
-		t.Fatal(err)
-	}
+	ensureWith(t, js, 2*patience)
 	return b, js
 }
 
@@ -104,15 +102,17 @@ func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 // testAckWait keeps tests of redelivery short, and is longer than a busy machine is late with a sign of life.
 const testAckWait = 2 * time.Second
 
-func ensure(t testing.TB, js jetstream.JetStream) {
+func ensure(t testing.TB, js jetstream.JetStream) { t.Helper(); ensureWith(t, js, testAckWait) }
+
+func ensureWith(t testing.TB, js jetstream.JetStream, ackWait time.Duration) {
 	t.Helper()
-	if err := ingress.EnsureStreams(within(t), js, ingress.Streams{AckWait: testAckWait}); err != nil {
+	if err := ingress.EnsureStreams(within(t), js, ingress.Streams{AckWait: ackWait}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // patience is how long anything may take that happens at all.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func within(t testing.TB) context.Context {
 	t.Helper()

@@ -95,7 +95,7 @@ func TestOneOfManyRegistrationsWinsOnThreeReplicas(t *testing.T) {
 	}
 	// In a young cluster a request can be refused, for want of peers, or have no answer, for its leader is another one by now.
 	eventually(t, "streams of three replicas", func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), patience/4)
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		err := ingress.EnsureStreams(ctx, nodes[0], ingress.Streams{Replicas: 3})
 		if err != nil {
@@ -134,7 +134,7 @@ func cluster(t *testing.T) []string {
 		}
 		s.Start()
 		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(10 * time.Second) {
+		if !s.ReadyForConnections(patience) {
 			t.Fatal("a server did not start")
 		}
 		servers[i], urls[i] = s, s.ClientURL()

@@ -110,13 +110,13 @@ func TestSweepLeavesNoConsumer(t *testing.T) {
 		if _, err := retention.Sweep(c.ctx, time.Now().Add(2*time.Hour)); !errors.Is(err, c.want) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.want)
 		}
-		stream, err := js.Stream(within(t), messages.StreamEvents)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n := stream.CachedInfo().State.Consumers; n != 0 {
-			t.Errorf("%s: %d consumers are left", c.name, n)
-		}
+		eventually(t, c.name+": no consumer is left", func() bool {
+			stream, err := js.Stream(within(t), messages.StreamEvents)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return stream.CachedInfo().State.Consumers == 0
+		})
 	}
 }
 

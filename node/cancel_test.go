@@ -49,7 +49,7 @@ func TestReceived(t *testing.T) {
 // TestAwaited: a message about an order that does not exist makes no order of it, for whoever asks.
 func TestAwaited(t *testing.T) {
 	t.Parallel()
-	p := start(t, nil)
+	p := start(t, nil, "ORDERLY_UNKNOWN_AGE=1m")
 	ok(t, p.environ, "retry", "o-9")
 	for _, args := range []string{"get o-9", "get o-9 --follow", "get o-9 -o json", "cancel o-9 --dry-run", "cancel o-9 --wait"} {
 		complains(t, command(t, p.environ, "", strings.Fields(args)...), exitFailed,

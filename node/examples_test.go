@@ -151,7 +151,7 @@ func (s *shop) fetch(method, path, body string) (status int, answer string) {
 
 func (s *shop) ask(subject, body string) string {
 	s.t.Helper()
-	m, err := s.nc.Request(subject, []byte(body), 5*time.Second)
+	m, err := s.nc.Request(subject, []byte(body), patience)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestServicesInOtherLanguages(t *testing.T) {
 		}
 		s.payments.start()
 	})
-	p := s.publish(t, batch.String(), "--wait", "--timeout", "60s", "-o", "json")
+	p := s.publish(t, batch.String(), "--wait", "--timeout", "5m", "-o", "json")
 	killing.Wait()
 	sum := decode[summary](t, p.out)
 	if p.code != exitOK || sum.Ended["completed"] != 45 || sum.Ended["rejected"] != 10 {

@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is the longest a test waits for what should come soon.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // eventually polls until the condition holds; the last of what it said is the failure.
 func eventually(t *testing.T, what string, holds func() (ok bool, got any)) {
@@ -190,7 +190,7 @@ func (p *process) wait(t *testing.T) int {
 // connect is a plain client of the node's NATS.
 func (p *process) connect(t *testing.T) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(p.url)
+	nc, err := nats.Connect(p.url, nats.Timeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,8 +107,8 @@ func slow(t *testing.T, environ ...string) (p *process, open func()) {
 name: slow
 version: 1
 steps:
-  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release}
-  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void}
+  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release, timeout: 1m}
+  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void, timeout: 1m}
   - {name: create_shipment, do: nats://slow.create, undo: nats://slow.cancel, timeout: 1m}
 `, environ...)
 	gate := make(chan struct{})

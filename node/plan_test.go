@@ -13,8 +13,8 @@ const twoSteps = `
 name: gift
 version: %d
 steps:
-  - {name: wrap, do: nats://%s.wrap, undo: nats://%s.unwrap}
-  - {name: send, do: nats://%s.send}
+  - {name: wrap, do: nats://%s.wrap, undo: nats://%s.unwrap, timeout: 1m}
+  - {name: send, do: nats://%s.send, timeout: 1m}
 `
 
 // workshop performs the steps of a plan under the prefix and remembers which were called. A wrap waits for a signal.

@@ -12,15 +12,15 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// impatient is the built-in plan with few attempts close together.
+// impatient is the built-in plan with few attempts close together, each of which has all the time it needs.
 const impatient = `
 name: impatient
 version: 3
 steps:
-  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release, retry: {initial: 5ms, max: 5ms, attempts: 3}}
-  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void, retry: {initial: 5ms, max: 5ms, attempts: 3}}
-  - {name: create_shipment, do: nats://shipping.create, undo: nats://shipping.cancel, retry: {initial: 5ms, max: 5ms, attempts: 3}}
-  - {name: capture_payment, do: nats://payments.capture, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: create_shipment, do: nats://shipping.create, undo: nats://shipping.cancel, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: capture_payment, do: nats://payments.capture, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
 `
 
 // withPlan starts a node that follows a plan file.
@@ -191,7 +191,7 @@ func TestUndoThatFails(t *testing.T) {
 func TestPendingComesBackBySignal(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, impatient)
-	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 500 * time.Millisecond}})
+	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 2 * time.Second}})
 	p.publish(t, sampleOrder("o-1"))
 	v := p.until(t, "o-1", "parked")
 	if !strings.Contains(v.WaitsFor, "authorize_payment") {
@@ -228,7 +228,7 @@ func TestPendingComesBackByPerson(t *testing.T) {
 // TestPendingComesBackByTimer: no signal comes, and at the deadline the step is called again.
 func TestPendingComesBackByTimer(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, `{"name": "pending", "version": 1, "steps": [{"name": "only", "do": "nats://slow.service"}]}`)
+	p := withPlan(t, `{"name": "pending", "version": 1, "steps": [{"name": "only", "do": "nats://slow.service", "timeout": "1m"}]}`)
 	nc := p.connect(t)
 	keys := make(chan string, 10)
 	_, err := nc.Subscribe("slow.service", func(m *nats.Msg) {

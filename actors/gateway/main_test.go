@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const (
 	parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	// soon is how long a test waits for what must happen.
-	soon = 10 * time.Second
+	soon = 30 * time.Second
 )
 
 // connect starts a NATS server for the test and connects to it.

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // broker starts an embedded server that keeps its store in dir.
 func broker(tb testing.TB, dir string, change func(*server.Options)) *server.Server {
@@ -65,7 +65,7 @@ func syncAlways(o *server.Options) { o.SyncAlways = true }
 func dial(tb testing.TB, s *server.Server, options ...nats.Option) *nats.Conn {
 	tb.Helper()
 	nc, err := nats.Connect(s.ClientURL(), append([]nats.Option{
-		nats.MaxReconnects(-1), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),
+		nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
 	}, options...)...)
 	if err != nil {
@@ -96,7 +96,7 @@ func stream(tb testing.TB, nc *nats.Conn, change func(*jetstream.StreamConfig)) 
 		change(&cfg)
 	}
 	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
-		ctx, cancel := context.WithTimeout(context.Background(), patience/4)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		_, err = js.CreateStream(ctx, cfg)
 		cancel()
 		if err == nil {

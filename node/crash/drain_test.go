@@ -13,7 +13,7 @@ import (
 // SIGTERM under load: the node carries on with what it holds, and ends with nothing in its hands.
 func TestCrashDrain(t *testing.T) {
 	t.Parallel()
-	const drainTimeout = 10 * time.Second
+	const drainTimeout = 30 * time.Second
 	w := newWorld(t, seed(t), "ORDERLY_DRAIN_TIMEOUT="+drainTimeout.String())
 	w.load.limit = rate.NewLimiter(250, 50)
 	p := w.open(unreliable)
@@ -42,7 +42,7 @@ func TestCrashDrainAborted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, seed(t), "ORDERLY_DRAIN_TIMEOUT=1m")
 	// Each order takes longer than the test has patience for the drain.
-	p := w.open(demo.Behavior{Latency: 1500 * time.Millisecond})
+	p := w.open(demo.Behavior{Latency: 4 * time.Second})
 	w.load.add(300)
 	eventually(t, stall, "the load is acknowledged", w.load.done)
 	p.signal(syscall.SIGTERM)
@@ -55,7 +55,7 @@ func TestCrashDrainAborted(t *testing.T) {
 	}
 	began := time.Now()
 	p.signal(syscall.SIGTERM)
-	if code := p.code(5 * time.Second); code != 0 {
+	if code := p.code(10 * time.Second); code != 0 {
 		t.Errorf("exit code %d after the second SIGTERM\n%s", code, p.tail())
 	}
 	t.Logf("ended %s after the second signal", time.Since(began).Round(time.Millisecond))

@@ -17,7 +17,7 @@ import (
 )
 
 // stall is how long nothing may happen before the end is reached.
-const stall = 20 * time.Second
+const stall = time.Minute
 
 // quiesce waits until nothing is left to do: no message in the inbox, no timer, and no order for the person.
 func (w *world) quiesce() {

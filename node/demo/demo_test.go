@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
@@ -23,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // soon is how long a test waits for what must happen.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 func connect(t testing.TB) *nats.Conn {
 	t.Helper()
@@ -63,12 +64,12 @@ func order(id string) *messages.OrderCreated {
 		Items: []*messages.OrderItem{{ProductId: "cork-board", Quantity: 2, UnitPrice: 1.5}}}
 }
 
-// steps finds a step of the built-in plan.
+// step finds a step of the built-in plan, whose calls have all the time they need.
 func step(t testing.TB, name string, e messages.Encoding) *messages.Step {
 	t.Helper()
 	for _, s := range plan.Builtin().Steps {
 		if s.Name == name {
-			s.Encoding = e
+			s.Encoding, s.Timeout = e, durationpb.New(soon)
 			return s
 		}
 	}
@@ -301,7 +302,7 @@ func TestPendingWorkIsFinishedBySignal(t *testing.T) {
 	if _, err := nc.ChanSubscribe("ORDER.*", signals); err != nil {
 		t.Fatal(err)
 	}
-	s := start(t, nc, demo.Config{Behaviors: demo.Behaviors{Shipping: demo.Behavior{Pending: 1, Finish: time.Second}}})
+	s := start(t, nc, demo.Config{Behaviors: demo.Behaviors{Shipping: demo.Behavior{Pending: 1, Finish: 3 * time.Second}}})
 	c := newCaller(t, nc)
 	r := c.must("create_shipment", messages.Do, order("o-1"))
 	if r.GetPending().GetSignal() != "create_shipment" || r.GetPending().GetDeadline() == nil {

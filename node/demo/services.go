@@ -26,7 +26,7 @@ const SubjectBehave = "demo.behave"
 const version = "1.0.0"
 
 // probe is how long Start listens for services that run already.
-const probe = time.Second
+const probe = 5 * time.Second
 
 // ErrRunning says that the demo services run already, in this process or another one.
 var ErrRunning = errors.New("demo services run already on this NATS")

@@ -188,10 +188,13 @@ func TestLog(t *testing.T) {
 	}
 }
 
+// patience is how long a test waits for what must happen: some of it syncs a hundred times, and disks can be slow.
+const patience = 2 * time.Minute
+
 // eventually polls until ok, for what happens in another process.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
@@ -199,7 +202,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			t.Fatalf("%s: not within 20s", what)
+			t.Fatalf("%s: not within %s", what, patience)
 		}
 	}
 }

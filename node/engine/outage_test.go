@@ -96,6 +96,17 @@ func services(t *testing.T, nc *nats.Conn, b demo.Behaviors) *demo.Services {
 // events are the kinds and the events of one order.
 func (s *site) events(id string) (kinds []string, events []*messages.Event) {
 	s.t.Helper()
+	for _, e := range s.entries(id) {
+		for _, ev := range e.Entry.GetEvents() {
+			kinds, events = append(kinds, messages.KindOf(ev)), append(events, ev)
+		}
+	}
+	return kinds, events
+}
+
+// entries are the journal of one order.
+func (s *site) entries(id string) []journal.Entry {
+	s.t.Helper()
 	j, err := journal.New(s.nc, journal.Config{})
 	if err != nil {
 		s.t.Fatal(err)
@@ -105,12 +116,7 @@ func (s *site) events(id string) (kinds []string, events []*messages.Event) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	for _, e := range entries {
-		for _, ev := range e.Entry.GetEvents() {
-			kinds, events = append(kinds, messages.KindOf(ev)), append(events, ev)
-		}
-	}
-	return kinds, events
+	return entries
 }
 
 // eavesdropper notes when a subject was called.
@@ -192,8 +198,14 @@ func TestOutageUnderLoad(t *testing.T) {
 	}
 
 	var failures, parks, most int
+	opened := back // when the first order was told that the circuit is open
 	for _, id := range ids {
 		kinds, events := s.events(id)
+		for _, e := range s.entries(id) {
+			if at := e.Entry.GetTime().AsTime(); at.Before(opened) && strings.Contains(journal.Kinds(e.Entry), "parked") {
+				opened = at
+			}
+		}
 		if last := kinds[len(kinds)-1]; last != "completed" {
 			t.Errorf("order %s ended with %s: %s", id, last, strings.Join(kinds, " "))
 		}
@@ -220,13 +232,14 @@ func TestOutageUnderLoad(t *testing.T) {
 	if failures < 5 || failures > 10 {
 		t.Errorf("%d attempts were spent, want the five that opened the circuit", failures)
 	}
-	// A time-out passes before the first failure shows; then there are trials only, three at once.
+	// A time-out passes before the first failure shows; then there are trials only, three at once. How long it takes a busy
+	// machine to see the failures tells nothing.
 	const unaware = int(timeout / time.Second)
 	if missed < 5 || missed > 2*perSecond*unaware+20 {
 		t.Errorf("%d calls while the service was away", missed)
 	}
-	if n := calls.between(left.Add(timeout+time.Second), back); n > 15 {
-		t.Errorf("%d calls later than a second after the first time-out, want trials only", n)
+	if n := calls.between(opened.Add(time.Second), back); n > 15 || !opened.Before(back) {
+		t.Errorf("%d calls later than a second after the circuit opened, %s into the outage: want trials only", n, opened.Sub(left))
 	}
 	var pace []int
 	for i := range 12 {
@@ -307,10 +320,11 @@ func TestWaitingForARateLimitKeepsTheDelivery(t *testing.T) {
 	services(t, s.connect(), demo.Behaviors{})
 	p := plan.Builtin()
 	p.Steps = p.Steps[:1]
-	// The last order waits three times as long as a delivery may go without a sign of life.
-	const rate, orders, ackWait = 2, 13, 2 * time.Second
+	// The last order waits three times as long as a delivery may go without a sign of life. That is longer than a busy
+	// machine is late with one.
+	const rate, orders, ackWait = 2, 31, 5 * time.Second
 	p.Steps[0].Limits.Rate = rate
-	s.start(engine.Config{Node: "n-1", Plan: p, AckWait: ackWait})
+	s.start(engine.Config{Node: "n-1", Plan: p, AckWait: ackWait, Hold: patience})
 	var out []ingress.Outgoing
 	for i := range orders {
 		out = append(out, good(fmt.Sprintf("o-%d", i)))

@@ -19,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
 // journal is a server with the streams and nobody who writes to them but the test.
 type journal struct {
 	server *embedded.Server
@@ -95,7 +98,7 @@ func TestEnds(t *testing.T) {
 	j.append(t, "b", "accepted,rejected")
 	j.append(t, "c", "step_undone,cancelled")
 	const want = "map[cancelled:1 completed:1 rejected:1], 1 open"
-	for end := time.Now().Add(20 * time.Second); tally(w) != want; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); tally(w) != want; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("got %s\nwant %s", tally(w), want)
 		}
@@ -107,7 +110,7 @@ func TestEnds(t *testing.T) {
 		t.Errorf("open: %v", open)
 	}
 	j.append(t, "d", "completed")
-	if err := wait(t, w, 20*time.Second); err != nil {
+	if err := wait(t, w, patience); err != nil {
 		t.Error(err)
 	}
 }
@@ -133,7 +136,7 @@ func TestEndedBefore(t *testing.T) {
 	j.append(t, "a", "completed")
 	w := start(t, j)
 	w.Add("a")
-	if err := wait(t, w, 20*time.Second); err != nil {
+	if err := wait(t, w, patience); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := tally(w), "map[completed:1], 0 open"; got != want {
@@ -147,7 +150,7 @@ func TestForget(t *testing.T) {
 	w := start(t, j)
 	w.Add("a")
 	done := make(chan error, 1)
-	go func() { done <- wait(t, w, 20*time.Second) }()
+	go func() { done <- wait(t, w, patience) }()
 	w.Forget("a")
 	if err := <-done; err != nil {
 		t.Error(err)
@@ -164,7 +167,8 @@ func TestOutage(t *testing.T) {
 	w := start(t, j)
 	w.Add("a")
 	j.server.Shutdown()
-	err := wait(t, w, 4*time.Second)
+	// A look after a second fails within another one.
+	err := wait(t, w, 8*time.Second)
 	if !errors.Is(err, context.DeadlineExceeded) || err == context.DeadlineExceeded { //nolint:errorlint // bare, it does not say why
 		t.Errorf("error %v: want that the time is over, and why nothing was seen", err)
 	}

@@ -25,6 +25,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what must happen.
+const patience = time.Minute
+
 // world is a server that can be stopped and started again on the same port and store.
 type world struct {
 	*testing.T
@@ -43,7 +46,7 @@ func newWorld(t *testing.T) *world {
 	w.start()
 	t.Cleanup(w.stop)
 	var err error
-	w.nc, err = nats.Connect(w.srv.ClientURL(), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
+	w.nc, err = nats.Connect(w.srv.ClientURL(), nats.Timeout(patience), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
 	w.must(err)
 	t.Cleanup(w.nc.Close)
 	w.js, err = jetstream.New(w.nc)
@@ -71,7 +74,7 @@ func (w *world) start() {
 	})
 	w.must(err)
 	w.srv.Start()
-	if !w.srv.ReadyForConnections(10 * time.Second) {
+	if !w.srv.ReadyForConnections(patience) {
 		w.Fatal("the server did not start")
 	}
 	w.port = w.srv.Addr().(*net.TCPAddr).Port
@@ -93,7 +96,7 @@ func (w *world) append(events ...*messages.Event) {
 	w.number++
 	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Time: timestamppb.Now(), Node: "n", Events: events})
 	w.must(err)
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
 		_, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: messages.SubjectEvent + "o-1", Data: body}, jetstream.WithMsgID(fmt.Sprint("entry-", w.number)))
@@ -146,7 +149,7 @@ func (w *world) next(told <-chan timeline.Event) timeline.Event {
 	select {
 	case e := <-told:
 		return e
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		w.Fatal("nothing is told")
 		return timeline.Event{}
 	}
@@ -155,14 +158,22 @@ func (w *world) next(told <-chan timeline.Event) timeline.Event {
 // untilFollowed waits until somebody listens to the journal.
 func (w *world) untilFollowed() {
 	w.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	w.untilConsumers("nobody follows", func(n int) bool { return n > 0 })
+}
+
+// untilConsumers waits until the journal has as many as is right, for less time than the server keeps one that is not
+// used any more.
+func (w *world) untilConsumers(otherwise string, right func(int) bool) {
+	w.Helper()
+	for deadline := time.Now().Add(patience / 2); ; time.Sleep(5 * time.Millisecond) {
 		s, err := w.js.Stream(w.Context(), messages.StreamEvents)
 		w.must(err)
-		if s.CachedInfo().State.Consumers > 0 {
+		n := s.CachedInfo().State.Consumers
+		if right(n) {
 			return
 		}
 		if time.Now().After(deadline) {
-			w.Fatal("nobody follows")
+			w.Fatalf("%s: there are %d", otherwise, n)
 		}
 	}
 }
@@ -221,11 +232,7 @@ func TestFollowGoesOn(t *testing.T) {
 	if _, ended := w.follow(t.Context(), 3); <-ended != nil {
 		t.Error("nothing is left to tell, and it failed")
 	}
-	s, err := w.js.Stream(t.Context(), messages.StreamEvents)
-	w.must(err)
-	if n := s.CachedInfo().State.Consumers; n > 0 {
-		t.Errorf("%d consumers are left behind", n)
-	}
+	w.untilConsumers("consumers are left behind", func(n int) bool { return n == 0 })
 }
 
 // TestFollowReceived: an order in the inbox is followed from its acceptance on; if it leaves the inbox for the dead
@@ -247,7 +254,7 @@ func TestFollowReceived(t *testing.T) {
 		if !errors.Is(err, history.ErrUnknownOrder) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("an order that went to the dead letters is followed")
 	}
 	if e, more := <-told; more {
@@ -290,7 +297,7 @@ func TestFollowStops(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v", err)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("it goes on")
 	}
 }
@@ -385,7 +392,7 @@ func TestReconnect(t *testing.T) {
 	w.start()
 	select {
 	case <-ctx.Done():
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the feed goes on")
 	}
 }

@@ -32,6 +32,12 @@ func (w *world) about(kind messages.Type) time.Time {
 // garbled stores a message with headers that nobody can read, which no client library would send.
 func (w *world) garbled() {
 	w.Helper()
+	last := func() uint64 {
+		s, err := w.js.Stream(w.Context(), messages.StreamOrders)
+		w.must(err)
+		return s.CachedInfo().State.LastSeq
+	}
+	before := last()
 	conn, err := net.Dial("tcp", w.srv.Addr().String())
 	w.must(err)
 	defer conn.Close()
@@ -41,7 +47,13 @@ func (w *world) garbled() {
 		line, err := in.ReadString('\n')
 		w.must(err)
 		if strings.HasPrefix(line, "PONG") {
-			return
+			break
+		}
+	}
+	// The server has it then, and stores it when it gets to it.
+	for deadline := time.Now().Add(patience); last() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.Fatal("the message is not stored")
 		}
 	}
 }

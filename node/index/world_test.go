@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is the longest a test waits for what should come soon.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // site is a NATS server with the project's streams.
 type site struct {

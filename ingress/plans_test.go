@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"slices"
 	"strings"
@@ -106,20 +107,27 @@ func TestOneOfManyRegistrationsWinsOnThreeReplicas(t *testing.T) {
 	race(t, nodes)
 }
 
+// freePort is a port that stays free while nobody listens there: it is none of those that outgoing connections are given.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
 // cluster starts three servers with routes between them and returns their URLs.
 func cluster(t *testing.T) []string {
 	t.Helper()
 	ports, routes := make([]int, 3), make([]string, 3)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+		ports[i] = freePort(t)
 		routes[i] = fmt.Sprintf("nats://127.0.0.1:%d", ports[i])
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
 	}
 	servers, urls := make([]*server.Server, len(ports)), make([]string, len(ports))
 	for i, port := range ports {

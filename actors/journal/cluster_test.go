@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -16,20 +17,27 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
+// freePort is a port that stays free while nobody listens there: it is none of those that outgoing connections are given.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
 // cluster starts three servers with routes between them.
 func cluster(t *testing.T) []*server.Server {
 	t.Helper()
 	var routes string
 	ports := make([]int, 3)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
+		ports[i] = freePort(t)
 		routes += fmt.Sprintf(",nats://127.0.0.1:%d", ports[i])
 	}
 	servers := make([]*server.Server, 3)

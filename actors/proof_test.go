@@ -114,16 +114,23 @@ func (w *world) ordinary() []transition {
 		}
 	}
 	waiting := w.now
-	until := func(m *message) {
-		if waiting.Equal(w.now) || m.due.Before(waiting) {
-			waiting = m.due
+	until := func(due time.Time) {
+		if waiting.Equal(w.now) || due.Before(waiting) {
+			waiting = due
+		}
+	}
+	for _, a := range w.alarms {
+		if a.due.After(w.now) {
+			until(a.due)
+		} else {
+			add("look again", a.by.node.name, func() { w.ring(a) })
 		}
 	}
 	for _, m := range w.stored {
 		switch {
 		case m.settled, w.heldAlive(m):
 		case !m.pending && m.due.After(w.now):
-			until(m)
+			until(m.due)
 		default:
 			for _, n := range w.nodes {
 				add("deliver", m.String()+" to "+n.name, func() { n.take(m) })
@@ -138,7 +145,7 @@ func (w *world) ordinary() []transition {
 	switch {
 	case w.timer == nil:
 	case w.timer.At.After(w.now):
-		until(&message{due: w.timer.At})
+		until(w.timer.At)
 	default:
 		add("fire", "", w.fire)
 	}

@@ -1239,10 +1239,13 @@ func (x *StepRejected) GetReason() string {
 
 // StepPending: the service will answer by a signal.
 type StepPending struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	Signal        string                 `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
-	Deadline      *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Step     string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Signal   string                 `protobuf:"bytes,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	Deadline *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// When the step first answered so: the longer ago that is, the more rarely it is called again. Absent in histories of
+	// versions that called it whenever it asked for it.
+	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1294,6 +1297,13 @@ func (x *StepPending) GetSignal() string {
 func (x *StepPending) GetDeadline() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Deadline
+	}
+	return nil
+}
+
+func (x *StepPending) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
 	}
 	return nil
 }
@@ -1960,11 +1970,12 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\fStepRejected\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"q\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xa3\x01\n" +
 	"\vStepPending\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x126\n" +
-	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\"m\n" +
+	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x120\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"m\n" +
 	"\n" +
 	"StepUndone\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x18\n" +
@@ -2092,19 +2103,20 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	0,  // 37: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
 	22, // 38: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
 	22, // 39: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	6,  // 40: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	6,  // 41: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	24, // 42: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	22, // 43: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	6,  // 44: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	26, // 45: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 46: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	6,  // 47: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	48, // [48:48] is the sub-list for method output_type
-	48, // [48:48] is the sub-list for method input_type
-	48, // [48:48] is the sub-list for extension type_name
-	48, // [48:48] is the sub-list for extension extendee
-	0,  // [0:48] is the sub-list for field type_name
+	22, // 40: orderly.v1.StepPending.since:type_name -> google.protobuf.Timestamp
+	6,  // 41: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	6,  // 42: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	24, // 43: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
+	22, // 44: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	6,  // 45: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	26, // 46: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 47: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	6,  // 48: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }

@@ -20,6 +20,10 @@ const (
 	// 2262: one beyond it fires at once, too early for ever.
 	minPending = time.Second
 	maxPark    = 10 * 365 * 24 * time.Hour
+	// A step that has been pending for a time is not called again sooner than a pendingShare-th part of it later, or
+	// maxPending: a service whose deadlines are always over, or near, would be asked for ever at the pace of minPending.
+	pendingShare = 8
+	maxPending   = time.Hour
 	// maxError bounds an error's text in the journal, in bytes.
 	maxError = 1024
 	// maxData bounds the data of a step, encoded, in bytes. No server would take a much larger entry, and an entry
@@ -148,13 +152,18 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
 		deadline = d.AsTime()
 	}
-	if earliest := now.Add(minPending); deadline.Before(earliest) {
+	since := now
+	if first := s.Pending.GetSince(); first != nil {
+		since = first.AsTime()
+	}
+	pause := min(max(now.Sub(since)/pendingShare, minPending), maxPending)
+	if earliest := now.Add(pause); deadline.Before(earliest) {
 		deadline = earliest
 	}
 	if latest := now.Add(maxPark); deadline.After(latest) {
 		deadline = latest
 	}
-	waiting := &messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline)}
+	waiting := &messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline), Since: timestamppb.New(since)}
 	if sig := s.unused(p.GetSignal()); sig != nil {
 		return Settlement{Events: s.closing(s.bySignal(sig))}
 	}

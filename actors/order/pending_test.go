@@ -1,0 +1,142 @@
+package order_test
+
+import (
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// waiter is an order whose step answers pending again and again.
+type waiter struct {
+	*history
+	t   *testing.T
+	now time.Time
+	// wakes counts the timers that fired.
+	wakes uint64
+}
+
+func newWaiter(t *testing.T) *waiter {
+	w := &waiter{history: newHistory(), t: t, now: epoch}
+	w.must(order.Receive(w.state, created(1, "a"), order.Circumstances{Plan: planOf(step("pay", true), step("ship", false))}).Events...)
+	return w
+}
+
+func (w *waiter) must(events ...*messages.Event) {
+	w.t.Helper()
+	if err := w.append(w.now, events...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// ask makes the call, which answers pending with that deadline (zero: none), and returns for how long the order is parked.
+func (w *waiter) ask(deadline time.Time) time.Duration {
+	w.t.Helper()
+	answer := order.Answer{Call: w.state.Next().Call, Reply: pendingReply("paid", deadline)}
+	w.must(w.state.Settle(answer, always(messages.Directive{}), w.now).Events...)
+	if w.state.ParkedFor() != order.RestPending {
+		w.t.Fatalf("parked for %q", w.state.ParkedFor())
+	}
+	return w.state.ParkedUntil.Sub(w.now)
+}
+
+// wake fires the timer of the park.
+func (w *waiter) wake() {
+	w.t.Helper()
+	w.now = w.state.ParkedUntil
+	w.wakes++
+	d := delivery(messages.TypeWake, w.wakes, "w")
+	d.Park = w.state.Park
+	w.must(order.Receive(w.state, d, order.Circumstances{Now: w.now}).Events...)
+}
+
+// TestPendingForEver: a step whose deadlines are always over, or a second ahead, is asked ever more rarely, and no more
+// rarely than each hour, whatever is remembered of the order: its entries, some of them, or a snapshot.
+func TestPendingForEver(t *testing.T) {
+	for name, ahead := range map[string]time.Duration{"over": -time.Hour, "a second ahead": time.Second} {
+		w := newWaiter(t)
+		asked, before := 1, time.Duration(0)
+		for pause := w.ask(w.now.Add(ahead)); w.now.Sub(epoch) < 24*time.Hour; pause = w.ask(w.now.Add(ahead)) {
+			if waited := w.now.Sub(epoch); pause < before || pause != min(max(waited/8, time.Second), time.Hour) {
+				t.Fatalf("%s: pending for %s, asked again after %s, before that after %s", name, waited, pause, before)
+			}
+			before = pause
+			if asked == 12 {
+				w.recall(t)
+				w.thaw(t)
+			}
+			if w.state = order.FromSnapshot(id, w.state.Plan, snapshot(t, w.state)); w.state == nil {
+				t.Fatal("no snapshot")
+			}
+			w.wake()
+			asked++
+		}
+		if asked > 110 {
+			t.Errorf("%s: asked %d times in a day", name, asked)
+		}
+		w.must(order.Receive(w.state, signal("paid", w.wakes+2), order.Circumstances{Now: w.now, Earlier: order.Clear}).Events...)
+		if move := w.state.Next(); write(move.Events) == "" || move.Events[0].GetStepCompleted().GetSignal() != "paid" {
+			t.Errorf("%s: the signal does not complete the step at once: %v", name, move)
+		}
+	}
+}
+
+// signal is one of that name.
+func signal(name string, seq uint64) *messages.Delivery {
+	d := delivery(messages.TypeSignal, seq, "s")
+	d.Signal.Name = name
+	return d
+}
+
+// TestPendingDeadlineIsKept: a deadline further ahead than the share of the wait is kept to the moment, and the absence of
+// one means what it always does.
+func TestPendingDeadlineIsKept(t *testing.T) {
+	w := newWaiter(t)
+	for i, want := range []time.Duration{10 * time.Second, 10 * time.Second, 8 * time.Hour, time.Hour + time.Nanosecond, 30 * 24 * time.Hour} {
+		if got := w.ask(w.now.Add(want)); got != want {
+			t.Errorf("deadline %d: parked for %s, want %s", i, got, want)
+		}
+		w.wake()
+	}
+	if got := w.ask(time.Time{}); got != order.DefaultPending {
+		t.Errorf("without a deadline: parked for %s", got)
+	}
+	if got, want := w.state.Pending.GetSince().AsTime(), epoch; !got.Equal(want) {
+		t.Errorf("pending since %s, want %s", got, want)
+	}
+}
+
+// TestPendingOfAnotherStep: the next step that is pending begins anew.
+func TestPendingOfAnotherStep(t *testing.T) {
+	w := newWaiter(t)
+	w.ask(w.now.Add(8 * time.Hour))
+	w.wake()
+	done := order.Answer{Call: w.state.Next().Call, Reply: doneReply()}
+	w.must(w.state.Settle(done, always(messages.Directive{}), w.now).Events...)
+	if got := w.ask(w.now); got != time.Second {
+		t.Errorf("parked for %s", got)
+	}
+}
+
+// TestPendingOfOldHistories: an entry of a version that did not say since when is folded as it is, and counts from the next
+// answer on; a clock behind the one of another node shortens nothing.
+func TestPendingOfOldHistories(t *testing.T) {
+	w := newWaiter(t)
+	w.ask(w.now.Add(8 * time.Hour))
+	old := w.entries[len(w.entries)-1]
+	w.entries[len(w.entries)-1] = proto.CloneOf(old)
+	w.entries[len(w.entries)-1].Events[0].GetStepPending().Since = nil
+	w.state = w.fold(t, len(w.entries))
+	w.wake()
+	if got := w.ask(w.now); got != time.Second || !w.state.Pending.GetSince().AsTime().Equal(w.now) {
+		t.Errorf("parked for %s, pending since %s", got, w.state.Pending.GetSince().AsTime())
+	}
+	w.wake()
+	w.now = epoch
+	if got := w.ask(w.now); got != time.Second {
+		t.Errorf("by a clock that is behind: parked for %s", got)
+	}
+}

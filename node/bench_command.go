@@ -48,7 +48,7 @@ within --window, on another node than the one that parked them, while other orde
 			parked.InFlight, parked.Rate, parked.Dir, parked.Modes = cfg.InFlight, cfg.Rate, cfg.Dir, cfg.Modes
 			return benchParked(cmd.Context(), t, parked, *output)
 		}
-		if err := cfg.Validate(); err != nil {
+		if err := cfg.ValidateCounts(); err != nil {
 			return usage(err)
 		}
 		cfg.Progress = t.err
@@ -65,7 +65,7 @@ within --window, on another node than the one that parked them, while other orde
 }
 
 func benchParked(ctx context.Context, t terminal, cfg bench.ParkedConfig, output format) error {
-	if err := cfg.Validate(); err != nil {
+	if err := cfg.ValidateCounts(); err != nil {
 		return usage(err)
 	}
 	cfg.Progress = t.err

@@ -63,8 +63,10 @@ func (c Config) withDefaults() Config {
 }
 
 // Validate says what is out of range.
-func (c Config) Validate() error {
-	c = c.withDefaults()
+func (c Config) Validate() error { return c.withDefaults().ValidateCounts() }
+
+// ValidateCounts is Validate for a caller with defaults of its own: a count of zero is out of range.
+func (c Config) ValidateCounts() error {
 	errs := checkModes(c.Modes)
 	errs = append(errs,
 		within("orders", c.Orders, 1, 10_000_000),

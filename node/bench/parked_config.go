@@ -57,19 +57,22 @@ func (c ParkedConfig) withDefaults() ParkedConfig {
 }
 
 // Validate says what is out of range.
-func (c ParkedConfig) Validate() error {
-	c = c.withDefaults()
+func (c ParkedConfig) Validate() error { return c.withDefaults().ValidateCounts() }
+
+// ValidateCounts is Validate for a caller with defaults of its own: a count of zero is out of range.
+func (c ParkedConfig) ValidateCounts() error {
 	errs := checkModes(c.Modes)
 	errs = append(errs,
 		within("parked", c.Orders, 10, 1_000_000),
 		within("in flight", c.InFlight, 16, 20_000),
 		within("rate", c.Rate, 1, 10_000),
 	)
+	full := c.withDefaults()
 	for _, d := range []struct {
 		name      string
 		v         time.Duration
 		low, high time.Duration
-	}{{"window", c.Window, 0, time.Hour}, {"ahead", c.Ahead, time.Second, time.Hour}, {"idle", c.Idle, time.Millisecond, time.Hour}} {
+	}{{"window", c.Window, 0, time.Hour}, {"ahead", full.Ahead, time.Second, time.Hour}, {"idle", full.Idle, time.Millisecond, time.Hour}} {
 		if d.v < d.low || d.v > d.high {
 			errs = append(errs, fmt.Errorf("%s is %s: want %s–%s", d.name, d.v, d.low, d.high))
 		}

@@ -95,6 +95,7 @@ func (o *raw) append(expected uint64) {
 func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
 	if err != nil {
 		o.loop.fail(err)
+		<-o.loop.room
 		return
 	}
 	if o.loop.holding {
@@ -130,15 +131,27 @@ func (r *rawLoop) fail(err error) {
 	}
 }
 
-func (r *rawLoop) stop(context.Context) error {
+func (r *rawLoop) stop(ctx context.Context) error {
 	r.consume.Stop()
 	<-r.consume.Closed()
+	r.finish(ctx)
 	r.close()
 	select {
 	case err := <-r.failed:
 		return fmt.Errorf("raw loop: %w", err)
 	default:
 		return nil
+	}
+}
+
+// finish waits for the orders under way: a follower of the journal sees an entry before the reply to its append is here.
+func (r *rawLoop) finish(ctx context.Context) {
+	for range cap(r.room) - r.inFlight() {
+		select {
+		case r.room <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -26,6 +26,16 @@ func foreignLetter(m *storedMessage, header nats.Header, odd ...string) *DeadLet
 
 // oddities are what newDeadLetter would have done in another way.
 func oddities(m *storedMessage, header nats.Header) []string {
+	odd := ForeignDeadLetter(m.Subject, header)
+	if _, right := headOf(header, m.Data); !right {
+		odd = append(odd, fmt.Sprintf("header %s is %q: want a length within the body", headerHead, clip(first(header, headerHead), 80)))
+	}
+	return odd
+}
+
+// ForeignDeadLetter says why no node can have stored a message with that subject and these headers among the dead letters.
+// Of what a node stored it says nothing.
+func ForeignDeadLetter(subject string, header nats.Header) []string {
 	var odd []string
 	// check complains about a header that is not there, or else is not as it has to be.
 	check := func(name string, right bool, want string) {
@@ -36,18 +46,15 @@ func oddities(m *storedMessage, header nats.Header) []string {
 			odd = append(odd, fmt.Sprintf("header %s is %q: want %s", name, clip(first(header, name), 80), want))
 		}
 	}
-	stream, subject := first(header, messages.HeaderDeadStream), first(header, messages.HeaderDeadSubject)
+	stream := first(header, messages.HeaderDeadStream)
 	prefix, known := origins[stream]
-	token, within := strings.CutPrefix(subject, prefix)
+	token, within := strings.CutPrefix(first(header, messages.HeaderDeadSubject), prefix)
 	check(messages.HeaderDeadReason, true, "")
 	check(messages.HeaderDeadSubject, !known || within && !strings.Contains(token, "."), "one of stream "+stream)
 	check(messages.HeaderDeadStream, known, fmt.Sprintf("%s or %s", messages.StreamOrders, messages.StreamTimers))
 	_, right := sourceOf(header)
 	check(messages.HeaderDeadSequence, right, "a sequence")
-	if _, right := headOf(header, m.Data); !right {
-		check(headerHead, false, "a length within the body")
-	}
-	if letterID(m) == "" && m.Subject != messages.SubjectDead+messages.DeadUnknown {
+	if _, err := messages.IDFromSubject(messages.SubjectDead, subject); err != nil && subject != messages.SubjectDead+messages.DeadUnknown {
 		odd = append(odd, fmt.Sprintf("its subject ends in no order id and not in %q", messages.DeadUnknown))
 	}
 	return odd

@@ -103,9 +103,11 @@ func (d *DeadLetters) Get(ctx context.Context, seq uint64) (*DeadLetter, error) 
 }
 
 // Redrive publishes the original message again and then deletes the dead letter; it returns the new sequence of the
-// message. A crash in between leaves both; sent back again within two minutes the message is recognized, later it is
-// delivered twice, which the order notices. Headers for the server alone (Nats-…) are not sent back: they were meant
-// for the first time. An error that wraps ErrNoDeadLetter or ErrUnfit is about this dead letter alone.
+// message. A crash in between leaves both. Sent back again within two minutes (dedupeWindow) the message is recognized,
+// later it is a message of its own: nothing that outlives an inbox message tells that it was this one. To the order a
+// created message is a duplicate then, but a signal is a second signal, and a retry, a skip or a cancel a second decision.
+// Headers for the server alone (Nats-…) are not sent back: they were meant for the first time. An error that wraps
+// ErrNoDeadLetter or ErrUnfit is about this dead letter alone.
 func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	letter, err := d.Get(ctx, seq)
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 )
 
 func TestDeadLettersAcrossARestart(t *testing.T) {
-	b, js := ready(t)
+	b, js := patient(t) // however long the server takes, it does not deliver the message again while it is buried
 	desk := openDesk(t, js, ingress.Config{})
 	publish(t, js, "ORDER.o", nil, created("o"))
 	d := desk.next()

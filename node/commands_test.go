@@ -65,6 +65,8 @@ func TestWrongUse(t *testing.T) {
 		"dead redrive":                   `name the sequences of dead letters, or --all`,
 		"dead redrive 1 --all":           `name the sequences of dead letters, or --all`,
 		"dead redrive 1 --reason x":      `--reason and --order go with --all`,
+		"dead redrive --all --reason=":   `--reason is empty: want a value, or leave it out`,
+		"dead redrive --all --order=":    `--order is empty: want a value, or leave it out`,
 		"verify all":                     `"all" is too much: want "orderly verify"`,
 		"version 2":                      `"2" is too much: want "orderly version"`,
 		"config NATS_URL":                `"NATS_URL" is too much: want "orderly config"`,
@@ -299,7 +301,7 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
-		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers")
+		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
 
 	// Somebody breaks into the journal: the order goes on after its end.
 	entry, err := json.Marshal("x")

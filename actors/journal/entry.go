@@ -30,7 +30,7 @@ func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.Journa
 }
 
 func poison(id messages.OrderID, sequence uint64, err error) error {
-	return fmt.Errorf("journal entry of order %s at sequence %d is unusable, inspect it in stream %s: %w",
+	return fmt.Errorf("journal entry of order %s at sequence %d is unusable, and the order cannot be read with it: if no node wrote it, remove it with \"nats stream rmm %s %[2]d\": %[4]w",
 		id, sequence, messages.StreamEvents, &messages.Failure{Kind: messages.Poison, Err: err})
 }
 

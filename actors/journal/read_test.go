@@ -85,7 +85,7 @@ func TestReadSaysWhichEntryIsUnusable(t *testing.T) {
 			scanErr := journal.Scan(t.Context(), js, func(journal.Entry) error { return nil })
 			for _, err := range []error{readErr, lastErr, scanErr} {
 				var f *messages.Failure
-				if !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), fmt.Sprintf("sequence %d", ack.Sequence)) {
+				if !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), fmt.Sprintf(`at sequence %d is unusable, and the order cannot be read with it: if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS %[1]d": `, ack.Sequence)) {
 					t.Errorf("got %v, want poison at sequence %d", err, ack.Sequence)
 				}
 			}

@@ -54,11 +54,11 @@ func (b *book) enter(seq uint64, subject string, body []byte) {
 	}
 	entry := new(messages.JournalEntry)
 	if err := proto.Unmarshal(body, entry); err != nil {
-		b.breakOff(id, fmt.Sprintf("journal entry %d cannot be decoded: %v", seq, err))
+		b.breakOff(id, fmt.Sprintf("journal entry %d cannot be decoded: %v; %s", seq, err, remedy(seq)))
 		return
 	}
 	if entry.GetOrderId() != string(id) {
-		b.breakOff(id, fmt.Sprintf("journal entry %d is about order %q", seq, entry.GetOrderId()))
+		b.breakOff(id, fmt.Sprintf("journal entry %d is about order %q; %s", seq, entry.GetOrderId(), remedy(seq)))
 		return
 	}
 	switch b.closed[id] {
@@ -91,6 +91,11 @@ func (b *book) enter(seq uint64, subject string, body []byte) {
 	if h.state.Status.Terminal() {
 		b.end(id, h.state.Status)
 	}
+}
+
+// remedy is what to do about an entry that keeps its order from being read.
+func remedy(seq uint64) string {
+	return fmt.Sprintf("no node can read the order with it: if none wrote it, remove it with \"nats stream rmm %s %d\"", messages.StreamEvents, seq)
 }
 
 // prepare takes the entry's claims and drivers, and what is worth sharing.

@@ -183,7 +183,7 @@ func TestOffenses(t *testing.T) {
 				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
 		}, "o", "entry 3: the checkpoint is not what the entries before it come to"},
 		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
-		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", "cannot be decoded"},
+		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if none wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
 		"misfiled": {func(w *world) {
 			w.entry("o", &messages.JournalEntry{OrderId: "p", Number: 1, Time: timestamppb.Now(), Events: []*messages.Event{accepted("p", w.message("p"))}})
 		}, "o", `is about order "p"`},
@@ -202,7 +202,6 @@ func TestOffenses(t *testing.T) {
 			w.append("o", recorded(seq))
 			w.append("o", recorded(seq))
 		}, "o", "took effect twice"},
-		"dead letter of nothing":    {func(w *world) { w.store("ORDER_DEAD.o", nil) }, "", "dead letter 1 does not say which message"},
 		"dead letter of the future": {func(w *world) { w.dead(9) }, "", "a dead letter names message 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -229,10 +228,46 @@ func TestOffenses(t *testing.T) {
 func TestOffensesAreCountedBeyondTheList(t *testing.T) {
 	w := newWorld(t)
 	for range ledger.MaxOffenses + 5 {
+		w.store("ORDER_EVENT.~", nil)
 		w.store("ORDER_DEAD.o", nil)
 	}
-	if r := w.read(); r.Offending != ledger.MaxOffenses+5 || len(r.Offenses) != ledger.MaxOffenses {
-		t.Errorf("%d counted, %d listed", r.Offending, len(r.Offenses))
+	r := w.read()
+	if r.Offending != ledger.MaxOffenses+5 || len(r.Offenses) != ledger.MaxOffenses {
+		t.Errorf("%d offenses counted, %d listed", r.Offending, len(r.Offenses))
+	}
+	if r.Warned != ledger.MaxOffenses+5 || len(r.Warnings) != ledger.MaxOffenses {
+		t.Errorf("%d warnings counted, %d listed", r.Warned, len(r.Warnings))
+	}
+}
+
+// TestForeignDeadLetters: what no node stored is named, is no trace of the message it may claim to be, and does not keep
+// the rest from being proved; what looks like a node's is held to what it says.
+func TestForeignDeadLetters(t *testing.T) {
+	w := newWorld(t)
+	w.complete("good", w.accept("good"))
+	bad := w.message("bad")
+	w.ack(bad)
+	w.store("ORDER_DEAD.o", []byte("by hand"))
+	w.store("ORDER_DEAD.o", nil, messages.HeaderDeadReason, "I say", messages.HeaderDeadStream, messages.StreamOrders, messages.HeaderDeadSequence, "99")
+	w.store("ORDER_DEAD.o", nil, messages.HeaderDeadReason, "I say", messages.HeaderDeadStream, messages.StreamOrders,
+		messages.HeaderDeadSubject, "ORDER.o", messages.HeaderDeadSequence, "-1")
+	r := w.read()
+	if !r.Balanced() || r.Warned != 3 || len(r.Warnings) != 3 || r.Inbox.DeadLettered != 0 || r.Inbox.WithoutEffect != 1 || r.Dead.Messages != 3 {
+		t.Fatalf("got %+v", r)
+	}
+	for i, says := range []string{"header Orderly-Dead-Reason is missing", "header Orderly-Dead-Subject is missing", `header Orderly-Dead-Sequence is "-1"`} {
+		if got := r.Warnings[i]; !strings.HasPrefix(got, fmt.Sprintf("dead letter %d is of no message, ", i+1)) || !strings.Contains(got, says) ||
+			!strings.HasSuffix(got, fmt.Sprintf(`remove it with "nats stream rmm ORDER_DEAD %d"`, i+1)) {
+			t.Errorf("no %q in %s", says, got)
+		}
+	}
+	w.dead(bad)
+	if r := w.read(); !r.Balanced() || r.Warned != 3 || r.Inbox.DeadLettered != 1 || r.Inbox.WithoutEffect != 0 {
+		t.Errorf("got %+v", r)
+	}
+	w.dead(99)
+	if r := w.read(); r.Balanced() || r.Offending != 1 || r.Warned != 3 {
+		t.Errorf("got %+v", r)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -19,7 +20,7 @@ const idle = 10 * time.Second
 
 // Read takes the ledger. The error wraps jetstream.ErrStreamNotFound when the server has no such streams.
 func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
-	r := &reader{js: js, forgot: map[messages.OrderID]bool{}, report: &Report{Offenses: []Offense{}, AttentionCauses: []Cause{}}}
+	r := &reader{js: js, forgot: map[messages.OrderID]bool{}, report: &Report{Offenses: []Offense{}, AttentionCauses: []Cause{}, Warnings: []string{}}}
 	r.book = newBook(r.report)
 	for name, s := range map[string]*jetstream.Stream{
 		messages.StreamOrders: &r.orders, messages.StreamEvents: &r.events,
@@ -79,20 +80,25 @@ func (r *reader) read(ctx context.Context) error {
 	return nil
 }
 
-// readDead returns the inbox sequences that dead letters name.
+// readDead returns the inbox sequences that dead letters name. What no node stored names nothing, whatever it says.
 func (r *reader) readDead(ctx context.Context) ([]uint64, error) {
 	var named []uint64
 	var err error
 	r.report.Dead, err = r.each(ctx, r.dead, true, func(seq uint64, m jetstream.Msg) {
-		from, n := m.Headers().Get(messages.HeaderDeadStream), m.Headers().Get(messages.HeaderDeadSequence)
-		original, err := strconv.ParseUint(n, 10, 64)
-		switch {
-		case from == "" || err != nil:
-			r.report.offend("", fmt.Sprintf("dead letter %d does not say which message it was: %s %q, %s %q",
-				seq, messages.HeaderDeadStream, from, messages.HeaderDeadSequence, n))
-		case from == messages.StreamOrders:
-			named = append(named, original)
+		if odd := ingress.ForeignDeadLetter(m.Subject(), m.Headers()); len(odd) > 0 {
+			r.report.warn(fmt.Sprintf("dead letter %d is of no message, no node stored it (%s): look at it with \"orderly dead show %[1]d\", remove it with \"nats stream rmm %[3]s %[1]d\"",
+				seq, strings.Join(odd, ", "), messages.StreamDead))
+			return
 		}
+		if m.Headers().Get(messages.HeaderDeadStream) != messages.StreamOrders {
+			return
+		}
+		original, err := strconv.ParseUint(m.Headers().Get(messages.HeaderDeadSequence), 10, 64)
+		if err != nil {
+			r.report.offend("", fmt.Sprintf("dead letter %d does not say which message it was: %v", seq, err))
+			return
+		}
+		named = append(named, original)
 	})
 	return named, err
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// MaxOffenses is how many offenses a report lists; it counts all.
+// MaxOffenses is how many offenses a report lists, and how many warnings; it counts all.
 const MaxOffenses = 1000
 
 // Report is the ledger.
@@ -28,6 +28,10 @@ type Report struct {
 	// Offending counts the offenses, Offenses lists the first MaxOffenses of them.
 	Offending int       `json:"offending"`
 	Offenses  []Offense `json:"offenses"`
+	// Warned counts what strangers left in the streams, which is not part of the proof, and Warnings lists the first
+	// MaxOffenses of it.
+	Warned   int      `json:"warned"`
+	Warnings []string `json:"warnings"`
 }
 
 // Orders counts the orders of the journal by where they are.
@@ -114,6 +118,13 @@ func (r *Report) offend(id messages.OrderID, reason string) {
 	r.Offending++
 	if len(r.Offenses) < MaxOffenses {
 		r.Offenses = append(r.Offenses, Offense{OrderID: id, Reason: reason})
+	}
+}
+
+func (r *Report) warn(text string) {
+	r.Warned++
+	if len(r.Warnings) < MaxOffenses {
+		r.Warnings = append(r.Warnings, text)
 	}
 }
 

@@ -67,6 +67,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		b.WriteByte('\n')
 	}
 	r.causes(&b)
+	r.warnings(&b)
 	r.verdict(&b)
 	_, err := w.Write(b.Bytes())
 	return err
@@ -113,6 +114,20 @@ func (r *Report) causes(b *bytes.Buffer) {
 	}
 	if more := r.Orders.Attention - listed; more > 0 {
 		fmt.Fprintf(b, "  %d  for other causes\n", more)
+	}
+	b.WriteByte('\n')
+}
+
+func (r *Report) warnings(b *bytes.Buffer) {
+	if r.Warned == 0 {
+		return
+	}
+	b.WriteString("warnings\n")
+	for _, each := range r.Warnings {
+		fmt.Fprintf(b, "  %s\n", printable(each))
+	}
+	if more := r.Warned - len(r.Warnings); more > 0 {
+		fmt.Fprintf(b, "  and %d more\n", more)
 	}
 	b.WriteByte('\n')
 }

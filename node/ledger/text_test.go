@@ -18,6 +18,7 @@ func example() *ledger.Report {
 		Dead:     ledger.Stored{Messages: 18, Removed: 2},
 		Timers:   ledger.Timers{Stored: 4, Scheduled: 1, Waking: 1, Stale: 2},
 		Offenses: []ledger.Offense{},
+		Warnings: []string{},
 		AttentionCauses: []ledger.Cause{
 			{Step: "pay", Direction: "undo", Kind: "transient", Cause: "no responders\n", Orders: 1},
 		},
@@ -83,6 +84,19 @@ func TestTextNamesOffenses(t *testing.T) {
 	}
 }
 
+func TestTextNamesWarnings(t *testing.T) {
+	r := example()
+	r.Warned, r.Warnings = 2, []string{"a dead letter of a stranger\x1b[31m"}
+	var b strings.Builder
+	if err := r.WriteText(&b); err != nil {
+		t.Fatal(err)
+	}
+	const want = "no responders \n\nwarnings\n  a dead letter of a stranger [31m\n  and 1 more\n\n1200 accepted = "
+	if !strings.Contains(b.String(), want) || !strings.HasSuffix(b.String(), "\nbalanced\n") {
+		t.Errorf("got\n%s", b.String())
+	}
+}
+
 func TestBalanced(t *testing.T) {
 	r := example()
 	if !r.Balanced() {
@@ -104,7 +118,7 @@ func TestJSON(t *testing.T) {
 		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10},` +
 		`"timers":{"stored":4,"scheduled":1,"waking":1,"stale":2,"orphaned":0,"unscheduled":0},` +
 		`"attention_causes":[{"step":"pay","direction":"undo","kind":"transient","cause":"no responders\n","orders":1}],` +
-		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[]}`
+		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[],"warned":0,"warnings":[]}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}

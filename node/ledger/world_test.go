@@ -122,6 +122,7 @@ func (w *world) entry(id string, e *messages.JournalEntry) uint64 {
 func (w *world) dead(seq uint64) {
 	w.Helper()
 	w.store(messages.SubjectDead+messages.DeadUnknown, nil,
+		messages.HeaderDeadReason, "no order id", messages.HeaderDeadSubject, messages.SubjectOrder+"~",
 		messages.HeaderDeadStream, messages.StreamOrders, messages.HeaderDeadSequence, fmt.Sprint(seq))
 }
 

@@ -18,8 +18,12 @@ import (
 const maxDepth = 100
 
 // body reads the whole body and how to read it: JSON or protobuf by its content type, else what it looks like, so that
-// `curl -d '{…}'`, which says it is a form, works.
+// `curl -d '{…}'`, which says it is a form, works. What is compressed, or said to be in another charset than UTF-8, is
+// refused: read as if it were plain, it could mean something else.
 func body(r *http.Request) (contentType string, content []byte, p *problem) {
+	if p := plainCoding(r); p != nil {
+		return "", nil, p
+	}
 	content, err := io.ReadAll(r.Body)
 	var large *http.MaxBytesError
 	switch {
@@ -32,7 +36,10 @@ func body(r *http.Request) (contentType string, content []byte, p *problem) {
 	if said == "" {
 		return "", content, nil
 	}
-	kind, _, err := mime.ParseMediaType(said)
+	kind, params, err := mime.ParseMediaType(said)
+	if charset := params["charset"]; len(content) > 0 && charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return "", nil, refusal(http.StatusUnsupportedMediaType, fmt.Sprintf("charset %.100q: want utf-8", charset))
+	}
 	switch {
 	case err == nil && (kind == "application/json" || strings.HasSuffix(kind, "+json") || kind == "text/json"):
 		return "application/json", content, nil
@@ -42,6 +49,16 @@ func body(r *http.Request) (contentType string, content []byte, p *problem) {
 		return "", content, nil
 	}
 	return "", nil, refusal(http.StatusUnsupportedMediaType, fmt.Sprintf("content type %.100q: want application/json or application/protobuf", said))
+}
+
+// plainCoding refuses a body that says it is encoded.
+func plainCoding(r *http.Request) *problem {
+	for coding := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return refusal(http.StatusUnsupportedMediaType, fmt.Sprintf("content encoding %.100q: send the body as it is, without one", coding))
+		}
+	}
+	return nil
 }
 
 // undecodable tells what a decoder had against a body.

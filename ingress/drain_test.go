@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -99,6 +101,80 @@ func TestUnseenMessagesAreGivenBack(t *testing.T) {
 	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
 	for range 19 {
 		other.next().Settle(messages.Done())
+	}
+}
+
+// hush is a network that can fall silent: the connection stays, and nothing comes from the server any more.
+type hush struct {
+	fallen chan struct{} // closed when it has
+}
+
+func (h *hush) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &hushed{Conn: conn, hush: h, closed: make(chan struct{})}, nil
+}
+
+type hushed struct {
+	net.Conn
+	hush   *hush
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *hushed) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	select {
+	case <-c.hush.fallen:
+		<-c.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (c *hushed) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// A server that is away, or says nothing, cannot hold up the end: Drain is over when its context is. What is held comes
+// again, and what was settled without an answer may.
+func TestDrainWithoutServer(t *testing.T) {
+	t.Parallel()
+	for name, dial := range map[string]func() (dialer nats.CustomDialer, lose func()){
+		"away": func() (nats.CustomDialer, func()) { g := &gate{}; return g, g.cut },
+		"silent": func() (nats.CustomDialer, func()) {
+			h := &hush{fallen: make(chan struct{})}
+			return h, func() { close(h.fallen) }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, js := ready(t)
+			dialer, lose := dial()
+			nc := b.connect(nats.SetCustomDialer(dialer), nats.ReconnectBufSize(-1))
+			desk := openDesk(t, jetStream(t, nc), ingress.Config{})
+			publish(t, js, "ORDER.held", nil, created("held"))
+			held := desk.next()
+			lose()
+			if name == "away" {
+				eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
+			}
+			began := time.Now()
+			desk.close()
+			desk.drained = true
+			held.Settle(messages.Done())
+			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			err := desk.inbox.Drain(soon)
+			// A drain of one subscription after the other waits ten seconds for each.
+			if took := time.Since(began); err == nil || took > 8*time.Second {
+				t.Errorf("got %v after %s: want to hear that the acknowledgement may be lost", err, took)
+			}
+		})
 	}
 }
 

@@ -79,13 +79,13 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (
 	return i, nil
 }
 
-// Run asks for messages until ctx ends, and returns nil when no more will be handed on; messages nobody has seen are
-// given back. It returns an error when a consumer has gone. What was handed on is still to be settled: see Drain.
+// Run asks for messages until ctx ends, and returns nil at once then: messages nobody has seen are given back from now on.
+// It returns an error when a consumer has gone. What was handed on is still to be settled: see Drain.
 func (i *Inbox) Run(ctx context.Context) error {
 	status := i.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	defer i.nc.RemoveStatusListener(status)
 	for _, p := range i.pullers {
-		defer p.close()
+		defer p.stop()
 		if err := p.open(); err != nil {
 			return err
 		}
@@ -161,10 +161,14 @@ func (i *Inbox) gone(ctx context.Context, stream string) (bool, error) {
 	return errors.Is(err, jetstream.ErrConsumerNotFound) || errors.Is(err, jetstream.ErrStreamNotFound), err
 }
 
-// Drain waits until every delivery is settled, or ctx ends, and stops the inbox. Call it after Run has returned. It
-// keeps giving signs of life meanwhile. Deliveries left over are an error, and stay unacknowledged: they are delivered
-// again after the ack wait.
+// Drain waits until the server has heard that no more is asked for and every delivery is settled, or ctx ends, and stops
+// the inbox. Call it after Run has returned. It keeps giving signs of life meanwhile. Deliveries left over are an error,
+// and stay unacknowledged: they are delivered again after the ack wait, as are those whose last answer did not reach the
+// server.
 func (i *Inbox) Drain(ctx context.Context) error {
+	for _, p := range i.pullers {
+		p.wait(ctx)
+	}
 	var left error
 	select {
 	case <-i.flight.whenEmpty():
@@ -180,12 +184,23 @@ func (i *Inbox) Drain(ctx context.Context) error {
 	if i.acks != nil {
 		i.acks.Close()
 	}
-	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-	defer cancel()
-	if err := i.nc.FlushWithContext(flush); err != nil && left == nil {
-		return fmt.Errorf("drain the inbox: send the last acknowledgements: %w", err)
+	if left != nil {
+		return left
 	}
-	return left
+	if err := i.flush(ctx); err != nil {
+		return fmt.Errorf("drain the inbox: it is not certain that the last acknowledgements arrived: %w", err)
+	}
+	return nil
+}
+
+// flush returns when the server has what was sent to it.
+func (i *Inbox) flush(ctx context.Context) error {
+	if !i.nc.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return i.nc.FlushWithContext(ctx)
 }
 
 // receive takes one message in. It is called by the subscriptions.

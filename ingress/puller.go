@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
@@ -94,8 +95,9 @@ func (p *puller) open() error {
 	return nil
 }
 
-// close stops asking, gives back what was not handed on, and returns when nothing more will arrive.
-func (p *puller) close() {
+// stop stops asking and does not wait: what arrives from now on is given back. Without a connection nothing can be given
+// back, and nothing arrives.
+func (p *puller) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	s := p.session
@@ -103,8 +105,24 @@ func (p *puller) close() {
 	if s == nil {
 		return
 	}
-	if err := s.sub.Drain(); err == nil {
-		<-s.closed
+	if !p.nc.IsConnected() || s.sub.Drain() != nil {
+		_ = s.sub.Unsubscribe() // fails only when it has ended already
+	}
+}
+
+// wait returns when nothing more arrives after stop. A server that has not answered when ctx ends is not waited for: what
+// it still sends comes to nobody, and is delivered again.
+func (p *puller) wait(ctx context.Context) {
+	p.mu.Lock()
+	s := p.session
+	p.mu.Unlock()
+	if s == nil {
+		return
+	}
+	select {
+	case <-s.closed:
+	case <-ctx.Done():
+		_ = s.sub.Unsubscribe() // fails only when it has ended already
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -46,7 +45,7 @@ func (n *node) serve(context.Context) error {
 	}
 	n.httpURL = "http://" + a.Addr()
 	n.atEnd(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := n.closing()
 		defer cancel()
 		if err := a.Shutdown(ctx); err != nil {
 			n.log.Warn("http", "error", err)
@@ -98,8 +97,23 @@ func (f *front) Ready() error {
 func (f *front) Publish(ctx context.Context, o ingress.Outgoing) error {
 	l := f.live.Load()
 	if l == nil {
-		return errStarting
+		return fmt.Errorf("%w: %w", api.ErrNotStored, errStarting)
 	}
+	return notStored(l.publish(ctx, o))
+}
+
+// notStored says so of a message that the client library refused to send.
+func notStored(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
+		return fmt.Errorf("%w: NATS is away", api.ErrNotStored)
+	case errors.Is(err, ingress.ErrNoStream):
+		return fmt.Errorf("%w: %w", api.ErrNotStored, err)
+	}
+	return err
+}
+
+func (l *live) publish(ctx context.Context, o ingress.Outgoing) error {
 	stored := make(chan error, 1)
 	if err := l.publisher.Publish(ctx, o, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
 		return err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/orderly-engine/orderly/node/config"
 	"github.com/orderly-engine/orderly/node/index"
 )
@@ -17,20 +15,10 @@ func (n *node) indexOrders(ctx context.Context) error {
 	if n.cfg.Index == config.IndexOff {
 		return nil
 	}
-	opts, err := config.NATSOptions(n.cfg)
+	nc, err := n.dial(ctx)
 	if err != nil {
 		return err
 	}
-	var nc *nats.Conn
-	if n.server != nil {
-		nc, err = n.server.Connect(opts...)
-	} else {
-		nc, err = n.dialUntil(ctx, opts)
-	}
-	if err != nil {
-		return err
-	}
-	n.atEnd(nc.Close)
 	if n.index, err = index.New(nc, index.Config{
 		Dir: n.cfg.DataDir, Node: n.cfg.NodeID, Retention: n.cfg.Retention, Rebuild: n.cfg.Index == config.IndexRebuild,
 		Logger: n.log, Meter: n.telemetry.Meter(),

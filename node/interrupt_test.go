@@ -19,10 +19,11 @@ import (
 )
 
 // childArgs is the variable with the command line of a process that the test's binary is to be; stubborn stands for a
-// command that does not end when it is told to.
+// command that does not end when it is told to, obstinate for a node.
 const (
 	childArgs = "TEST_COMMAND_LINE"
 	stubborn  = "stubborn"
+	obstinate = "obstinate"
 )
 
 // child makes this process a command when it was started as one, and does not return then.
@@ -38,6 +39,13 @@ func child() {
 		}}
 		cmd.SetArgs(nil)
 		_ = interruptible(cmd)[0].ExecuteContext(context.Background())
+	case obstinate:
+		abort, unhook := onSignals(func() { fmt.Println("stop") })
+		defer unhook()
+		fmt.Println("begun")
+		<-abort
+		fmt.Println("abort")
+		select {}
 	default:
 		os.Args = append(os.Args[:1], strings.Fields(args)...)
 		main()

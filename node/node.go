@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,8 +22,14 @@ import (
 	"github.com/orderly-engine/orderly/node/telemetry"
 )
 
-// startRetry is the pause between attempts to start on a NATS that is not ready.
-const startRetry = time.Second
+const (
+	// startRetry is the pause between attempts to start on a NATS that is not ready.
+	startRetry = time.Second
+	// parting is how long the node may take after the end of the drain: one second is the engine's, one for the rest.
+	parting = 2 * time.Second
+	// closeTimeout bounds the end of requests and the sending of the last spans.
+	closeTimeout = 5 * time.Second
+)
 
 // node is a running node: NATS, engine, HTTP, telemetry, and demo services on request. Parts are started from the
 // ground up and stopped in reverse; whatever of them was started is stopped also when a later one fails.
@@ -35,6 +42,7 @@ type node struct {
 	telemetry *telemetry.Telemetry
 	plan      *messages.Plan
 	server    *embedded.Server
+	line      *lifeline
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	engine    *engine.Engine
@@ -43,11 +51,21 @@ type node struct {
 	httpURL   string
 	// ends stop what was started, last first.
 	ends []func()
+	// last ends when the connections to NATS are cut and nothing is waited for any longer.
+	last context.Context
 }
 
-// run runs the node until ctx ends or it must stop by itself; abort cuts the drain short.
+// run runs the node until ctx ends or it must stop by itself; abort cuts the drain short. One deadline bounds all that
+// comes after: the drain time-out and a moment.
 func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
+	stopping, stop := context.WithCancel(ctx)
+	var release func()
+	n.last, release = deadline(stopping, n.cfg.DrainTimeout, abort)
+	defer release()
+	n.line = newLifeline()
+	defer context.AfterFunc(n.last, n.line.cut)()
 	defer func() {
+		stop()
 		for i := len(n.ends) - 1; i >= 0; i-- {
 			n.ends[i]()
 		}
@@ -68,8 +86,40 @@ func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
 	return err
 }
 
+// deadline returns a context that ends a moment after abort is closed, or the time-out after stopping has ended.
+func deadline(stopping context.Context, timeout time.Duration, abort <-chan struct{}) (last context.Context, release func()) {
+	last, end := context.WithCancel(context.Background())
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		var drained <-chan time.Time
+		for begun := stopping.Done(); ; {
+			select {
+			case <-begun:
+				begun, drained = nil, time.After(timeout)
+				continue
+			case <-drained:
+			case <-abort:
+			case <-last.Done():
+				return
+			}
+			break
+		}
+		select {
+		case <-time.After(parting):
+			end()
+		case <-last.Done():
+		}
+	})
+	return last, func() { end(); watching.Wait() }
+}
+
 // atEnd has f called when the node stops.
 func (n *node) atEnd(f func()) { n.ends = append(n.ends, f) }
+
+// closing bounds the end of a part.
+func (n *node) closing() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(n.last, closeTimeout)
+}
 
 // observe sets up logs, traces, metrics, and reads the plan.
 func (n *node) observe(ctx context.Context) (err error) {
@@ -81,7 +131,7 @@ func (n *node) observe(ctx context.Context) (err error) {
 		return err
 	}
 	n.atEnd(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		ctx, cancel := n.closing()
 		defer cancel()
 		if err := n.telemetry.Shutdown(ctx); err != nil {
 			n.log.Warn("telemetry", "error", err)
@@ -98,11 +148,15 @@ func (n *node) observe(ctx context.Context) (err error) {
 
 // connect starts the embedded server, if the node carries one, and connects.
 func (n *node) connect(ctx context.Context) (err error) {
-	opts, err := config.NATSOptions(n.cfg)
-	if err != nil {
-		return err
+	if n.cfg.Embedded() {
+		if n.server, err = embedded.Start(embedded.Config{
+			DataDir: n.cfg.DataDir, Addr: n.cfg.NATSAddr, Relaxed: n.cfg.Durability == config.Relaxed, Logger: n.log,
+		}); err != nil {
+			return err
+		}
+		n.atEnd(n.server.Shutdown)
 	}
-	opts = append(opts,
+	n.nc, err = n.dial(ctx,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // otherwise it is this node that hangs up
 				n.log.Warn("NATS disconnected", "error", err)
@@ -113,31 +167,47 @@ func (n *node) connect(ctx context.Context) (err error) {
 			n.log.Warn("NATS reports an error", "error", err)
 		}),
 	)
-	if n.cfg.Embedded() {
-		if n.server, err = embedded.Start(embedded.Config{
-			DataDir: n.cfg.DataDir, Addr: n.cfg.NATSAddr, Relaxed: n.cfg.Durability == config.Relaxed, Logger: n.log,
-		}); err != nil {
-			return err
-		}
-		n.atEnd(n.server.Shutdown)
-		n.nc, err = n.server.Connect(opts...)
-	} else {
-		n.nc, err = n.dialUntil(ctx, opts)
-	}
 	if err != nil {
 		return err
 	}
-	n.atEnd(n.nc.Close)
 	n.js, err = jetstream.New(n.nc)
 	return err
 }
 
+// dial connects to the embedded server, if the node carries one, or else to the configured ones; the connection is closed
+// when the node stops.
+func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error) {
+	opts, err := config.NATSOptions(n.cfg)
+	if err != nil {
+		return nil, err
+	}
+	// The line looks names up by itself, so that a cut ends that too.
+	opts = append(append(opts, nats.SetCustomDialer(n.line), nats.SkipHostLookup()), more...)
+	var nc *nats.Conn
+	if n.server != nil {
+		nc, err = n.server.Connect(opts...)
+	} else {
+		nc, err = n.dialUntil(ctx, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	atOnce := context.AfterFunc(n.last, nc.Close)
+	n.atEnd(nc.Close)
+	n.atEnd(func() { atOnce() })
+	return nc, nil
+}
+
 // dialUntil connects to the configured servers, however long they take to be there.
 func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, error) {
+	defer context.AfterFunc(ctx, n.line.cut)() // a node that has not started has nothing to hand back
 	for {
 		nc, err := nats.Connect(n.cfg.NATSURL, opts...)
 		if err == nil {
 			return nc, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
 		}
 		n.log.Warn("NATS cannot be reached, trying again", "url", config.RedactURLs(n.cfg.NATSURL), "error", err)
 		select {

@@ -39,13 +39,13 @@ Without NATS_URL the node carries its own NATS server, with its store in ORDERLY
 	return cmd
 }
 
-// onSignals calls stop at the first signal and closes abort at the second.
+// onSignals calls stop at the first signal and closes abort at the second. A third one ends the process, whatever it does.
 func onSignals(stop func()) (abort <-chan struct{}, unhook func()) {
 	signals, second, ended := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for _, act := range []func(){stop, func() { close(second) }} {
+		for _, act := range []func(){stop, func() { close(second); signal.Stop(signals) }} {
 			select {
 			case <-signals:
 				act()

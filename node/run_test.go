@@ -116,7 +116,7 @@ func TestSecondSignal(t *testing.T) {
 	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
 	began := time.Now()
 	signal()
-	if code := p.wait(t); code != exitOK || time.Since(began) > patience {
+	if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
 		t.Errorf("exit code %d after %s", code, time.Since(began))
 	}
 }

@@ -18,6 +18,7 @@ var ErrClosed = errors.New("journal is closed")
 
 var (
 	errDown  = errors.New("the connection to NATS is down and the append was not sent; check that NATS is reachable")
+	errAway  = errors.New("NATS is away: not sent; check that it is reachable")
 	errStore = errors.New("no stream takes ORDER_EVENT.*; check that the stream ORDER_EVENTS exists, has a leader, and that this client may publish to it")
 
 	// errFence and errLost are the two ways to a conflict.
@@ -34,12 +35,25 @@ func infrastructure(err error) error {
 // part of the way, so the append may yet be stored.
 func published(err error) error {
 	switch {
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
-		return infrastructure(fmt.Errorf("%w (%w)", errDown, err))
+	case away(err):
+		return infrastructure(errDown)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return infrastructure(fmt.Errorf("the entry is larger than the server's max_payload; raise it there: %w", err))
 	case errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrBadHeaderMsg):
 		return infrastructure(err)
 	}
 	return fmt.Errorf("%w (%w)", errLost, err)
+}
+
+// away reports whether the client library refused to send for want of a connection.
+func away(err error) bool {
+	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) || errors.Is(err, nats.ErrReconnectBufExceeded)
+}
+
+// plain puts such a refusal in words that say what is wrong: the library speaks of the limit of a buffer.
+func plain(err error) error {
+	if away(err) {
+		return errAway
+	}
+	return err
 }

@@ -124,7 +124,7 @@ func (r *requests) expect(c receiver) uint64 {
 // ask sends a request of that number.
 func (r *requests) ask(n uint64, subject string, body []byte) error {
 	if err := r.nc.PublishRequest(subject, r.inbox+strconv.FormatUint(n, tokenBase), body); err != nil {
-		return infrastructure(err)
+		return infrastructure(plain(err))
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ import (
 // ErrUnknownOrder is wrapped by the errors of Orders when nothing is stored about an order.
 var ErrUnknownOrder = errors.New("unknown order")
 
+// ErrNotStored is wrapped by the errors of Publisher when the message was certainly not stored.
+var ErrNotStored = errors.New("nothing was stored")
+
 // Health tells how the node is.
 type Health interface {
 	// Connected reports whether NATS is connected.
@@ -34,7 +37,8 @@ type Health interface {
 
 // Publisher puts messages into the inbox.
 type Publisher interface {
-	// Publish returns nil once the stream has stored the message. After an error the message may be stored or not.
+	// Publish returns nil once the stream has stored the message. After an error that does not wrap ErrNotStored it may be
+	// stored or not.
 	Publish(ctx context.Context, o ingress.Outgoing) error
 }
 

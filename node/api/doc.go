@@ -7,6 +7,6 @@
 // them. What it asks, it asks through the small interfaces of Deps.
 //
 // Failure: every error is a problem of RFC 9457 (application/problem+json). A request beyond a limit is refused at once
-// and loses nothing; a publish whose fate is unknown is answered 503 and may be sent again under the same order id. A
-// panic ends its own request only. Liveness depends on nothing, so that a NATS outage restarts no node.
+// and loses nothing; a publish that failed is answered 503, which says whether nothing was stored or its fate is unknown,
+// and may be sent again under the same order id. A panic ends its own request only. Liveness depends on nothing, so that a NATS outage restarts no node.
 package api

@@ -122,7 +122,11 @@ func unread(id messages.OrderID, err error) *problem {
 // publish puts a message into the inbox, with the trace of the request.
 func (a *API) publish(ctx context.Context, id messages.OrderID, body proto.Message) *problem {
 	traceparent, tracestate := telemetry.Traceparent(ctx)
-	if err := a.deps.Publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body, Traceparent: traceparent, Tracestate: tracestate}); err != nil {
+	err := a.deps.Publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body, Traceparent: traceparent, Tracestate: tracestate})
+	switch {
+	case errors.Is(err, ErrNotStored):
+		return unavailable(fmt.Sprintf("order %s: %v", id, err))
+	case err != nil:
 		return unavailable(fmt.Sprintf("order %s: it is not certain that the message was stored: %v", id, err))
 	}
 	return nil

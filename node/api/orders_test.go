@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -106,6 +107,18 @@ func TestCreateRefuses(t *testing.T) {
 		}
 		if n != 1 {
 			t.Errorf("%s is named %d times in %q", field, n, errs)
+		}
+	}
+}
+
+// TestCertainlyNotStored: a message that was never sent leaves nothing in doubt.
+func TestCertainlyNotStored(t *testing.T) {
+	w := &world{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is away", api.ErrNotStored) }}
+	base, _ := serve(t, w, api.Config{})
+	for path, body := range map[string]string{"/v1/orders": sample, "/v1/orders/o-1/cancel": ""} {
+		got := do(t, "POST", base+path, body)
+		if got.problem(t, 503, "o-1: nothing was stored: NATS is away"); got.Header.Get("Retry-After") == "" || strings.Contains(got.body, "certain") {
+			t.Errorf("%s: headers %v, body %s", path, got.Header, got.body)
 		}
 	}
 }

@@ -31,7 +31,7 @@ type Config struct {
 	Hold time.Duration
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration
-	// DrainTimeout bounds a graceful stop; default 20 seconds.
+	// DrainTimeout bounds a graceful stop, whatever the server does; default 20 seconds.
 	DrainTimeout time.Duration
 	// Replicas of the streams; default 1.
 	Replicas int

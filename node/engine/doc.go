@@ -14,7 +14,7 @@
 //
 // Stopping goes against the flow: the inbox stops asking; what is held is carried to its end, or the drain time-out
 // ends; the tree stops its actors and gives back what is left; the inbox sends the last acknowledgements; journal and
-// gateways close. The connection is the caller's and closes after that.
+// gateways close. One deadline, begun with the stop, bounds all of it. The connection is the caller's and closes after that.
 //
 // # Ownership
 //

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/nats-io/nats.go"
@@ -22,8 +23,12 @@ import (
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-// maxReply bounds the data a step may leave in the journal, in bytes.
-const maxReply = 64 << 10
+const (
+	// maxReply bounds the data a step may leave in the journal, in bytes.
+	maxReply = 64 << 10
+	// parting is how long, after the end of the drain, the server may take to hear what is handed back.
+	parting = time.Second
+)
 
 // ErrEscalated is wrapped by Run's error when the engine failed beyond every budget and its node must stop.
 var ErrEscalated = errors.New("escalated")
@@ -154,7 +159,8 @@ func (e *Engine) InFlight() int { return e.tree.Pending() }
 
 // Run carries orders until ctx ends, then drains. It can be called once. It returns an error that wraps ErrEscalated
 // when the engine had to stop by itself, and no error after a stop, also when a stop left orders to be taken over.
-// Abort ends the drain at once.
+// Abort ends the drain at once. Whether the server is there, away or silent, Run returns a second after either at the latest,
+// unless the connection itself blocks: close it then.
 func (e *Engine) Run(ctx context.Context, abort <-chan struct{}) error {
 	taking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -175,36 +181,51 @@ func (e *Engine) Run(ctx context.Context, abort <-chan struct{}) error {
 	case <-ctx.Done():
 	}
 	e.ready.Store(false)
+	carry, part, release := deadlines(e.cfg.DrainTimeout, abort)
+	defer release()
 	stop(failed)
 	if err := <-ended; err != nil && failed == nil {
 		e.cfg.Logger.Warn("inbox stopped", "error", err)
 	}
-	e.drain(abort)
+	if err := e.tree.Drain(carry); err != nil {
+		e.cfg.Logger.Warn("stopped before every order was carried on; the rest is delivered again", "orders", e.tree.Pending())
+	}
+	e.close.Do(func() { e.dismantle(part) })
 	return failed
 }
 
-// drain carries on with what is held until it is done, the time-out ends, or abort is closed.
-func (e *Engine) drain(abort <-chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), e.cfg.DrainTimeout)
-	defer cancel()
-	go func() {
+// deadlines begin to run now: carry ends after the time-out, or when abort is closed, and part a moment later.
+func deadlines(timeout time.Duration, abort <-chan struct{}) (carry, part context.Context, release func()) {
+	carry, stop := context.WithTimeout(context.Background(), timeout)
+	part, end := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		select {
 		case <-abort:
-			cancel()
-		case <-ctx.Done():
+			stop()
+		case <-carry.Done():
 		}
-	}()
-	if err := e.tree.Drain(ctx); err != nil {
-		e.cfg.Logger.Warn("stopped before every order was carried on; the rest is delivered again", "orders", e.tree.Pending())
-	}
-	e.Close()
+		select {
+		case <-time.After(parting):
+			end()
+		case <-over:
+		}
+	})
+	return carry, part, func() { stop(); close(over); watching.Wait(); end() }
 }
 
 // Close ends an engine that was not run; after Run it does nothing.
-func (e *Engine) Close() { e.close.Do(e.dismantle) }
+func (e *Engine) Close() {
+	e.close.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), parting)
+		defer cancel()
+		e.dismantle(ctx)
+	})
+}
 
-// dismantle stops the parts against the flow.
-func (e *Engine) dismantle() {
+// dismantle stops the parts against the flow; the server has until ctx ends to answer.
+func (e *Engine) dismantle(ctx context.Context) {
 	if e.tree != nil {
 		e.tree.Stop()
 	}
@@ -212,8 +233,6 @@ func (e *Engine) dismantle() {
 		e.orders.Close()
 	}
 	if e.inbox != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), e.cfg.AckWait)
-		defer cancel()
 		if err := e.inbox.Drain(ctx); err != nil {
 			e.cfg.Logger.Warn("last acknowledgements", "error", err)
 		}

@@ -22,6 +22,8 @@ const (
 	// maxQuestion and maxAnswer bound a question and an answer, in bytes; servers carry 1 MiB unless told otherwise.
 	maxQuestion = 16 << 10
 	maxAnswer   = 512 << 10
+	// drainTimeout is how long, at the end, the server may take to hear that no more questions are taken.
+	drainTimeout = time.Second
 	// askTimeout is how long an answer is waited for.
 	askTimeout = queryTimeout + 2*time.Second
 
@@ -35,7 +37,8 @@ const (
 // ErrNobody: no node with an index answers.
 var ErrNobody = errors.New("no node with an index answers: start one, with ORDERLY_INDEX=on")
 
-// answer takes questions until stop has returned. Those that are under way by then are cut short by the session's end.
+// answer takes questions until stop has returned. Those that are under way by then are cut short by the session's end. A
+// server that is away or silent is not waited for: whoever asked there has no answer to expect.
 func (x *Index) answer() (stop func(), err error) {
 	var answering sync.WaitGroup
 	slots := make(chan struct{}, readers)
@@ -54,8 +57,15 @@ func (x *Index) answer() (stop func(), err error) {
 	closed := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(closed) })
 	return func() {
-		if err := sub.Drain(); err == nil {
-			<-closed
+		if !x.nc.IsConnected() || sub.Drain() != nil {
+			_ = sub.Unsubscribe() // fails only when it has ended already
+		}
+		select {
+		case <-closed:
+		case <-time.After(drainTimeout):
+			if sub.Unsubscribe() == nil { // else it has ended already
+				<-closed
+			}
 		}
 		answering.Wait()
 	}, nil

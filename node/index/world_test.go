@@ -25,9 +25,10 @@ const patience = time.Minute
 
 // site is a NATS server with the project's streams.
 type site struct {
-	t  testing.TB
-	nc *nats.Conn
-	js jetstream.JetStream
+	t      testing.TB
+	server *embedded.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
 }
 
 func newSite(t testing.TB) *site {
@@ -37,7 +38,7 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(server.Shutdown)
-	s := &site{t: t}
+	s := &site{t: t, server: server}
 	if s.nc, err = server.Connect(); err != nil {
 		t.Fatal(err)
 	}

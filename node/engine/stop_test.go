@@ -1,0 +1,98 @@
+package engine_test
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine"
+)
+
+// hush is a network that falls silent when it is closed: the connection stays, and nothing comes from the server any more.
+type hush chan struct{}
+
+func (h hush) Dial(network, address string) (net.Conn, error) {
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &hushed{Conn: conn, hush: h, closed: make(chan struct{})}, nil
+}
+
+type hushed struct {
+	net.Conn
+	hush   hush
+	once   sync.Once
+	closed chan struct{}
+}
+
+func (c *hushed) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	select {
+	case <-c.hush:
+		<-c.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (c *hushed) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}
+
+// TestStopWithASilentServer: nothing the server owes holds up the end.
+func TestStopWithASilentServer(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		drain time.Duration
+		abort bool
+	}{"time-out": {time.Second, false}, "abort": {time.Minute, true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, h := newSite(t), make(hush)
+			nc, err := s.server.Connect(nats.SetCustomDialer(h), nats.ReconnectBufSize(-1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer nc.Close()
+			calls := make(chan struct{}, 100)
+			if _, err := s.nc.Subscribe("slow.do", func(*nats.Msg) { calls <- struct{}{} }); err != nil {
+				t.Fatal(err)
+			}
+			p := plan.Builtin()
+			p.Name, p.Steps = "slow", []*messages.Step{{Name: "wait", Do: "nats://slow.do"}}
+			e, err := engine.New(t.Context(), nc, engine.Config{Node: "n-1", Plan: p, AckWait: patience, DrainTimeout: c.drain})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			abort, ended := make(chan struct{}), make(chan error, 1)
+			go func() { ended <- e.Run(ctx, abort) }()
+			s.send(good("o-1"))
+			<-calls
+			close(h)
+			began := time.Now()
+			stop()
+			if c.abort {
+				close(abort)
+			}
+			select {
+			case err := <-ended:
+				if took := time.Since(began); err != nil || took > 9*time.Second {
+					t.Errorf("%v after %s", err, took)
+				}
+			case <-time.After(patience):
+				t.Fatal("it does not stop")
+			}
+		})
+	}
+}

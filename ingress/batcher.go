@@ -30,10 +30,10 @@ type batcher struct {
 	queue   chan letter
 	// held over from the last batch because it did not fit.
 	over *letter
-	// refused: the stream takes no batches.
-	refused bool
-	number  uint64
-	name    string
+	// singly: no batches, which are not wanted, or which the stream does not take.
+	singly bool
+	number uint64
+	name   string
 
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -45,9 +45,10 @@ type letter struct {
 	done func(pubAck, error)
 }
 
-func newBatcher(c *courier, room int) *batcher {
+// newBatcher has room for so many letters that wait; without batches it publishes them one by one.
+func newBatcher(c *courier, room int, batches bool) *batcher {
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &batcher{courier: c, queue: make(chan letter, room), name: nats.NewInbox()[len(nats.InboxPrefix):], cancel: cancel}
+	b := &batcher{courier: c, queue: make(chan letter, room), singly: !batches, name: nats.NewInbox()[len(nats.InboxPrefix):], cancel: cancel}
 	b.wg.Go(func() { b.run(ctx) })
 	return b
 }
@@ -59,7 +60,7 @@ func (b *batcher) run(ctx context.Context) {
 		switch {
 		case len(batch) == 0:
 			return
-		case len(batch) == 1 || b.refused:
+		case len(batch) == 1 || b.singly:
 			b.single(batch)
 		default:
 			b.publish(ctx, batch)
@@ -117,7 +118,7 @@ func (b *batcher) publish(ctx context.Context, batch []letter) {
 	var refused *apiError
 	switch {
 	case errors.As(err, &refused):
-		b.refused = refused.ErrCode == codeBatchDisabled
+		b.singly = refused.ErrCode == codeBatchDisabled
 		for _, l := range batch {
 			delete(l.m.Header, headerBatchID)
 			delete(l.m.Header, headerBatchSeq)
@@ -147,7 +148,7 @@ func (b *batcher) commit(ctx context.Context, batch []letter) (pubAck, error) {
 			break
 		}
 		if err := b.courier.nc.PublishMsg(l.m); err != nil {
-			return pubAck{}, fmt.Errorf("publish a batch: %w", err) // the server forgets a batch that is not committed
+			return pubAck{}, fmt.Errorf("publish a batch: %w", notSent(err)) // the server forgets a batch that is not committed
 		}
 	}
 	ack, err := b.courier.deliver(ctx, batch[len(batch)-1].m)

@@ -17,6 +17,8 @@ var (
 	ErrNoStream = errors.New("no stream takes the message: is a node running, which creates the streams?")
 	// ErrNoAcknowledgement: whether the message is stored is unknown.
 	ErrNoAcknowledgement = errors.New("no acknowledgement in time: it is unknown whether the message is stored, publish it again")
+	// ErrNotSent: there is no connection, and nothing was sent.
+	ErrNotSent = errors.New("NATS is away: not sent")
 	// ErrClosed: the publisher was closed before the message was acknowledged.
 	ErrClosed = errors.New("closed")
 )
@@ -97,9 +99,17 @@ func (c *courier) send(m *nats.Msg, done func(pubAck, error)) {
 	m.Reply = c.prefix + strconv.FormatUint(p.token, 36)
 	if err := c.nc.PublishMsg(m); err != nil {
 		if p := c.take(p.token); p != nil {
-			p.done(pubAck{}, err)
+			p.done(pubAck{}, notSent(err))
 		}
 	}
+}
+
+// notSent puts plainly that the client library refused to send. Any other failure may come from a write that got part of the way.
+func notSent(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) {
+		return ErrNotSent
+	}
+	return err
 }
 
 // deliver publishes m and waits for the acknowledgement.

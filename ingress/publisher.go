@@ -61,7 +61,8 @@ type Outgoing struct {
 	// Body is one of OrderCreated, CancelOrder, SignalOrder, RetryOrder and SkipStep.
 	Body proto.Message
 	// ID is what the stream recognizes a message by that it stored within the last two minutes: it is not stored again.
-	// Default for a created message the order's id, for the others none.
+	// Default for a created message the order's id, which a Publisher recognizes it by and stores it all the same; for the
+	// others none.
 	ID string
 	// Traceparent and Tracestate are the W3C trace context, or empty.
 	Traceparent, Tracestate string
@@ -70,17 +71,22 @@ type Outgoing struct {
 // Receipt says where a message is stored.
 type Receipt struct {
 	Sequence uint64
-	// Duplicate: a message of the same id was stored within the last two minutes, and this one was not.
+	// Duplicate: a message of the same id was stored within the last two minutes. If the id was given, this one was not
+	// stored, and Sequence is that one's; if it is the order's, this one is stored too, at Sequence.
 	Duplicate bool
 }
 
 // Publisher publishes messages about orders, and waits for the stream to acknowledge each. A created message carries
-// the order's id as its Nats-Msg-Id, so that publishing it again is harmless. The others carry none
-// unless they are given one: two cancels are as good as one, and two signals of the same name are two signals.
+// the order's id as its Nats-Msg-Id. The stream drops it if it knows the id, whatever the content, and it is then stored
+// without: only the journal can tell the order again, which is harmless, from another one, or from the right one after
+// what was none. The other messages carry none unless they are given one: two cancels are as good as one, and two
+// signals of the same name are two signals.
 type Publisher struct {
 	courier *courier
 	slots   chan struct{}
+	// batcher publishes what is published again, and if batch everything.
 	batcher *batcher
+	batch   bool
 
 	mu      sync.Mutex
 	pending int
@@ -98,11 +104,9 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{courier: c, slots: make(chan struct{}, cfg.MaxPending)}
-	if cfg.Batch {
-		p.batcher = newBatcher(c, cfg.MaxPending)
-	}
-	return p, nil
+	return &Publisher{
+		courier: c, slots: make(chan struct{}, cfg.MaxPending), batcher: newBatcher(c, cfg.MaxPending, cfg.Batch), batch: cfg.Batch,
+	}, nil
 }
 
 // Publish sends the message. It waits while too many are not acknowledged, until ctx ends. If it returns nil, done is
@@ -125,14 +129,47 @@ func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(Receipt, 
 		return fmt.Errorf("publish order %s: %w", o.OrderID, ErrClosed)
 	}
 	p.pending++
-	if p.batcher != nil {
-		p.batcher.queue <- letter{m, p.finish(o.OrderID, done)} // has room for every slot
+	l := p.letter(o, m, done)
+	if p.batch {
+		p.batcher.queue <- l // has room for every slot
 		p.mu.Unlock()
 		return nil
 	}
 	p.mu.Unlock()
-	p.courier.send(m, p.finish(o.OrderID, done))
+	p.courier.send(l.m, l.done)
 	return nil
+}
+
+// letter is the message with what becomes of its acknowledgement: the caller's, or a second try.
+func (p *Publisher) letter(o Outgoing, m *nats.Msg, done func(Receipt, error)) letter {
+	finish := p.finish(o.OrderID, done)
+	if o.ID != "" || m.Header[nats.MsgIdHdr] == nil {
+		return letter{m, finish}
+	}
+	return letter{m, func(ack pubAck, err error) {
+		if err != nil || !ack.Duplicate {
+			finish(ack, err)
+			return
+		}
+		delete(m.Header, nats.MsgIdHdr)
+		p.again(letter{m, func(ack pubAck, err error) {
+			ack.Duplicate = true
+			finish(ack, err)
+		}})
+	}}
+}
+
+// again publishes a letter that still has its slot. It does not block.
+func (p *Publisher) again(l letter) {
+	p.mu.Lock()
+	closed := p.closed
+	if !closed {
+		p.batcher.queue <- l // has room for every slot
+	}
+	p.mu.Unlock()
+	if closed {
+		l.done(pubAck{}, ErrClosed)
+	}
 }
 
 // finish hands the answer to the caller and makes room for another message.
@@ -184,9 +221,7 @@ func (p *Publisher) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	if p.batcher != nil {
-		p.batcher.close()
-	}
+	p.batcher.close()
 	p.courier.close()
 }
 
@@ -211,6 +246,11 @@ func (o Outgoing) message() (*nats.Msg, error) {
 	if len(body) > messages.MaxBody {
 		return nil, fmt.Errorf("publish order %s: the body has %d bytes: at most %d are allowed", o.OrderID, len(body), messages.MaxBody)
 	}
+	if kind == messages.TypeSignal {
+		if err := checkSignal(body); err != nil {
+			return nil, fmt.Errorf("publish order %s: %w", o.OrderID, err)
+		}
+	}
 	m := &nats.Msg{Subject: messages.SubjectOrder + string(o.OrderID), Data: body, Header: make(nats.Header, 5)}
 	m.Header[messages.HeaderType] = []string{string(kind)}
 	m.Header[messages.HeaderContentType] = []string{contentTypeProtobuf}
@@ -230,6 +270,27 @@ func (o Outgoing) message() (*nats.Msg, error) {
 }
 
 const contentTypeProtobuf = "application/protobuf"
+
+// CheckSignal says why no node would take a signal, which would be a dead letter. Its data may be small and flat enough in
+// JSON, and too large or too deep in protobuf, in which it is published. The error wraps messages.ErrBody.
+func CheckSignal(s *messages.SignalOrder) error {
+	body, err := proto.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("%w of a signal: %w", messages.ErrBody, err)
+	}
+	return checkSignal(body)
+}
+
+func checkSignal(body []byte) error {
+	switch _, err := messages.DecodeSignal(contentTypeProtobuf, body); {
+	case err == nil:
+		return nil
+	case len(body) > messages.MaxBody:
+		return fmt.Errorf("no node takes this signal: %w", err)
+	default:
+		return fmt.Errorf("no node takes this signal: %w; its data may nest lists 49 levels deep, and objects 32", err)
+	}
+}
 
 func typeOf(body proto.Message) messages.Type {
 	switch body.(type) {

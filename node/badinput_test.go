@@ -22,6 +22,7 @@ const (
 	dead      = "dead letter"
 	nothing   = "acknowledged, no effect"
 	refused   = "publish refused"
+	dropped   = "not stored, acknowledged as a `duplicate`"
 )
 
 // input is one row of the README's table of inputs and their exact ends, and how a plain NATS client sends it.
@@ -33,10 +34,12 @@ type input struct {
 
 	// id of the order, "" for one nobody used; subject that of the id.
 	id, subject string
-	// first is a body that is published, and carried to its end, before.
+	// first is a body that is published, and carried to its end, before. If the header has a Nats-Msg-Id, it has it too.
 	first  []byte
 	header nats.Header
 	body   []byte
+	// command publishes the body, in place of a plain client.
+	command bool
 }
 
 // json is an order in JSON, made wrong by replacements.
@@ -120,6 +123,15 @@ var inputs = []input{
 	{what: "the same order again, in another encoding", end: nothing, first: asJSON(), body: asProto(nil)},
 	{what: "another order under the same id", end: dead, says: "exists with different content", first: asJSON(), body: asJSON(":2,", ":1,", ":19,", ":9.5,")},
 	{what: "a wrong order under the id of a good one", end: dead, says: "exists with different content", first: asJSON(), body: asJSON("c-7", "")},
+	{what: "the same order again within two minutes, both with the order id as `Nats-Msg-Id`", end: dropped, first: asJSON(), body: asJSON(),
+		header: header(nats.MsgIdHdr, "ID")},
+	{what: "another order under the same id within two minutes, both with the order id as `Nats-Msg-Id`", end: dropped, first: asJSON(),
+		body: asJSON(":2,", ":1,", ":19,", ":9.5,"), header: header(nats.MsgIdHdr, "ID")},
+	{what: "the same order again within two minutes, by `orderly publish`, HTTP or `node/client`", end: nothing, first: asJSON(), body: asJSON(),
+		header: header(nats.MsgIdHdr, "ID"), command: true},
+	{what: "another order under the same id within two minutes, by `orderly publish`, HTTP or `node/client`", end: dead,
+		says: "exists with different content", first: asJSON(), body: asJSON(":2,", ":1,", ":19,", ":9.5,"),
+		header: header(nats.MsgIdHdr, "ID"), command: true},
 }
 
 // prepare gives every row that needs one an id, and puts the ids into the bodies.
@@ -133,6 +145,9 @@ func prepare(rows []input) []input {
 			row.subject = "ORDER." + row.id
 		}
 		row.first, row.body = insert(row.first, row.id), insert(row.body, row.id)
+		if row.header.Get(nats.MsgIdHdr) != "" {
+			row.header = header(nats.MsgIdHdr, row.id)
+		}
 		all[i] = row
 	}
 	return all
@@ -157,7 +172,11 @@ func TestEveryInputComesToItsEnd(t *testing.T) {
 		if len(row.first) == 0 {
 			continue
 		}
-		if err := send(js, input{subject: row.subject, body: row.first}); err != nil {
+		before := input{subject: row.subject, body: row.first}
+		if row.header.Get(nats.MsgIdHdr) != "" {
+			before.header = row.header
+		}
+		if _, err := send(js, before); err != nil {
 			t.Fatal(err)
 		}
 		expect.Inbox.EverStored++
@@ -171,11 +190,19 @@ func TestEveryInputComesToItsEnd(t *testing.T) {
 		}
 	}
 	for _, row := range rows {
-		err := send(js, row)
+		known, err := false, error(nil)
+		if row.command {
+			ok(t, p.environ, "publish", write(t, "order.json", string(row.body)))
+		} else {
+			known, err = send(js, row)
+		}
+		if known != (row.end == dropped) {
+			t.Errorf("%s: acknowledged as a duplicate: %t", row.what, known)
+		}
 		if (row.end == refused) != (err != nil) || err != nil && !strings.Contains(err.Error(), row.says) {
 			t.Errorf("%s: the publish ended with %v", row.what, err)
 		}
-		if err == nil {
+		if err == nil && !known {
 			expect.Inbox.EverStored++
 		}
 		switch row.end {
@@ -244,11 +271,11 @@ func deadAbout(t *testing.T, p *process, row input) []letter {
 	return found
 }
 
-// send publishes as any NATS client would and waits until the message is stored.
-func send(js jetstream.JetStream, row input) error {
+// send publishes as any NATS client would and waits until the message is stored, or known to the stream by its id.
+func send(js jetstream.JetStream, row input) (known bool, err error) {
 	m := &nats.Msg{Subject: row.subject, Header: row.header, Data: row.body}
-	_, err := js.PublishMsg(context.Background(), m, jetstream.WithRetryAttempts(0))
-	return err
+	ack, err := js.PublishMsg(context.Background(), m, jetstream.WithRetryAttempts(0))
+	return err == nil && ack.Duplicate, err
 }
 
 // report is the part of "verify -o json" that tests look at.

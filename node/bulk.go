@@ -128,7 +128,11 @@ func forAll(cmd *cobra.Command, b *bulk) *cobra.Command {
 			return usage(errors.New("--dry-run sends nothing: leave out --yes"))
 		}
 		b.reason, _ = flags.GetString("reason") // it is there, one way or the other
-		if err := b.check(given); err != nil {
+		err := notEmpty(cmd, "reason")
+		if err == nil {
+			err = b.check(given)
+		}
+		if err != nil {
 			return usage(err)
 		}
 		return withClient(cmd.Context(), b.t, func(c *client) error { return b.run(cmd.Context(), c) })

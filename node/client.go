@@ -65,6 +65,9 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, errSilent) || errors.Is(err, errUsage) {
 		return err
 	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return fmt.Errorf("NATS at %s is away: not sent", c.url)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	switch _, found := c.js.Stream(ctx, messages.StreamOrders); {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -22,7 +23,7 @@ func newDeadList(t terminal) *cobra.Command {
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f, err := filter()
 		if err == nil {
-			err = checkLimit(*limit)
+			err = cmp.Or(notEmpty(cmd, "reason", "order"), checkLimit(*limit))
 		}
 		if err != nil {
 			return usage(err)

@@ -15,7 +15,8 @@ func newDeadRedrive(t terminal) *cobra.Command {
 		Use:   "redrive SEQ… | --all",
 		Short: "Send dead letters back to the inbox",
 		Long: `Send dead letters back to the inbox, as they were published, once what was wrong is repaired. Each is stored in the
-inbox before it is deleted here, so that a crash in between loses nothing.
+inbox before it is deleted here, so that a crash in between loses nothing. Repeated within two minutes of such a crash,
+the command sends nothing twice; later it does: a second order is known for a duplicate, a second signal counts.
 
 A dead letter that cannot be sent back is told, and the others are. Any other failure ends the run, and so does Ctrl-C:
 what is left then stays a dead letter, and the command can be repeated. --all passes over what no node stored, and counts
@@ -27,6 +28,9 @@ it: nobody knows what message that was.`,
 	all := cmd.Flags().Bool("all", false, "all that --reason and --order choose")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := filter()
+		if err == nil {
+			err = notEmpty(cmd, "reason", "order")
+		}
 		if err != nil {
 			return usage(err)
 		}

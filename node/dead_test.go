@@ -175,6 +175,11 @@ func TestForeignDeadLetter(t *testing.T) {
 		}
 	}
 
+	verified := ok(t, p.environ, "verify")
+	if !strings.Contains(verified, "warnings\n  dead letter 2 is of no message, no node stored it (header Orderly-Dead-Reason is missing, ") || !strings.HasSuffix(verified, "\nbalanced\n") {
+		t.Errorf("got\n%s", verified)
+	}
+
 	got := command(t, p.environ, "", "dead", "redrive", "2")
 	if got.code != exitFailed || got.out != "" || !strings.Contains(got.err, "redrive dead letter 2: "+missing) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)

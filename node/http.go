@@ -102,10 +102,10 @@ func (f *front) Publish(ctx context.Context, o ingress.Outgoing) error {
 	return notStored(l.publish(ctx, o))
 }
 
-// notStored says so of a message that the client library refused to send.
+// notStored says so of a message of which that is certain.
 func notStored(err error) error {
 	switch {
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrConnectionClosed):
+	case errors.Is(err, ingress.ErrNotSent):
 		return fmt.Errorf("%w: NATS is away", api.ErrNotStored)
 	case errors.Is(err, ingress.ErrNoStream):
 		return fmt.Errorf("%w: %w", api.ErrNotStored, err)

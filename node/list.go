@@ -44,7 +44,10 @@ why an ended one was rejected or cancelled; capital and small letters are the sa
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l.output = *output
-		err := checkLimit(l.limit)
+		err := notEmpty(cmd, "status", "customer", "reason", "cursor")
+		if err == nil {
+			err = checkLimit(l.limit)
+		}
 		if err == nil {
 			err = checkQuery(l.query)
 		}
@@ -54,6 +57,18 @@ why an ended one was rejected or cancelled; capital and small letters are the sa
 		return withClient(cmd.Context(), t, func(c *client) error { return l.run(cmd.Context(), c) })
 	}
 	return cmd
+}
+
+// notEmpty refuses flags that are given and empty: what was meant to choose something, a variable of a script maybe, must
+// not choose everything.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		f := cmd.Flags().Lookup(name)
+		if f != nil && f.Changed && (f.Value.String() == "" || f.Value.Type() == "stringSlice" && f.Value.String() == "[]") {
+			return fmt.Errorf("--%s is empty: want a value, or leave it out", name)
+		}
+	}
+	return nil
 }
 
 // checkLimit says what is wrong with the flag --limit.

@@ -8,7 +8,8 @@ import (
 
 // summary is what publish prints at the end; its JSON form is stable.
 type summary struct {
-	// Stored counts the orders that JetStream stored, Duplicates those it had stored before.
+	// Stored counts the orders that JetStream stored, Duplicates those besides that it stored within two minutes of others
+	// of the same id.
 	Stored     int64 `json:"stored"`
 	Duplicates int64 `json:"duplicates"`
 	// Failed counts what was no order or could not be stored.
@@ -33,7 +34,7 @@ func (p *publishing) showProgress() (stop func()) {
 			case <-quit:
 				return
 			case <-tick.C:
-				line := fmt.Sprintf("%d stored", p.stored.Load())
+				line := fmt.Sprintf("%d stored", p.stored.Load()+p.duplicates.Load())
 				if p.watch != nil {
 					ended, open := p.watch.Tally()
 					line += fmt.Sprintf(", %d ended, %d open", total(ended), open)
@@ -97,12 +98,12 @@ func (p *publishing) conclude() error {
 func (s summary) write(w io.Writer) {
 	fmt.Fprintf(w, "%s stored", count(s.Stored, "order"))
 	if s.Duplicates > 0 {
-		fmt.Fprintf(w, ", %d were stored before", s.Duplicates)
+		fmt.Fprintf(w, ", %d more under ids stored shortly before", s.Duplicates)
 	}
 	if s.Failed > 0 {
 		fmt.Fprintf(w, ", %d not published", s.Failed)
 	}
-	n := int(s.Stored)
+	n := int(s.Stored + s.Duplicates)
 	if s.Ended != nil {
 		n = total(s.Ended)
 		fmt.Fprintf(w, ", %d ended", n)

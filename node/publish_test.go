@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/node/config"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -88,18 +90,39 @@ func TestPublishRate(t *testing.T) {
 	}
 }
 
+// TestPublishHelpCounts: how many of the samples are rejected follows from the samples, the plan and the default rate.
+func TestPublishHelpCounts(t *testing.T) {
+	cfg, err := config.Load(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	passes := 0.9 // one in ten is made to be refused
+	for range plan.Builtin().GetSteps() {
+		passes *= 1 - cfg.DemoRejectRate
+	}
+	want := fmt.Sprintf("each of the %s steps: with the %v that is the default, %.0f in 100 samples are rejected in all.",
+		[]string{4: "four"}[len(plan.Builtin().GetSteps())], cfg.DemoRejectRate, 100*(1-passes))
+	if text := ok(t, nil, "publish", "--help"); !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+		t.Errorf("%q is missing in\n%s", want, text)
+	}
+}
+
 // TestPublishTwice: publishing again is harmless, and --wait knows those that have ended before.
 func TestPublishTwice(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	got := p.publish(t, samples("o-1", "o-2"), "--wait")
-	if got.code != exitOK || !strings.HasPrefix(got.out, "1 order stored, 1 were stored before, 2 ended in ") {
+	if got.code != exitOK || !strings.HasPrefix(got.out, "1 order stored, 1 more under ids stored shortly before, 2 ended in ") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	got = p.publish(t, samples("o-1", "o-2"))
+	if !regexp.MustCompile(`^0 orders stored, 2 more under ids stored shortly before in [0-9.]+ s \([0-9]+ orders/s\)\n$`).MatchString(got.out) {
+		t.Errorf("got\n%s", got.out)
 	}
 	want := report{}
 	want.Orders.Accepted, want.Orders.Completed = 2, 2
-	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
+	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.WithoutEffect = 5, 2, 3
 	p.balances(t, want)
 }
 
@@ -107,17 +130,17 @@ func TestPublishTwice(t *testing.T) {
 func TestPublishTimeout(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil) // nobody performs the steps
-	got := p.publish(t, sampleOrder("o-1"), "--wait", "--timeout", "3s")
+	got := p.publish(t, samples("o-1", "o-1"), "--wait", "--timeout", "5s")
 	if got.code != exitFailed {
 		t.Errorf("exit code %d: want 1", got.code)
 	}
-	if !strings.Contains(got.err, "1 stored, 0 ended, 1 open\n") {
+	if !strings.Contains(got.err, "2 stored, 0 ended, 1 open\n") {
 		t.Errorf("no progress in\n%s", got.err)
 	}
-	if !strings.Contains(got.err, `orderly: not ended within 3s: 1 order, for example o-1; see "orderly get o-1", or wait longer with --timeout`) {
+	if !strings.Contains(got.err, `orderly: not ended within 5s: 1 order, for example o-1; see "orderly get o-1", or wait longer with --timeout`) {
 		t.Errorf("got\n%s", got.err)
 	}
-	if !regexp.MustCompile(`^1 order stored, 0 ended in [0-9.]+ s\n  open       1\n$`).MatchString(got.out) {
+	if !regexp.MustCompile(`^1 order stored, 1 more under ids stored shortly before, 0 ended in [0-9.]+ s\n  open       1\n$`).MatchString(got.out) {
 		t.Errorf("got\n%s", got.out)
 	}
 	s := decode[summary](t, p.publish(t, sampleOrder("o-2"), "--wait", "--timeout", "1ms", "-o", "json").out)

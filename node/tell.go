@@ -32,8 +32,11 @@ that comes before its step is kept for it.`,
 			if len(args) == 3 {
 				signal.Data = &structpb.Value{}
 				if err := protojson.Unmarshal([]byte(args[2]), signal.Data); err != nil {
-					return usage(fmt.Errorf("signal data %q is not JSON: %w", args[2], err))
+					return usage(fmt.Errorf("signal data %.200q is not JSON: %w", args[2], err))
 				}
+			}
+			if err := ingress.CheckSignal(signal); err != nil {
+				return usage(err)
 			}
 			return tell(cmd.Context(), t, args[0], signal)
 		},

@@ -179,7 +179,7 @@ func (c *committer) send(batch []*Append, t token) error {
 		p.serial[0] = c.serials[i]
 		if err := p.publish(c.j.nc, "", 0, a); err != nil {
 			// Without its last message the stream drops the batch.
-			return infrastructure(fmt.Errorf("send a batch of %d: %w", len(batch), err))
+			return infrastructure(fmt.Errorf("send a batch of %d: %w", len(batch), plain(err)))
 		}
 	}
 	p.serial[0] = c.serials[last]

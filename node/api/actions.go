@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -52,8 +53,23 @@ func (a *API) signal(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	return act(a, w, r, func(contentType string, content []byte) (*messages.SignalOrder, *problem) {
 		data, p := signalData(contentType, content)
-		return &messages.SignalOrder{Name: name, Data: data}, p
+		if p != nil {
+			return nil, p
+		}
+		return fit(&messages.SignalOrder{Name: name, Data: data})
 	})
+}
+
+// fit refuses a signal that no node would take.
+func fit(signal *messages.SignalOrder) (*messages.SignalOrder, *problem) {
+	switch err := ingress.CheckSignal(signal); {
+	case err == nil:
+		return signal, nil
+	case proto.Size(signal) > messages.MaxBody:
+		return nil, refusal(http.StatusRequestEntityTooLarge, err.Error())
+	default:
+		return nil, undecodable(err)
+	}
 }
 
 // act publishes a message about an order that exists.

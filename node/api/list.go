@@ -29,7 +29,10 @@ func (a *API) list(w http.ResponseWriter, r *http.Request) *problem {
 	return nil
 }
 
-// listQuery reads the parameters; one that is not known is refused, for it was meant to choose something.
+// listParams are the parameters of a list.
+var listParams = []string{"status", "customer", "reason", "older", "newer", "limit", "cursor"}
+
+// listQuery reads the parameters; one that is not known, or is empty, is refused, for it was meant to choose something.
 func listQuery(raw string) (q index.Query, err error) {
 	params, err := url.ParseQuery(raw)
 	if err != nil {
@@ -37,12 +40,20 @@ func listQuery(raw string) (q index.Query, err error) {
 	}
 	for name, values := range params {
 		last := values[len(values)-1]
-		if name != "status" && len(values) > 1 {
+		if name == "status" {
+			values = strings.Split(strings.Join(values, ","), ",")
+		}
+		switch {
+		case !slices.Contains(listParams, name):
+			return q, fmt.Errorf("%.40q is no parameter: want %s", name, strings.Join(listParams, ", "))
+		case slices.Contains(values, ""):
+			return q, fmt.Errorf("%s is empty: want a value, or leave it out", name)
+		case name != "status" && len(values) > 1:
 			return q, fmt.Errorf("%s is there %d times: want it once", name, len(values))
 		}
 		switch name {
 		case "status":
-			q.Status = slices.DeleteFunc(strings.Split(strings.Join(values, ","), ","), func(s string) bool { return s == "" })
+			q.Status = values
 		case "customer":
 			q.Customer = last
 		case "reason":
@@ -57,8 +68,6 @@ func listQuery(raw string) (q index.Query, err error) {
 			}
 		case "cursor":
 			q.Cursor = last
-		default:
-			err = fmt.Errorf("%.40q is no parameter: want status, customer, reason, older, newer, limit or cursor", name)
 		}
 		if err != nil {
 			return q, err

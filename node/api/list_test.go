@@ -55,6 +55,18 @@ func TestListRefuses(t *testing.T) {
 		"customer=a&customer=b": "customer is there 2 times",
 		"state=parked":          "is no parameter: want status",
 		"status=%zz":            "cannot be read",
+		"status=":               "status is empty",
+		"status":                "status is empty",
+		"status=parked,":        "status is empty",
+		"status=parked&status=": "status is empty",
+		"customer=":             "customer is empty",
+		"reason=":               "reason is empty",
+		"reason=&status=parked": "reason is empty",
+		"older=":                "older is empty",
+		"newer=":                "newer is empty",
+		"limit=":                "limit is empty",
+		"cursor=":               "cursor is empty",
+		"state=":                "is no parameter: want status",
 	} {
 		do(t, "GET", base+"/v1/orders?"+query, "").problem(t, http.StatusBadRequest, want)
 	}

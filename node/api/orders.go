@@ -27,7 +27,7 @@ type story struct {
 }
 
 // create takes an order in. An order that was taken in before is taken in again, without effect: clients that got no
-// answer send it again.
+// answer send it again. Another order under the id becomes a dead letter.
 func (a *API) create(w http.ResponseWriter, r *http.Request) *problem {
 	contentType, content, p := body(r)
 	if p != nil {

@@ -149,7 +149,7 @@ func TestStreamClientLeaves(t *testing.T) {
 	_ = body.Close()
 	select {
 	case <-gone:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Error("nobody reads, and the order is still followed")
 	}
 }
@@ -160,7 +160,7 @@ func TestStreamEndsAtShutdown(t *testing.T) {
 	base, a := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
 	lines, _ := open(t, base)
 	until(t, lines, ": alive")
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := a.Shutdown(ctx); err != nil {
 		t.Error(err)
@@ -187,7 +187,7 @@ func TestTooManyStreams(t *testing.T) {
 // A stream outlives the bounds of ordinary requests.
 func TestStreamOutlivesTimeouts(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	const bound = 500 * time.Millisecond
+	const bound = 2 * time.Second
 	w := &world{follow: live(next, gone)}
 	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: "127.0.0.1:0", Heartbeat: bound / 20})
 	if err != nil {

@@ -45,7 +45,8 @@ func (c *Client) Close() {
 }
 
 // Publish stores a message about an order in the inbox: an OrderCreated, CancelOrder, SignalOrder, RetryOrder or SkipStep.
-// After an error it may be stored or not; created may be published again at any time.
+// After an error it may be stored or not; created may be published again at any time. Another order under an id that is
+// taken is stored as well, and becomes a dead letter.
 func (c *Client) Publish(ctx context.Context, id messages.OrderID, message proto.Message) error {
 	stored := make(chan error, 1)
 	err := c.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: message}, func(_ ingress.Receipt, err error) { stored <- err })

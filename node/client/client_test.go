@@ -19,6 +19,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// patience is how long a test waits for what must happen: one of them carries a hundred orders one after the other.
+const patience = 2 * time.Minute
+
 func order(id messages.OrderID) *messages.OrderCreated {
 	return &messages.OrderCreated{
 		OrderId: string(id), CustomerId: "c-7", Items: []*messages.OrderItem{{ProductId: "p", Quantity: 1, UnitPrice: 9.5}},
@@ -72,7 +75,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 
 // Orders that end at once: each is found from the moment it is stored, however fast it leaves the inbox.
 func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
-	c, ctx := start(t, "sim:"), within(t, 20*time.Second)
+	c, ctx := start(t, "sim:"), within(t, patience)
 	for i := range 100 {
 		id := messages.OrderID("o-" + string(rune('a'+i%26)) + string(rune('a'+i/26)))
 		if err := c.Publish(ctx, id, order(id)); err != nil {
@@ -90,7 +93,7 @@ func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
 
 func TestWaitEndsWithItsContext(t *testing.T) {
 	c := start(t, "sim:?latency=1m")
-	if err := c.Publish(within(t, 20*time.Second), "o-1", order("o-1")); err != nil {
+	if err := c.Publish(within(t, patience), "o-1", order("o-1")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Wait(within(t, 200*time.Millisecond), "o-1"); !errors.Is(err, context.DeadlineExceeded) {
@@ -99,7 +102,7 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 }
 
 func TestUnknownOrder(t *testing.T) {
-	c, ctx := start(t, "sim:"), within(t, 20*time.Second)
+	c, ctx := start(t, "sim:"), within(t, patience)
 	if _, err := c.Order(ctx, "nobody"); !errors.Is(err, client.ErrUnknownOrder) {
 		t.Errorf("Order: %v", err)
 	}
@@ -112,7 +115,7 @@ func TestUnknownOrder(t *testing.T) {
 }
 
 func TestFollowTellsTheWholeStory(t *testing.T) {
-	c, ctx := start(t, "sim:?latency=5ms"), within(t, 20*time.Second)
+	c, ctx := start(t, "sim:?latency=5ms"), within(t, patience)
 	if err := c.Publish(ctx, "o-1", order("o-1")); err != nil {
 		t.Fatal(err)
 	}

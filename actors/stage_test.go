@@ -1,0 +1,155 @@
+package actors_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/actors"
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// parent is a supervisor that notes everything and restarts a failed child when told to.
+type parent struct {
+	log   *record
+	child *actor.PID
+	order func() actor.Actor
+	spawn chan *actor.PID
+}
+
+func (p *parent) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started, another:
+		p.child = ctx.Spawn(actor.PropsFromProducer(p.order))
+		p.spawn <- p.child
+	case *messages.Settled:
+		p.log.add(fmt.Sprintf("settle %d %s", m.Delivery.Sequence, m.Outcome))
+	}
+}
+
+func (p *parent) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	f := messages.AsFailure(reason)
+	p.log.add("fail " + f.Kind.Word())
+	s.RestartChildren(child)
+}
+
+// another asks the parent for another child.
+type another struct{}
+
+// stage is one order actor in a world of fakes.
+type stage struct {
+	*record
+	memory *memory
+	steps  *downstream
+	inbox  *inbox
+	timers *timers
+	system *actor.ActorSystem
+	parent *parent
+	top    *actor.PID
+	order  *actor.PID
+
+	mu     sync.Mutex
+	alarms []func()
+}
+
+const id = messages.OrderID("o-1")
+
+var testPlan = &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{
+	{Name: "reserve", Do: "sim:", Undo: "sim:"},
+	{Name: "pay", Do: "sim:", Undo: "sim:"},
+	{Name: "ship", Do: "sim:", Undo: "sim:"},
+}}
+
+func newStage(t *testing.T, policy messages.Policy) *stage {
+	t.Helper()
+	log := &record{moved: make(chan struct{})}
+	s := &stage{
+		record: log,
+		memory: &memory{entries: map[messages.OrderID][]journal.Entry{}, log: log},
+		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
+		inbox:  &inbox{},
+		timers: &timers{log: log},
+		system: actor.NewActorSystem(),
+	}
+	if policy == nil {
+		policy = func(messages.FailureKind, messages.History) messages.Directive {
+			return messages.Directive{Action: messages.ActRestart}
+		}
+	}
+	orders, err := actors.NewOrders(actors.World{
+		Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Policy: policy,
+	}, actors.Config{Node: "n-1", Plan: testPlan, After: s.after})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.parent = &parent{log: log, order: orders.Produce, spawn: make(chan *actor.PID, 1)}
+	s.top = s.system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s.parent }))
+	s.order = <-s.parent.spawn
+	t.Cleanup(orders.Close)
+	t.Cleanup(func() {
+		if err := s.system.Root.StopFuture(s.top).Wait(); err != nil {
+			t.Error(err)
+		}
+		s.system.Shutdown()
+	})
+	return s
+}
+
+// forget puts an actor that remembers nothing in the place of the one there is.
+func (s *stage) forget() {
+	s.system.Root.Send(s.top, another{})
+	s.order = <-s.parent.spawn
+}
+
+// after notes that an actor keeps something, until ring.
+func (s *stage) after(d time.Duration, f func()) {
+	s.mu.Lock()
+	s.alarms = append(s.alarms, f)
+	s.mu.Unlock()
+	s.add(fmt.Sprintf("keep for %s", d))
+}
+
+// ring lets all that was set pass.
+func (s *stage) ring() {
+	s.mu.Lock()
+	alarms := s.alarms
+	s.alarms = nil
+	s.mu.Unlock()
+	for _, f := range alarms {
+		f()
+	}
+}
+
+func (s *stage) deliver(d *messages.Delivery) { s.system.Root.Send(s.order, d) }
+
+var deliveries = struct {
+	sync.Mutex
+	n int
+}{}
+
+// delivery of an inbox message; count is how often it was delivered.
+func delivery(t messages.Type, seq, count uint64) *messages.Delivery {
+	deliveries.Lock()
+	deliveries.n++
+	incarnation := fmt.Sprintf("i-%d", deliveries.n)
+	deliveries.Unlock()
+	d := &messages.Delivery{
+		OrderID: id, Type: t, Stream: messages.StreamOrders, Sequence: seq, Deliveries: count,
+		Stored: time.Now(), Received: time.Now(), Incarnation: incarnation,
+	}
+	switch t {
+	case messages.TypeCreated:
+		d.Created = &messages.OrderCreated{OrderId: string(id), CustomerId: "c-1", Currency: "USD", TotalAmount: 2,
+			Items: []*messages.OrderItem{{ProductId: "p", Quantity: 2, UnitPrice: 1}}}
+	case messages.TypeCancel:
+		d.Cancel = &messages.CancelOrder{Reason: "changed my mind"}
+	case messages.TypeSignal:
+		d.Signal = &messages.SignalOrder{Name: "paid"}
+	}
+	return d
+}

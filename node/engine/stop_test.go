@@ -2,8 +2,6 @@ package engine_test
 
 import (
 	"context"
-	"net"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,41 +10,8 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/faultnet"
 )
-
-// hush is a network that falls silent when it is closed: the connection stays, and nothing comes from the server any more.
-type hush chan struct{}
-
-func (h hush) Dial(network, address string) (net.Conn, error) {
-	conn, err := net.Dial(network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &hushed{Conn: conn, hush: h, closed: make(chan struct{})}, nil
-}
-
-type hushed struct {
-	net.Conn
-	hush   hush
-	once   sync.Once
-	closed chan struct{}
-}
-
-func (c *hushed) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	select {
-	case <-c.hush:
-		<-c.closed
-		return 0, net.ErrClosed
-	default:
-		return n, err
-	}
-}
-
-func (c *hushed) Close() error {
-	c.once.Do(func() { close(c.closed) })
-	return c.Conn.Close()
-}
 
 // TestStopWithASilentServer: nothing the server owes holds up the end.
 func TestStopWithASilentServer(t *testing.T) {
@@ -57,7 +22,7 @@ func TestStopWithASilentServer(t *testing.T) {
 	}{"time-out": {time.Second, false}, "abort": {time.Minute, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, h := newSite(t), make(hush)
+			s, h := newSite(t), make(faultnet.Hush)
 			nc, err := s.server.Connect(nats.SetCustomDialer(h), nats.ReconnectBufSize(-1))
 			if err != nil {
 				t.Fatal(err)

@@ -18,6 +18,9 @@ const (
 // lookAgain tells an actor to decide anew about what it keeps.
 type lookAgain struct{ actor *Order }
 
+// IgnoreDeadLetterLogging: the order may have come, and its actor gone, long before the time is over.
+func (*lookAgain) IgnoreDeadLetterLogging() {}
+
 // putAside keeps the first held delivery until the order begins, or d has passed.
 func (o *Order) putAside(d time.Duration) {
 	if o.Orders.kept.Add(1) > maxKept {

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -97,4 +99,27 @@ func about(id messages.OrderID, seq uint64, ago time.Duration) *messages.Deliver
 	d := delivery(messages.TypeCancel, seq, 1)
 	d.OrderID, d.Received = id, time.Now().Add(-ago)
 	return d
+}
+
+// An alarm that comes when its actor has gone is no news.
+func TestAlarmOfAnActorThatHasGone(t *testing.T) {
+	s := newStage(t, nil)
+	var logged []any
+	sub := s.system.EventStream.Subscribe(func(e any) {
+		if dead, ok := e.(*actor.DeadLetterEvent); ok {
+			if _, quiet := dead.Message.(actor.IgnoreDeadLetterLogging); !quiet {
+				logged = append(logged, dead.Message)
+			}
+		}
+	})
+	defer s.system.EventStream.Unsubscribe(sub)
+	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.await(t, "keep for 25ms")
+	if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	s.ring()
+	if len(logged) > 0 {
+		t.Errorf("logged as dead letters: %v", logged)
+	}
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // then says what an append is for.
@@ -37,7 +38,7 @@ type appending struct {
 	entry *messages.JournalEntry
 	then  then
 	// failure is what the driver fails with after thenRestart.
-	failure *messages.Failure
+	failure *delivery.Failure
 
 	sequence uint64
 	err      error
@@ -56,7 +57,7 @@ var appendings = sync.Pool{New: func() any {
 
 // startAppend journals the events as one entry, fenced by the last one this actor knows. The failure is for
 // thenRestart.
-func (o *Order) startAppend(events []*messages.Event, next then, failure *messages.Failure) {
+func (o *Order) startAppend(events []*messages.Event, next then, failure *delivery.Failure) {
 	entry := &messages.JournalEntry{
 		OrderId:     string(o.id()),
 		Number:      o.state.Number + 1,
@@ -76,12 +77,12 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *messag
 	a.root, a.self, a.actor, a.entry, a.then, a.failure = o.ctx.ActorSystem().Root, o.ctx.Self(), o, entry, next, failure
 	o.busy = true
 	if a.Expected == 0 {
-		crashpoint.Pass(crashpoint.BeforeAccept)
+		failpoint.Pass(failpoint.BeforeAccept)
 	}
 	if events[len(events)-1].GetAttention() != nil {
-		crashpoint.Pass(crashpoint.BeforeAttention)
+		failpoint.Pass(failpoint.BeforeAttention)
 	}
-	crashpoint.Pass(crashpoint.BeforeAppend)
+	failpoint.Pass(failpoint.BeforeAppend)
 	o.Journal.Append(&a.Append)
 }
 
@@ -104,12 +105,12 @@ func (o *Order) appended(a *appending) {
 		o.fail(messages.Infrastructure, err)
 	}
 	if expected == 0 {
-		crashpoint.Pass(crashpoint.Accepted)
+		failpoint.Pass(failpoint.Accepted)
 	}
 	if next == thenDrive && expected != 0 {
-		crashpoint.Pass(crashpoint.Resumed)
+		failpoint.Pass(failpoint.Resumed)
 	}
-	crashpoint.Pass(crashpoint.AfterAppend)
+	failpoint.Pass(failpoint.AfterAppend)
 	if err := o.state.Apply(sequence, entry); err != nil {
 		o.fail(messages.Defect, err)
 	}
@@ -119,7 +120,7 @@ func (o *Order) appended(a *appending) {
 	}
 	switch next {
 	case thenAck:
-		o.finish(messages.Done())
+		o.finish(delivery.Done())
 	case thenDrive:
 		o.begin()
 	case thenRestart:
@@ -142,7 +143,7 @@ func (o *Order) rest() {
 
 // release settles the driver: everything it caused is in the journal.
 func (o *Order) release() {
-	o.settle(o.driver, messages.Done())
+	o.settle(o.driver, delivery.Done())
 	o.endSpan(o.state.Status.String())
 	o.driver, o.call, o.current = nil, nil, false
 }

@@ -17,15 +17,15 @@ func TestLongLife(t *testing.T) {
 	for range calls {
 		s.steps.plan["pay/do"] = append(s.steps.plan["pay/do"], answer{reply: reply("pending")})
 	}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	for seq := uint64(2); seq <= calls; seq++ {
-		d := delivery(messages.TypeSignal, seq, 1)
+		d := newDelivery(messages.TypeSignal, seq, 1)
 		d.Signal.Name = "unknown"
 		s.deliver(d)
 		s.await(t, fmt.Sprintf("settle %d done", seq))
 	}
-	s.deliver(delivery(messages.TypeSignal, calls+1, 1))
+	s.deliver(newDelivery(messages.TypeSignal, calls+1, 1))
 	s.await(t, fmt.Sprintf("settle %d done", calls+1))
 
 	if got := s.memory.kinds(id); !strings.HasSuffix(got, " signalled,resumed step_completed step_completed,completed") {

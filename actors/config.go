@@ -15,6 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Journal is the only truth about an order.
@@ -50,7 +51,7 @@ type World struct {
 	Inbox   Inbox
 	Timers  Timers
 	// Policy decides about failed attempts.
-	Policy messages.Policy
+	Policy delivery.Policy
 }
 
 // Config of the order actors.

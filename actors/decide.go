@@ -9,7 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // decide answers the first held delivery (R2, R3, R5).
@@ -34,7 +35,7 @@ func (o *Order) decide() {
 	o.current = false
 	switch decision.Verb {
 	case order.Ack:
-		o.finish(messages.Done())
+		o.finish(delivery.Done())
 	case order.Drive:
 		o.begin()
 	case order.AppendAndDrive:
@@ -42,22 +43,22 @@ func (o *Order) decide() {
 	case order.AppendAndAck:
 		o.startAppend(decision.Events, thenAck, nil)
 	case order.Reschedule:
-		o.schedule(func() { o.finish(messages.Done()) })
+		o.schedule(func() { o.finish(delivery.Done()) })
 	case order.Wait:
-		o.finish(messages.Later(decision.Delay))
+		o.finish(delivery.Later(decision.Delay))
 	case order.Keep:
 		o.putAside(decision.Delay)
 	case order.Bury:
-		o.finish(messages.Dead(decision.Reason))
+		o.finish(delivery.Dead(decision.Reason))
 	case order.LetGo:
-		o.finish(messages.Dropped())
+		o.finish(delivery.Dropped())
 	case order.AskEarlier:
 		o.lookBack(d)
 	}
 }
 
 // receive answers the delivery, given where the order stands.
-func (o *Order) receive(state *order.State, d *messages.Delivery) order.Decision {
+func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	decision := order.Receive(state, d, order.Circumstances{
 		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
 		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
@@ -71,7 +72,7 @@ func (o *Order) receive(state *order.State, d *messages.Delivery) order.Decision
 // wakeUnread resumes a parked order without a read, as its timer tells where it stood, or this actor remembers. If it has
 // moved since, the fence holds the append back, and the journal is read (R5). Nothing fences any other answer than
 // to resume: those take a read. It reports whether the append is under way.
-func (o *Order) wakeUnread(d *messages.Delivery) bool {
+func (o *Order) wakeUnread(d *delivery.Delivery) bool {
 	if d.Type != messages.TypeWake {
 		return false
 	}
@@ -92,12 +93,12 @@ func (o *Order) wakeUnread(d *messages.Delivery) bool {
 }
 
 // finish settles the first held delivery.
-func (o *Order) finish(outcome messages.Outcome) {
+func (o *Order) finish(outcome delivery.Outcome) {
 	o.settle(o.take(), outcome)
 }
 
 // take removes the first held delivery.
-func (o *Order) take() *messages.Delivery {
+func (o *Order) take() *delivery.Delivery {
 	d := o.held[0]
 	o.held[0] = nil
 	o.held = o.held[1:]
@@ -109,7 +110,7 @@ func (o *Order) take() *messages.Delivery {
 // message can meet here when an acknowledgement wait ran out while the first was alive.
 func (o *Order) begin() {
 	if o.driver != nil {
-		o.settle(o.driver, messages.Dropped())
+		o.settle(o.driver, delivery.Dropped())
 		o.endSpan("overtaken")
 	}
 	o.driver = o.take()
@@ -137,7 +138,7 @@ func (o *Order) read() {
 // failRead keeps a journal that cannot be understood apart from one that is away: the first is a defect, for a person
 // to see, and must not cost the order its driver.
 func (o *Order) failRead(err error) {
-	var failure *messages.Failure
+	var failure *delivery.Failure
 	if errors.As(err, &failure) && failure.Kind == messages.Poison {
 		o.fail(messages.Defect, err)
 	}
@@ -150,7 +151,7 @@ func (o *Order) merge(state *order.State) {
 	o.state, o.current = state, true
 	if o.driver != nil && (state.Driver != order.SourceOf(o.driver) || state.Owner != o.driver.Incarnation) {
 		o.instr.fenced()
-		o.settle(o.driver, messages.Dropped())
+		o.settle(o.driver, delivery.Dropped())
 		o.endSpan("fenced")
 		o.dropCall()
 		o.driver, o.answer, o.giveUp = nil, nil, nil
@@ -158,7 +159,7 @@ func (o *Order) merge(state *order.State) {
 }
 
 // lookBack finds out whether an earlier message of the order is stored and not recorded (R3.5).
-func (o *Order) lookBack(d *messages.Delivery) {
+func (o *Order) lookBack(d *delivery.Delivery) {
 	state := o.state
 	o.leave(func(ctx context.Context) func() {
 		earlier := order.Clear
@@ -187,15 +188,15 @@ func (o *Order) schedule(then func()) {
 	timer := messages.Timer{
 		OrderID: o.state.ID, Park: o.state.Park, At: o.state.ParkedUntil, Traceparent: o.traceparent(), Snapshot: journal.EncodeSnapshot(o.state.Snapshot()),
 	}
-	crashpoint.Pass(crashpoint.BeforeSchedule)
+	failpoint.Pass(failpoint.BeforeSchedule)
 	if o.driver != nil && o.driver.Type == messages.TypeWake {
-		crashpoint.Pass(crashpoint.Reparked)
+		failpoint.Pass(failpoint.Reparked)
 	}
 	o.leave(func(ctx context.Context) func() {
 		if err := o.Timers.Schedule(ctx, timer); err != nil {
 			return func() { o.fail(messages.Infrastructure, fmt.Errorf("schedule the wake-up: %w", err)) }
 		}
-		crashpoint.Pass(crashpoint.AfterSchedule)
+		failpoint.Pass(failpoint.AfterSchedule)
 		return then
 	})
 }

@@ -18,7 +18,7 @@
 //
 // # Failure
 //
-// The actor hands failures to its supervisor by panicking with a *messages.Failure: transient after a failed attempt
+// The actor hands failures to its supervisor by panicking with a *delivery.Failure: transient after a failed attempt
 // was journaled, infrastructure when the journal is away. The restarted instance knows nothing and reads the journal.
 // An append whose fence missed, or whose reply was lost, is followed by a read: if the journal still names this
 // delivery's incarnation the actor merges, otherwise it drops everything and settles nothing (R4).

@@ -11,7 +11,8 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // calling is one step call under way.
@@ -71,7 +72,7 @@ func (o *Order) startCall(call order.Call) {
 	}
 	o.call = c
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
-	crashpoint.Pass(crashpoint.BeforeCall)
+	failpoint.Pass(failpoint.BeforeCall)
 	o.Steps.Do(&c.Call, func(reply *messages.StepReply, err error) {
 		c.reply, c.err = reply, err
 		if !c.phase.CompareAndSwap(phaseAsked, phaseAnswered) {
@@ -115,11 +116,11 @@ func (o *Order) answered(m *answered) {
 
 // keep holds the answer as a fact.
 func (o *Order) keep(c *calling) {
-	crashpoint.Pass(crashpoint.AfterCall)
+	failpoint.Pass(failpoint.AfterCall)
 	a := &order.Answer{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.began)}
 	if c.err != nil {
 		if !errors.As(c.err, &a.Failure) {
-			a.Failure = &messages.Failure{Kind: messages.Transient, Err: c.err}
+			a.Failure = &delivery.Failure{Kind: messages.Transient, Err: c.err}
 		}
 	}
 	o.call, o.answer = nil, a
@@ -136,7 +137,7 @@ func (o *Order) settleAnswer() {
 		o.startAppend(s.Events, thenGo, nil)
 		return
 	}
-	o.startAppend(s.Events, thenRestart, &messages.Failure{
+	o.startAppend(s.Events, thenRestart, &delivery.Failure{
 		Kind: messages.Transient, After: s.Delay,
 		Err: fmt.Errorf("order %s: attempt %d of %s failed", o.state.ID, o.answer.Call.Attempt, o.state.Plan.Steps[o.answer.Call.Step].GetName()),
 	})

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/actors/order"
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const (
@@ -25,7 +25,7 @@ func (*lookAgain) IgnoreDeadLetterLogging() {}
 func (o *Order) putAside(d time.Duration) {
 	if o.Orders.kept.Add(1) > maxKept {
 		o.Orders.kept.Add(-1)
-		o.finish(messages.Later(crowded))
+		o.finish(delivery.Later(crowded))
 		return
 	}
 	o.kept = append(o.kept, o.take())

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const undone = "accepted cancel_requested step_completed step_undone,cancelled"
@@ -15,9 +16,9 @@ const undone = "accepted cancel_requested step_completed step_undone,cancelled"
 // What comes before its order is recorded before the order's first step is called, as if it had come after it.
 func TestMessageWaitsForItsOrder(t *testing.T) {
 	s := newStage(t, nil)
-	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
 	s.await(t, "keep for 25ms")
-	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
 	s.await(t, "settle 1 done")
 	s.await(t, "settle 2 done")
 	if got := s.memory.kinds(id); got != undone {
@@ -30,11 +31,11 @@ func TestMessagesWaitInOrder(t *testing.T) {
 	s := newStage(t, nil)
 	s.inbox.stored = []uint64{1, 2, 3}
 	s.inbox.created = []uint64{3}
-	s.deliver(delivery(messages.TypeSignal, 1, 1))
+	s.deliver(newDelivery(messages.TypeSignal, 1, 1))
 	s.await(t, "keep for 25ms")
-	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
 	s.awaitTimes(t, "keep for 25ms", 2)
-	s.deliver(delivery(messages.TypeCreated, 3, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 3, 1))
 	for seq := 1; seq <= 3; seq++ {
 		s.await(t, fmt.Sprintf("settle %d done", seq))
 	}
@@ -48,13 +49,13 @@ func TestMessagesWaitInOrder(t *testing.T) {
 // can have it.
 func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
 	s := newStage(t, nil)
-	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
 	s.await(t, "keep for 25ms")
 	reads := s.memory.readSoFar()
 	s.steps.plan["reserve/do"] = []answer{{later: true}}
 	here := s.order
 	s.forget()
-	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
 	s.await(t, "call reserve/do #1")
 	s.order = here
 	s.ring()
@@ -95,8 +96,8 @@ func TestFewMessagesWaitInHand(t *testing.T) {
 }
 
 // about is a cancel of that order, received so long ago.
-func about(id messages.OrderID, seq uint64, ago time.Duration) *messages.Delivery {
-	d := delivery(messages.TypeCancel, seq, 1)
+func about(id messages.OrderID, seq uint64, ago time.Duration) *delivery.Delivery {
+	d := newDelivery(messages.TypeCancel, seq, 1)
 	d.OrderID, d.Received = id, time.Now().Add(-ago)
 	return d
 }
@@ -113,7 +114,7 @@ func TestAlarmOfAnActorThatHasGone(t *testing.T) {
 		}
 	})
 	defer s.system.EventStream.Unsubscribe(sub)
-	s.deliver(delivery(messages.TypeCancel, 1, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
 	s.await(t, "keep for 25ms")
 	if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Order is the actor that carries one order while deliveries about it are unsettled.
@@ -24,19 +25,19 @@ type Order struct {
 	current bool
 
 	// held are the deliveries to decide, in the order in which they came; the first may be under way.
-	held []*messages.Delivery
+	held []*delivery.Delivery
 	// one is held's memory while it holds one.
-	one [1]*messages.Delivery
+	one [1]*delivery.Delivery
 	// kept are deliveries that wait for the order to begin.
-	kept []*messages.Delivery
+	kept []*delivery.Delivery
 	// earlier is what is known of the inbox before held[0].
 	earlier order.Earlier
 	// driver is the delivery that carries the order forward, or nil.
-	driver *messages.Delivery
+	driver *delivery.Delivery
 	// span covers the driver's work; nil when nothing is recorded.
 	span trace.Span
 	// giveUp is set when the restart budget is spent: attention instead of another attempt.
-	giveUp *messages.Failure
+	giveUp *delivery.Failure
 
 	// busy: an append, a read, a look-up or a scheduling is under way, and its completion will come as a message.
 	busy bool
@@ -45,13 +46,13 @@ type Order struct {
 	answer *order.Answer
 }
 
-// Receive handles one message. It panics with a *messages.Failure to fail.
+// Receive handles one message. It panics with a *delivery.Failure to fail.
 func (o *Order) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *messages.Delivery:
+	case *delivery.Delivery:
 		o.ctx = ctx
 		o.hold(m)
-	case *messages.GiveUp:
+	case *delivery.GiveUp:
 		o.giveUp = m.Failure
 		return
 	case *appending:
@@ -87,7 +88,7 @@ func (o *Order) Receive(ctx actor.Context) {
 
 // hold takes a delivery in, unless it is held already: after a restart the supervisor hands over again what may still
 // wait in the mailbox.
-func (o *Order) hold(d *messages.Delivery) {
+func (o *Order) hold(d *delivery.Delivery) {
 	if d != o.driver && !slices.Contains(o.held, d) && !slices.Contains(o.kept, d) {
 		if len(o.held) == 0 {
 			o.held = o.one[:0]
@@ -116,8 +117,8 @@ func (o *Order) advance() {
 }
 
 // settle ends a delivery.
-func (o *Order) settle(d *messages.Delivery, outcome messages.Outcome) {
-	o.ctx.Send(o.ctx.Parent(), &messages.Settled{Delivery: d, Outcome: outcome})
+func (o *Order) settle(d *delivery.Delivery, outcome delivery.Outcome) {
+	o.ctx.Send(o.ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: outcome})
 }
 
 // leave leaves work that may block to the background, which brings its completion back as a message.
@@ -158,7 +159,7 @@ func (o *Order) found(m *found) {
 
 // fail hands a failure to the supervisor.
 func (o *Order) fail(kind messages.FailureKind, err error) {
-	panic(&messages.Failure{Kind: kind, Err: fmt.Errorf("order %s: %w", o.id(), err)})
+	panic(&delivery.Failure{Kind: kind, Err: fmt.Errorf("order %s: %w", o.id(), err)})
 }
 
 func (o *Order) id() messages.OrderID {

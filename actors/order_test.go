@@ -9,13 +9,14 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const happy = "accepted step_completed step_completed step_completed,completed"
 
 func TestHappyPathNeedsNoRead(t *testing.T) {
 	s := newStage(t, nil)
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	want := []string{
 		"append accepted", "call reserve/do #1", "append step_completed", "call pay/do #1", "append step_completed",
@@ -37,7 +38,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 	for _, key := range []string{"reserve/do", "pay/do", "ship/do"} {
 		s.steps.plan[key] = []answer{{later: true}}
 	}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	for _, step := range []string{"reserve", "pay", "ship"} {
 		s.await(t, "call "+step+"/do #1")
 		s.steps.release(step+"/do", answer{reply: reply("done")})
@@ -53,7 +54,7 @@ func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 		t.Run(kinds, func(t *testing.T) {
 			s := newStage(t, nil)
 			s.memory.loseReply = kinds
-			s.deliver(delivery(messages.TypeCreated, 1, 1))
+			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")
 			if got := s.memory.kinds(id); got != happy {
 				t.Errorf("journal %q, want %q", got, happy)
@@ -67,9 +68,9 @@ func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 func TestLostReplyToTheEnd(t *testing.T) {
 	s := newStage(t, nil)
 	s.memory.loseReply = "step_completed,completed"
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 dropped")
-	s.deliver(delivery(messages.TypeCreated, 1, 2))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "settle 1 done")
 	if got := s.memory.kinds(id); got != happy {
 		t.Errorf("journal %q, want %q", got, happy)
@@ -79,13 +80,13 @@ func TestLostReplyToTheEnd(t *testing.T) {
 func TestFencedDriverDropsEverything(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
 
 	other := newStage(t, nil)
 	other.memory.entries, other.memory.sequence = s.memory.entries, s.memory.sequence
 	other.steps.plan["pay/do"] = []answer{{later: true}}
-	other.deliver(delivery(messages.TypeCreated, 1, 2))
+	other.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	other.await(t, "append resumed")
 	s.memory.mu.Lock()
 	s.memory.entries, s.memory.sequence = other.memory.entries, other.memory.sequence
@@ -112,16 +113,16 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 			s.memory.sequence++
 			s.memory.entries[id] = append(s.memory.entries[id], journal.Entry{Sequence: s.memory.sequence, Entry: entry})
 			s.memory.mu.Unlock()
-			s.deliver(delivery(messages.TypeSignal, 2, 1))
+			s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 			s.await(t, "settle 1 dropped")
 		},
 		"failed": func(s *stage) {
 			s.memory.mu.Lock()
 			s.memory.before = func(kinds string) error {
-				return &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("no quorum for " + kinds)}
+				return &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("no quorum for " + kinds)}
 			}
 			s.memory.mu.Unlock()
-			s.deliver(delivery(messages.TypeSignal, 2, 1))
+			s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 			s.await(t, "fail infrastructure")
 		},
 		"stopped": func(s *stage) {
@@ -133,7 +134,7 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t, nil)
 			s.steps.plan["pay/do"] = []answer{{later: true}}
-			s.deliver(delivery(messages.TypeCreated, 1, 1))
+			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "call pay/do #1")
 			waiting := s.steps.call("pay/do")
 			if waiting.Dropped() {
@@ -152,7 +153,7 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
-	d := delivery(messages.TypeCreated, 1, 1)
+	d := newDelivery(messages.TypeCreated, 1, 1)
 	s.deliver(d)
 	s.await(t, "fail transient")
 	if got := s.memory.kinds(id); got != "accepted step_completed step_failed" {
@@ -170,11 +171,11 @@ func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
 }
 
 func TestSpentRetriesNeedAttention(t *testing.T) {
-	s := newStage(t, func(messages.FailureKind, messages.History) messages.Directive {
-		return messages.Directive{Action: messages.ActAttention}
+	s := newStage(t, func(messages.FailureKind, delivery.History) delivery.Directive {
+		return delivery.Directive{Action: delivery.ActAttention}
 	})
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	if got := s.memory.kinds(id); got != "accepted step_completed step_failed,attention" {
 		t.Errorf("journal %q", got)
@@ -184,7 +185,7 @@ func TestSpentRetriesNeedAttention(t *testing.T) {
 func TestRejectionUndoesInReverse(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["ship/do"] = []answer{{reply: reply("rejected")}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	lines := s.all()
 	if pay, reserve := slices.Index(lines, "call pay/undo #1"), slices.Index(lines, "call reserve/undo #1"); pay < 0 || reserve < pay {
@@ -198,9 +199,9 @@ func TestRejectionUndoesInReverse(t *testing.T) {
 func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
-	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
 	s.await(t, "settle 2 done")
 	s.steps.release("pay/do", answer{reply: reply("done")})
 	s.await(t, "settle 1 done")
@@ -215,7 +216,7 @@ func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
 // TestWakeNeedsNoRead when its timer tells how the order stands, and one when that is over, or it tells nothing.
 func TestInvalidOrderEndsRejected(t *testing.T) {
 	s := newStage(t, nil)
-	d := delivery(messages.TypeCreated, 1, 1)
+	d := newDelivery(messages.TypeCreated, 1, 1)
 	d.Invalid = errors.New("customer_id is missing")
 	s.deliver(d)
 	s.await(t, "settle 1 done")
@@ -226,11 +227,11 @@ func TestInvalidOrderEndsRejected(t *testing.T) {
 
 func TestSameIDAgain(t *testing.T) {
 	s := newStage(t, nil)
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
-	s.deliver(delivery(messages.TypeCreated, 2, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
 	s.await(t, "settle 2 done")
-	different := delivery(messages.TypeCreated, 3, 1)
+	different := newDelivery(messages.TypeCreated, 3, 1)
 	different.Created.CustomerId = "c-2"
 	s.deliver(different)
 	s.await(t, "settle 3 dead(order o-1 exists with different content)")
@@ -242,23 +243,23 @@ func TestSameIDAgain(t *testing.T) {
 func TestMessagesTakeEffectInOrder(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
 	s.inbox.mu.Lock()
 	s.inbox.stored, s.inbox.created = []uint64{1, 2, 3}, []uint64{1}
 	s.inbox.mu.Unlock()
-	s.deliver(delivery(messages.TypeSignal, 3, 1))
+	s.deliver(newDelivery(messages.TypeSignal, 3, 1))
 	s.await(t, "settle 3 later(250ms)")
-	s.deliver(delivery(messages.TypeCancel, 2, 1))
+	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
 	s.await(t, "settle 2 done")
-	s.deliver(delivery(messages.TypeSignal, 3, 2))
+	s.deliver(newDelivery(messages.TypeSignal, 3, 2))
 	s.await(t, "settle 3 done")
 }
 
 func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
 	s := newStage(t, nil)
-	s.system.Root.Send(s.order, &messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
-	s.deliver(delivery(messages.TypeCreated, 1, 6))
+	s.system.Root.Send(s.order, &delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
+	s.deliver(newDelivery(messages.TypeCreated, 1, 6))
 	s.await(t, "settle 1 done")
 	if got := s.memory.kinds(id); got != "accepted attention" {
 		t.Errorf("journal %q", got)
@@ -276,15 +277,15 @@ func TestGivingUpSurvivesAConflict(t *testing.T) {
 		}
 		return nil
 	}
-	s.system.Root.Send(s.order, &messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
-	s.deliver(delivery(messages.TypeCreated, 1, 6))
+	s.system.Root.Send(s.order, &delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
+	s.deliver(newDelivery(messages.TypeCreated, 1, 6))
 	s.await(t, "settle 1 done")
 	if got := s.memory.kinds(id); got != "accepted attention" || refused != 1 {
 		t.Errorf("journal %q after %d conflicts", got, refused)
 	}
 	// It was about the driver of then: a person's word begins anew.
 	s.inbox.stored = []uint64{2}
-	s.deliver(delivery(messages.TypeRetry, 2, 1))
+	s.deliver(newDelivery(messages.TypeRetry, 2, 1))
 	s.await(t, "settle 2 done")
 	if got := s.memory.kinds(id); got != "accepted attention recorded,resumed step_completed step_completed step_completed,completed" {
 		t.Errorf("journal %q after a retry", got)
@@ -294,9 +295,9 @@ func TestGivingUpSurvivesAConflict(t *testing.T) {
 func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 	s := newStage(t, nil)
 	s.memory.before = func(string) error {
-		return &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("down")}
+		return &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("down")}
 	}
-	d := delivery(messages.TypeCreated, 1, 1)
+	d := newDelivery(messages.TypeCreated, 1, 1)
 	s.deliver(d)
 	s.await(t, "fail infrastructure")
 	s.memory.mu.Lock()
@@ -310,7 +311,7 @@ func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 func TestUnreadableJournalIsADefect(t *testing.T) {
 	s := newStage(t, nil)
 	s.memory.entries[id] = []journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{Number: 7}}}
-	s.deliver(delivery(messages.TypeCreated, 1, 2))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "fail defect")
 	if slices.ContainsFunc(s.all(), func(l string) bool { return strings.HasPrefix(l, "settle") }) {
 		t.Error("settled a delivery whose order cannot be read")
@@ -321,8 +322,8 @@ func TestUnreadableJournalIsADefect(t *testing.T) {
 func TestPanicInTheBackground(t *testing.T) {
 	s := newStage(t, nil)
 	s.memory.readPanic = true
-	s.deliver(delivery(messages.TypeCancel, 2, 2))
+	s.deliver(newDelivery(messages.TypeCancel, 2, 2))
 	s.await(t, "fail defect")
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 }

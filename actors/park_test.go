@@ -10,18 +10,19 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestPendingParksThenSchedulesThenAcknowledges(t *testing.T) {
 	s := newStage(t, nil)
 	s.steps.plan["pay/do"] = []answer{{reply: reply("pending")}}
-	s.deliver(delivery(messages.TypeCreated, 1, 1))
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	lines := s.all()
 	if want := []string{"append step_pending,parked", "schedule 3", "settle 1 done"}; !slices.Equal(lines[len(lines)-3:], want) {
 		t.Fatalf("got\n%s\nwant at the end\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
-	s.deliver(delivery(messages.TypeSignal, 2, 1))
+	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 	s.await(t, "settle 2 done")
 	if got, want := s.memory.kinds(id), "accepted step_completed step_pending,parked signalled,resumed step_completed step_completed,completed"; got != want {
 		t.Errorf("journal %q, want %q", got, want)
@@ -61,11 +62,11 @@ func TestWakeNeedsNoRead(t *testing.T) {
 		"nonsense": {harm: func(t *messages.Timer) { t.Snapshot = []byte("nonsense") }, reads: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, func(messages.FailureKind, messages.History) messages.Directive {
-				return messages.Directive{Action: messages.ActPark}
+			s := newStage(t, func(messages.FailureKind, delivery.History) delivery.Directive {
+				return delivery.Directive{Action: delivery.ActPark}
 			})
 			s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
-			s.deliver(delivery(messages.TypeCreated, 1, 1))
+			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")
 			timer := s.timers.latest
 			if c.harm != nil {
@@ -74,11 +75,11 @@ func TestWakeNeedsNoRead(t *testing.T) {
 			end := "resumed step_completed step_completed,completed"
 			if c.signalled {
 				end = "signalled," + end
-				s.deliver(delivery(messages.TypeSignal, 2, 1))
+				s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 				s.await(t, "settle 2 done")
 			}
 			before := s.memory.readSoFar()
-			wake := delivery(messages.TypeWake, 3, 1)
+			wake := newDelivery(messages.TypeWake, 3, 1)
 			wake.Stream, wake.Park, wake.Snapshot = messages.StreamTimers, timer.Park, timer.Snapshot
 			if !c.remembered {
 				s.forget()

@@ -12,6 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // fail notes what is wrong; the case ends with it after the step.
@@ -166,10 +167,10 @@ func (w *world) checkTimer() {
 }
 
 // checkSettled holds whenever an actor ends a delivery (I1, I5, R3.6, R4, R7).
-func (w *world) checkSettled(by *instance, d *messages.Delivery, o messages.Outcome) {
+func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	s := w.truth
 	switch o.Verdict {
-	case messages.VerdictDone:
+	case delivery.VerdictDone:
 		switch {
 		case d.Type == messages.TypeCreated && s.Status != order.None && (d.Sequence == s.Accepted || messages.SameOrder(d.Created, s.Order)):
 		case d.Type == messages.TypeWake:
@@ -177,13 +178,13 @@ func (w *world) checkSettled(by *instance, d *messages.Delivery, o messages.Outc
 		default:
 			w.fail("I1: %s %d is acknowledged and not in the journal", d.Type, d.Sequence)
 		}
-	case messages.VerdictDead:
+	case delivery.VerdictDead:
 		taken := d.Type == messages.TypeCreated && s.Status != order.None && !messages.SameOrder(d.Created, s.Order)
 		unknown := d.Type != messages.TypeCreated && d.Type != messages.TypeWake && w.now.Sub(d.Stored) > time.Minute && !by.knows
 		if !taken && !unknown {
 			w.fail("I5: %s %d is a dead letter: %s", d.Type, d.Sequence, o.Reason)
 		}
-	case messages.VerdictLater:
+	case delivery.VerdictLater:
 		if w.owners[d.Incarnation] {
 			w.fail("R4: a driver gives %s %d back", d.Type, d.Sequence)
 		}
@@ -196,7 +197,7 @@ func (w *world) checkSettled(by *instance, d *messages.Delivery, o messages.Outc
 
 // checkBuried: a dead letter took no effect, and did not come after the created message of its order, accepted or not (I5).
 // One that came before it may be buried while the order is accepted: nothing fences a dead letter (R3.6).
-func (w *world) checkBuried(d *messages.Delivery) {
+func (w *world) checkBuried(d *delivery.Delivery) {
 	if s := w.truth; d.Type != messages.TypeCreated && (w.recorded[d.Sequence] || s.Status != order.None && s.Accepted < d.Sequence) {
 		w.fail("I5: %s %d is buried, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // pump runs actors on the goroutine that decides what happens next, and on no other.
@@ -68,7 +69,7 @@ type node struct {
 	// prompt: step calls are answered before they return.
 	prompt  bool
 	self    *actor.PID
-	pending []*messages.Delivery
+	pending []*delivery.Delivery
 	actor   *instance
 	// failing: the actor failed; the next one begins when the delay is over.
 	failing bool
@@ -98,7 +99,7 @@ func (n *node) receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *instance:
 		m.pid = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return m.order }, actor.WithDispatcher(n.w.pump)))
-	case *messages.Settled:
+	case *delivery.Settled:
 		n.settle(m.Delivery, m.Outcome)
 	case *failing:
 		if n.actor != nil && m.who.Equal(n.actor.pid) {
@@ -110,15 +111,15 @@ func (n *node) receive(ctx actor.Context) {
 // failing brings a failure to the node behind the answers that the actor gave before.
 type failing struct {
 	who     *actor.PID
-	failure *messages.Failure
+	failure *delivery.Failure
 }
 
 // HandleFailure makes n the actor.SupervisorStrategy of its order actor.
 func (n *node) HandleFailure(sys *actor.ActorSystem, _ actor.Supervisor, who *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	sys.Root.Send(n.self, &failing{who, messages.AsFailure(reason)})
+	sys.Root.Send(n.self, &failing{who, delivery.AsFailure(reason)})
 }
 
-func (n *node) failed(f *messages.Failure) {
+func (n *node) failed(f *delivery.Failure) {
 	n.w.t.Logf("  %s fails: %v", n.name, f)
 	if f.Kind != messages.Transient && f.Kind != messages.Infrastructure {
 		n.w.fail("%s: %v", n.name, f)
@@ -154,7 +155,7 @@ func (n *node) spawn() {
 	i := &instance{node: n}
 	orders, err := actors.NewOrders(actors.World{
 		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
-		Policy: func(k messages.FailureKind, h messages.History) messages.Directive { return n.w.policy(k, h) },
+		Policy: func(k messages.FailureKind, h delivery.History) delivery.Directive { return n.w.policy(k, h) },
 	}, actors.Config{
 		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Checkpoint: n.w.checkpoint, Now: func() time.Time { return n.w.now },
 		After: func(d time.Duration, ring func()) { n.w.alarms = append(n.w.alarms, &alarm{i, n.w.now.Add(d), ring}) },
@@ -167,7 +168,7 @@ func (n *node) spawn() {
 	n.w.pump.system.Root.Send(n.self, i)
 	n.w.pump.run()
 	if n.giveUp {
-		n.send(&messages.GiveUp{Failure: &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf("its budget is spent")}})
+		n.send(&delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("its budget is spent")}})
 	}
 }
 
@@ -204,7 +205,7 @@ func (n *node) crash() {
 }
 
 // settle ends a delivery.
-func (n *node) settle(d *messages.Delivery, o messages.Outcome) {
+func (n *node) settle(d *delivery.Delivery, o delivery.Outcome) {
 	n.w.t.Logf("  %s settles %s %d/%s: %s", n.name, d.Type, d.Sequence, d.Incarnation, o)
 	i := slices.Index(n.pending, d)
 	if i < 0 {
@@ -212,7 +213,7 @@ func (n *node) settle(d *messages.Delivery, o messages.Outcome) {
 		return
 	}
 	n.pending = slices.Delete(n.pending, i, i+1)
-	if o.Verdict == messages.VerdictDone {
+	if o.Verdict == delivery.VerdictDone {
 		n.giveUp = false
 	}
 	n.w.settle(n.actor, d, o)

@@ -11,6 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // operation is something an actor asked for. It takes effect, then is replied to, at moments the world chooses.
@@ -47,7 +48,7 @@ const (
 	failed
 )
 
-var errAway = &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("away")}
+var errAway = &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("away")}
 
 func (w *world) start(op *operation) { w.running = append(w.running, op) }
 
@@ -164,7 +165,7 @@ func (s seam) Do(c *gateway.Call, done gateway.Done) {
 	op.effect = func() { reply = w.answer(c) }
 	op.reply = func(o outcome) {
 		if o != fine {
-			done(nil, &messages.Failure{Kind: messages.Transient, Err: errors.New("unavailable")})
+			done(nil, &delivery.Failure{Kind: messages.Transient, Err: errors.New("unavailable")})
 			return
 		}
 		done(reply, nil)

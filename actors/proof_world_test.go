@@ -13,6 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // world is one order's surroundings: the streams, the journal, the timer, the services, and the nodes that work on it.
@@ -28,7 +29,7 @@ type world struct {
 	entries []journal.Entry
 	truth   *order.State
 
-	script  []*messages.Delivery
+	script  []*delivery.Delivery
 	stored  []*message
 	fired   uint64
 	timer   *messages.Timer
@@ -43,7 +44,7 @@ type world struct {
 	alarms  []*alarm
 	// arrivals are the operations that actors started in the background.
 	arrivals chan *operation
-	policy   messages.Policy
+	policy   delivery.Policy
 	// checkpoint is after how many entries one carries a checkpoint; 0: as ever.
 	checkpoint uint32
 
@@ -112,15 +113,15 @@ func (w *world) sleep() {
 }
 
 // policy gives up after so many attempts.
-func policy(attempts int, parks bool) messages.Policy {
-	return func(_ messages.FailureKind, h messages.History) messages.Directive {
+func policy(attempts int, parks bool) delivery.Policy {
+	return func(_ messages.FailureKind, h delivery.History) delivery.Directive {
 		switch {
 		case h.Attempts >= attempts:
-			return messages.Directive{Action: messages.ActAttention}
+			return delivery.Directive{Action: delivery.ActAttention}
 		case parks:
-			return messages.Directive{Action: messages.ActPark, Delay: 30 * time.Second}
+			return delivery.Directive{Action: delivery.ActPark, Delay: 30 * time.Second}
 		}
-		return messages.Directive{Action: messages.ActRestart, Delay: time.Second}
+		return delivery.Directive{Action: delivery.ActRestart, Delay: time.Second}
 	}
 }
 
@@ -142,8 +143,8 @@ func (w *world) drawScript() (signals bool) {
 }
 
 // letter is a message that is not stored yet.
-func (w *world) letter(kind string) *messages.Delivery {
-	d := &messages.Delivery{OrderID: w.id, Stream: messages.StreamOrders}
+func (w *world) letter(kind string) *delivery.Delivery {
+	d := &delivery.Delivery{OrderID: w.id, Stream: messages.StreamOrders}
 	switch kind {
 	case "cancel":
 		d.Type, d.Cancel = messages.TypeCancel, &messages.CancelOrder{Reason: "changed my mind"}
@@ -168,7 +169,7 @@ func (w *world) letter(kind string) *messages.Delivery {
 
 // message is stored in the inbox, or a wake-up.
 type message struct {
-	*messages.Delivery
+	*delivery.Delivery
 	deliveries uint64
 	// pending: delivered and neither settled nor given back; delivered is when that last happened.
 	pending   bool
@@ -233,7 +234,7 @@ func (w *world) publishNext() {
 	w.publish(d)
 }
 
-func (w *world) publish(d *messages.Delivery) {
+func (w *world) publish(d *delivery.Delivery) {
 	w.deliveries++
 	w.published++
 	d.Sequence = uint64(w.deliveries)
@@ -244,7 +245,7 @@ func (w *world) publish(d *messages.Delivery) {
 // fire turns the timer into a wake-up.
 func (w *world) fire() {
 	w.fired++
-	w.stored = append(w.stored, &message{Delivery: &messages.Delivery{
+	w.stored = append(w.stored, &message{Delivery: &delivery.Delivery{
 		OrderID: w.id, Type: messages.TypeWake, Stream: messages.StreamTimers, Sequence: w.fired, Park: w.timer.Park, Snapshot: w.timer.Snapshot,
 		Stored: w.now,
 	}})
@@ -253,13 +254,13 @@ func (w *world) fire() {
 
 // settle carries out how an actor ends a delivery. What depends on the clock reaches the stream later: a dead letter is
 // stored first, and meanwhile anything may happen.
-func (w *world) settle(by *instance, d *messages.Delivery, o messages.Outcome) {
+func (w *world) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	m := w.find(order.SourceOf(d))
-	if m == nil && o.Verdict != messages.VerdictDead {
+	if m == nil && o.Verdict != delivery.VerdictDead {
 		return
 	}
 	w.checkSettled(by, d, o)
-	names := map[messages.Verdict]string{messages.VerdictDead: "bury", messages.VerdictLater: "give back"}
+	names := map[delivery.Verdict]string{delivery.VerdictDead: "bury", delivery.VerdictLater: "give back"}
 	name, later := names[o.Verdict]
 	if !later {
 		w.settled(d, o)
@@ -271,8 +272,8 @@ func (w *world) settle(by *instance, d *messages.Delivery, o messages.Outcome) {
 }
 
 // settled is what becomes of the stored message. A stale answer has its effect all the same, while it is stored.
-func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
-	if o.Verdict == messages.VerdictDead {
+func (w *world) settled(d *delivery.Delivery, o delivery.Outcome) {
+	if o.Verdict == delivery.VerdictDead {
 		w.checkBuried(d)
 	}
 	m := w.find(order.SourceOf(d))
@@ -280,15 +281,15 @@ func (w *world) settled(d *messages.Delivery, o messages.Outcome) {
 		return
 	}
 	switch o.Verdict {
-	case messages.VerdictDone, messages.VerdictDead:
+	case delivery.VerdictDone, delivery.VerdictDead:
 		if m.inbox() && !m.settled {
 			w.ended++
 		}
 		m.settled, m.pending = true, false
-		if !m.inbox() || o.Verdict == messages.VerdictDead {
+		if !m.inbox() || o.Verdict == delivery.VerdictDead {
 			w.stored = slices.DeleteFunc(w.stored, func(s *message) bool { return s == m })
 		}
-	case messages.VerdictLater:
+	case delivery.VerdictLater:
 		m.pending, m.due = false, w.now.Add(o.Delay)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // parent is a supervisor that notes everything and restarts a failed child when told to.
@@ -27,13 +28,13 @@ func (p *parent) Receive(ctx actor.Context) {
 	case *actor.Started, another:
 		p.child = ctx.Spawn(actor.PropsFromProducer(p.order))
 		p.spawn <- p.child
-	case *messages.Settled:
+	case *delivery.Settled:
 		p.log.add(fmt.Sprintf("settle %d %s", m.Delivery.Sequence, m.Outcome))
 	}
 }
 
 func (p *parent) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
-	f := messages.AsFailure(reason)
+	f := delivery.AsFailure(reason)
 	p.log.add("fail " + f.Kind.Word())
 	s.RestartChildren(child)
 }
@@ -65,7 +66,7 @@ var testPlan = &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{
 	{Name: "ship", Do: "sim:", Undo: "sim:"},
 }}
 
-func newStage(t *testing.T, policy messages.Policy) *stage {
+func newStage(t *testing.T, policy delivery.Policy) *stage {
 	t.Helper()
 	log := &record{moved: make(chan struct{})}
 	s := &stage{
@@ -77,8 +78,8 @@ func newStage(t *testing.T, policy messages.Policy) *stage {
 		system: actor.NewActorSystem(),
 	}
 	if policy == nil {
-		policy = func(messages.FailureKind, messages.History) messages.Directive {
-			return messages.Directive{Action: messages.ActRestart}
+		policy = func(messages.FailureKind, delivery.History) delivery.Directive {
+			return delivery.Directive{Action: delivery.ActRestart}
 		}
 	}
 	orders, err := actors.NewOrders(actors.World{
@@ -125,20 +126,20 @@ func (s *stage) ring() {
 	}
 }
 
-func (s *stage) deliver(d *messages.Delivery) { s.system.Root.Send(s.order, d) }
+func (s *stage) deliver(d *delivery.Delivery) { s.system.Root.Send(s.order, d) }
 
 var deliveries = struct {
 	sync.Mutex
 	n int
 }{}
 
-// delivery of an inbox message; count is how often it was delivered.
-func delivery(t messages.Type, seq, count uint64) *messages.Delivery {
+// newDelivery of an inbox message; count is how often it was delivered.
+func newDelivery(t messages.Type, seq, count uint64) *delivery.Delivery {
 	deliveries.Lock()
 	deliveries.n++
 	incarnation := fmt.Sprintf("i-%d", deliveries.n)
 	deliveries.Unlock()
-	d := &messages.Delivery{
+	d := &delivery.Delivery{
 		OrderID: id, Type: t, Stream: messages.StreamOrders, Sequence: seq, Deliveries: count,
 		Stored: time.Now(), Received: time.Now(), Incarnation: incarnation,
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestMain(m *testing.M) {
@@ -235,7 +236,7 @@ func reply(word string) *messages.StepReply {
 	panic("no reply " + word)
 }
 
-var errDownstream = &messages.Failure{Kind: messages.Transient, Err: errors.New("unavailable")}
+var errDownstream = &delivery.Failure{Kind: messages.Transient, Err: errors.New("unavailable")}
 
 // inbox knows the stored messages of every order.
 type inbox struct {

@@ -144,11 +144,11 @@ func TestEnvironmentIsKnown(t *testing.T) {
 func configured(t *testing.T) []string {
 	t.Helper()
 	var names []string
-	for _, m := range regexp.MustCompile("`env:\"([A-Z0-9_]+)\"").FindAllStringSubmatch(read(t, "../node/config/config.go"), -1) {
+	for _, m := range regexp.MustCompile("`env:\"([A-Z0-9_]+)\"").FindAllStringSubmatch(read(t, "../node/server/config/config.go"), -1) {
 		names = append(names, m[1])
 	}
 	if len(names) == 0 {
-		t.Fatal("node/config/config.go names no variables")
+		t.Fatal("node/server/config/config.go names no variables")
 	}
 	return names
 }

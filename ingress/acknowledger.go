@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 const (
@@ -201,12 +201,12 @@ func (a *Acknowledger) purge(ctx context.Context) error {
 	if count < leastPurge {
 		return nil
 	}
-	crashpoint.Pass(crashpoint.BeforePurge)
+	failpoint.Pass(failpoint.BeforePurge)
 	var purged apiAnswer
 	if err := a.ask(ctx, "STREAM.PURGE.", fmt.Appendf(nil, `{"seq":%d}`, end), &purged); err != nil {
 		return err
 	}
-	crashpoint.Pass(crashpoint.AfterPurge)
+	failpoint.Pass(failpoint.AfterPurge)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for seq := first; seq < end; seq++ {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // inInbox are the sequences that the inbox stores.
@@ -58,7 +59,7 @@ func purges(t testing.TB, nc *nats.Conn) func() int {
 }
 
 // take publishes n orders, and returns their deliveries by sequence, which are 1 to n.
-func (d *desk) take(js jetstream.JetStream, n int) map[uint64]*messages.Delivery {
+func (d *desk) take(js jetstream.JetStream, n int) map[uint64]*delivery.Delivery {
 	d.t.Helper()
 	for i := range n {
 		publish(d.t, js, fmt.Sprintf("ORDER.o-%d", i), nil, created(fmt.Sprintf("o-%d", i)))
@@ -67,9 +68,9 @@ func (d *desk) take(js jetstream.JetStream, n int) map[uint64]*messages.Delivery
 }
 
 // hold returns the next n deliveries by sequence.
-func (d *desk) hold(n int) map[uint64]*messages.Delivery {
+func (d *desk) hold(n int) map[uint64]*delivery.Delivery {
 	d.t.Helper()
-	held := map[uint64]*messages.Delivery{}
+	held := map[uint64]*delivery.Delivery{}
 	for range n {
 		m := d.next()
 		held[m.Sequence] = m
@@ -87,7 +88,7 @@ func TestHeadIsPurged(t *testing.T) {
 	held := desk.take(js, 200)
 	for seq, d := range held {
 		if seq != 120 {
-			d.Settle(messages.Done())
+			d.Settle(delivery.Done())
 		}
 	}
 	eventually(t, "only the open message is left", func() bool { return inInbox(t, js) == "[120]" })
@@ -97,12 +98,12 @@ func TestHeadIsPurged(t *testing.T) {
 	if pending := consumer(t, js).NumAckPending; pending != 1 {
 		t.Errorf("%d messages are not acknowledged, want 1", pending)
 	}
-	held[120].Settle(messages.Later(0))
+	held[120].Settle(delivery.Later(0))
 	again := desk.next()
 	if again.Sequence != 120 || again.Deliveries != 2 {
 		t.Errorf("message %d is delivered %d times", again.Sequence, again.Deliveries)
 	}
-	again.Settle(messages.Done())
+	again.Settle(delivery.Done())
 	emptied(t, js, messages.StreamOrders)
 }
 
@@ -115,14 +116,14 @@ func TestOpenHeadIsNotPurged(t *testing.T) {
 	held := desk.take(js, 100)
 	for seq, d := range held {
 		if seq != 1 {
-			d.Settle(messages.Done())
+			d.Settle(delivery.Done())
 		}
 	}
 	eventually(t, "only the open message is left", func() bool { return inInbox(t, js) == "[1]" })
 	if n := count(); n != 0 {
 		t.Errorf("%d purges, with the first message open", n)
 	}
-	held[1].Settle(messages.Done())
+	held[1].Settle(delivery.Done())
 	emptied(t, js, messages.StreamOrders)
 }
 
@@ -131,10 +132,10 @@ func TestNoPurgeWhileMessagesComeAgain(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		before func(*testing.T, jetstream.JetStream)
-		settle func(open *messages.Delivery)
+		settle func(open *delivery.Delivery)
 	}{
-		"one is given back": {settle: func(open *messages.Delivery) { open.Settle(messages.Later(time.Minute)) }},
-		"one is dropped":    {settle: func(open *messages.Delivery) { open.Settle(messages.Dropped()) }},
+		"one is given back": {settle: func(open *delivery.Delivery) { open.Settle(delivery.Later(time.Minute)) }},
+		"one is dropped":    {settle: func(open *delivery.Delivery) { open.Settle(delivery.Dropped()) }},
 		"one came again": {before: func(t *testing.T, js jetstream.JetStream) {
 			publish(t, js, "ORDER.o", nil, created("o"))
 			c, err := js.Consumer(within(t), messages.StreamOrders, messages.Consumer)
@@ -168,7 +169,7 @@ func TestNoPurgeWhileMessagesComeAgain(t *testing.T) {
 				c.settle(held[100])
 			}
 			for seq := uint64(1); seq < 100; seq++ {
-				held[seq].Settle(messages.Done())
+				held[seq].Settle(delivery.Done())
 			}
 			eventually(t, "only the open message is left", func() bool { return inInbox(t, js) == "[100]" })
 			if n := count(); n != 0 {
@@ -188,7 +189,7 @@ func TestWakesAreNotTakenForOrders(t *testing.T) {
 		publish(t, js, fmt.Sprintf("%so-%d", messages.SubjectWake, i), nats.Header{messages.HeaderPark: {"7"}}, "")
 	}
 	for range 100 {
-		desk.next().Settle(messages.Done())
+		desk.next().Settle(delivery.Done())
 	}
 	emptied(t, js, messages.StreamTimers)
 	if n := stored(t, js, messages.StreamOrders); n != 100 {
@@ -210,7 +211,7 @@ func TestPurgesOfTwoNodes(t *testing.T) {
 		publish(t, js, fmt.Sprintf("ORDER.o-%d", i), nil, created(fmt.Sprintf("o-%d", i)))
 	}
 	for n := range orders {
-		var m *messages.Delivery
+		var m *delivery.Delivery
 		select {
 		case m = <-desks[0].deliveries:
 		case m = <-desks[1].deliveries:
@@ -224,7 +225,7 @@ func TestPurgesOfTwoNodes(t *testing.T) {
 			open[m.Sequence] = true
 			continue
 		}
-		m.Settle(messages.Done())
+		m.Settle(delivery.Done())
 	}
 	want := fmt.Sprint(slices.Sorted(func(yield func(uint64) bool) {
 		for seq := range open {
@@ -243,7 +244,7 @@ func TestDrainAcknowledges(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{GroupAck: true, AckWait: time.Minute})
 	for seq, d := range desk.take(js, 100) {
 		if seq != 1 {
-			d.Settle(messages.Done())
+			d.Settle(delivery.Done())
 		}
 	}
 	desk.drained = true
@@ -274,7 +275,7 @@ func TestPurgeForbidden(t *testing.T) {
 	var log strings.Builder
 	inbox, err := ingress.New(jetStream(t, b.connect(nats.UserInfo("node", "n"))), ingress.Config{
 		GroupAck: true, AckWait: time.Minute, Logger: slog.New(slog.NewTextHandler(&log, nil)),
-	}, func(m *messages.Delivery) { m.Settle(messages.Done()) })
+	}, func(m *delivery.Delivery) { m.Settle(delivery.Done()) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // fill stores so many orders in the inbox.
@@ -35,8 +36,8 @@ func BenchmarkDeliveryToSettle(b *testing.B) {
 	d := &desk{t: b, ran: make(chan error, 1)}
 	b.ReportAllocs()
 	b.ResetTimer()
-	d.open(js, ingress.Config{}, func(m *messages.Delivery) {
-		m.Settle(messages.Done())
+	d.open(js, ingress.Config{}, func(m *delivery.Delivery) {
+		m.Settle(delivery.Done())
 		if left.Add(-1) == 0 {
 			close(done)
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func deadLetters(t testing.TB, nc *nats.Conn) *ingress.DeadLetters {
@@ -157,7 +158,7 @@ func TestRefusedDeliveriesAreBuried(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
 	publish(t, js, "ORDER.o", nats.Header{"X": {"1", "2"}}, created("o"))
-	desk.next().Settle(messages.Dead("no\nsuch order " + strings.Repeat("é", 2000)))
+	desk.next().Settle(delivery.Dead("no\nsuch order " + strings.Repeat("é", 2000)))
 	letter := buried(t, dead, 1)[0]
 	if !strings.HasPrefix(letter.Reason, "no such order éé") || len(letter.Reason) > 1024 {
 		t.Errorf("reason %q", letter.Reason)
@@ -170,8 +171,8 @@ func TestRefusedDeliveriesAreBuried(t *testing.T) {
 
 func TestPanicIsBuried(t *testing.T) {
 	b, js := ready(t)
-	d := &desk{t: t, deliveries: make(chan *messages.Delivery, 10), ran: make(chan error, 1)}
-	d.open(js, ingress.Config{}, func(m *messages.Delivery) {
+	d := &desk{t: t, deliveries: make(chan *delivery.Delivery, 10), ran: make(chan error, 1)}
+	d.open(js, ingress.Config{}, func(m *delivery.Delivery) {
 		if m.OrderID == "poison" {
 			panic(errors.New("cannot happen"))
 		}
@@ -179,7 +180,7 @@ func TestPanicIsBuried(t *testing.T) {
 	})
 	publish(t, js, "ORDER.poison", nil, created("poison"))
 	publish(t, js, "ORDER.o", nil, created("o"))
-	d.next().Settle(messages.Done())
+	d.next().Settle(delivery.Done())
 	if letter := buried(t, deadLetters(t, b.connect()), 1)[0]; letter.Reason != "poison: cannot happen" {
 		t.Errorf("got %+v", letter)
 	}
@@ -196,7 +197,7 @@ func TestBuriedBeforeTerminated(t *testing.T) {
 	junk := publish(t, js, "ORDER.junk", nil, "junk")
 	eventually(t, "the message is delivered", func() bool { return consumer(t, js).Delivered.Consumer >= 1 })
 	publish(t, js, "ORDER.o", nil, created("o")) // nobody waits for the dead letter
-	desk.next().Settle(messages.Done())
+	desk.next().Settle(delivery.Done())
 	eventually(t, "the message is delivered again", func() bool { return consumer(t, js).NumRedelivered == 1 })
 	if still, err := ingress.NewLookup(js).Stored(within(t), messages.StreamOrders, junk); err != nil || !still {
 		t.Fatalf("error %v: the message is gone, and its dead letter is not stored", err)
@@ -223,7 +224,7 @@ func TestNothingIsBuriedAcrossConnections(t *testing.T) {
 	b.stop()
 	b.start()
 	reconnected(t, js.Conn(), 1)
-	held.Settle(messages.Dead("no such order"))
+	held.Settle(delivery.Dead("no such order"))
 	again := desk.next()
 	if again.Sequence != held.Sequence {
 		t.Fatalf("message %d comes, want %d again", again.Sequence, held.Sequence)
@@ -231,7 +232,7 @@ func TestNothingIsBuriedAcrossConnections(t *testing.T) {
 	if n := stored(t, js, messages.StreamDead); n != 0 {
 		t.Errorf("%d dead letters", n)
 	}
-	again.Settle(messages.Dead("no such order"))
+	again.Settle(delivery.Dead("no such order"))
 	buried(t, deadLetters(t, b.connect()), 1)
 	emptied(t, js, messages.StreamOrders)
 }

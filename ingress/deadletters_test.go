@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestDeadLettersAcrossARestart(t *testing.T) {
@@ -22,13 +23,13 @@ func TestDeadLettersAcrossARestart(t *testing.T) {
 	publish(t, js, "ORDER.o", nil, created("o"))
 	d := desk.next()
 	b.stop()
-	d.Settle(messages.Dead("while nobody listens"))
+	d.Settle(delivery.Dead("while nobody listens"))
 	b.start()
 	reconnected(t, js.Conn(), 1)
 	eventually(t, "the message is terminated", func() bool {
 		select {
 		case again := <-desk.deliveries: // the dead letter could not be stored
-			again.Settle(messages.Dead("while nobody listens"))
+			again.Settle(delivery.Dead("while nobody listens"))
 		default:
 		}
 		return stored(t, js, messages.StreamOrders) == 0
@@ -200,7 +201,7 @@ func TestRedrive(t *testing.T) {
 	dead := deadLetters(t, b.connect())
 	header := nats.Header{"traceparent": {"tp"}, nats.MsgIdHdr: {"o"}, nats.ExpectedLastSeqHdr: {"0"}, "X": {"y"}}
 	publish(t, js, "ORDER.o", header, created("o"))
-	desk.next().Settle(messages.Dead("too early"))
+	desk.next().Settle(delivery.Dead("too early"))
 	buried(t, dead, 1)
 	emptied(t, js, messages.StreamOrders)
 	seq, err := dead.Redrive(within(t), 1)
@@ -214,7 +215,7 @@ func TestRedrive(t *testing.T) {
 	if _, err := dead.Get(within(t), 1); !errors.Is(err, ingress.ErrNoDeadLetter) {
 		t.Errorf("the dead letter is still there: %v", err)
 	}
-	d.Settle(messages.Dead("still too early"))
+	d.Settle(delivery.Dead("still too early"))
 	if letters := buried(t, dead, 1); letters[0].Sequence != 2 || letters[0].Reason != "still too early" || letters[0].Source != seq {
 		t.Errorf("got %+v", letters[0])
 	}
@@ -228,12 +229,12 @@ func TestRedriveAgainAfterACrash(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Dead("too early"))
+	desk.next().Settle(delivery.Dead("too early"))
 	letter := buried(t, dead, 1)[0]
 	// What a redrive does before it deletes.
 	id := fmt.Sprintf("redrive:%d:%d", letter.Sequence, letter.Stored.UnixNano())
 	publish(t, js, letter.Subject, nats.Header{nats.MsgIdHdr: {id}}, string(letter.Body))
-	desk.next().Settle(messages.Done())
+	desk.next().Settle(delivery.Done())
 	if _, err := dead.Redrive(within(t), letter.Sequence); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +247,7 @@ func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Dead("too early"))
+	desk.next().Settle(delivery.Dead("too early"))
 	buried(t, dead, 1)
 	if err := js.DeleteStream(within(t), messages.StreamOrders); err != nil {
 		t.Fatal(err)

@@ -11,13 +11,14 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // desk is an inbox whose deliveries a test takes one by one.
 type desk struct {
 	t          testing.TB
 	inbox      *ingress.Inbox
-	deliveries chan *messages.Delivery
+	deliveries chan *delivery.Delivery
 	stop       context.CancelFunc
 	ran        chan error
 	drained    bool
@@ -25,12 +26,12 @@ type desk struct {
 
 func openDesk(t testing.TB, js jetstream.JetStream, cfg ingress.Config) *desk {
 	t.Helper()
-	d := &desk{t: t, deliveries: make(chan *messages.Delivery, 1<<16), ran: make(chan error, 1)}
-	d.open(js, cfg, func(m *messages.Delivery) { d.deliveries <- m })
+	d := &desk{t: t, deliveries: make(chan *delivery.Delivery, 1<<16), ran: make(chan error, 1)}
+	d.open(js, cfg, func(m *delivery.Delivery) { d.deliveries <- m })
 	return d
 }
 
-func (d *desk) open(js jetstream.JetStream, cfg ingress.Config, deliver func(*messages.Delivery)) {
+func (d *desk) open(js jetstream.JetStream, cfg ingress.Config, deliver func(*delivery.Delivery)) {
 	d.t.Helper()
 	if cfg.AckWait == 0 {
 		cfg.AckWait = testAckWait
@@ -72,7 +73,7 @@ func (d *desk) drain() error {
 	return d.inbox.Drain(within(d.t))
 }
 
-func (d *desk) next() *messages.Delivery {
+func (d *desk) next() *delivery.Delivery {
 	d.t.Helper()
 	select {
 	case m := <-d.deliveries:
@@ -90,7 +91,7 @@ func (d *desk) finish(js jetstream.JetStream) {
 		for {
 			select {
 			case m := <-d.deliveries:
-				m.Settle(messages.Done())
+				m.Settle(delivery.Done())
 				continue
 			default:
 			}

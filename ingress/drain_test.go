@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestDrainWaitsAndStops(t *testing.T) {
@@ -24,7 +25,7 @@ func TestDrainWaitsAndStops(t *testing.T) {
 	for n := range 20 {
 		publish(t, js, fmt.Sprintf("ORDER.o-%d", n), nil, created(fmt.Sprintf("o-%d", n)))
 	}
-	var held []*messages.Delivery
+	var held []*delivery.Delivery
 	for range 7 {
 		held = append(held, desk.next())
 	}
@@ -38,7 +39,7 @@ func TestDrainWaitsAndStops(t *testing.T) {
 			t.Fatalf("drained with %d deliveries left: %v", len(held)-n, err)
 		case <-time.After(testAckWait / 4): // longer than the ack wait in all: signs of life go on
 		}
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	if err := <-drained; err != nil {
 		t.Fatal(err)
@@ -51,7 +52,7 @@ func TestDrainWaitsAndStops(t *testing.T) {
 
 	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
 	for range 13 {
-		other.next().Settle(messages.Done())
+		other.next().Settle(delivery.Done())
 	}
 	emptied(t, js, messages.StreamOrders)
 }
@@ -73,15 +74,15 @@ func TestDrainTellsWhatIsLeft(t *testing.T) {
 	if d := other.next(); d.Deliveries != 2 {
 		t.Errorf("delivered %d times", d.Deliveries)
 	}
-	left.Settle(messages.Dropped())
+	left.Settle(delivery.Dropped())
 }
 
 // What the inbox has taken but nobody has seen goes to others at once.
 func TestUnseenMessagesAreGivenBack(t *testing.T) {
 	b, js := patient(t)
 	slow := make(chan struct{})
-	first := &desk{t: t, deliveries: make(chan *messages.Delivery, 100), ran: make(chan error, 1)}
-	first.open(js, ingress.Config{MaxInFlight: 64, AckWait: time.Minute}, func(d *messages.Delivery) {
+	first := &desk{t: t, deliveries: make(chan *delivery.Delivery, 100), ran: make(chan error, 1)}
+	first.open(js, ingress.Config{MaxInFlight: 64, AckWait: time.Minute}, func(d *delivery.Delivery) {
 		first.deliveries <- d
 		<-slow // the others wait behind this one
 	})
@@ -96,11 +97,11 @@ func TestUnseenMessagesAreGivenBack(t *testing.T) {
 	eventually(t, "both pullers refuse", func() bool { return b.subscriptions(js.Conn()) == subscribed-2 })
 	close(slow)
 	first.close()
-	held.Settle(messages.Done())
+	held.Settle(delivery.Done())
 	// If nobody gave them back, they would come long after next has lost its patience.
 	other := openDesk(t, jetStream(t, b.connect()), ingress.Config{})
 	for range 19 {
-		other.next().Settle(messages.Done())
+		other.next().Settle(delivery.Done())
 	}
 }
 
@@ -166,7 +167,7 @@ func TestDrainWithoutServer(t *testing.T) {
 			began := time.Now()
 			desk.close()
 			desk.drained = true
-			held.Settle(messages.Done())
+			held.Settle(delivery.Done())
 			soon, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			err := desk.inbox.Drain(soon)

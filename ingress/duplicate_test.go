@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // inbox is the stream of orders.
@@ -96,7 +97,7 @@ func TestPublishingAfterOthers(t *testing.T) {
 		if d := desk.next(); d.Invalid != nil || d.OrderID != id || d.Traceparent != "tp" {
 			t.Errorf("got %+v", d)
 		} else {
-			d.Settle(messages.Done())
+			d.Settle(delivery.Done())
 		}
 	}
 }

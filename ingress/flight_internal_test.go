@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestFlightIsOrderedByLastSign(t *testing.T) {
@@ -87,7 +88,7 @@ func BenchmarkRead(b *testing.B) {
 	for b.Loop() {
 		s, _ := readStamp(m.Reply)
 		r := &receipt{reply: m.Reply}
-		r.Delivery = messages.Delivery{Stream: messages.StreamOrders, Sequence: s.sequence, Incarnation: newIncarnation(), Settler: r}
+		r.Delivery = delivery.Delivery{Stream: messages.StreamOrders, Sequence: s.sequence, Incarnation: newIncarnation(), Settler: r}
 		if dead := read(&r.Delivery, m); dead.reason != "" || r.Invalid != nil {
 			b.Fatal(dead, r.Invalid)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/ingress"
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // gate is a network that can be cut: the client hears nothing of what happens behind it.
@@ -57,7 +57,7 @@ func TestServerDiesWithoutAWord(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	began := time.Now()
 	publish(t, outside, "ORDER.before", nil, created("before"))
-	desk.next().Settle(messages.Done())
+	desk.next().Settle(delivery.Done())
 	g.cut()
 	b.stop()
 	b.start()
@@ -67,7 +67,7 @@ func TestServerDiesWithoutAWord(t *testing.T) {
 	back := time.Now()
 	publish(t, outside, "ORDER.after", nil, created("after"))
 	for d := desk.next(); d.OrderID != "after"; d = desk.next() {
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	// Two heartbeats, ten seconds, have to be missing before it asks again for want of one.
 	if after := time.Since(back); after > 5*time.Second && time.Since(began) > 10*time.Second {

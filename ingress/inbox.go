@@ -13,7 +13,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // Inbox takes messages about orders and wake-ups in and settles their deliveries.
@@ -22,7 +23,7 @@ type Inbox struct {
 	nc      *nats.Conn
 	cfg     Config
 	log     *slog.Logger
-	deliver func(*messages.Delivery)
+	deliver func(*delivery.Delivery)
 	lookup  *Lookup
 	pullers [2]*puller
 	// base carries nothing; instruments want a context.
@@ -41,7 +42,7 @@ type Inbox struct {
 // New returns an inbox that hands what it takes in to deliver. The streams have to exist. Deliver is called by several
 // goroutines at once, must not block, and may settle before it returns; a panic of it makes the message a dead letter.
 // Call Drain in the end, whether or not Run was called.
-func New(js jetstream.JetStream, cfg Config, deliver func(*messages.Delivery)) (*Inbox, error) {
+func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (*Inbox, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -216,23 +217,23 @@ func (i *Inbox) receive(p *puller, from *session, m *nats.Msg) {
 	}
 	now := time.Now()
 	r := &receipt{inbox: i, puller: p, session: from, reply: m.Reply, signed: now.Sub(i.start)}
-	r.Delivery = messages.Delivery{
+	r.Delivery = delivery.Delivery{
 		Stream: p.stream, Sequence: s.sequence, Deliveries: s.deliveries, Stored: s.stored, Received: now,
 		Incarnation: newIncarnation(), Settler: r,
 	}
 	i.flight.add(r)
-	crashpoint.Pass(crashpoint.Delivered)
+	failpoint.Pass(failpoint.Delivered)
 	defer i.survive(r)
 	if dead := read(&r.Delivery, m); dead.reason != "" {
 		i.instruments.delivered(i.base, "")
 		if r.first() {
-			r.end(messages.Dead(dead.reason), dead.class)
+			r.end(delivery.Dead(dead.reason), dead.class)
 		}
 		return
 	}
 	i.instruments.delivered(i.base, r.Type)
 	if r.Type == messages.TypeWake {
-		crashpoint.Pass(crashpoint.Woken)
+		failpoint.Pass(failpoint.Woken)
 	}
 	i.deliver(&r.Delivery)
 }
@@ -246,7 +247,7 @@ func (i *Inbox) survive(r *receipt) {
 	i.log.Error("message made the node panic", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
 		"error", fmt.Sprint(cause), "stack", string(debug.Stack()))
 	if r.first() {
-		r.end(messages.Dead(fmt.Sprintf("poison: %v", cause)), classPoison)
+		r.end(delivery.Dead(fmt.Sprintf("poison: %v", cause)), classPoison)
 	}
 }
 

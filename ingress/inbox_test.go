@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestDelivery(t *testing.T) {
@@ -34,18 +35,18 @@ func TestDelivery(t *testing.T) {
 	if d.Invalid != nil || d.Created.TotalAmount != 3 || d.Created.Currency != "USD" {
 		t.Errorf("got %v, %v", d.Created, d.Invalid)
 	}
-	d.Settle(messages.Done())
+	d.Settle(delivery.Done())
 
 	for _, c := range []struct {
 		kind messages.Type
 		body string
-		ok   func(*messages.Delivery) bool
+		ok   func(*delivery.Delivery) bool
 	}{
-		{messages.TypeCancel, `{"reason":"no more"}`, func(d *messages.Delivery) bool { return d.Cancel.GetReason() == "no more" }},
-		{messages.TypeSignal, `{"name":"paid","data":7}`, func(d *messages.Delivery) bool { return d.Signal.GetData().GetNumberValue() == 7 }},
-		{messages.TypeRetry, ``, func(d *messages.Delivery) bool { return d.Created == nil }},
-		{messages.TypeSkip, `{}`, func(d *messages.Delivery) bool { return d.Created == nil && d.Skip.GetStep() == "" }},
-		{messages.TypeSkip, `{"step":"pay","direction":"undo"}`, func(d *messages.Delivery) bool {
+		{messages.TypeCancel, `{"reason":"no more"}`, func(d *delivery.Delivery) bool { return d.Cancel.GetReason() == "no more" }},
+		{messages.TypeSignal, `{"name":"paid","data":7}`, func(d *delivery.Delivery) bool { return d.Signal.GetData().GetNumberValue() == 7 }},
+		{messages.TypeRetry, ``, func(d *delivery.Delivery) bool { return d.Created == nil }},
+		{messages.TypeSkip, `{}`, func(d *delivery.Delivery) bool { return d.Created == nil && d.Skip.GetStep() == "" }},
+		{messages.TypeSkip, `{"step":"pay","direction":"undo"}`, func(d *delivery.Delivery) bool {
 			return d.Skip.GetStep() == "pay" && d.Skip.GetDirection() == messages.Undo.Word()
 		}},
 	} {
@@ -57,7 +58,7 @@ func TestDelivery(t *testing.T) {
 		if other.Incarnation == d.Incarnation || other.Incarnation == "" {
 			t.Errorf("incarnation %q is not fresh", other.Incarnation)
 		}
-		other.Settle(messages.Done())
+		other.Settle(delivery.Done())
 	}
 
 	publish(t, js, "ORDER_WAKE.o-1", nats.Header{messages.HeaderPark: {"42"}, "traceparent": {parent}}, "")
@@ -65,7 +66,7 @@ func TestDelivery(t *testing.T) {
 	if wake.Type != messages.TypeWake || wake.Park != 42 || wake.Stream != messages.StreamTimers || wake.OrderID != "o-1" || wake.Traceparent != parent {
 		t.Errorf("got %+v", wake)
 	}
-	wake.Settle(messages.Done())
+	wake.Settle(delivery.Done())
 	emptied(t, js, messages.StreamOrders)
 	emptied(t, js, messages.StreamTimers)
 	if err := desk.drain(); err != nil {
@@ -88,7 +89,7 @@ func TestInvalidOrdersAreDelivered(t *testing.T) {
 }
 
 func TestOnlyTheFirstSettlementCounts(t *testing.T) {
-	all := map[string]messages.Outcome{"done": messages.Done(), "later": messages.Later(0), "dead": messages.Dead("no"), "dropped": messages.Dropped()}
+	all := map[string]delivery.Outcome{"done": delivery.Done(), "later": delivery.Later(0), "dead": delivery.Dead("no"), "dropped": delivery.Dropped()}
 	for name, first := range all {
 		t.Run(name, func(t *testing.T) {
 			_, js := ready(t)
@@ -130,18 +131,18 @@ func TestLater(t *testing.T) {
 	_, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Later(0))
+	desk.next().Settle(delivery.Later(0))
 	d := desk.next()
 	if d.Deliveries != 2 || d.Fresh() {
 		t.Errorf("delivered %d times", d.Deliveries)
 	}
 	const delay = 300 * time.Millisecond
 	then := time.Now()
-	d.Settle(messages.Later(delay))
+	d.Settle(delivery.Later(delay))
 	if d = desk.next(); time.Since(then) < delay-20*time.Millisecond {
 		t.Errorf("delivered again after %s, asked for %s", time.Since(then), delay)
 	}
-	d.Settle(messages.Done())
+	d.Settle(delivery.Done())
 	emptied(t, js, messages.StreamOrders)
 }
 
@@ -157,7 +158,7 @@ func TestSignsOfLife(t *testing.T) {
 	desk.none(2 * ackWait)
 	then := time.Now()
 	publish(t, js, "ORDER.dropped", nil, created("dropped"))
-	desk.next().Settle(messages.Dropped())
+	desk.next().Settle(delivery.Dropped())
 	again := desk.next()
 	if again.OrderID != "dropped" || again.Deliveries != 2 {
 		t.Errorf("%s is delivered again", again.OrderID)
@@ -165,8 +166,8 @@ func TestSignsOfLife(t *testing.T) {
 	if after := time.Since(then); after < ackWait/2 {
 		t.Errorf("a dropped delivery comes back after %s, want the ack wait", after)
 	}
-	again.Settle(messages.Done())
-	held.Settle(messages.Done())
+	again.Settle(delivery.Done())
+	held.Settle(delivery.Done())
 	emptied(t, js, messages.StreamOrders)
 }
 
@@ -193,7 +194,7 @@ func TestNoMoreThanThereIsRoomFor(t *testing.T) {
 			}
 			<-js.PublishAsyncComplete()
 			orders := c.limit - max(1, c.limit/8)
-			var held []*messages.Delivery
+			var held []*delivery.Delivery
 			for range orders {
 				held = append(held, desk.next())
 			}
@@ -202,7 +203,7 @@ func TestNoMoreThanThereIsRoomFor(t *testing.T) {
 				t.Errorf("the server counts %d deliveries, want %d", info.NumAckPending, orders)
 			}
 			for n, d := range held {
-				d.Settle(messages.Done())
+				d.Settle(delivery.Done())
 				held[n] = nil
 			}
 			for done := len(held); done < total; done++ {
@@ -210,7 +211,7 @@ func TestNoMoreThanThereIsRoomFor(t *testing.T) {
 				if n := 1 + len(desk.deliveries); n > orders {
 					t.Errorf("the node holds %d deliveries, want at most %d", n, orders)
 				}
-				d.Settle(messages.Done())
+				d.Settle(delivery.Done())
 			}
 			emptied(t, js, messages.StreamOrders)
 			if info := consumer(t, js); info.NumRedelivered != 0 {
@@ -241,16 +242,16 @@ func TestServerRestart(t *testing.T) {
 	for n := range 10 {
 		publish(t, js, fmt.Sprintf("ORDER.before-%d", n), nil, created(fmt.Sprintf("before-%d", n)))
 	}
-	var held []*messages.Delivery
+	var held []*delivery.Delivery
 	for range 10 {
 		held = append(held, desk.next())
 	}
 	b.stop()
-	held[0].Settle(messages.Done()) // sent when the connection is back
+	held[0].Settle(delivery.Done()) // sent when the connection is back
 	b.start()
 	reconnected(t, js.Conn(), 1)
 	for _, d := range held[1:] {
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	seen := map[messages.OrderID]bool{}
 	for n := range 100 {
@@ -261,7 +262,7 @@ func TestServerRestart(t *testing.T) {
 		if strings.HasPrefix(string(d.OrderID), "after") {
 			seen[d.OrderID] = true
 		}
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	desk.finish(js)
 	if err := desk.drain(); err != nil {
@@ -288,7 +289,7 @@ func TestConnectionLostAgainAndAgain(t *testing.T) {
 	for len(seen) < total {
 		d := desk.next()
 		seen[d.OrderID] = true
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	desk.finish(clients)
 }
@@ -297,7 +298,7 @@ func TestRunSaysThatTheConsumerIsGone(t *testing.T) {
 	_, js := ready(t)
 	desk := openDesk(t, js, ingress.Config{})
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Done())
+	desk.next().Settle(delivery.Done())
 	if err := js.DeleteConsumer(within(t), messages.StreamOrders, messages.Consumer); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +316,7 @@ func TestRunSaysThatTheConsumerIsGone(t *testing.T) {
 func TestNewRefuses(t *testing.T) {
 	_, js := ready(t)
 	for _, cfg := range []ingress.Config{{MaxInFlight: 1}, {MaxInFlight: 20_001}, {AckWait: time.Millisecond}, {Poll: -1}} {
-		if _, err := ingress.New(js, cfg, func(*messages.Delivery) {}); err == nil {
+		if _, err := ingress.New(js, cfg, func(*delivery.Delivery) {}); err == nil {
 			t.Errorf("%+v passes", cfg)
 		}
 	}

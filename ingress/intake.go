@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // deadEnd says why a message belongs to no order. The zero value says that it does.
@@ -22,7 +23,7 @@ func deadf(class, format string, args ...any) deadEnd {
 }
 
 // read fills the delivery from the message.
-func read(d *messages.Delivery, m *nats.Msg) deadEnd {
+func read(d *delivery.Delivery, m *nats.Msg) deadEnd {
 	if d.Stream == messages.StreamTimers {
 		return readWake(d, m)
 	}
@@ -60,7 +61,7 @@ func typeOfHeader(value string) messages.Type {
 	}
 }
 
-func readBody(d *messages.Delivery, contentType string, body []byte) deadEnd {
+func readBody(d *delivery.Delivery, contentType string, body []byte) deadEnd {
 	var err error
 	switch d.Type {
 	case messages.TypeCreated:
@@ -85,7 +86,7 @@ func readBody(d *messages.Delivery, contentType string, body []byte) deadEnd {
 
 // readCreated tells apart what is wrong about an order, which is then accepted and rejected, and what makes it unclear
 // which order is meant.
-func readCreated(d *messages.Delivery, contentType string, body []byte) deadEnd {
+func readCreated(d *delivery.Delivery, contentType string, body []byte) deadEnd {
 	created, err := messages.DecodeCreated(contentType, body)
 	if err != nil {
 		return deadf(classUndecodable, "%v", err)
@@ -100,7 +101,7 @@ func readCreated(d *messages.Delivery, contentType string, body []byte) deadEnd 
 	return deadEnd{}
 }
 
-func readWake(d *messages.Delivery, m *nats.Msg) deadEnd {
+func readWake(d *delivery.Delivery, m *nats.Msg) deadEnd {
 	d.Type = messages.TypeWake
 	id, err := messages.IDFromSubject(messages.SubjectWake, m.Subject)
 	if err != nil {
@@ -123,7 +124,7 @@ const (
 )
 
 // readTrace takes the trace context over if it may be one: it goes into the journal and to the services.
-func readTrace(d *messages.Delivery, h nats.Header) {
+func readTrace(d *delivery.Delivery, h nats.Header) {
 	if parent := first(h, messages.HeaderTraceparent); len(parent) <= maxTraceparent && printable(parent) {
 		d.Traceparent = parent
 		if state := first(h, messages.HeaderTracestate); len(state) <= maxTracestate && printable(state) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // What is settled may be stored still when a node starts: in the inbox because nobody swept, in a work queue because a
@@ -67,7 +68,7 @@ func testLeftovers(t *testing.T, stream, subject string) {
 	if m.Sequence != 3 {
 		t.Errorf("message %d is delivered, want the one that is not settled, 3", m.Sequence)
 	}
-	m.Settle(messages.Done())
+	m.Settle(delivery.Done())
 	if err := d.drain(); err != nil {
 		t.Error(err)
 	}

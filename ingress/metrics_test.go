@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // measured returns the values by name, or by name and attribute value.
@@ -57,7 +58,7 @@ func TestMetrics(t *testing.T) {
 		publish(t, js, "ORDER.o", nil, created("o"))
 	}
 	publish(t, js, "ORDER_WAKE.o", nats.Header{messages.HeaderPark: {"1"}}, "")
-	var held []*messages.Delivery
+	var held []*delivery.Delivery
 	for range 8 {
 		held = append(held, desk.next())
 	}
@@ -70,11 +71,11 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("got %v", v)
 	}
 	for _, d := range held {
-		d.Settle(messages.Done())
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
+		d.Settle(delivery.Done())
 	}
-	desk.next().Settle(messages.Later(time.Minute))
-	desk.next().Settle(messages.Dropped())
+	desk.next().Settle(delivery.Later(time.Minute))
+	desk.next().Settle(delivery.Dropped())
 	publish(t, js, "ORDER.o", nil, "junk")
 	eventually(t, "the dead letter is counted", func() bool { return measured(t, reader)["orderly.dead_letters/undecodable"] == 1 })
 	v := measured(t, reader)

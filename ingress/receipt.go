@@ -6,14 +6,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // receipt is a delivery together with what it takes to settle it. The message itself is not kept: a dead letter is made
 // of what the stream stores.
 type receipt struct {
-	messages.Delivery
+	delivery.Delivery
 	inbox  *Inbox
 	puller *puller
 	// session brought the delivery.
@@ -32,7 +32,7 @@ type receipt struct {
 }
 
 // Settle ends the delivery. Only the first call has an effect.
-func (r *receipt) Settle(o messages.Outcome) {
+func (r *receipt) Settle(o delivery.Outcome) {
 	if r.first() {
 		r.end(o, classRefused)
 	}
@@ -47,21 +47,21 @@ func (r *receipt) first() bool {
 	return false
 }
 
-func (r *receipt) end(o messages.Outcome, class string) {
+func (r *receipt) end(o delivery.Outcome, class string) {
 	i := r.inbox
 	i.instruments.settled(i.base, o.Verdict)
 	switch o.Verdict {
-	case messages.VerdictDone:
-		crashpoint.Pass(crashpoint.BeforeAck)
+	case delivery.VerdictDone:
+		failpoint.Pass(failpoint.BeforeAck)
 		i.acknowledge(r)
-		crashpoint.Pass(crashpoint.AfterAck)
-	case messages.VerdictDead:
+		failpoint.Pass(failpoint.AfterAck)
+	case delivery.VerdictDead:
 		r.class, r.reason = class, o.Reason
 		i.bury(r)
-	case messages.VerdictDropped:
+	case delivery.VerdictDropped:
 		i.disturb(2 * i.cfg.AckWait)
 		i.release(r)
-	case messages.VerdictLater:
+	case delivery.VerdictLater:
 		i.later(r, o.Delay)
 	default:
 		i.log.Error("delivery settled with an unknown verdict", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,

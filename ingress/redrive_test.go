@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 var errCut = errors.New("the process ends here")
@@ -27,7 +28,7 @@ func TestRedriveCutInTheMiddle(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	whole := deadLetters(t, b.connect())
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Dead("too early"))
+	desk.next().Settle(delivery.Dead("too early"))
 	letter := buried(t, whole, 1)[0]
 
 	broken, err := ingress.NewDeadLetters(cut{js})
@@ -42,7 +43,7 @@ func TestRedriveCutInTheMiddle(t *testing.T) {
 	if d := desk.next(); d.Created.GetOrderId() != "o" {
 		t.Errorf("got %+v", d)
 	} else {
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	if _, err := whole.Get(within(t), letter.Sequence); err != nil {
 		t.Error(err)
@@ -63,7 +64,7 @@ func TestRedriveOfWhatIsTooLarge(t *testing.T) {
 	desk := openDesk(t, js, ingress.Config{})
 	dead := deadLetters(t, b.connect())
 	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(messages.Dead("too early"))
+	desk.next().Settle(delivery.Dead("too early"))
 	letter := buried(t, dead, 1)[0]
 	emptied(t, js, messages.StreamOrders)
 	inbox, err := js.Stream(within(t), messages.StreamOrders)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func newTimers(t testing.TB, js jetstream.JetStream) *ingress.Timers {
@@ -37,7 +38,7 @@ func TestTimerFiresNotEarly(t *testing.T) {
 		if d.OrderID != "o" || d.Type != messages.TypeWake || d.Park != uint64(n+1) || string(d.Snapshot) != "\x01\x00" || d.Traceparent != "tp" {
 			t.Errorf("got %+v", d)
 		}
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 	emptied(t, js, messages.StreamTimers)
 }
@@ -49,13 +50,13 @@ func TestWakeUpComesBackUntilSettled(t *testing.T) {
 	if err := newTimers(t, js).Schedule(within(t), messages.Timer{OrderID: "o", Park: 7, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	desk.next().Settle(messages.Later(0))
-	desk.next().Settle(messages.Dropped())
+	desk.next().Settle(delivery.Later(0))
+	desk.next().Settle(delivery.Dropped())
 	d := desk.next()
 	if d.Deliveries != 3 || d.Park != 7 {
 		t.Errorf("got %+v", d)
 	}
-	d.Settle(messages.Done())
+	d.Settle(delivery.Done())
 	emptied(t, js, messages.StreamTimers)
 }
 
@@ -75,7 +76,7 @@ func TestReplacedTimerFiresOnce(t *testing.T) {
 	if d.Park != 20 {
 		t.Errorf("park %d wakes, want the last one", d.Park)
 	}
-	d.Settle(messages.Done())
+	d.Settle(delivery.Done())
 	desk.none(600 * time.Millisecond)
 	emptied(t, js, messages.StreamTimers)
 }
@@ -95,6 +96,6 @@ func TestTimersSurviveARestart(t *testing.T) {
 	for len(seen) < 10 {
 		d := desk.next()
 		seen[d.OrderID] = true
-		d.Settle(messages.Done())
+		d.Settle(delivery.Done())
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 // undertaker stores dead letters, one after the other. A delivery in its hands is in flight until the dead letter is
@@ -61,11 +61,11 @@ func (u *undertaker) bury(ctx context.Context, r *receipt) {
 		return
 	}
 	reason := line(r.reason, maxReason)
-	crashpoint.Pass(crashpoint.BeforeDeadLetter)
+	failpoint.Pass(failpoint.BeforeDeadLetter)
 	seq, err := u.store(ctx, r, reason)
 	switch {
 	case err == nil:
-		crashpoint.Pass(crashpoint.AfterDeadLetter)
+		failpoint.Pass(failpoint.AfterDeadLetter)
 		i.end(r, terminate(clip(reason, 256)))
 		i.instruments.buried(i.base, r.class)
 		i.log.Warn("message moved to the dead letters", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "dead_sequence", seq,

@@ -18,7 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/history"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 const (

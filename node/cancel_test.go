@@ -9,7 +9,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/embedded"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 // TestReceived: an order that waits in the inbox is known, though no node has taken it up.

@@ -10,7 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 // defaultURL is where client commands look for NATS when NATS_URL is not set.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/bench"
-	"github.com/orderly-engine/orderly/node/config"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/config"
+	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 

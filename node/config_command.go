@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 func newConfig(t terminal) *cobra.Command {

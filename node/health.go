@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 // healthTimeout bounds the wait for the node's answer.

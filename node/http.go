@@ -10,10 +10,10 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/api"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/history"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/api"
+	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 

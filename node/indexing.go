@@ -5,8 +5,8 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/orderly-engine/orderly/node/config"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/config"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 // indexOrders keeps an index of orders while the node runs, on a connection of its own: on a shared one, pages of the

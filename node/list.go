@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 

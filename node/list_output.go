@@ -8,7 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 // orderWriter writes a list of orders page by page; end is handed the last page again.

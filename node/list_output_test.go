@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 // threePages are orders as they come from the index.

@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
-	"github.com/orderly-engine/orderly/node/index"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 // listed waits until the list has so many orders.

@@ -17,7 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
-	"github.com/orderly-engine/orderly/node/embedded"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 func TestMain(m *testing.M) {

@@ -15,11 +15,11 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/config"
-	"github.com/orderly-engine/orderly/node/embedded"
 	"github.com/orderly-engine/orderly/node/engine"
-	"github.com/orderly-engine/orderly/node/index"
-	"github.com/orderly-engine/orderly/node/telemetry"
+	"github.com/orderly-engine/orderly/node/server/config"
+	"github.com/orderly-engine/orderly/node/server/embedded"
+	"github.com/orderly-engine/orderly/node/server/index"
+	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/actors/plan"
-	"github.com/orderly-engine/orderly/node/config"
 	"github.com/orderly-engine/orderly/node/demo"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 // TestPublishFiles: one object, an array and JSON lines, good and bad mixed. What is no order is named with file and

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderly-engine/orderly/node/config"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 func newRun(t terminal) *cobra.Command {

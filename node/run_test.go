@@ -16,7 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/node/demo"
-	"github.com/orderly-engine/orderly/node/embedded"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 // TestRunDemo: what a newcomer sees.

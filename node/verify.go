@@ -1,9 +1,8 @@
 package main
 
 import (
+	"github.com/orderly-engine/orderly/node/audit"
 	"github.com/spf13/cobra"
-
-	"github.com/orderly-engine/orderly/node/ledger"
 )
 
 func newVerify(t terminal) *cobra.Command {
@@ -21,7 +20,7 @@ It changes nothing and may run at any time, also under load.`,
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		return withClient(cmd.Context(), t, func(c *client) error {
-			report, err := ledger.Read(cmd.Context(), c.js)
+			report, err := audit.Read(cmd.Context(), c.js)
 			if err != nil {
 				return err
 			}

@@ -10,20 +10,21 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
 type immediate struct{}
 
 func (immediate) Receive(ctx actor.Context) {
-	if d, ok := ctx.Message().(*messages.Delivery); ok {
-		ctx.Send(ctx.Parent(), &messages.Settled{Delivery: d, Outcome: messages.Done()})
+	if d, ok := ctx.Message().(*delivery.Delivery); ok {
+		ctx.Send(ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: delivery.Done()})
 	}
 }
 
 type tokens chan struct{}
 
-func (t tokens) Settle(messages.Outcome) { <-t }
+func (t tokens) Settle(delivery.Outcome) { <-t }
 
 // BenchmarkOrder is deliver → the actor is spawned → it answers done → settled → the actor is stopped, with as many
 // orders in flight as a node has under load.
@@ -36,9 +37,9 @@ func BenchmarkOrder(b *testing.B) {
 			}
 			defer tree.Stop()
 			room := make(tokens, inFlight)
-			deliveries := make([]messages.Delivery, b.N)
+			deliveries := make([]delivery.Delivery, b.N)
 			for i := range deliveries {
-				deliveries[i] = messages.Delivery{OrderID: messages.OrderID("order-" + strconv.Itoa(i)), Settler: room}
+				deliveries[i] = delivery.Delivery{OrderID: messages.OrderID("order-" + strconv.Itoa(i)), Settler: room}
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
@@ -68,11 +69,11 @@ func BenchmarkBare(b *testing.B) {
 			children := map[messages.OrderID]*actor.PID{}
 			return actor.ReceiveFunc(func(ctx actor.Context) {
 				switch m := ctx.Message().(type) {
-				case *messages.Delivery:
+				case *delivery.Delivery:
 					pid := ctx.Spawn(child)
 					children[m.OrderID] = pid
 					ctx.Send(pid, m)
-				case *messages.Settled:
+				case *delivery.Settled:
 					ctx.Stop(children[m.Delivery.OrderID])
 					delete(children, m.Delivery.OrderID)
 					<-room
@@ -84,9 +85,9 @@ func BenchmarkBare(b *testing.B) {
 			})
 		}))
 	}
-	deliveries := make([]messages.Delivery, b.N)
+	deliveries := make([]delivery.Delivery, b.N)
 	for i := range deliveries {
-		deliveries[i] = messages.Delivery{OrderID: messages.OrderID("order-" + strconv.Itoa(i))}
+		deliveries[i] = delivery.Delivery{OrderID: messages.OrderID("order-" + strconv.Itoa(i))}
 	}
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // phase says where an order's actor is. Deliveries are passed on at once only in alive; in the other phases they wait
@@ -31,8 +32,8 @@ type child struct {
 	phase phase
 
 	// pending deliveries, oldest first.
-	pending []*messages.Delivery
-	one     [1]*messages.Delivery
+	pending []*delivery.Delivery
+	one     [1]*delivery.Delivery
 
 	// What follows is used once the order has failed.
 
@@ -43,7 +44,7 @@ type child struct {
 	failures int
 	defects  window
 	// giveUp is sent ahead of the deliveries, to every new actor until a delivery is done.
-	giveUp *messages.GiveUp
+	giveUp *delivery.GiveUp
 }
 
 func newChild(id messages.OrderID) *child {
@@ -53,7 +54,7 @@ func newChild(id messages.OrderID) *child {
 }
 
 // remove takes d out of the pending deliveries and reports whether it was there.
-func (c *child) remove(d *messages.Delivery) bool {
+func (c *child) remove(d *delivery.Delivery) bool {
 	i := slices.Index(c.pending, d)
 	if i < 0 {
 		return false
@@ -63,7 +64,7 @@ func (c *child) remove(d *messages.Delivery) bool {
 }
 
 // take removes the i-th pending delivery.
-func (c *child) take(i int) *messages.Delivery {
+func (c *child) take(i int) *delivery.Delivery {
 	d := c.pending[i]
 	c.pending = slices.Delete(c.pending, i, i+1)
 	return d
@@ -86,7 +87,7 @@ type (
 	// failed: the actor has failed, and everything it answered before has been heard.
 	failed struct {
 		who     *actor.PID
-		failure *messages.Failure
+		failure *delivery.Failure
 		message any
 	}
 	// ended: the actor terminated untold, and everything it answered before has been heard.

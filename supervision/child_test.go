@@ -6,16 +6,16 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestPendingKeepsOrderAndLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := newChild("o-1")
-		var model []*messages.Delivery
+		var model []*delivery.Delivery
 		for range rapid.IntRange(0, 40).Draw(t, "steps") {
 			if len(model) == 0 || rapid.Bool().Draw(t, "arrives") {
-				d := &messages.Delivery{}
+				d := &delivery.Delivery{}
 				c.pending, model = append(c.pending, d), append(model, d)
 				continue
 			}

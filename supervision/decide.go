@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // verb is what a supervisor does about a failed order actor.
@@ -33,7 +34,7 @@ type record struct {
 }
 
 // decide answers a failure. It is pure but for the jitter it draws.
-func decide(f *messages.Failure, r record, b Backoff, restFor time.Duration, rnd func() float64) (verb, time.Duration) {
+func decide(f *delivery.Failure, r record, b Backoff, restFor time.Duration, rnd func() float64) (verb, time.Duration) {
 	switch f.Kind {
 	case messages.Transient:
 		return restart, max(f.After, 0)

@@ -4,8 +4,8 @@
 //	root ── order supervisor (one per shard) ── order actor (one per order that holds a delivery)
 //
 // A delivery given to [Tree.Deliver] ends with exactly one call of its Settle. An order actor answers its parent with
-// a *messages.Settled for each delivery it was sent; it fails by panicking, with a *messages.Failure where it knows the
-// kind. It may be sent a *messages.GiveUp ahead of its deliveries. It has no children of its own, and it stops when its
+// a *delivery.Settled for each delivery it was sent; it fails by panicking, with a *delivery.Failure where it knows the
+// kind. It may be sent a *delivery.GiveUp ahead of its deliveries. It has no children of its own, and it stops when its
 // supervisor stops it.
 //
 // # Ordering

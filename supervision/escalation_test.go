@@ -10,13 +10,14 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-var errNATSAway = &messages.Failure{Kind: messages.Infrastructure, Err: errors.New("no connection")}
+var errNATSAway = &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("no connection")}
 
 func away(_ actor.Context, _ int, message any) {
-	if _, ok := message.(*messages.Delivery); ok {
+	if _, ok := message.(*delivery.Delivery); ok {
 		panic(errNATSAway)
 	}
 }
@@ -42,7 +43,7 @@ func TestAnOutageEscalatesOnceAfterItsLimit(t *testing.T) {
 func TestADeliveryDoneEndsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{OutageLimit: time.Minute}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*messages.Delivery); ok && d.OrderID == "works" {
+			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "works" {
 				done(ctx, life, message)
 				return
 			}
@@ -62,11 +63,11 @@ func TestADeliveryDoneEndsAnOutage(t *testing.T) {
 func TestInfrastructureFailuresFarApartAreNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{OutageLimit: time.Minute}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*messages.Delivery); ok {
+			if d, ok := message.(*delivery.Delivery); ok {
 				if life%2 == 1 {
 					panic(errNATSAway)
 				}
-				answer(ctx, d, messages.Later(time.Second))
+				answer(ctx, d, delivery.Later(time.Second))
 			}
 		})
 		for n := range uint64(5) {
@@ -87,7 +88,7 @@ func TestANegativeOutageLimitNeverEscalates(t *testing.T) {
 }
 
 func defective(_ actor.Context, _ int, message any) {
-	if _, ok := message.(*messages.Delivery); ok {
+	if _, ok := message.(*delivery.Delivery); ok {
 		panic(errBoom)
 	}
 }
@@ -128,16 +129,16 @@ func TestOneOrderAloneDoesNotEscalate(t *testing.T) {
 // crashing makes the code of the order supervisor panic: Settle runs there.
 type crashing struct{ settled *int }
 
-func (c crashing) Settle(messages.Outcome) {
+func (c crashing) Settle(delivery.Outcome) {
 	*c.settled++
 	panic("a settler that breaks its contract")
 }
 
 func TestACrashedSupervisorStartsClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var held *messages.Delivery
+		var held *delivery.Delivery
 		s := newStage(t, quick, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*messages.Delivery); ok && d.OrderID == "held" && life == 1 {
+			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "held" && life == 1 {
 				held = d
 				return
 			}
@@ -155,13 +156,13 @@ func TestACrashedSupervisorStartsClean(t *testing.T) {
 		s.ledger.want(t, one)
 		s.ledger.want(t, waiting)
 		s.after(50 * time.Millisecond)
-		s.ledger.want(t, one, messages.Later(0))
-		s.ledger.want(t, waiting, messages.Done())
+		s.ledger.want(t, one, delivery.Later(0))
+		s.ledger.want(t, waiting, delivery.Done())
 		if calls != 1 {
 			t.Fatalf("the crashing delivery was settled %d times, want once", calls)
 		}
-		s.ledger.want(t, s.deliver("held", 4), messages.Done())
-		s.ledger.want(t, held, messages.Later(0))
+		s.ledger.want(t, s.deliver("held", 4), delivery.Done())
+		s.ledger.want(t, held, delivery.Later(0))
 		s.wantIdle()
 		s.wantEscalations(0)
 	})
@@ -180,7 +181,7 @@ func TestCrashesOfSupervisorsEscalateOnceAndAreSurvived(t *testing.T) {
 			s.after(time.Minute)
 			s.wantEscalations(min(n/2, 1))
 		}
-		s.ledger.want(t, s.deliver("o-1", 1), messages.Done())
+		s.ledger.want(t, s.deliver("o-1", 1), delivery.Done())
 		s.wantIdle()
 	})
 }
@@ -188,7 +189,7 @@ func TestCrashesOfSupervisorsEscalateOnceAndAreSurvived(t *testing.T) {
 func TestStopDoesNotWaitForTheRestartOfASupervisor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{Backoff: supervision.Backoff{Initial: time.Hour, Max: time.Hour}}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*messages.Delivery); ok && d.OrderID != "held" {
+			if d, ok := message.(*delivery.Delivery); ok && d.OrderID != "held" {
 				done(ctx, life, message)
 			}
 		})
@@ -200,8 +201,8 @@ func TestStopDoesNotWaitForTheRestartOfASupervisor(t *testing.T) {
 		synctest.Wait()
 		waiting := s.deliver("later", 3)
 		s.tree.Stop()
-		s.ledger.want(t, held, messages.Later(0))
-		s.ledger.want(t, waiting, messages.Later(0))
+		s.ledger.want(t, held, delivery.Later(0))
+		s.ledger.want(t, waiting, delivery.Later(0))
 		if waited := time.Since(s.begun); waited != 0 {
 			t.Fatalf("stop waited %s", waited)
 		}
@@ -212,13 +213,13 @@ func TestStopDoesNotWaitForTheRestartOfASupervisor(t *testing.T) {
 func TestASupervisorThatIsStoppedEscalates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, quick, func(ctx actor.Context, _ int, message any) {
-			if _, ok := message.(*messages.Delivery); ok {
+			if _, ok := message.(*delivery.Delivery); ok {
 				ctx.Stop(ctx.Parent())
 			}
 		})
 		d := s.deliver("o-1", 1)
 		s.wantEscalations(1)
 		s.tree.Stop()
-		s.ledger.want(t, d, messages.Later(0))
+		s.ledger.want(t, d, delivery.Later(0))
 	})
 }

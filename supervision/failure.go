@@ -8,12 +8,13 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // HandleFailure makes the supervisor its order actors' strategy. The failed actor is suspended by now. The decision
 // waits its turn behind the answers the actor gave before it failed.
 func (v *supervisor) HandleFailure(_ *actor.ActorSystem, _ actor.Supervisor, who *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	v.ctx.Send(v.ctx.Self(), &failed{who: who, failure: messages.AsFailure(reason), message: actor.UnwrapEnvelopeMessage(message)})
+	v.ctx.Send(v.ctx.Self(), &failed{who: who, failure: delivery.AsFailure(reason), message: actor.UnwrapEnvelopeMessage(message)})
 }
 
 func (v *supervisor) failed(m *failed) {
@@ -31,21 +32,21 @@ func (v *supervisor) failed(m *failed) {
 	case giveUp:
 		v.tree.meters.restarted(f.Kind)
 		v.tree.meters.giveUps.Add(context.Background(), 1)
-		c.giveUp = &messages.GiveUp{Failure: f}
+		c.giveUp = &delivery.GiveUp{Failure: f}
 	case rest:
 		c.delay = 0
-		v.settleAll(c, messages.Later(delay))
+		v.settleAll(c, delivery.Later(delay))
 		v.tree.health.giveUpFailed(c.id, f)
 	case bury:
 		v.bury(c, m)
 	case letGo:
-		v.settleAll(c, messages.Dropped())
+		v.settleAll(c, delivery.Dropped())
 	}
 	v.stop(c)
 }
 
 // account books a failure on the order and, if it is one of infrastructure, on the subsystem.
-func (v *supervisor) account(c *child, f *messages.Failure) record {
+func (v *supervisor) account(c *child, f *delivery.Failure) record {
 	r := record{gaveUp: c.giveUp != nil}
 	if f.Kind == messages.Infrastructure {
 		v.tree.health.infrastructureFailed(f)
@@ -63,21 +64,21 @@ func (v *supervisor) account(c *child, f *messages.Failure) record {
 // bury makes a dead letter of the delivery the actor failed on: the message in its hands or, if that was none, the
 // oldest pending one. A delivery it has answered already is settled and costs no other.
 func (v *supervisor) bury(c *child, m *failed) {
-	var d *messages.Delivery
-	if in, ok := m.message.(*messages.Delivery); ok {
+	var d *delivery.Delivery
+	if in, ok := m.message.(*delivery.Delivery); ok {
 		d = in
 	} else if len(c.pending) > 0 {
 		d = c.pending[0]
 	}
 	if d != nil && c.remove(d) {
-		v.settle(d, messages.Dead(cause(m.failure)))
+		v.settle(d, delivery.Dead(cause(m.failure)))
 	}
 	if len(c.pending) > 0 {
 		v.tree.meters.restarted(m.failure.Kind)
 	}
 }
 
-func cause(f *messages.Failure) string {
+func cause(f *delivery.Failure) string {
 	if f.Err == nil {
 		return f.Error()
 	}
@@ -86,7 +87,7 @@ func cause(f *messages.Failure) string {
 
 // report logs what an operator may have to act on. Transient failures are in the journal, and those of infrastructure
 // are logged once for all orders.
-func (v *supervisor) report(c *child, f *messages.Failure, what verb, delay time.Duration) {
+func (v *supervisor) report(c *child, f *delivery.Failure, what verb, delay time.Duration) {
 	log := v.tree.cfg.Logger
 	switch what {
 	case restart:

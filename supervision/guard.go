@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // guard stands before an order actor. It types what the actor panics with, while the stack is still there, and keeps a
@@ -27,14 +28,14 @@ func (g *guard) Receive(ctx actor.Context) {
 }
 
 func (g *guard) failed(ctx actor.Context, reason any) {
-	f := messages.AsFailure(reason)
+	f := delivery.AsFailure(reason)
 	switch ctx.Message().(type) {
 	case *actor.Stopping, *actor.Stopped:
 		g.log.Error("order actor panicked while it stopped", keyError, f, keyStack, string(debug.Stack()))
 		return
 	}
 	if f.Kind == messages.Defect {
-		f = &messages.Failure{Kind: messages.Defect, Err: &panicked{f.Err, debug.Stack()}}
+		f = &delivery.Failure{Kind: messages.Defect, Err: &panicked{f.Err, debug.Stack()}}
 	}
 	panic(f)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 type saying struct {
@@ -21,7 +22,7 @@ func (s saying) Message() any { return s.message }
 func TestADefectSaysWhatHappenedAndKeepsTheStack(t *testing.T) {
 	g := &guard{log: slog.New(slog.DiscardHandler), order: actor.ReceiveFunc(func(actor.Context) { panic("failed") })}
 	defer func() {
-		f, ok := recover().(*messages.Failure)
+		f, ok := recover().(*delivery.Failure)
 		if !ok || f.Kind != messages.Defect || f.Err.Error() != "panic: failed" {
 			t.Fatalf("panicked with %v, want a defect that says what happened", f)
 		}
@@ -34,7 +35,7 @@ func TestADefectSaysWhatHappenedAndKeepsTheStack(t *testing.T) {
 }
 
 func TestATypedFailurePassesUnchanged(t *testing.T) {
-	want := &messages.Failure{Kind: messages.Infrastructure}
+	want := &delivery.Failure{Kind: messages.Infrastructure}
 	g := &guard{log: slog.New(slog.DiscardHandler), order: actor.ReceiveFunc(func(actor.Context) { panic(want) })}
 	defer func() {
 		if got := recover(); got != want {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
@@ -21,29 +22,29 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // ledger records how each delivery ends and how often.
 type ledger struct {
 	mu    sync.Mutex
-	ended map[*messages.Delivery][]messages.Outcome
+	ended map[*delivery.Delivery][]delivery.Outcome
 }
 
-func newLedger() *ledger { return &ledger{ended: make(map[*messages.Delivery][]messages.Outcome)} }
+func newLedger() *ledger { return &ledger{ended: make(map[*delivery.Delivery][]delivery.Outcome)} }
 
 type line struct {
 	ledger *ledger
-	of     *messages.Delivery
+	of     *delivery.Delivery
 }
 
-func (l line) Settle(o messages.Outcome) {
+func (l line) Settle(o delivery.Outcome) {
 	l.ledger.mu.Lock()
 	defer l.ledger.mu.Unlock()
 	l.ledger.ended[l.of] = append(l.ledger.ended[l.of], o)
 }
 
-func (l *ledger) delivery(id string, sequence uint64) *messages.Delivery {
-	d := &messages.Delivery{OrderID: messages.OrderID(id), Stream: messages.StreamOrders, Sequence: sequence, Deliveries: 1}
+func (l *ledger) delivery(id string, sequence uint64) *delivery.Delivery {
+	d := &delivery.Delivery{OrderID: messages.OrderID(id), Stream: messages.StreamOrders, Sequence: sequence, Deliveries: 1}
 	d.Settler = line{l, d}
 	return d
 }
 
-func (l *ledger) want(t *testing.T, d *messages.Delivery, want ...messages.Outcome) {
+func (l *ledger) want(t *testing.T, d *delivery.Delivery, want ...delivery.Outcome) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -55,8 +56,8 @@ func (l *ledger) want(t *testing.T, d *messages.Delivery, want ...messages.Outco
 // script is what an order actor does with a delivery or a give-up; life counts the actors that were produced, from 1.
 type script func(ctx actor.Context, life int, message any)
 
-func answer(ctx actor.Context, d *messages.Delivery, o messages.Outcome) {
-	ctx.Send(ctx.Parent(), &messages.Settled{Delivery: d, Outcome: o})
+func answer(ctx actor.Context, d *delivery.Delivery, o delivery.Outcome) {
+	ctx.Send(ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: o})
 }
 
 // stage runs a script and writes down what reached which life of the actor, and when.
@@ -102,9 +103,9 @@ func newStage(t *testing.T, cfg supervision.Config, play script) *stage {
 
 func (s *stage) receive(ctx actor.Context, life int, play script) {
 	switch m := ctx.Message().(type) {
-	case *messages.Delivery:
+	case *delivery.Delivery:
 		s.note(fmt.Sprintf("%s life %d: %s/%d", time.Since(s.begun), life, m.OrderID, m.Sequence))
-	case *messages.GiveUp:
+	case *delivery.GiveUp:
 		s.note(fmt.Sprintf("%s life %d: give up, %v", time.Since(s.begun), life, m.Failure))
 	case *actor.Stopped:
 		s.mu.Lock()
@@ -121,7 +122,7 @@ func (s *stage) note(event string) {
 }
 
 // deliver hands over a delivery and waits until nothing moves.
-func (s *stage) deliver(id string, sequence uint64) *messages.Delivery {
+func (s *stage) deliver(id string, sequence uint64) *delivery.Delivery {
 	s.t.Helper()
 	d := s.ledger.delivery(id, sequence)
 	s.tree.Deliver(d)

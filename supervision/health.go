@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // health is the subsystem's budget, shared by all supervisors. It escalates at most once.
@@ -59,7 +60,7 @@ func (h *health) recovered() {
 	}
 }
 
-func (h *health) infrastructureFailed(f *messages.Failure) {
+func (h *health) infrastructureFailed(f *delivery.Failure) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.failing.Swap(true) {
@@ -71,7 +72,7 @@ func (h *health) infrastructureFailed(f *messages.Failure) {
 }
 
 // giveUpFailed counts an order that could not even be brought to attention.
-func (h *health) giveUpFailed(id messages.OrderID, f *messages.Failure) {
+func (h *health) giveUpFailed(id messages.OrderID, f *delivery.Failure) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.lost(string(id), fmt.Errorf("too many orders fail even when they are given up, the last is %s: %w", id, f))

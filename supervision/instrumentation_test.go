@@ -12,7 +12,7 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
@@ -43,11 +43,11 @@ func TestInstruments(t *testing.T) {
 		cfg.OrderBudget = supervision.Budget{Count: 2, Within: time.Hour}
 		cfg.SubsystemBudget = supervision.Budget{Count: 1, Within: time.Hour}
 		s := newStage(t, cfg, func(ctx actor.Context, life int, message any) {
-			d, ok := message.(*messages.Delivery)
+			d, ok := message.(*delivery.Delivery)
 			switch {
 			case !ok || d.OrderID == "held":
 			case d.OrderID == "crash":
-				answer(ctx, d, messages.Done())
+				answer(ctx, d, delivery.Done())
 			default:
 				if life%2 == 0 {
 					panic(errNATSAway)

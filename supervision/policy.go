@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // What a step's retry is when its plan does not say.
@@ -19,38 +20,38 @@ const (
 //
 // Both directions of a step follow the same rules, but for an undo that was rejected: nothing can undo an undo, so
 // a person decides.
-func NewPolicy(hold time.Duration, rnd func() float64) messages.Policy {
-	return func(kind messages.FailureKind, h messages.History) messages.Directive {
+func NewPolicy(hold time.Duration, rnd func() float64) delivery.Policy {
+	return func(kind messages.FailureKind, h delivery.History) delivery.Directive {
 		backoff, attempts := retry(h.Retry)
 		switch kind {
 		case messages.Transient:
 			if h.Attempts >= attempts {
-				return messages.Directive{Action: messages.ActAttention}
+				return delivery.Directive{Action: delivery.ActAttention}
 			}
 			delay := max(backoff.delay(h.Attempts, rnd), h.After)
 			if delay > hold {
-				return messages.Directive{Action: messages.ActPark, Delay: delay}
+				return delivery.Directive{Action: delivery.ActPark, Delay: delay}
 			}
-			return messages.Directive{Action: messages.ActRestart, Delay: delay}
+			return delivery.Directive{Action: delivery.ActRestart, Delay: delay}
 		case messages.Rejected:
 			if h.Direction == messages.Undo {
-				return messages.Directive{Action: messages.ActAttention}
+				return delivery.Directive{Action: delivery.ActAttention}
 			}
-			return messages.Directive{Action: messages.ActCompensate}
+			return delivery.Directive{Action: delivery.ActCompensate}
 		case messages.Poison:
-			return messages.Directive{Action: messages.ActAttention}
+			return delivery.Directive{Action: delivery.ActAttention}
 		case messages.Fenced:
-			return messages.Directive{Action: messages.ActDrop}
+			return delivery.Directive{Action: delivery.ActDrop}
 		case messages.Infrastructure:
 			// Nothing can be parked while the journal is away: the wait stays in memory, and within hold.
 			backoff.Max = min(backoff.Max, max(hold, 0))
-			return messages.Directive{Action: messages.ActRestart, Delay: backoff.delay(h.Attempts, rnd)}
+			return delivery.Directive{Action: delivery.ActRestart, Delay: backoff.delay(h.Attempts, rnd)}
 		}
 		// A defect, or a kind this version does not know.
 		if h.Attempts >= attempts {
-			return messages.Directive{Action: messages.ActAttention}
+			return delivery.Directive{Action: delivery.ActAttention}
 		}
-		return messages.Directive{Action: messages.ActRestart, Delay: min(backoff.delay(h.Attempts, rnd), max(hold, 0))}
+		return delivery.Directive{Action: delivery.ActRestart, Delay: min(backoff.delay(h.Attempts, rnd), max(hold, 0))}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // shard is the record of one order supervisor; it outlives every instance of it.
@@ -22,13 +23,13 @@ type shard struct {
 	timers sync.WaitGroup
 
 	mu     sync.Mutex
-	intake []*messages.Delivery
+	intake []*delivery.Delivery
 	closed bool
 
 	// What follows belongs to the order supervisor and, when it has stopped, to Stop.
 
 	// batch is what was last taken from the intake; batch[:taken] is in the table.
-	batch    []*messages.Delivery
+	batch    []*delivery.Delivery
 	taken    int
 	children map[messages.OrderID]*child
 	// spawned numbers the actors, so that each has a name of its own.
@@ -40,7 +41,7 @@ func newShard(number int, t *Tree) *shard {
 }
 
 // put appends d to the intake and reports whether the shard is still open, and whether its supervisor must be told.
-func (s *shard) put(d *messages.Delivery) (open, tell bool) {
+func (s *shard) put(d *delivery.Delivery) (open, tell bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -66,7 +67,7 @@ func (s *shard) swap() {
 }
 
 // settle ends d, which the caller has removed from where it was.
-func (s *shard) settle(d *messages.Delivery, o messages.Outcome) {
+func (s *shard) settle(d *delivery.Delivery, o delivery.Outcome) {
 	defer s.tree.settled()
 	d.Settle(o)
 }
@@ -76,19 +77,19 @@ func (s *shard) settle(d *messages.Delivery, o messages.Outcome) {
 func (s *shard) abandon() {
 	for id, c := range s.children {
 		s.disarm(c)
-		s.settleAll(c, messages.Later(0))
+		s.settleAll(c, delivery.Later(0))
 		delete(s.children, id)
 	}
 	for s.taken < len(s.batch) {
 		d := s.batch[s.taken]
 		s.taken++
-		s.settle(d, messages.Later(0))
+		s.settle(d, delivery.Later(0))
 	}
 	s.actors.Store(0)
 }
 
 // settleAll ends all pending deliveries of c, oldest first.
-func (s *shard) settleAll(c *child, o messages.Outcome) {
+func (s *shard) settleAll(c *child, o delivery.Outcome) {
 	for len(c.pending) > 0 {
 		s.settle(c.take(0), o)
 	}

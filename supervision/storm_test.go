@@ -14,6 +14,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
@@ -23,13 +24,13 @@ type stormy struct {
 	t     *testing.T
 	alive *sync.Map // order id → *atomic.Int32
 	id    messages.OrderID
-	held  []*messages.Delivery
+	held  []*delivery.Delivery
 	seen  uint64
 }
 
 func (s *stormy) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
-	case *messages.Delivery:
+	case *delivery.Delivery:
 		s.begin(m)
 		if m.Sequence <= s.seen {
 			s.t.Errorf("order %s: delivery %d came after %d", m.OrderID, m.Sequence, s.seen)
@@ -44,7 +45,7 @@ func (s *stormy) Receive(ctx actor.Context) {
 	}
 }
 
-func (s *stormy) begin(m *messages.Delivery) {
+func (s *stormy) begin(m *delivery.Delivery) {
 	if s.id == "" {
 		s.id = m.OrderID
 		if n := s.count(1); n != 1 {
@@ -63,13 +64,13 @@ func (s *stormy) act(ctx actor.Context) {
 	case n < 2:
 		panic(errBoom)
 	case n < 4:
-		panic(&messages.Failure{Kind: messages.Transient, After: time.Millisecond, Err: errBoom})
+		panic(&delivery.Failure{Kind: messages.Transient, After: time.Millisecond, Err: errBoom})
 	case n < 6:
-		panic(&messages.Failure{Kind: messages.Infrastructure, Err: errBoom})
+		panic(&delivery.Failure{Kind: messages.Infrastructure, Err: errBoom})
 	case n < 8:
-		panic(&messages.Failure{Kind: messages.Poison, Err: errBoom})
+		panic(&delivery.Failure{Kind: messages.Poison, Err: errBoom})
 	case n < 10:
-		panic(&messages.Failure{Kind: messages.Fenced, Err: errBoom})
+		panic(&delivery.Failure{Kind: messages.Fenced, Err: errBoom})
 	case n < 12:
 		ctx.Stop(ctx.Self())
 	case n < 20 && len(s.held) < 3:
@@ -80,13 +81,13 @@ func (s *stormy) act(ctx actor.Context) {
 		s.held = nil
 		time.AfterFunc(time.Millisecond, func() {
 			for _, d := range held {
-				root.Send(parent, &messages.Settled{Delivery: d, Outcome: messages.Done()})
+				root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()})
 			}
 			root.Send(self, "late")
 		})
 	default:
 		for _, d := range s.held {
-			answer(ctx, d, messages.Done())
+			answer(ctx, d, delivery.Done())
 		}
 		s.held = nil
 	}
@@ -95,7 +96,7 @@ func (s *stormy) act(ctx actor.Context) {
 // tally counts how often each delivery was settled.
 type tally struct{ n atomic.Int32 }
 
-func (t *tally) Settle(messages.Outcome) { t.n.Add(1) }
+func (t *tally) Settle(delivery.Outcome) { t.n.Add(1) }
 
 func storm(t *testing.T, stopEarly bool) {
 	const orders, senders, each = 8, 4, 2500
@@ -115,7 +116,7 @@ func storm(t *testing.T, stopEarly bool) {
 			for i := range each {
 				// Each sender has its own orders, so that what it sends to one comes in order.
 				id := fmt.Sprintf("o-%d-%d", n, rand.IntN(orders/senders))
-				tree.Deliver(&messages.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &tallies[n][i]})
+				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &tallies[n][i]})
 			}
 		})
 	}
@@ -166,7 +167,7 @@ func TestStartAndStopManyTimes(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for i := range tallies {
-				tree.Deliver(&messages.Delivery{OrderID: messages.OrderID(fmt.Sprint("o-", i)), Settler: &tallies[i]})
+				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(fmt.Sprint("o-", i)), Settler: &tallies[i]})
 			}
 		})
 		for range 3 {

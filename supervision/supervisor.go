@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // supervisor is an instance of an order supervisor. What must outlive it is in its shard.
@@ -42,7 +43,7 @@ func (v *supervisor) Receive(ctx actor.Context) {
 		return
 	}
 	switch m := ctx.Message().(type) {
-	case *messages.Settled:
+	case *delivery.Settled:
 		v.answered(m)
 	case *actor.Terminated:
 		v.terminated(m.Who)
@@ -129,12 +130,12 @@ func (v *supervisor) of(pid *actor.PID) *child {
 }
 
 // answered settles a delivery. An answer to a delivery that is not pending is late and has no effect.
-func (v *supervisor) answered(m *messages.Settled) {
+func (v *supervisor) answered(m *delivery.Settled) {
 	c := v.children[m.Delivery.OrderID]
 	if c == nil || !c.remove(m.Delivery) {
 		return
 	}
-	if m.Outcome.Verdict == messages.VerdictDone {
+	if m.Outcome.Verdict == delivery.VerdictDone {
 		c.progressed()
 		v.tree.health.done()
 	}
@@ -196,7 +197,7 @@ func (v *supervisor) ended(c *child) {
 	if v.ending || v.children[c.id] != c || c.phase != gone {
 		return
 	}
-	v.settleAll(c, messages.Later(0))
+	v.settleAll(c, delivery.Later(0))
 	v.forget(c)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Tree is a running supervisor tree. Its methods may be called from any goroutine.
@@ -69,12 +70,12 @@ func New(sys *actor.ActorSystem, order func() actor.Actor, cfg Config) (*Tree, e
 }
 
 // Deliver hands d to the supervisor of its order. It never blocks. After Stop it settles d as Later(0) itself.
-func (t *Tree) Deliver(d *messages.Delivery) {
+func (t *Tree) Deliver(d *delivery.Delivery) {
 	t.pending.Add(1)
 	s := t.shardOf(d.OrderID)
 	open, tell := s.put(d)
 	if !open {
-		s.settle(d, messages.Later(0))
+		s.settle(d, delivery.Later(0))
 		return
 	}
 	if tell {

@@ -11,23 +11,24 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
 func done(ctx actor.Context, _ int, message any) {
-	if d, ok := message.(*messages.Delivery); ok {
-		answer(ctx, d, messages.Done())
+	if d, ok := message.(*delivery.Delivery); ok {
+		answer(ctx, d, delivery.Done())
 	}
 }
 
 func TestAnOutcomeIsPassedOnOnceAndTheActorStops(t *testing.T) {
-	for _, want := range []messages.Outcome{messages.Done(), messages.Later(time.Minute), messages.Dead("why"), messages.Dropped()} {
+	for _, want := range []delivery.Outcome{delivery.Done(), delivery.Later(time.Minute), delivery.Dead("why"), delivery.Dropped()} {
 		t.Run(want.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
-					if d, ok := message.(*messages.Delivery); ok {
+					if d, ok := message.(*delivery.Delivery); ok {
 						answer(ctx, d, want)
-						answer(ctx, d, messages.Dead("a second answer"))
+						answer(ctx, d, delivery.Dead("a second answer"))
 					}
 				})
 				d := s.deliver("o-1", 1)
@@ -40,26 +41,26 @@ func TestAnOutcomeIsPassedOnOnceAndTheActorStops(t *testing.T) {
 
 func TestAnActorLivesAsLongAsItHoldsADelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var first *messages.Delivery
+		var first *delivery.Delivery
 		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
-			d, ok := message.(*messages.Delivery)
+			d, ok := message.(*delivery.Delivery)
 			switch {
 			case !ok:
 			case d.Sequence == 1:
 				first = d
 			case d.Sequence == 2:
-				answer(ctx, d, messages.Done())
+				answer(ctx, d, delivery.Done())
 			case d.Sequence == 3:
-				answer(ctx, first, messages.Done())
-				answer(ctx, d, messages.Done())
+				answer(ctx, first, delivery.Done())
+				answer(ctx, d, delivery.Done())
 			}
 		})
 		one, two := s.deliver("o-1", 1), s.deliver("o-1", 2)
 		s.ledger.want(t, one)
-		s.ledger.want(t, two, messages.Done())
+		s.ledger.want(t, two, delivery.Done())
 		three := s.deliver("o-1", 3)
-		s.ledger.want(t, one, messages.Done())
-		s.ledger.want(t, three, messages.Done())
+		s.ledger.want(t, one, delivery.Done())
+		s.ledger.want(t, three, delivery.Done())
 		s.wantIdle()
 		s.deliver("o-1", 4)
 		s.wantEvents("0s life 1: o-1/1", "0s life 1: o-1/2", "0s life 1: o-1/3", "0s life 2: o-1/4")
@@ -74,12 +75,12 @@ func TestWhatArrivesWhileAnActorStopsWaitsForTheNext(t *testing.T) {
 			}
 			done(ctx, life, message)
 		})
-		deliveries := []*messages.Delivery{s.deliver("o-1", 1), s.deliver("o-1", 2), s.deliver("o-1", 3)}
+		deliveries := []*delivery.Delivery{s.deliver("o-1", 1), s.deliver("o-1", 2), s.deliver("o-1", 3)}
 		s.wantEvents("0s life 1: o-1/1")
 		s.after(time.Second)
 		s.wantEvents("0s life 1: o-1/1", "1s life 2: o-1/2", "1s life 2: o-1/3")
 		for _, d := range deliveries {
-			s.ledger.want(t, d, messages.Done())
+			s.ledger.want(t, d, delivery.Done())
 		}
 		s.wantIdle()
 	})
@@ -87,39 +88,39 @@ func TestWhatArrivesWhileAnActorStopsWaitsForTheNext(t *testing.T) {
 
 func TestARedeliveryOfAPendingMessageIsForwarded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var held []*messages.Delivery
+		var held []*delivery.Delivery
 		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
-			if d, ok := message.(*messages.Delivery); ok {
+			if d, ok := message.(*delivery.Delivery); ok {
 				if held = append(held, d); len(held) == 2 {
-					answer(ctx, held[0], messages.Dropped())
-					answer(ctx, held[1], messages.Done())
+					answer(ctx, held[0], delivery.Dropped())
+					answer(ctx, held[1], delivery.Done())
 				}
 			}
 		})
 		one, again := s.deliver("o-1", 7), s.deliver("o-1", 7)
-		s.ledger.want(t, one, messages.Dropped())
-		s.ledger.want(t, again, messages.Done())
+		s.ledger.want(t, one, delivery.Dropped())
+		s.ledger.want(t, again, delivery.Done())
 		s.wantIdle()
 	})
 }
 
 func TestWhatAnActorThatStopsByItselfLeavesComesLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var first *messages.Delivery
+		var first *delivery.Delivery
 		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
-			d, ok := message.(*messages.Delivery)
+			d, ok := message.(*delivery.Delivery)
 			switch {
 			case !ok:
 			case d.Sequence == 1:
 				first = d
 			case d.Sequence == 2:
-				answer(ctx, first, messages.Done())
+				answer(ctx, first, delivery.Done())
 				ctx.Stop(ctx.Self())
 			}
 		})
 		one, two := s.deliver("o-1", 1), s.deliver("o-1", 2)
-		s.ledger.want(t, one, messages.Done())
-		s.ledger.want(t, two, messages.Later(0))
+		s.ledger.want(t, one, delivery.Done())
+		s.ledger.want(t, two, delivery.Later(0))
 		s.wantIdle()
 	})
 }
@@ -127,10 +128,10 @@ func TestWhatAnActorThatStopsByItselfLeavesComesLater(t *testing.T) {
 func TestDrainWaitsForTheLastDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
-			if d, ok := message.(*messages.Delivery); ok {
+			if d, ok := message.(*delivery.Delivery); ok {
 				parent := ctx.Parent()
 				root := ctx.ActorSystem().Root
-				time.AfterFunc(time.Minute, func() { root.Send(parent, &messages.Settled{Delivery: d, Outcome: messages.Done()}) })
+				time.AfterFunc(time.Minute, func() { root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()}) })
 			}
 		})
 		s.deliver("o-1", 1)
@@ -159,16 +160,16 @@ func TestDrainWaitsForTheLastDelivery(t *testing.T) {
 func TestStopSettlesWhatIsPendingAndWhatStillComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{}, func(_ actor.Context, _ int, message any) {
-			if d, ok := message.(*messages.Delivery); ok && d.OrderID == "waits" {
-				panic(&messages.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("busy")})
+			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "waits" {
+				panic(&delivery.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("busy")})
 			}
 		})
-		deliveries := []*messages.Delivery{s.deliver("held", 1), s.deliver("held", 2), s.deliver("waits", 3)}
+		deliveries := []*delivery.Delivery{s.deliver("held", 1), s.deliver("held", 2), s.deliver("waits", 3)}
 		s.tree.Stop()
 		s.tree.Stop()
 		deliveries = append(deliveries, s.deliver("late", 4))
 		for _, d := range deliveries {
-			s.ledger.want(t, d, messages.Later(0))
+			s.ledger.want(t, d, delivery.Later(0))
 		}
 		s.wantIdle()
 		if waited := time.Since(s.begun); waited != 0 {
@@ -188,7 +189,7 @@ func TestStopSpawnsNoActor(t *testing.T) {
 		s.deliver("o-1", 1)
 		two := s.deliver("o-1", 2) // Waits for the actor that is stopping.
 		s.tree.Stop()
-		s.ledger.want(t, two, messages.Later(0))
+		s.ledger.want(t, two, delivery.Later(0))
 		s.wantEvents("0s life 1: o-1/1")
 		s.wantIdle()
 	})
@@ -196,13 +197,13 @@ func TestStopSpawnsNoActor(t *testing.T) {
 
 func TestAnAnswerGivenWhileTheTreeStopsCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var held *messages.Delivery
+		var held *delivery.Delivery
 		s := newStage(t, supervision.Config{}, func(ctx actor.Context, _ int, message any) {
 			switch m := message.(type) {
-			case *messages.Delivery:
+			case *delivery.Delivery:
 				held = m
 			case *actor.Stopping:
-				answer(ctx, held, messages.Later(time.Second))
+				answer(ctx, held, delivery.Later(time.Second))
 			}
 		})
 		d := s.deliver("o-1", 1)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // circuit is the breaker of one downstream. The library keeps the state and the share of failures; what silence means and
@@ -157,7 +158,7 @@ func (c *circuit) delay(err error, rnd func() float64) time.Duration {
 
 // askedFor is how long the downstream asked to be left alone, within bounds.
 func askedFor(err error) time.Duration {
-	var f *messages.Failure
+	var f *delivery.Failure
 	if errors.As(err, &f) {
 		return min(f.After, maxSpread)
 	}
@@ -183,7 +184,7 @@ func verdictOf(err error) verdict {
 	if err == nil {
 		return well
 	}
-	var f *messages.Failure
+	var f *delivery.Failure
 	if errors.As(err, &f) && (f.Kind == messages.Poison || f.Deferral != nil) || errors.Is(err, gateway.ErrClosed) {
 		return unknown
 	}

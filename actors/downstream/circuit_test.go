@@ -10,6 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/downstream"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // open makes as many orders fail, for as long, as open the circuit.
@@ -231,7 +232,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		s := &service{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, &messages.Failure{Kind: messages.Transient, After: 30 * time.Second, Err: errSilent.Err})
+		open(t, g, s, &delivery.Failure{Kind: messages.Transient, After: 30 * time.Second, Err: errSilent.Err})
 		if d := ask(t, g, "o-1", nil).deferral(); time.Until(d.Until) < 30*time.Second {
 			t.Errorf("parked for %s, the downstream asked for 30s", time.Until(d.Until))
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // out puts a call off because the circuit is not closed. cause is what the last failure said, atLeast how long its own
@@ -72,16 +73,16 @@ func (g *gate) deferral(why cause, reason string, until time.Time) error {
 		g.horizon = until
 	}
 	g.guard.instr.deferred(g, why)
-	return &messages.Failure{
+	return &delivery.Failure{
 		Kind:     messages.Transient,
 		Err:      errors.New(reason),
-		Deferral: &messages.Deferral{Reason: reason, Until: until},
+		Deferral: &delivery.Deferral{Reason: reason, Until: until},
 	}
 }
 
 // words is what an error says, without the word for its kind.
 func words(err error) string {
-	var f *messages.Failure
+	var f *delivery.Failure
 	if errors.As(err, &f) && f.Err != nil {
 		return f.Err.Error()
 	}

@@ -1,7 +1,7 @@
 // Package downstream guards the services that steps call: one circuit breaker, concurrency limit and rate limit for each,
 // shared by all orders of the node. plan.Downstream says which targets are one service.
 //
-// A call that may not be made now, and one that finds out that its downstream is out, fails with a messages.Deferral:
+// A call that may not be made now, and one that finds out that its downstream is out, fails with a delivery.Deferral:
 // the order parks, its budget is untouched, and the time given spreads the return.
 //
 // # Circuit
@@ -49,6 +49,6 @@
 //
 // # Failure
 //
-// Errors wrap a *messages.Failure: what the Steps answered, or Transient with a Deferral, or Transient wrapping
+// Errors wrap a *delivery.Failure: what the Steps answered, or Transient with a Deferral, or Transient wrapping
 // gateway.ErrClosed after Close.
 package downstream

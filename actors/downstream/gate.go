@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // gate stands before one downstream. Its lock is never held while a call is made or answered.
@@ -257,7 +258,7 @@ func (g *gate) next(now time.Time) (*visit, error) {
 	case g.closed:
 		return g.take(), g.isClosed()
 	case v.call.Dropped():
-		return g.take(), &messages.Failure{Kind: messages.Transient, Err: errDropped}
+		return g.take(), &delivery.Failure{Kind: messages.Transient, Err: errDropped}
 	case !g.circuit.closed():
 		return g.take(), g.out(now, g.circuit.cause, 0)
 	case v.due(now) && g.takeSlot():
@@ -310,7 +311,7 @@ func (g *gate) wait(now time.Time) {
 var errDropped = errors.New("call dropped before its turn came")
 
 func (g *gate) isClosed() error {
-	return &messages.Failure{Kind: messages.Transient, Err: fmt.Errorf("call %s: %w", g.name, gateway.ErrClosed)}
+	return &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf("call %s: %w", g.name, gateway.ErrClosed)}
 }
 
 func (g *gate) close() {

@@ -17,14 +17,15 @@ import (
 	"github.com/orderly-engine/orderly/actors/downstream"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	errAway    = &messages.Failure{Kind: messages.Transient, Err: fmt.Errorf("call nats://stock.take: %w", nats.ErrNoResponders)}
-	errSilent  = &messages.Failure{Kind: messages.Transient, Err: errors.New("nats://stock.take did not answer within 2s")}
-	errInvalid = &messages.Failure{Kind: messages.Poison, Err: errors.New("the request is too large")}
+	errAway    = &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf("call nats://stock.take: %w", nats.ErrNoResponders)}
+	errSilent  = &delivery.Failure{Kind: messages.Transient, Err: errors.New("nats://stock.take did not answer within 2s")}
+	errInvalid = &delivery.Failure{Kind: messages.Poison, Err: errors.New("the request is too large")}
 )
 
 // service is the steps behind a guard: each call takes latency and ends as err says.
@@ -148,8 +149,8 @@ type result struct {
 }
 
 // deferral is nil for a call that was not put off.
-func (r result) deferral() *messages.Deferral {
-	var f *messages.Failure
+func (r result) deferral() *delivery.Deferral {
+	var f *delivery.Failure
 	if errors.As(r.err, &f) {
 		return f.Deferral
 	}

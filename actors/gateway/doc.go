@@ -35,8 +35,8 @@
 //
 // # Failure
 //
-// Errors wrap a *messages.Failure: Transient (no answer, no sense in it, not now), Poison (a target or request that no
+// Errors wrap a *delivery.Failure: Transient (no answer, no sense in it, not now), Poison (a target or request that no
 // attempt can succeed with) or Defect (a function that panicked or answered nonsense). A call of a function that this
-// program lacks is put off (messages.Deferral), for another node may have it. No error carries credentials or the query
+// program lacks is put off (delivery.Deferral), for another node may have it. No error carries credentials or the query
 // of a URL.
 package gateway

@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // ErrClosed is wrapped by the failure of calls that Close cut short or that came after it.
@@ -18,15 +19,15 @@ var ErrClosed = errors.New("gateway is closed")
 const maxReason = 1024
 
 func transient(format string, args ...any) error {
-	return &messages.Failure{Kind: messages.Transient, Err: fmt.Errorf(format, args...)}
+	return &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf(format, args...)}
 }
 
 func transientAfter(after time.Duration, format string, args ...any) error {
-	return &messages.Failure{Kind: messages.Transient, After: after, Err: fmt.Errorf(format, args...)}
+	return &delivery.Failure{Kind: messages.Transient, After: after, Err: fmt.Errorf(format, args...)}
 }
 
 func poison(format string, args ...any) error {
-	return &messages.Failure{Kind: messages.Poison, Err: fmt.Errorf(format, args...)}
+	return &delivery.Failure{Kind: messages.Poison, Err: fmt.Errorf(format, args...)}
 }
 
 // from says in a failure which target it came from.
@@ -34,8 +35,8 @@ func from(t *target, err error) error {
 	if err == nil {
 		return nil
 	}
-	f := messages.AsFailure(err)
-	return &messages.Failure{Kind: f.Kind, After: f.After, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
+	f := delivery.AsFailure(err)
+	return &delivery.Failure{Kind: f.Kind, After: f.After, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
 }
 
 // clip makes a service's words fit for a journal and a log line: valid UTF-8, one line, at most limit bytes.

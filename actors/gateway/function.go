@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // functionGrace bounds the wait of Close for functions that do not heed their context.
@@ -26,7 +27,7 @@ const functionGrace = 5 * time.Second
 // function's own.
 //
 // It answers with a reply that has a result, or with an error. An error is a Transient failure, unless it wraps a
-// *messages.Failure of kind Poison or Defect. A panic is a Defect, and so is an answer that is neither reply nor error.
+// *delivery.Failure of kind Poison or Defect. A panic is a Defect, and so is an answer that is neither reply nor error.
 type Function func(context.Context, *messages.StepRequest) (*messages.StepReply, error)
 
 // Functions are the step functions of a program, by the name in their targets func:<name>.
@@ -158,8 +159,8 @@ func (f *flight) functionContext() context.Context {
 // and what cannot be encoded must not reach the journal.
 func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply, error) {
 	if err != nil {
-		failure := &messages.Failure{Kind: messages.Transient}
-		var typed *messages.Failure
+		failure := &delivery.Failure{Kind: messages.Transient}
+		var typed *delivery.Failure
 		if errors.As(err, &typed) {
 			failure.After = min(typed.After, maxDelay)
 			if typed.Kind == messages.Poison || typed.Kind == messages.Defect {
@@ -209,7 +210,7 @@ func panicked() string {
 }
 
 func defect(format string, args ...any) error {
-	return &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf(format, args...)}
+	return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf(format, args...)}
 }
 
 // close waits for the functions that run; their contexts have ended.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const (
@@ -63,9 +64,9 @@ func (m *missed) putOff(f *flight) error {
 	age := m.age(attempt{request.GetIdempotencyKey(), request.GetAttempt()}, now)
 	wait := min(max(age/elsewherePatience, elsewhere), longElsewhere)
 	why := fmt.Sprintf("the node it came to has no function %s", f.target.function)
-	return &messages.Failure{
+	return &delivery.Failure{
 		Kind:     messages.Transient,
-		Deferral: &messages.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))},
+		Deferral: &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))},
 		Err:      errors.New(why),
 	}
 }

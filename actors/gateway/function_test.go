@@ -24,6 +24,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func startFunction(t *testing.T, behavior string, seen chan<- received) (*gateway.Set, string) {
@@ -67,7 +68,7 @@ func TestWhatAFunctionMayAnswerWrongly(t *testing.T) {
 			return done(nil), errors.New("jam")
 		}, messages.Transient, "func:wrap: jam"},
 		"poison": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return nil, fmt.Errorf("wrap: %w", &messages.Failure{Kind: messages.Poison, Err: errors.New("no such paper")})
+			return nil, fmt.Errorf("wrap: %w", &delivery.Failure{Kind: messages.Poison, Err: errors.New("no such paper")})
 		}, messages.Poison, "no such paper"},
 		"nothing": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
 			return nil, nil //nolint:nilnil // the mistake under test
@@ -121,7 +122,7 @@ func TestPanicOfAFunctionIsLoggedWithItsStack(t *testing.T) {
 
 func TestFunctionAsksToBeCalledLater(t *testing.T) {
 	_, err := withFunction(t, func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-		return nil, &messages.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("closed on Sundays")}
+		return nil, &delivery.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("closed on Sundays")}
 	})
 	if f := failure(t, err, messages.Transient, "closed on Sundays"); f.After != time.Hour {
 		t.Errorf("asked to come back after %s, want 1h", f.After)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -88,9 +89,9 @@ func do(t testing.TB, s *gateway.Set, c *gateway.Call) (*messages.StepReply, err
 }
 
 // failure is the typed failure in err, which must be of the kind and say the words.
-func failure(t testing.TB, err error, kind messages.FailureKind, words ...string) *messages.Failure {
+func failure(t testing.TB, err error, kind messages.FailureKind, words ...string) *delivery.Failure {
 	t.Helper()
-	var f *messages.Failure
+	var f *delivery.Failure
 	if !errors.As(err, &f) || f.Kind != kind {
 		t.Fatalf("got error %v, want a %s failure", err, kind.Word())
 	}

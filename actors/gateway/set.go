@@ -41,7 +41,7 @@ func (c *Call) Target() string {
 	return c.Step.GetDo()
 }
 
-// Done takes the answer to a call: a reply, or an error that wraps a Transient or Poison *messages.Failure. It is
+// Done takes the answer to a call: a reply, or an error that wraps a Transient or Poison *delivery.Failure. It is
 // called exactly once per call, from any goroutine, perhaps before Do returns; it must not block. The reply is read-only.
 type Done func(*messages.StepReply, error)
 

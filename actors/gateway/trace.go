@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // traceContext is a W3C trace context on its way from a Call to a request. It is the one carrier for both transports,
@@ -102,7 +103,7 @@ func (f *flight) endSpan(r result, err error) {
 	}
 	f.span.SetAttributes(attribute.String("orderly.outcome", r.String()))
 	if err != nil {
-		f.span.SetAttributes(semconv.ErrorTypeKey.String(messages.AsFailure(err).Kind.Word()))
+		f.span.SetAttributes(semconv.ErrorTypeKey.String(delivery.AsFailure(err).Kind.Word()))
 		f.span.SetStatus(codes.Error, err.Error())
 	}
 	f.span.End()

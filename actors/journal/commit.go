@@ -9,7 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderly-engine/orderly/messages/crashpoint"
+	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
 const (
@@ -174,7 +174,7 @@ func (c *committer) send(batch []*Append, t token) error {
 	last := len(batch) - 1
 	for i, a := range batch[:last] {
 		if i == last/2 {
-			crashpoint.Pass(crashpoint.HalfBatch)
+			failpoint.Pass(failpoint.HalfBatch)
 		}
 		p.serial[0] = c.serials[i]
 		if err := p.publish(c.j.nc, "", 0, a); err != nil {

@@ -29,5 +29,5 @@
 // what it buffered once it is connected again. That is safe because the late append still carries its fence: if its
 // owner, or anybody, has appended meanwhile, it is refused; if nobody has, it is stored and the owner's next append is
 // refused, whereupon the owner reads and finds it. An append that certainly was not stored for a reason other than its
-// fence ends as a messages.Failure of kind Infrastructure.
+// fence ends as a delivery.Failure of kind Infrastructure.
 package journal

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Entry is one stored entry of an order.
@@ -17,7 +18,7 @@ type Entry struct {
 	Entry *messages.JournalEntry
 }
 
-// decode reads a stored body; the error wraps a messages.Failure of kind Poison.
+// decode reads a stored body; the error wraps a delivery.Failure of kind Poison.
 func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.JournalEntry, error) {
 	e, err := unmarshal(body)
 	if err != nil {
@@ -31,7 +32,7 @@ func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.Journa
 
 func poison(id messages.OrderID, sequence uint64, err error) error {
 	return fmt.Errorf("journal entry of order %s at sequence %d is unusable, and the order cannot be read with it: if no node wrote it, remove it with \"nats stream rmm %s %[2]d\": %[4]w",
-		id, sequence, messages.StreamEvents, &messages.Failure{Kind: messages.Poison, Err: err})
+		id, sequence, messages.StreamEvents, &delivery.Failure{Kind: messages.Poison, Err: err})
 }
 
 // Kinds lists the kinds of the entry's events in order, for the header Orderly-Event.

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // ErrConflict is wrapped by the error of an append that another entry of the order forestalled, and of one whose
@@ -28,7 +29,7 @@ var (
 
 // infrastructure says that the append was certainly not stored, and not because of its fence.
 func infrastructure(err error) error {
-	return &messages.Failure{Kind: messages.Infrastructure, Err: err}
+	return &delivery.Failure{Kind: messages.Infrastructure, Err: err}
 }
 
 // published types an error of the client library's publish. All but the listed ones can come from a write that got

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // The tests below stand in for JetStream, to give answers that a real server gives only by accident.
@@ -102,7 +103,7 @@ func TestReadNoticesMissingReplies(t *testing.T) {
 		})
 		answer(t, nc, directGet, func(m *nats.Msg) { direct(t, nc, m, "a", 0, lost, 3, 5, 8) })
 		_, err := open(t, nc, journal.Config{}).Read(t.Context(), "a")
-		var f *messages.Failure
+		var f *delivery.Failure
 		if !errors.As(err, &f) || f.Kind != messages.Infrastructure {
 			t.Errorf("without sequence %d: got %v, want an infrastructure failure", lost, err)
 		}
@@ -149,7 +150,7 @@ func TestAnswersToAnAppend(t *testing.T) {
 			if err := sub.Unsubscribe(); err != nil {
 				t.Fatal(err)
 			}
-			var f *messages.Failure
+			var f *delivery.Failure
 			infrastructure := errors.As(r.err, &f) && f.Kind == messages.Infrastructure
 			switch {
 			case errors.Is(c.want, errInfrastructure) && !infrastructure:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestAppendIsFenced(t *testing.T) {
@@ -91,7 +92,7 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 				}
 				for i := range done {
 					err := await(t, done[i]).err
-					var f *messages.Failure
+					var f *delivery.Failure
 					if !errors.As(err, &f) || f.Kind != messages.Infrastructure || errors.Is(err, journal.ErrConflict) {
 						t.Fatalf("got %v, want an infrastructure failure", err)
 					}

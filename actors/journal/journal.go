@@ -25,7 +25,7 @@ type Append struct {
 	// Body is an encoded messages.JournalEntry.
 	Body []byte
 	// Done is called exactly once, on a goroutine of the journal, and must not block. The sequence is the entry's.
-	// The error wraps ErrConflict or a messages.Failure of kind Infrastructure.
+	// The error wraps ErrConflict or a delivery.Failure of kind Infrastructure.
 	Done func(a *Append, sequence uint64, err error)
 
 	// began on the journal's clock.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // wire is a network whose replies can be held back, and whose requests can.
@@ -253,7 +254,7 @@ func TestAppendWhileDisconnectedFailsAtOnce(t *testing.T) {
 		stop(s)
 		eventually(t, func() bool {
 			_, err := put(t, j, "b", 0, 1)
-			var f *messages.Failure
+			var f *delivery.Failure
 			return errors.As(err, &f) && f.Kind == messages.Infrastructure
 		})
 	})

@@ -16,7 +16,7 @@ const (
 
 // Read returns what tells where the order stands, oldest first: all its entries, or, where some carry a checkpoint, the
 // first and those from the last such on; none when there are none. It is at least as new as the stream leader's last
-// entry of the order at the time of the call. The error wraps a messages.Failure, of kind Poison when an entry cannot be
+// entry of the order at the time of the call. The error wraps a delivery.Failure, of kind Poison when an entry cannot be
 // decoded and else Infrastructure, or is the context's when that was canceled.
 func (j *Journal) Read(ctx context.Context, id messages.OrderID) ([]Entry, error) {
 	return j.read(ctx, id, true)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestReadReturnsTheWholeOrder(t *testing.T) {
@@ -84,7 +85,7 @@ func TestReadSaysWhichEntryIsUnusable(t *testing.T) {
 			_, _, lastErr := j.Last(t.Context(), "a")
 			scanErr := journal.Scan(t.Context(), js, func(journal.Entry) error { return nil })
 			for _, err := range []error{readErr, lastErr, scanErr} {
-				var f *messages.Failure
+				var f *delivery.Failure
 				if !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), fmt.Sprintf(`at sequence %d is unusable, and the order cannot be read with it: if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS %[1]d": `, ack.Sequence)) {
 					t.Errorf("got %v, want poison at sequence %d", err, ack.Sequence)
 				}
@@ -97,7 +98,7 @@ func TestReadFailsInTime(t *testing.T) {
 	nc := dial(t, broker(t, t.TempDir(), nil))
 	j := open(t, nc, journal.Config{})
 	_, err := j.Read(t.Context(), "a")
-	var f *messages.Failure
+	var f *delivery.Failure
 	if !errors.As(err, &f) || f.Kind != messages.Infrastructure {
 		t.Errorf("without a stream: got %v, want an infrastructure failure", err)
 	}

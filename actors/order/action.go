@@ -5,10 +5,11 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // action is what a row of the table answers.
-type action func(*State, *messages.Delivery, Circumstances) Decision
+type action func(*State, *delivery.Delivery, Circumstances) Decision
 
 // Delays of deliveries that cannot be decided yet.
 const (
@@ -20,22 +21,22 @@ const (
 	waitPark = time.Minute
 )
 
-func ack(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: Ack} }
+func ack(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: Ack} }
 
-func drive(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: Drive} }
+func drive(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: Drive} }
 
-func reschedule(*State, *messages.Delivery, Circumstances) Decision {
+func reschedule(*State, *delivery.Delivery, Circumstances) Decision {
 	return Decision{Verb: Reschedule}
 }
 
-func letGo(*State, *messages.Delivery, Circumstances) Decision { return Decision{Verb: LetGo} }
+func letGo(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: LetGo} }
 
-func askEarlier(*State, *messages.Delivery, Circumstances) Decision {
+func askEarlier(*State, *delivery.Delivery, Circumstances) Decision {
 	return Decision{Verb: AskEarlier}
 }
 
 // accept is the first entry of an order. An order that cannot be carried out begins and ends in one entry.
-func accept(_ *State, d *messages.Delivery, c Circumstances) Decision {
+func accept(_ *State, d *delivery.Delivery, c Circumstances) Decision {
 	events := []*messages.Event{accepted(&messages.OrderAccepted{
 		Order: d.Created, Plan: c.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
 	})}
@@ -46,39 +47,39 @@ func accept(_ *State, d *messages.Delivery, c Circumstances) Decision {
 }
 
 // takeOver fences whoever drove the order before.
-func takeOver(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+func takeOver(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
 }
 
 // resume brings a parked order back when its timer fired.
-func resume(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+func resume(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "wake")}}
 }
 
 // recordAndResume makes the message part of the history and the driver of an order at rest.
-func recordAndResume(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+func recordAndResume(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{recording(d), resumed(d, cause(d.Type))}}
 }
 
 // record makes the message part of the history: who drives the order finds it there.
-func record(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+func record(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: AppendAndAck, Events: []*messages.Event{recording(d)}}
 }
 
-func waitForEarlier(s *State, d *messages.Delivery, c Circumstances) Decision {
+func waitForEarlier(s *State, d *delivery.Delivery, c Circumstances) Decision {
 	if s.Status == None {
 		return waitForOrder(s, d, c)
 	}
 	return Decision{Verb: Wait, Delay: waitEarlier}
 }
 
-func waitForJournal(*State, *messages.Delivery, Circumstances) Decision {
+func waitForJournal(*State, *delivery.Delivery, Circumstances) Decision {
 	return Decision{Verb: Wait, Delay: waitEarlier}
 }
 
 // waitForOrder keeps a message in hand until its order comes, so that it is decided next, as if it had come in the other
 // order. It is given back, and comes again at once, before there may be another delivery of it.
-func waitForOrder(_ *State, d *messages.Delivery, c Circumstances) Decision {
+func waitForOrder(_ *State, d *delivery.Delivery, c Circumstances) Decision {
 	waited := max(c.Now.Sub(d.Received), 0)
 	left := c.alone()*3/4 - waited
 	if left <= 0 {
@@ -87,24 +88,24 @@ func waitForOrder(_ *State, d *messages.Delivery, c Circumstances) Decision {
 	return Decision{Verb: Keep, Delay: min(max(waited, waitOrder), left)}
 }
 
-func waitForPark(s *State, _ *messages.Delivery, c Circumstances) Decision {
+func waitForPark(s *State, _ *delivery.Delivery, c Circumstances) Decision {
 	return Decision{Verb: Wait, Delay: min(s.ParkedUntil.Sub(c.Now), waitPark)}
 }
 
-func buryTaken(_ *State, d *messages.Delivery, _ Circumstances) Decision {
+func buryTaken(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
 	return Decision{Verb: Bury, Reason: fmt.Sprintf("order %s exists with different content", d.OrderID)}
 }
 
-func buryUnknown(_ *State, d *messages.Delivery, c Circumstances) Decision {
+func buryUnknown(_ *State, d *delivery.Delivery, c Circumstances) Decision {
 	return Decision{Verb: Bury, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", c.UnknownAge, d.Type)}
 }
 
-func buryGone(*State, *messages.Delivery, Circumstances) Decision {
+func buryGone(*State, *delivery.Delivery, Circumstances) Decision {
 	return Decision{Verb: Bury, Reason: "no such order: its history is gone"}
 }
 
 // recording is the event that makes an inbox message part of the history.
-func recording(d *messages.Delivery) *messages.Event {
+func recording(d *delivery.Delivery) *messages.Event {
 	switch d.Type {
 	case messages.TypeCancel:
 		return cancelRequested(&messages.CancelRequested{Source: d.Source(), Reason: d.Cancel.GetReason()})

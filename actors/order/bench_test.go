@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // BenchmarkHappyPath is everything the core does for a four-step order that meets no trouble: one decision, five
@@ -16,7 +17,7 @@ func BenchmarkHappyPath(b *testing.B) {
 	plan := planOf(step("reserve", true), step("authorize", true), step("ship", true), step("capture", false))
 	d, now, reply := created(1, "a"), timestamppb.New(epoch), doneReply()
 	c := order.Circumstances{Plan: plan, Now: epoch, UnknownAge: time.Minute}
-	policy := always(messages.Directive{Action: messages.ActRestart})
+	policy := always(delivery.Directive{Action: delivery.ActRestart})
 	b.ReportAllocs()
 	for b.Loop() {
 		s := &order.State{}

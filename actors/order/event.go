@@ -1,6 +1,9 @@
 package order
 
-import "github.com/orderly-engine/orderly/messages"
+import (
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
 
 func accepted(e *messages.OrderAccepted) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: e}}
@@ -42,7 +45,7 @@ func parked(e *messages.OrderParked) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Parked{Parked: e}}
 }
 
-func resumed(d *messages.Delivery, cause string) *messages.Event {
+func resumed(d *delivery.Delivery, cause string) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{
 		Driver: d.Source(), Incarnation: d.Incarnation, Cause: cause,
 	}}}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const (
@@ -46,15 +47,15 @@ func content(customer string) *messages.OrderCreated {
 }
 
 // created is a delivery of a created message.
-func created(seq uint64, incarnation string) *messages.Delivery {
-	d := delivery(messages.TypeCreated, seq, incarnation)
+func created(seq uint64, incarnation string) *delivery.Delivery {
+	d := newDelivery(messages.TypeCreated, seq, incarnation)
 	d.Created = content("c-1")
 	return d
 }
 
-// delivery is one without a body.
-func delivery(t messages.Type, seq uint64, incarnation string) *messages.Delivery {
-	d := &messages.Delivery{
+// newDelivery is one without a body.
+func newDelivery(t messages.Type, seq uint64, incarnation string) *delivery.Delivery {
+	d := &delivery.Delivery{
 		OrderID: id, Type: t, Stream: inbox, Sequence: seq, Deliveries: 1, Stored: epoch, Received: epoch, Incarnation: incarnation,
 	}
 	switch t {
@@ -89,13 +90,13 @@ func retryReply(after time.Duration) *messages.StepReply {
 }
 
 // unavailable is a failed attempt.
-func unavailable(kind messages.FailureKind) *messages.Failure {
-	return &messages.Failure{Kind: kind, Err: errors.New("unavailable")}
+func unavailable(kind messages.FailureKind) *delivery.Failure {
+	return &delivery.Failure{Kind: kind, Err: errors.New("unavailable")}
 }
 
 // always answers every failure in the same way.
-func always(d messages.Directive) messages.Policy {
-	return func(messages.FailureKind, messages.History) messages.Directive { return d }
+func always(d delivery.Directive) delivery.Policy {
+	return func(messages.FailureKind, delivery.History) delivery.Directive { return d }
 }
 
 // history is the journal of one order. The entry with number n is stored at 10·n.

@@ -2,6 +2,7 @@ package order
 
 import (
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // MaxTakeovers is how many deliveries in a row may take an order over and bring it no further before a person must
@@ -127,6 +128,6 @@ func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNee
 }
 
 // GiveUp is the entry that ends the driving of an order whose drivers keep failing: a person must decide.
-func (s *State) GiveUp(f *messages.Failure) []*messages.Event {
+func (s *State) GiveUp(f *delivery.Failure) []*messages.Event {
 	return []*messages.Event{attention(s.need(f.Kind, f.Error()))}
 }

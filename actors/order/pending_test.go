@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // waiter is an order whose step answers pending again and again.
@@ -36,7 +37,7 @@ func (w *waiter) must(events ...*messages.Event) {
 func (w *waiter) ask(deadline time.Time) time.Duration {
 	w.t.Helper()
 	answer := order.Answer{Call: w.state.Next().Call, Reply: pendingReply("paid", deadline)}
-	w.must(w.state.Settle(answer, always(messages.Directive{}), w.now).Events...)
+	w.must(w.state.Settle(answer, always(delivery.Directive{}), w.now).Events...)
 	if w.state.ParkedFor() != order.RestPending {
 		w.t.Fatalf("parked for %q", w.state.ParkedFor())
 	}
@@ -48,7 +49,7 @@ func (w *waiter) wake() {
 	w.t.Helper()
 	w.now = w.state.ParkedUntil
 	w.wakes++
-	d := delivery(messages.TypeWake, w.wakes, "w")
+	d := newDelivery(messages.TypeWake, w.wakes, "w")
 	d.Park = w.state.Park
 	w.must(order.Receive(w.state, d, order.Circumstances{Now: w.now}).Events...)
 }
@@ -85,8 +86,8 @@ func TestPendingForEver(t *testing.T) {
 }
 
 // signal is one of that name.
-func signal(name string, seq uint64) *messages.Delivery {
-	d := delivery(messages.TypeSignal, seq, "s")
+func signal(name string, seq uint64) *delivery.Delivery {
+	d := newDelivery(messages.TypeSignal, seq, "s")
 	d.Signal.Name = name
 	return d
 }
@@ -115,7 +116,7 @@ func TestPendingOfAnotherStep(t *testing.T) {
 	w.ask(w.now.Add(8 * time.Hour))
 	w.wake()
 	done := order.Answer{Call: w.state.Next().Call, Reply: doneReply()}
-	w.must(w.state.Settle(done, always(messages.Directive{}), w.now).Events...)
+	w.must(w.state.Settle(done, always(delivery.Directive{}), w.now).Events...)
 	if got := w.ask(w.now); got != time.Second {
 		t.Errorf("parked for %s", got)
 	}

@@ -2,6 +2,7 @@ package order
 
 import (
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // PreviewCancel foretells a cancel that is recorded now: the calls that its driver makes, in their order, and the state
@@ -30,7 +31,7 @@ func (s *State) PreviewCancel(refuses bool) (calls []Call, after *State) {
 
 // cancelNow is the entry of a cancel that is recorded now: a delivery of its own wakes an order at rest (R3.7, R3.8).
 func (s *State) cancelNow() []*messages.Event {
-	d := &messages.Delivery{
+	d := &delivery.Delivery{
 		OrderID: s.ID, Type: messages.TypeCancel, Cancel: &messages.CancelOrder{}, Incarnation: "preview",
 		Stream: messages.StreamOrders, Sequence: max(s.Watermark, s.Accepted) + 1,
 	}

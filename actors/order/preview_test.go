@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestPreviewForetellsTheCancel cancels every order of the scenarios at every point of its history, and holds what was
@@ -92,7 +93,7 @@ func drawHistory(r *rapid.T) *history {
 		}
 	}
 	must(order.Receive(h.state, created(seq, "a"), order.Circumstances{Plan: plan}).Events)
-	policies := []messages.Action{messages.ActRestart, messages.ActPark, messages.ActAttention}
+	policies := []delivery.Action{delivery.ActRestart, delivery.ActPark, delivery.ActAttention}
 	for range rapid.IntRange(0, 12).Draw(r, "moves") {
 		s := h.state
 		switch {
@@ -101,7 +102,7 @@ func drawHistory(r *rapid.T) *history {
 		case !s.Status.Driven() || rapid.IntRange(0, 5).Draw(r, "message") == 0:
 			seq++
 			kind := rapid.SampledFrom([]messages.Type{messages.TypeRetry, messages.TypeSkip, messages.TypeCancel, messages.TypeSignal}).Draw(r, "kind")
-			d := delivery(kind, seq, fmt.Sprintf("i%d", seq))
+			d := newDelivery(kind, seq, fmt.Sprintf("i%d", seq))
 			if kind == messages.TypeSignal {
 				d.Signal.Name = "paid"
 			}
@@ -124,7 +125,7 @@ func drawHistory(r *rapid.T) *history {
 		default:
 			a.Reply = doneReply()
 		}
-		directive := messages.Directive{Action: rapid.SampledFrom(policies).Draw(r, "policy"), Delay: time.Minute}
+		directive := delivery.Directive{Action: rapid.SampledFrom(policies).Draw(r, "policy"), Delay: time.Minute}
 		if settled := s.Settle(a, always(directive), epoch); len(settled.Events) > 0 {
 			must(settled.Events)
 		}
@@ -161,7 +162,7 @@ func foretold(t failer, name string, h *history, n int, refuses bool) order.Stat
 		}
 	}
 	if s := actual.state; !s.Status.Terminal() {
-		decision := order.Receive(s, delivery(messages.TypeCancel, max(s.Watermark, s.Accepted)+7, "z"), order.Circumstances{Earlier: order.Clear})
+		decision := order.Receive(s, newDelivery(messages.TypeCancel, max(s.Watermark, s.Accepted)+7, "z"), order.Circumstances{Earlier: order.Clear})
 		journal(decision.Events)
 	}
 	for actual.state.Status.Driven() {

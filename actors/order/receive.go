@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Verb is what the holder of a delivery does with it.
@@ -80,7 +81,7 @@ const DefaultAlone = time.Second
 
 // Receive decides what a delivery means, given all that the journal tells of its order: the first row of the table whose
 // facts are true answers.
-func Receive(s *State, d *messages.Delivery, c Circumstances) Decision {
+func Receive(s *State, d *delivery.Delivery, c Circumstances) Decision {
 	f := gather(s, d, c)
 	i := 0
 	// The last row asks for nothing.

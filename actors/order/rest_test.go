@@ -8,6 +8,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestParkedFor tells the parks apart, also where a step that was pending is called again after its deadline.
@@ -21,11 +22,11 @@ func TestParkedFor(t *testing.T) {
 	}
 	call := func(answer order.Answer) []*messages.Event {
 		answer.Call = h.state.Next().Call
-		return h.state.Settle(answer, always(messages.Directive{Action: messages.ActPark, Delay: 2 * time.Hour}), epoch).Events
+		return h.state.Settle(answer, always(delivery.Directive{Action: delivery.ActPark, Delay: 2 * time.Hour}), epoch).Events
 	}
 	wake := func(seq uint64) {
 		t.Helper()
-		d := delivery(messages.TypeWake, seq, "w")
+		d := newDelivery(messages.TypeWake, seq, "w")
 		d.Park = h.state.Park
 		must(order.Receive(h.state, d, order.Circumstances{Now: h.state.ParkedUntil}).Events...)
 	}

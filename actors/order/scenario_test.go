@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 var update = flag.Bool("update", false, "write what the core answers into testdata/*.txt; read the difference before committing it")
@@ -78,7 +79,7 @@ type scenario struct {
 	t        *testing.T
 	history  *history
 	plan     *messages.Plan
-	policies map[messages.FailureKind]messages.Directive
+	policies map[messages.FailureKind]delivery.Directive
 	now      time.Time
 	call     *order.Call
 	// lost: the reply of the append gets lost.
@@ -91,7 +92,7 @@ func newScenario(t *testing.T) *scenario { return scenarioOf(t, map[string]bool{
 
 // scenarioOf is a new scenario that notes the rules that decide.
 func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
-	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]messages.Directive{}, rules: rules}
+	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]delivery.Directive{}, rules: rules}
 }
 
 // replay checks that the entries alone tell what the scenario arrived at (I7).
@@ -136,7 +137,7 @@ func (s *scenario) play(words []string) string {
 	case "answer", "fail", "defer":
 		return s.settle(words, refused)
 	case "giveup":
-		return s.journal("append", s.history.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New("panic: oh")}), refused)
+		return s.journal("append", s.history.state.GiveUp(&delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: oh")}), refused)
 	case "show":
 		return s.show(args)
 	}
@@ -178,8 +179,8 @@ var verbs = map[order.Verb]string{
 	order.Reschedule: "reschedule", order.Wait: "wait", order.Keep: "keep", order.Bury: "bury", order.LetGo: "let go", order.AskEarlier: "ask earlier",
 }
 
-// delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
-func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
+// newDelivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
+func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Earlier) {
 	kind, rest, name := messages.Type("order."+args[0]), args[1:], ""
 	if kind == messages.TypeSignal || kind == messages.TypeWake {
 		name, rest = rest[0], rest[1:]
@@ -189,7 +190,7 @@ func (s *scenario) delivery(args []string) (*messages.Delivery, order.Earlier) {
 	if err != nil || !ok {
 		s.t.Fatalf("%q is not sequence/incarnation", rest[0])
 	}
-	d := delivery(kind, n, incarnation)
+	d := newDelivery(kind, n, incarnation)
 	switch kind {
 	case messages.TypeCreated:
 		d.Created = content("c-1")
@@ -240,7 +241,7 @@ func (s *scenario) settle(words []string, refused bool) string {
 		a.Failure = unavailable(kindOf(args[0]))
 	case words[0] == "defer":
 		a.Failure = unavailable(messages.Transient)
-		a.Failure.Deferral = &messages.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
+		a.Failure.Deferral = &delivery.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
 	case args[0] == "done":
 		a.Reply = doneReply()
 	case args[0] == "rejected":
@@ -274,11 +275,11 @@ func (s *scenario) settle(words []string, refused bool) string {
 }
 
 // policy is what the scenario says for the kind, and a restart after as many seconds as attempts failed.
-func (s *scenario) policy(kind messages.FailureKind, h messages.History) messages.Directive {
+func (s *scenario) policy(kind messages.FailureKind, h delivery.History) delivery.Directive {
 	if d, ok := s.policies[kind]; ok {
 		return d
 	}
-	return messages.Directive{Action: messages.ActRestart, Delay: max(time.Duration(h.Attempts)*time.Second, h.After)}
+	return delivery.Directive{Action: delivery.ActRestart, Delay: max(time.Duration(h.Attempts)*time.Second, h.After)}
 }
 
 func (s *scenario) writeCall(c order.Call) string {
@@ -356,11 +357,11 @@ func kindOf(word string) messages.FailureKind {
 	return 0
 }
 
-func directive(args []string) messages.Directive {
-	actions := map[string]messages.Action{
-		"restart": messages.ActRestart, "park": messages.ActPark, "attention": messages.ActAttention, "compensate": messages.ActCompensate,
+func directive(args []string) delivery.Directive {
+	actions := map[string]delivery.Action{
+		"restart": delivery.ActRestart, "park": delivery.ActPark, "attention": delivery.ActAttention, "compensate": delivery.ActCompensate,
 	}
-	d := messages.Directive{Action: actions[args[0]]}
+	d := delivery.Directive{Action: actions[args[0]]}
 	if len(args) > 1 {
 		d.Delay, _ = time.ParseDuration(args[1])
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // DefaultPending is how long a step that answered pending without a deadline waits for its signal before it is
@@ -36,7 +37,7 @@ type Answer struct {
 	Call Call
 	// Reply is the downstream's answer; nil when the attempt failed with Failure.
 	Reply   *messages.StepReply
-	Failure *messages.Failure
+	Failure *delivery.Failure
 	Took    time.Duration
 }
 
@@ -69,7 +70,7 @@ type Settlement struct {
 
 // Settle decides what the answer amounts to, given what the journal tells by now, which may be more than it told when
 // the call was made (R4: merge). The policy decides about failures.
-func (s *State) Settle(a Answer, policy messages.Policy, now time.Time) Settlement {
+func (s *State) Settle(a Answer, policy delivery.Policy, now time.Time) Settlement {
 	if !s.concerns(a.Call) {
 		return Settlement{}
 	}
@@ -114,7 +115,7 @@ func (s *State) concerns(c Call) bool {
 	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
 }
 
-func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone, policy messages.Policy, now time.Time) Settlement {
+func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone, policy delivery.Policy, now time.Time) Settlement {
 	took := uint64(max(a.Took, 0) / time.Microsecond)
 	if a.Call.Direction == messages.Undo {
 		return Settlement{Events: s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: a.Call.Attempt, TookUs: took}))}
@@ -139,7 +140,7 @@ func (s *State) done(a Answer, step *messages.Step, done *messages.StepDone, pol
 }
 
 // pending: the downstream will answer by a signal, unless the signal is here already.
-func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, policy messages.Policy, now time.Time) Settlement {
+func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, policy delivery.Policy, now time.Time) Settlement {
 	if a.Call.Direction == messages.Undo {
 		return s.failed(a, step, messages.Transient, "the undo is pending", 0, policy, now)
 	}
@@ -174,7 +175,7 @@ func (s *State) pending(a Answer, step *messages.Step, p *messages.StepWaiting, 
 }
 
 // failed journals one failed attempt and what the policy makes of it.
-func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind, why string, after time.Duration, policy messages.Policy, now time.Time) Settlement {
+func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind, why string, after time.Duration, policy delivery.Policy, now time.Time) Settlement {
 	if int(a.Call.Attempt) <= s.Attempts {
 		// The attempt is in the journal; only the reply of its append was lost.
 		return Settlement{}
@@ -182,17 +183,17 @@ func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind,
 	failed := &messages.StepFailed{
 		Step: step.GetName(), Direction: a.Call.Direction, Attempt: a.Call.Attempt, Kind: kind, Error: clip(why),
 	}
-	directive := messages.Directive{Action: messages.ActAttention}
+	directive := delivery.Directive{Action: delivery.ActAttention}
 	if kind != messages.Rejected {
-		directive = policy(kind, messages.History{
+		directive = policy(kind, delivery.History{
 			Attempts: s.Spent + 1, Retry: step.GetRetry(), After: after, Direction: a.Call.Direction,
 		})
 	}
 	switch directive.Action {
-	case messages.ActRestart:
+	case delivery.ActRestart:
 		failed.RetryAt = timestamppb.New(now.Add(directive.Delay))
 		return Settlement{Events: []*messages.Event{stepFailed(failed)}, Then: Restart, Delay: directive.Delay}
-	case messages.ActPark:
+	case delivery.ActPark:
 		until := timestamppb.New(now.Add(min(directive.Delay, maxPark)))
 		failed.RetryAt = until
 		return Settlement{Events: []*messages.Event{
@@ -207,7 +208,7 @@ func (s *State) failed(a Answer, step *messages.Step, kind messages.FailureKind,
 
 // deferred parks the order until its downstream may have room for the call. Nothing is counted: what keeps the call away
 // is not the order's.
-func deferred(a Answer, step *messages.Step, d *messages.Deferral) Settlement {
+func deferred(a Answer, step *messages.Step, d *delivery.Deferral) Settlement {
 	waits := "step " + step.GetName()
 	if a.Call.Direction == messages.Undo {
 		waits = "undo of " + step.GetName()

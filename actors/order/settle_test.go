@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestForeignTextFitsTheJournal: what a service answers is bounded and can be encoded, whatever it is.
@@ -29,10 +30,10 @@ func TestForeignTextFitsTheJournal(t *testing.T) {
 				return h, order.Answer{Call: h.state.Next().Call}
 			}
 			settle := func(h *history, a order.Answer) []*messages.Event {
-				return h.state.Settle(a, always(messages.Directive{Action: messages.ActAttention}), epoch).Events
+				return h.state.Settle(a, always(delivery.Directive{Action: delivery.ActAttention}), epoch).Events
 			}
 			h, a := drive()
-			a.Failure = &messages.Failure{Kind: messages.Transient, Err: errors.New(text)}
+			a.Failure = &delivery.Failure{Kind: messages.Transient, Err: errors.New(text)}
 			fits(t, h, settle(h, a))
 			h, a = drive()
 			a.Reply = &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: text, Reason: text}}}
@@ -41,7 +42,7 @@ func TestForeignTextFitsTheJournal(t *testing.T) {
 			a.Reply = &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{Reason: text}}}
 			fits(t, h, settle(h, a))
 			h, _ = drive()
-			fits(t, h, h.state.GiveUp(&messages.Failure{Kind: messages.Defect, Err: errors.New(text)}))
+			fits(t, h, h.state.GiveUp(&delivery.Failure{Kind: messages.Defect, Err: errors.New(text)}))
 			h = newHistory()
 			d := created(1, "a")
 			d.Invalid = errors.New(text)
@@ -70,7 +71,7 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 
 // TestTooMuchData: an answer that no entry can hold is for a person to see; on the way back it counts as performed.
 func TestTooMuchData(t *testing.T) {
-	policy := always(messages.Directive{Action: messages.ActAttention})
+	policy := always(delivery.Directive{Action: delivery.ActAttention})
 	answer := func(h *history, size int) order.Answer {
 		data := structpb.NewStringValue(strings.Repeat("x", size))
 		return order.Answer{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
@@ -110,13 +111,13 @@ func TestPolicyIsAsked(t *testing.T) {
 	if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
 		t.Fatal(err)
 	}
-	var got messages.History
-	policy := func(kind messages.FailureKind, history messages.History) messages.Directive {
+	var got delivery.History
+	policy := func(kind messages.FailureKind, history delivery.History) delivery.Directive {
 		if kind != messages.Transient {
 			t.Errorf("kind %s, want transient", kind.Word())
 		}
 		got = history
-		return messages.Directive{Action: messages.ActRestart, Delay: time.Second}
+		return delivery.Directive{Action: delivery.ActRestart, Delay: time.Second}
 	}
 	for attempt := 1; attempt <= 3; attempt++ {
 		move := h.state.Next()

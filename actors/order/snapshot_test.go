@@ -138,7 +138,7 @@ func FuzzSnapshot(f *testing.F) {
 		if s == nil {
 			return
 		}
-		wake := delivery(messages.TypeWake, 1, "a")
+		wake := newDelivery(messages.TypeWake, 1, "a")
 		wake.Park = s.Park
 		decision := order.Receive(s, wake, order.Circumstances{Now: s.ParkedUntil})
 		if decision.Verb != order.AppendAndDrive {

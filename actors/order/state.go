@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // State is what the journal tells about one order.
@@ -73,7 +74,7 @@ type Source struct {
 }
 
 // SourceOf is the message that d delivers.
-func SourceOf(d *messages.Delivery) Source { return Source{Stream: d.Stream, Sequence: d.Sequence} }
+func SourceOf(d *delivery.Delivery) Source { return Source{Stream: d.Stream, Sequence: d.Sequence} }
 
 func sourceFrom(s *messages.Source) Source {
 	return Source{Stream: s.GetStream(), Sequence: s.GetSequence()}

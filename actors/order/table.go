@@ -1,6 +1,9 @@
 package order
 
-import "github.com/orderly-engine/orderly/messages"
+import (
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
 
 // facts are what is true of a delivery, of the order it is about, and of both together.
 type facts uint32
@@ -96,7 +99,7 @@ var table = [...]row{
 }
 
 // gather finds the facts.
-func gather(s *State, d *messages.Delivery, c Circumstances) facts {
+func gather(s *State, d *delivery.Delivery, c Circumstances) facts {
 	f := ofOrder[s.Status] | ofMessage(d.Type)
 	if f&(isCreated|noOrder) == isCreated|noOrder {
 		// Nothing else matters to a new order, and most are.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // tableFile shows the table and, drawn from the answers themselves, every delivery there can be.
@@ -218,7 +219,7 @@ type oneCase struct {
 
 type input struct {
 	state         *order.State
-	delivery      *messages.Delivery
+	delivery      *delivery.Delivery
 	circumstances order.Circumstances
 	// known names the circumstances, one word for each dimension.
 	known []string
@@ -235,24 +236,24 @@ func cases() []oneCase {
 		for _, m := range []struct {
 			name     string
 			recorded uint64
-			make     func() *messages.Delivery
+			make     func() *delivery.Delivery
 		}{
-			{"created", 5, func() *messages.Delivery { return created(7, "a") }},
-			{"created invalid", 5, func() *messages.Delivery {
+			{"created", 5, func() *delivery.Delivery { return created(7, "a") }},
+			{"created invalid", 5, func() *delivery.Delivery {
 				d := created(7, "a")
 				d.Invalid = errors.New("items is empty")
 				return d
 			}},
-			{"created again", 3, func() *messages.Delivery { return created(7, "a") }},
-			{"created with other content", 3, func() *messages.Delivery {
+			{"created again", 3, func() *delivery.Delivery { return created(7, "a") }},
+			{"created with other content", 3, func() *delivery.Delivery {
 				d := created(7, "a")
 				d.Created = content("c-2")
 				return d
 			}},
-			{"cancel", 4, func() *messages.Delivery { return delivery(messages.TypeCancel, 7, "a") }},
-			{"signal", 4, func() *messages.Delivery { return delivery(messages.TypeSignal, 7, "a") }},
-			{"retry", 4, func() *messages.Delivery { return delivery(messages.TypeRetry, 7, "a") }},
-			{"skip", 4, func() *messages.Delivery { return delivery(messages.TypeSkip, 7, "a") }},
+			{"cancel", 4, func() *delivery.Delivery { return newDelivery(messages.TypeCancel, 7, "a") }},
+			{"signal", 4, func() *delivery.Delivery { return newDelivery(messages.TypeSignal, 7, "a") }},
+			{"retry", 4, func() *delivery.Delivery { return newDelivery(messages.TypeRetry, 7, "a") }},
+			{"skip", 4, func() *delivery.Delivery { return newDelivery(messages.TypeSkip, 7, "a") }},
 		} {
 			first, again := m.recorded == 5, m.recorded == 3
 			for _, stands := range []string{"new", "early", "recorded", "driver", "owner"} {
@@ -279,7 +280,7 @@ func cases() []oneCase {
 			}
 		}
 		for _, stands := range []string{"new", "driver", "owner"} {
-			d, s := delivery(messages.TypeWake, 9, "a"), state(status)
+			d, s := newDelivery(messages.TypeWake, 9, "a"), state(status)
 			if stands == "new" || drives(s, d, stands) {
 				all = append(all, oneCase{status, "wake", stands, wakeInputs(s, d)})
 			}
@@ -304,7 +305,7 @@ func state(status order.Status) *order.State {
 }
 
 // drives makes d the driver of s, and its owner, and reports whether there can be one.
-func drives(s *order.State, d *messages.Delivery, stands string) bool {
+func drives(s *order.State, d *delivery.Delivery, stands string) bool {
 	if !s.Status.Driven() {
 		return false
 	}
@@ -321,7 +322,7 @@ var ages = []struct {
 	stored, having time.Duration
 }{{"young", 0, 0}, {"old", -2 * time.Minute, 0}, {"old and long held", -2 * time.Minute, -2 * time.Second}}
 
-func inboxInputs(s *order.State, d *messages.Delivery) []input {
+func inboxInputs(s *order.State, d *delivery.Delivery) []input {
 	var all []input
 	for _, earlier := range []struct {
 		name  string
@@ -337,7 +338,7 @@ func inboxInputs(s *order.State, d *messages.Delivery) []input {
 	return all
 }
 
-func wakeInputs(s *order.State, d *messages.Delivery) []input {
+func wakeInputs(s *order.State, d *delivery.Delivery) []input {
 	var all []input
 	for _, park := range []struct {
 		name string

@@ -7,7 +7,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
-	"github.com/orderly-engine/orderly/node/telemetry"
+	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
 
 // running is an engine under measurement.

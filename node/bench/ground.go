@@ -14,7 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
-	"github.com/orderly-engine/orderly/node/embedded"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 // ackWait is so long that nothing is delivered twice, on however slow a machine: the raw loop could not bear it.

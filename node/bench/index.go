@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderly-engine/orderly/node/index"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
 // lookEvery is how often it is looked how far an index is behind.

@@ -12,8 +12,8 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/client"
-	"github.com/orderly-engine/orderly/node/embedded"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 

@@ -18,6 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -246,7 +247,7 @@ func TestOrdersThatFareBadly(t *testing.T) {
 	unlucky.CustomerId = demo.CustomerUnavailable
 	for range 4 {
 		_, err := c.call("authorize_payment", messages.Do, unlucky)
-		if f := messages.AsFailure(err); err == nil || f.Kind != messages.Transient {
+		if f := delivery.AsFailure(err); err == nil || f.Kind != messages.Transient {
 			t.Errorf("got %v, want a transient failure", err)
 		}
 	}
@@ -258,7 +259,7 @@ func TestFailuresLoseAnswersNeverEffects(t *testing.T) {
 	c := newCaller(t, nc)
 	for range 40 {
 		_, err := c.call("authorize_payment", messages.Do, order("o-1"))
-		if messages.AsFailure(err).Kind != messages.Transient || !strings.Contains(err.Error(), "503") {
+		if delivery.AsFailure(err).Kind != messages.Transient || !strings.Contains(err.Error(), "503") {
 			t.Fatalf("got %v, want 503", err)
 		}
 	}

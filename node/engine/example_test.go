@@ -11,8 +11,8 @@ import (
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/client"
-	"github.com/orderly-engine/orderly/node/embedded"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 // Two steps as Go functions. The second refuses a customer, and the first is undone.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Function performs a step of an order in this process, or undoes it: see gateway.Function for its contract. It may be
@@ -33,7 +34,7 @@ func Done(data any) (*messages.StepReply, error) {
 			err = protojson.Unmarshal(body, done.Data)
 		}
 		if err != nil {
-			return nil, &messages.Failure{Kind: messages.Defect, Err: fmt.Errorf("data of the step cannot be written as JSON: %w", err)}
+			return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("data of the step cannot be written as JSON: %w", err)}
 		}
 	}
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: done}}, nil

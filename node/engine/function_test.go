@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/node/client"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -56,7 +57,7 @@ func TestAnswersAreWhatTheProtocolSays(t *testing.T) {
 	}
 	for _, bad := range []any{make(chan int), math.Inf(1)} {
 		_, err := engine.Done(bad)
-		var f *messages.Failure
+		var f *delivery.Failure
 		if !errors.As(err, &f) || f.Kind != messages.Defect {
 			t.Errorf("%T as data: got %v, want a defect", bad, err)
 		}

@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
-	"github.com/orderly-engine/orderly/node/faultnet"
+	"github.com/orderly-engine/orderly/node/internal/faultnet"
 )
 
 // TestStopWithASilentServer: nothing the server owes holds up the end.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/embedded"
 	"github.com/orderly-engine/orderly/node/follow"
+	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -1,6 +1,0 @@
-//go:build !crashpoints
-
-package crashpoint
-
-// Pass passes a point.
-func Pass(Point) {}

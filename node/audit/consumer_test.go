@@ -1,0 +1,91 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/audit"
+)
+
+// consumers are the names of those of all streams.
+func (w *world) consumers() []string {
+	w.Helper()
+	var names []string
+	for _, name := range []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead} {
+		s, err := w.js.Stream(w.Context(), name)
+		w.must(err)
+		all := s.ConsumerNames(w.Context())
+		for name := range all.Name() {
+			names = append(names, name)
+		}
+		w.must(all.Err())
+	}
+	slices.Sort(names)
+	return names
+}
+
+// untilConsumers waits until there are these again: the server answers a question beside what it was asked for before. By
+// itself it removes one after a minute.
+func (w *world) untilConsumers(want []string) {
+	w.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		got := w.consumers()
+		if slices.Equal(got, want) {
+			return
+		}
+		if time.Now().After(end) {
+			w.Fatalf("consumers %v are left, want %v", got, want)
+		}
+	}
+}
+
+// watched tells of every consumer that is made.
+type watched struct {
+	jetstream.JetStream
+	made func()
+}
+
+func (w watched) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	s, err := w.JetStream.Stream(ctx, name)
+	return watchedStream{s, w.made}, err
+}
+
+type watchedStream struct {
+	jetstream.Stream
+	made func()
+}
+
+func (s watchedStream) OrderedConsumer(ctx context.Context, cfg jetstream.OrderedConsumerConfig) (jetstream.Consumer, error) {
+	c, err := s.Stream.OrderedConsumer(ctx, cfg)
+	s.made()
+	return c, err
+}
+
+// A ledger leaves no consumer on the streams, whether it is read to its end or given up.
+func TestReadLeavesNothing(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.complete("o", w.accept("o"))
+	w.dead(w.message("bad"))
+
+	before, made := w.consumers(), 0
+	if _, err := audit.Read(t.Context(), watched{w.js, func() { made++ }}); err != nil {
+		t.Fatal(err)
+	}
+	if made != 2 {
+		t.Errorf("%d consumers were made, want 2", made)
+	}
+	w.untilConsumers(before)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := audit.Read(ctx, watched{w.js, cancel}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want that of the context", err)
+	}
+	w.untilConsumers(before)
+}

@@ -1,0 +1,68 @@
+package audit_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// The current park's timer that wakes its order long after the time it is parked until is found; one that is a little
+// late, or of an earlier park, is not.
+func TestLateTimer(t *testing.T) {
+	t.Parallel()
+	until := time.Now().Add(time.Hour).Truncate(time.Second)
+	due := func(w *world, id string, park uint64, at time.Time) {
+		w.store(messages.SubjectTimer+id, nil, "Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339Nano),
+			"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
+	}
+	for name, c := range map[string]struct {
+		make func(w *world)
+		says string
+	}{
+		"years late": {func(w *world) { due(w, "o", w.park("o"), until.AddDate(10, 0, 0)) },
+			fmt.Sprintf("its timer is due at %s, and it is parked until %s", until.AddDate(10, 0, 0).UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))},
+		"just too late": {func(w *world) { due(w, "o", w.park("o"), until.Add(time.Minute+time.Millisecond)) }, "its timer is due at"},
+		"a little late": {func(w *world) { due(w, "o", w.park("o"), until.Add(time.Minute)) }, ""},
+		"in time":       {func(w *world) { due(w, "o", w.park("o"), until) }, ""},
+		"early":         {func(w *world) { due(w, "o", w.park("o"), until.Add(-time.Minute)) }, ""},
+		"of a park that is over": {func(w *world) {
+			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
+			ask := w.message("o")
+			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+		}, ""},
+		"of an earlier park, whose driver is still stored": {func(w *world) {
+			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
+			ask := w.message("o")
+			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			w.append("o", parkedUntil(until))
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			seq := w.accept("o")
+			w.append("o", parkedUntil(until))
+			c.make(w)
+			w.ack(seq)
+			r := w.read()
+			if c.says == "" {
+				if !r.Balanced() {
+					t.Errorf("offenses %+v", r.Offenses)
+				}
+				return
+			}
+			if len(r.Offenses) != 1 || r.Offenses[0].OrderID != "o" || !strings.HasPrefix(r.Offenses[0].Reason, c.says) {
+				t.Errorf("offenses %+v, want %q", r.Offenses, c.says)
+			}
+		})
+	}
+}
+
+func parkedUntil(at time.Time) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Until: timestamppb.New(at)}}}
+}

@@ -1,0 +1,374 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/audit"
+)
+
+func TestEmptyIsBalanced(t *testing.T) {
+	r := newWorld(t).read()
+	if !r.Balanced() || r.Orders != (audit.Orders{}) || r.Inbox != (audit.Inbox{}) {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestEveryOutcomeIsCounted(t *testing.T) {
+	w := newWorld(t)
+	w.complete("completed", w.accept("completed"))
+
+	seq := w.accept("rejected")
+	w.append("rejected", refused("first"), rejected())
+	w.ack(seq)
+
+	seq = w.accept("cancelled")
+	ask := w.message("cancelled")
+	w.append("cancelled", cancel(ask))
+	w.ack(ask)
+	w.append("cancelled", step("first"))
+	w.append("cancelled", undone("first"), cancelled())
+	w.ack(seq)
+
+	w.append("inflight", accepted("inflight", w.message("inflight")))
+
+	seq = w.accept("asleep")
+	w.append("asleep", pending(), parked())
+	w.schedule("asleep")
+	w.ack(seq)
+
+	// A crash between the journal and the schedule: the driver comes again and repairs it.
+	w.accept("dozing")
+	w.append("dozing", failed(), parked())
+
+	seq = w.accept("waking")
+	w.append("waking", parked())
+	w.schedule("waking")
+	w.ack(seq)
+	w.fire("waking")
+
+	seq = w.accept("awake")
+	w.append("awake", parked())
+	w.schedule("awake")
+	w.ack(seq)
+	w.append("awake", resumed(wake(w.fire("awake"))))
+
+	seq = w.accept("stuck")
+	w.append("stuck", attention())
+	w.ack(seq)
+
+	seq = w.message("bad")
+	w.dead(seq)
+	w.ack(seq)
+	w.dead(w.message("worse")) // not yet terminated
+	w.ack(w.message("completed"))
+	w.message("new")
+
+	r := w.read()
+	if !r.Balanced() {
+		t.Fatalf("not balanced: %+v", r.Offenses)
+	}
+	if want := (audit.Orders{Accepted: 9, Completed: 1, Rejected: 1, Cancelled: 1, InFlight: 2, Parked: 3, Attention: 1,
+		ParkedFor: audit.ParkedFor{Pending: 1, Retry: 1, Outage: 1}}); r.Orders != want {
+		t.Errorf("orders %+v, want %+v", r.Orders, want)
+	}
+	want := audit.Inbox{EverStored: 14, Waiting: 1, Held: 3, Accepted: 7, Recorded: 1, DeadLettered: 1, WithoutEffect: 1}
+	if r.Inbox != want {
+		t.Errorf("inbox %+v, want %+v", r.Inbox, want)
+	}
+	if want := (audit.Timers{Stored: 3, Scheduled: 1, Waking: 1, Stale: 1, Unscheduled: 1}); r.Timers != want {
+		t.Errorf("timers %+v, want %+v", r.Timers, want)
+	}
+	if want := []audit.Cause{{Step: "first", Direction: "do", Kind: "transient", Cause: "no responders", Orders: 1}}; !slices.Equal(r.AttentionCauses, want) {
+		t.Errorf("causes %+v, want %+v", r.AttentionCauses, want)
+	}
+	if r.Dead != (audit.Stored{Messages: 2}) || r.Journal.Removed != 0 {
+		t.Errorf("dead letters %+v, journal %+v", r.Dead, r.Journal)
+	}
+}
+
+// A message may be dead-lettered, not terminated by a crash, and delivered again to an order that exists by then.
+func TestDeadLetteredAndRecordedIsNoOffense(t *testing.T) {
+	w := newWorld(t)
+	early := w.message("o")
+	w.dead(early)
+	w.accept("o")
+	w.append("o", cancel(early))
+	w.ack(early)
+	if r := w.read(); !r.Balanced() || r.Inbox.Recorded != 1 || r.Inbox.DeadLettered != 0 || r.Inbox.Held != 1 {
+		t.Errorf("%+v %+v", r.Inbox, r.Offenses)
+	}
+}
+
+func TestOffenses(t *testing.T) {
+	for name, test := range map[string]struct {
+		make func(*world)
+		id   messages.OrderID
+		says string
+	}{
+		"driver gone": {func(w *world) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is stored no more"},
+		"driver of the undoing gone": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", step("first"))
+			w.append("o", refused("second"))
+			w.ack(seq)
+		}, "o", "compensating, and its driver"},
+		"wake-up gone": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("o")
+			w.ack(seq)
+			woken := w.fire("o")
+			w.append("o", resumed(wake(woken)))
+			w.gone(messages.StreamTimers, woken)
+		}, "o", "its driver, message 2 of ORDER_TIMERS, is stored no more"},
+		"parked without a timer": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.ack(seq)
+		}, "o", "nobody will wake it"},
+		"timer of an earlier park": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("o")
+			w.ack(seq)
+			ask := w.message("o")
+			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			w.append("o", parked())
+			w.ack(ask)
+		}, "o", "there is one of an earlier park, 2"},
+		"timer of no order":            {func(w *world) { w.scheduleFor("o", 0) }, "o", "it was never accepted"},
+		"timer of an order to come":    {func(w *world) { w.scheduleFor("o", 99) }, "o", "it was never accepted"},
+		"timer of another order":       {func(w *world) { w.complete("p", w.accept("p")); w.scheduleFor("o", 2) }, "o", "for a park at 2 of ORDER_EVENTS, and it was never accepted"},
+		"wake-up of no order":          {func(w *world) { w.store("ORDER_WAKE.o", nil, messages.HeaderPark, "7") }, "o", "it was never accepted"},
+		"timer of a park that was not": {func(w *world) { w.accept("o"); w.scheduleFor("o", 99) }, "o", "its timer is for a park at 99 of ORDER_EVENTS, and its history ends at 1"},
+		"timer without a time": {func(w *world) {
+			w.accept("o")
+			w.append("o", parked())
+			w.store("ORDER_TIMER.o", nil, messages.HeaderPark, "2")
+		}, "o", "its timer does not say when it is due"},
+		"timer of no order's subject": {func(w *world) { w.store("ORDER_TIMER.~", nil) }, "", "ORDER_TIMERS stores a message on ORDER_TIMER.~"},
+		"another order's timer": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", parked())
+			w.schedule("other")
+			w.ack(seq)
+		}, "o", "nobody will wake it"},
+		"illegal step":   {func(w *world) { w.accept("o"); w.append("o", step("second")) }, "o", "illegal history"},
+		"ended early":    {func(w *world) { w.accept("o"); w.append("o", completed()) }, "o", "illegal history"},
+		"no beginning":   {func(w *world) { w.append("o", step("first")) }, "o", "illegal history"},
+		"accepted again": {func(w *world) { seq := w.accept("o"); w.append("o", accepted("o", seq)) }, "o", "illegal history"},
+		"number missing": {func(w *world) { w.accept("o"); w.number["o"]++; w.append("o", step("first")) }, "o", "want number 2"},
+		"entry removed": {func(w *world) {
+			w.accept("o")
+			w.append("o", step("first"))
+			w.append("o", step("second"), completed())
+			w.gone(messages.StreamEvents, 2)
+		}, "o", "want number 2"},
+		"wrong checkpoint": {func(w *world) {
+			seq := w.accept("o")
+			w.append("o", step("first"))
+			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
+				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
+		}, "o", "entry 3: the checkpoint is not what the entries before it come to"},
+		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
+		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if none wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
+		"misfiled": {func(w *world) {
+			w.entry("o", &messages.JournalEntry{OrderId: "p", Number: 1, Time: timestamppb.Now(), Events: []*messages.Event{accepted("p", w.message("p"))}})
+		}, "o", `is about order "p"`},
+		"no order's subject": {func(w *world) { w.store("ORDER_EVENT.~", nil) }, "", "journal entry 1"},
+		"message of the future": {func(w *world) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
+			"names message 7 of ORDERS, which has stored only 2"},
+		"no source":      {func(w *world) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
+		"foreign source": {func(w *world) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "no inbox of orders"},
+		"one message, two orders": {func(w *world) {
+			seq := w.accept("o")
+			w.append("p", accepted("p", seq))
+		}, "", "took effect on order"},
+		"one message, twice": {func(w *world) {
+			w.accept("o")
+			seq := w.message("o")
+			w.append("o", recorded(seq))
+			w.append("o", recorded(seq))
+		}, "o", "took effect twice"},
+		"dead letter of the future": {func(w *world) { w.dead(9) }, "", "a dead letter names message 9"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.complete("good", func() uint64 { test.make(w); return w.accept("good") }())
+			r := w.read()
+			if r.Balanced() || r.Offending == 0 {
+				t.Fatalf("balanced: %+v", r)
+			}
+			for _, o := range r.Offenses {
+				if (o.OrderID == test.id || test.id == "") && strings.Contains(o.Reason, test.says) {
+					if r.Orders.Completed < 1 {
+						t.Errorf("the good order is not counted: %+v", r.Orders)
+					}
+					return
+				}
+			}
+			t.Errorf("no offense of %q says %q: %+v", test.id, test.says, r.Offenses)
+		})
+	}
+}
+
+func TestOffensesAreCountedBeyondTheList(t *testing.T) {
+	w := newWorld(t)
+	for range audit.MaxOffenses + 5 {
+		w.store("ORDER_EVENT.~", nil)
+		w.store("ORDER_DEAD.o", nil)
+	}
+	r := w.read()
+	if r.Offending != audit.MaxOffenses+5 || len(r.Offenses) != audit.MaxOffenses {
+		t.Errorf("%d offenses counted, %d listed", r.Offending, len(r.Offenses))
+	}
+	if r.Warned != audit.MaxOffenses+5 || len(r.Warnings) != audit.MaxOffenses {
+		t.Errorf("%d warnings counted, %d listed", r.Warned, len(r.Warnings))
+	}
+}
+
+// TestForeignDeadLetters: what no node stored is named, is no trace of the message it may claim to be, and does not keep
+// the rest from being proved; what looks like a node's is held to what it says.
+func TestForeignDeadLetters(t *testing.T) {
+	w := newWorld(t)
+	w.complete("good", w.accept("good"))
+	bad := w.message("bad")
+	w.ack(bad)
+	w.store("ORDER_DEAD.o", []byte("by hand"))
+	w.store("ORDER_DEAD.o", nil, messages.HeaderDeadReason, "I say", messages.HeaderDeadStream, messages.StreamOrders, messages.HeaderDeadSequence, "99")
+	w.store("ORDER_DEAD.o", nil, messages.HeaderDeadReason, "I say", messages.HeaderDeadStream, messages.StreamOrders,
+		messages.HeaderDeadSubject, "ORDER.o", messages.HeaderDeadSequence, "-1")
+	r := w.read()
+	if !r.Balanced() || r.Warned != 3 || len(r.Warnings) != 3 || r.Inbox.DeadLettered != 0 || r.Inbox.WithoutEffect != 1 || r.Dead.Messages != 3 {
+		t.Fatalf("got %+v", r)
+	}
+	for i, says := range []string{"header Orderly-Dead-Reason is missing", "header Orderly-Dead-Subject is missing", `header Orderly-Dead-Sequence is "-1"`} {
+		if got := r.Warnings[i]; !strings.HasPrefix(got, fmt.Sprintf("dead letter %d is of no message, ", i+1)) || !strings.Contains(got, says) ||
+			!strings.HasSuffix(got, fmt.Sprintf(`remove it with "nats stream rmm ORDER_DEAD %d"`, i+1)) {
+			t.Errorf("no %q in %s", says, got)
+		}
+	}
+	w.dead(bad)
+	if r := w.read(); !r.Balanced() || r.Warned != 3 || r.Inbox.DeadLettered != 1 || r.Inbox.WithoutEffect != 0 {
+		t.Errorf("got %+v", r)
+	}
+	w.dead(99)
+	if r := w.read(); r.Balanced() || r.Offending != 1 || r.Warned != 3 {
+		t.Errorf("got %+v", r)
+	}
+}
+
+// Orders come, rest, wake and end while the ledger is taken again and again: it accuses nobody, and finds the trace of
+// every message that left the inbox.
+func TestRunningSystem(t *testing.T) {
+	for _, retention := range []bool{false, true} {
+		t.Run(fmt.Sprintf("retention=%v", retention), func(t *testing.T) {
+			w := newWorld(t)
+			stop := make(chan struct{})
+			var running sync.WaitGroup
+			var done atomic.Int64
+			for worker := range 8 {
+				running.Go(func() {
+					for n := 0; ; n++ {
+						select {
+						case <-stop:
+							return
+						default:
+							live(w, fmt.Sprintf("o-%d-%d", worker, n), n, retention)
+							done.Add(1)
+						}
+					}
+				})
+			}
+			defer running.Wait()
+			defer close(stop)
+			// Until there was enough to see, however long it takes.
+			began := time.Now()
+			for reads := 0; time.Since(began) < 2*time.Second || done.Load() < 50 || reads < 3; reads++ {
+				r := w.read()
+				if !r.Balanced() {
+					t.Fatalf("read %d: %+v %+v", reads, r.Orders, r.Offenses)
+				}
+				if !retention && r.Inbox.WithoutEffect != 0 {
+					t.Fatalf("read %d: messages left without a trace: %+v", reads, r.Inbox)
+				}
+			}
+		})
+	}
+}
+
+// live is the life of one order, every fact stored before the message that caused it is removed.
+func live(w *world, id string, n int, retention bool) {
+	seq := w.accept(id)
+	switch n % 3 {
+	case 0:
+		w.complete(id, seq)
+	case 1:
+		w.append(id, step("first"))
+		w.append(id, parked())
+		if n%9 == 1 {
+			return // crashed, and its driver comes again one day
+		}
+		w.schedule(id)
+		w.ack(seq)
+		if n%9 == 7 && n%2 == 1 {
+			// A signal is faster, and the timer stays.
+			ask := w.message(id)
+			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			w.append(id, parked())
+			w.schedule(id)
+			w.ack(ask)
+			ask = w.message(id)
+			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			w.append(id, step("second"), completed())
+			w.ack(ask)
+			break
+		}
+		if n%9 == 4 {
+			return // asleep
+		}
+		woken := w.fire(id)
+		w.append(id, resumed(wake(woken)))
+		w.append(id, step("second"), completed())
+		w.gone(messages.StreamTimers, woken)
+	case 2:
+		w.append(id, attention())
+		w.ack(seq)
+		ask := w.message(id)
+		w.append(id, recorded(ask), resumed(inbox(ask)))
+		w.complete(id, ask)
+	}
+	if retention && n%2 == 0 {
+		w.purge(messages.StreamEvents, messages.SubjectEvent+id)
+	}
+}
+
+func TestReadNeedsTheStreams(t *testing.T) {
+	_, err := audit.Read(t.Context(), connect(t))
+	if !errors.Is(err, jetstream.ErrStreamNotFound) || !strings.Contains(err.Error(), "open stream ORDER") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestReadStopsWithItsContext(t *testing.T) {
+	w := newWorld(t)
+	w.accept("o")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := audit.Read(ctx, w.js); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

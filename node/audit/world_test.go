@@ -1,0 +1,261 @@
+package audit_test
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/audit"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is a server with the streams, written to by hand as a node would.
+type world struct {
+	testing.TB
+	js     jetstream.JetStream
+	mu     sync.Mutex
+	number map[string]uint32
+	// last is the journal sequence of each order's last entry: of its park, after it parked.
+	last map[string]uint64
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	js := connect(t)
+	if err := ingress.EnsureStreams(t.Context(), js, ingress.Streams{}); err != nil {
+		t.Fatal(err)
+	}
+	return &world{TB: t, js: js, number: map[string]uint32{}, last: map[string]uint64{}}
+}
+
+func connect(t testing.TB) jetstream.JetStream {
+	t.Helper()
+	srv, err := server.NewServer(&server.Options{
+		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
+		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 4 << 30,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv.Start()
+	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
+	if !srv.ReadyForConnections(10 * time.Second) {
+		t.Fatal("the server did not start")
+	}
+	nc, err := nats.Connect(srv.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+func (w *world) must(err error) {
+	w.Helper()
+	if err != nil {
+		panic(err)
+	}
+}
+
+// store publishes and returns the sequence.
+func (w *world) store(subject string, body []byte, header ...string) uint64 {
+	w.Helper()
+	m := nats.NewMsg(subject)
+	m.Data = body
+	for i := 0; i < len(header); i += 2 {
+		m.Header.Set(header[i], header[i+1])
+	}
+	ack, err := w.js.PublishMsg(w.Context(), m)
+	w.must(err)
+	return ack.Sequence
+}
+
+// message publishes a message about the order to the inbox.
+func (w *world) message(id string) uint64 { return w.store(messages.SubjectOrder+id, []byte("{}")) }
+
+// gone removes a message, as an acknowledgement does.
+func (w *world) gone(stream string, seq uint64) {
+	w.Helper()
+	s, err := w.js.Stream(w.Context(), stream)
+	w.must(err)
+	w.must(s.DeleteMsg(w.Context(), seq))
+}
+
+func (w *world) ack(seq uint64) { w.Helper(); w.gone(messages.StreamOrders, seq) }
+
+// append journals one entry.
+func (w *world) append(id string, events ...*messages.Event) {
+	w.Helper()
+	w.mu.Lock()
+	w.number[id]++
+	n := w.number[id]
+	w.mu.Unlock()
+	seq := w.entry(id, &messages.JournalEntry{OrderId: id, Number: n, Time: timestamppb.Now(), Events: events})
+	w.mu.Lock()
+	w.last[id] = seq
+	w.mu.Unlock()
+}
+
+func (w *world) entry(id string, e *messages.JournalEntry) uint64 {
+	w.Helper()
+	body, err := proto.Marshal(e)
+	w.must(err)
+	return w.store(messages.SubjectEvent+id, body)
+}
+
+// dead stores a dead letter about an inbox message.
+func (w *world) dead(seq uint64) {
+	w.Helper()
+	w.store(messages.SubjectDead+messages.DeadUnknown, nil,
+		messages.HeaderDeadReason, "no order id", messages.HeaderDeadSubject, messages.SubjectOrder+"~",
+		messages.HeaderDeadStream, messages.StreamOrders, messages.HeaderDeadSequence, fmt.Sprint(seq))
+}
+
+// schedule stores the timer of a parked order.
+func (w *world) schedule(id string) { w.Helper(); w.scheduleFor(id, w.park(id)) }
+
+// scheduleFor stores the timer of a park.
+func (w *world) scheduleFor(id string, park uint64) { w.Helper(); w.scheduleWith(id, park, nil) }
+
+// scheduleWith stores the timer of a park, which carries body.
+func (w *world) scheduleWith(id string, park uint64, body []byte) {
+	w.Helper()
+	w.store(messages.SubjectTimer+id, body, "Nats-Schedule", "@at "+time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano),
+		"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
+}
+
+// park is the park of an order that parked last.
+func (w *world) park(id string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last[id]
+}
+
+// fire does what the server does when the timer is due, and returns the wake-up.
+func (w *world) fire(id string) uint64 {
+	w.Helper()
+	seq := w.store(messages.SubjectWake+id, nil, messages.HeaderPark, fmt.Sprint(w.park(id)))
+	w.purge(messages.StreamTimers, messages.SubjectTimer+id)
+	return seq
+}
+
+func (w *world) purge(stream, subject string) {
+	w.Helper()
+	s, err := w.js.Stream(w.Context(), stream)
+	w.must(err)
+	w.must(s.Purge(w.Context(), jetstream.WithPurgeSubject(subject)))
+}
+
+// accept publishes an order and journals that it was accepted.
+func (w *world) accept(id string) uint64 {
+	w.Helper()
+	seq := w.message(id)
+	w.append(id, accepted(id, seq))
+	return seq
+}
+
+// complete carries an order that was accepted to its end.
+func (w *world) complete(id string, seq uint64) {
+	w.Helper()
+	w.append(id, step("first"))
+	w.append(id, step("second"), completed())
+	w.ack(seq)
+}
+
+func (w *world) read() *audit.Report {
+	w.Helper()
+	r, err := audit.Read(w.Context(), w.js)
+	w.must(err)
+	return r
+}
+
+func accepted(id string, seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+		Order:  &messages.OrderCreated{OrderId: id},
+		Plan:   &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{{Name: "first", Undo: "sim:"}, {Name: "second"}}},
+		Driver: inbox(seq), Incarnation: "i",
+	}}}
+}
+
+func inbox(seq uint64) *messages.Source {
+	return &messages.Source{Stream: messages.StreamOrders, Sequence: seq}
+}
+
+func wake(seq uint64) *messages.Source {
+	return &messages.Source{Stream: messages.StreamTimers, Sequence: seq}
+}
+
+func step(name string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: name}}}
+}
+
+func undone(name string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: name}}}
+}
+
+func refused(name string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: name}}}
+}
+
+func cancel(seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: inbox(seq)}}}
+}
+
+func signal(src *messages.Source) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: src, Name: "paid"}}}
+}
+
+func recorded(seq uint64) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Recorded{Recorded: &messages.MessageRecorded{Source: inbox(seq), Type: "order.retry"}}}
+}
+
+func parked() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Until: timestamppb.New(time.Unix(1<<32, 0))}}}
+}
+
+func pending() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: "first", Signal: "paid", Deadline: timestamppb.New(time.Unix(1<<32, 0))}}}
+}
+
+func failed() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{Step: "first", Attempt: 1, RetryAt: timestamppb.New(time.Unix(1<<32, 0))}}}
+}
+
+func resumed(driver *messages.Source) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: driver, Incarnation: "j"}}}
+}
+
+func attention() *messages.Event { return attentionFor("first", messages.Do, "no responders") }
+
+func attentionFor(step string, d messages.Direction, cause string) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{
+		Step: step, Direction: d, Kind: messages.Transient, Cause: cause,
+	}}}
+}
+
+func completed() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}}
+}
+
+func rejected() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{}}}
+}
+
+func cancelled() *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{}}}
+}

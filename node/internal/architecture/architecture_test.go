@@ -1,0 +1,156 @@
+// Package architecture_test holds the arrows between the packages: messages knows nothing of the project; supervision,
+// actors and ingress know messages and never each other; node joins them; the core of an order is pure.
+package architecture_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "github.com/orderly-engine/orderly"
+	root   = "../../.."
+	core   = "actors/order"
+)
+
+// arrows lists the top-level directories and what each may import of the others, tests included.
+var arrows = map[string][]string{
+	"messages":    {},
+	"supervision": {"messages"},
+	"actors":      {"messages"},
+	"ingress":     {"messages"},
+	"node":        {"messages", "supervision", "actors", "ingress"},
+	"deploy":      {},
+}
+
+// pure lists what the core may import besides messages and the protobuf types: nothing that can tell the time, draw
+// lots, wait, log, or reach outside. A package missing here is to be read before it is added.
+var pure = []string{"cmp", "errors", "fmt", "iter", "maps", "math", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8"}
+
+// impure lists the calls of otherwise pure packages that read a clock or start one.
+var impure = map[string][]string{
+	"time":        {"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"},
+	"timestamppb": {"Now"},
+	"fmt":         {"Print", "Printf", "Println", "Scan", "Scanf", "Scanln"},
+}
+
+func TestArrows(t *testing.T) {
+	for from, allowed := range arrows {
+		for _, f := range parse(t, from) {
+			for _, path := range f.imports() {
+				rest, ours := strings.CutPrefix(path, module+"/")
+				if to, _, _ := strings.Cut(rest, "/"); ours && to != from && !slices.Contains(allowed, to) {
+					t.Errorf("%s imports %s: %s may import %v of the project", f.name, path, from, allowed)
+				}
+			}
+		}
+	}
+}
+
+func TestSupervisionDoesNotKnowNATS(t *testing.T) {
+	for _, f := range parse(t, "supervision") {
+		for _, path := range f.imports() {
+			if strings.HasPrefix(path, "github.com/nats-io/") && !f.test() {
+				t.Errorf("%s imports %s", f.name, path)
+			}
+		}
+	}
+}
+
+func TestCoreIsPure(t *testing.T) {
+	for _, f := range parse(t, core) {
+		if f.test() {
+			continue
+		}
+		for _, path := range f.imports() {
+			if !strings.HasPrefix(path, module+"/messages") && !strings.HasPrefix(path, "google.golang.org/protobuf/") && !slices.Contains(pure, path) {
+				t.Errorf("%s imports %s, which is not known to be pure", f.name, path)
+			}
+		}
+		ast.Inspect(f.tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%s starts a goroutine", f.at(n))
+			case *ast.SelectorExpr:
+				if pkg, ok := n.X.(*ast.Ident); ok && slices.Contains(impure[pkg.Name], n.Sel.Name) {
+					t.Errorf("%s uses %s.%s", f.at(n), pkg.Name, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func TestTopLevel(t *testing.T) {
+	for _, dir := range directories(t) {
+		if _, ok := arrows[dir]; !ok && !strings.HasPrefix(dir, ".") {
+			t.Errorf("directory %s at the top level: want %v only", dir, slices.Sorted(maps.Keys(arrows)))
+		}
+	}
+}
+
+// directories lists the top-level directories, without those git ignores.
+func directories(t *testing.T) []string {
+	t.Helper()
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "bin" && e.Name() != "data" && exec.Command("git", "-C", root, "check-ignore", "-q", e.Name()).Run() != nil {
+			dirs = append(dirs, e.Name())
+		}
+	}
+	return dirs
+}
+
+type file struct {
+	name string
+	set  *token.FileSet
+	tree *ast.File
+}
+
+func (f file) test() bool           { return strings.HasSuffix(f.name, "_test.go") }
+func (f file) at(n ast.Node) string { return f.set.Position(n.Pos()).String() }
+
+func (f file) imports() []string {
+	var paths []string
+	for _, i := range f.tree.Imports {
+		path, _ := strconv.Unquote(i.Path.Value)
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// parse reads the Go files below dir.
+func parse(t *testing.T, dir string) []file {
+	t.Helper()
+	var files []file
+	err := filepath.WalkDir(filepath.Join(root, dir), func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		set := token.NewFileSet()
+		tree, err := parser.ParseFile(set, name, nil, parser.SkipObjectResolution)
+		files = append(files, file{name, set, tree})
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		t.Fatalf("no Go files below %s", dir)
+	}
+	return files
+}

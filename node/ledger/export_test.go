@@ -1,6 +1,0 @@
-package ledger
-
-import "time"
-
-// Overdue says what is wrong with a schedule for due that is still stored at the time given, or "".
-func Overdue(due, at time.Time) string { return alarm{due: due}.overdue(at) }

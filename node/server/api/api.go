@@ -1,0 +1,229 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	noopmetric "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	nooptrace "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/server/index"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+// ErrUnknownOrder is wrapped by the errors of Orders when nothing is stored about an order.
+var ErrUnknownOrder = errors.New("unknown order")
+
+// ErrNotStored is wrapped by the errors of Publisher when the message was certainly not stored.
+var ErrNotStored = errors.New("nothing was stored")
+
+// Health tells how the node is.
+type Health interface {
+	// Connected reports whether NATS is connected.
+	Connected() bool
+	// Ready is nil while the node takes orders on, else it says why not.
+	Ready() error
+}
+
+// Publisher puts messages into the inbox.
+type Publisher interface {
+	// Publish returns nil once the stream has stored the message. After an error that does not wrap ErrNotStored it may be
+	// stored or not.
+	Publish(ctx context.Context, o ingress.Outgoing) error
+}
+
+// Orders reads what is known about orders. An order that waits in the inbox and is not accepted yet is known.
+type Orders interface {
+	// Order tells the order's state and story; the error may wrap ErrUnknownOrder.
+	Order(ctx context.Context, id messages.OrderID) (*timeline.View, error)
+	// Follow calls yield with the events of each journal entry after the one stored at sequence after, oldest first, those
+	// of the past and those to come. It returns nil once the order has ended and all is told, else yield's error or the
+	// context's; the error may wrap ErrUnknownOrder before the first call.
+	Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error
+}
+
+// Lister lists orders.
+type Lister interface {
+	// List answers a question; the error may wrap index.ErrQuery or index.ErrNobody.
+	List(ctx context.Context, q index.Query) (*index.Page, error)
+}
+
+// Deps is what the API asks.
+type Deps struct {
+	Health    Health
+	Publisher Publisher
+	Orders    Orders
+	Lister    Lister
+	// Metrics serves /metrics.
+	Metrics http.Handler
+}
+
+// Config of an API. The zero value of every field means its default.
+type Config struct {
+	// Addr to listen on, host:port. Default 127.0.0.1:8080.
+	Addr string
+	// MaxRequests bounds the requests that are worked on at once, probes and metrics not counted. Default 512.
+	MaxRequests int
+	// MaxStreams bounds the event streams that are open at once. Default 256.
+	MaxStreams int
+	// Timeout bounds the work on one request, event streams excepted. Default 10s.
+	Timeout time.Duration
+	// Heartbeat is how often a silent event stream shows that it is alive. Default 15s.
+	Heartbeat time.Duration
+
+	Logger *slog.Logger
+	Meter  metric.Meter
+	Tracer trace.Tracer
+}
+
+// Bounds of a connection. The limit on the body is messages.MaxBody.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 30 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeader         = 32 << 10
+)
+
+// Validate reports what is out of range.
+func (c Config) Validate() error {
+	if c.MaxRequests < 0 || c.MaxStreams < 0 || c.Timeout < 0 || c.Heartbeat < 0 {
+		return fmt.Errorf("api: max requests %d, max streams %d, timeout %s, heartbeat %s: want none below 0", c.MaxRequests, c.MaxStreams, c.Timeout, c.Heartbeat)
+	}
+	if c.Timeout >= writeTimeout {
+		return fmt.Errorf("api: timeout %s: want less than %s, after which a connection is closed", c.Timeout, writeTimeout)
+	}
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Addr == "" {
+		c.Addr = "127.0.0.1:8080"
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 512
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = 256
+	}
+	if c.Timeout == 0 {
+		c.Timeout = 10 * time.Second
+	}
+	if c.Heartbeat == 0 {
+		c.Heartbeat = 15 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Meter == nil {
+		c.Meter = noopmetric.Meter{}
+	}
+	if c.Tracer == nil {
+		c.Tracer = nooptrace.Tracer{}
+	}
+	return c
+}
+
+// API is the node's HTTP server.
+type API struct {
+	deps    Deps
+	cfg     Config
+	handler http.Handler
+	server  *http.Server
+
+	// stopping is closed when event streams must end.
+	stopping chan struct{}
+	stop     sync.Once
+	// requests and streams hold a token per request that is worked on.
+	requests, streams chan struct{}
+	measure           *instrumentation
+
+	listener net.Listener
+	// served takes Serve's error, nil after a Shutdown.
+	served chan error
+}
+
+// New makes an API that does not listen yet.
+func New(deps Deps, cfg Config) (*API, error) {
+	if deps.Health == nil || deps.Publisher == nil || deps.Orders == nil || deps.Lister == nil || deps.Metrics == nil {
+		return nil, errors.New("api: health, publisher, orders, lister and metrics are required")
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	measure, err := newInstrumentation(cfg.Meter)
+	if err != nil {
+		return nil, fmt.Errorf("api: %w", err)
+	}
+	a := &API{
+		deps: deps, cfg: cfg, measure: measure,
+		stopping: make(chan struct{}),
+		requests: make(chan struct{}, cfg.MaxRequests),
+		streams:  make(chan struct{}, cfg.MaxStreams),
+	}
+	a.handler = a.routes()
+	a.server = &http.Server{
+		Handler:           a.handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	return a, nil
+}
+
+// Handler is the API without its listener.
+func (a *API) Handler() http.Handler { return a.handler }
+
+// Start listens and serves until Shutdown. Failed tells if serving ends earlier.
+func (a *API) Start() error {
+	l, err := net.Listen("tcp", a.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("api: cannot listen on %s: stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address: %w", a.cfg.Addr, err)
+	}
+	a.listener, a.served = l, make(chan error, 1)
+	go func() {
+		err := a.server.Serve(l)
+		if errors.Is(err, http.ErrServerClosed) {
+			err = nil
+		}
+		a.served <- err
+		close(a.served)
+	}()
+	a.cfg.Logger.Info("api listening", "address", a.Addr())
+	return nil
+}
+
+// Addr is the address in use, host:port. Only after Start.
+func (a *API) Addr() string { return a.listener.Addr().String() }
+
+// Failed gives the error that ended serving before Shutdown. Only after Start.
+func (a *API) Failed() <-chan error { return a.served }
+
+// Shutdown takes no further requests, ends the event streams, and waits for the requests that are worked on until ctx
+// ends; then it cuts them off and returns an error that wraps the context's.
+func (a *API) Shutdown(ctx context.Context) error {
+	a.stop.Do(func() { close(a.stopping) })
+	err := a.server.Shutdown(ctx)
+	if err != nil {
+		err = fmt.Errorf("api: requests were cut off: %w", errors.Join(err, a.server.Close()))
+	}
+	if a.listener != nil {
+		for range a.served { // until Serve has returned
+		}
+	}
+	return err
+}

@@ -1,0 +1,194 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/server/api"
+	"github.com/orderly-engine/orderly/node/server/index"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// world is everything behind the API.
+type world struct {
+	mu        sync.Mutex
+	connected bool
+	ready     error
+	published []ingress.Outgoing
+	// publish answers, if set.
+	publish func(context.Context) error
+	// order and follow answer, if set; otherwise o-1 exists and has completed.
+	order  func(messages.OrderID) (*timeline.View, error)
+	follow func(ctx context.Context, after uint64, yield func([]timeline.Event) error) error
+	// list answers, if set; otherwise there is no order.
+	list func(index.Query) (*index.Page, error)
+}
+
+func (w *world) List(_ context.Context, q index.Query) (*index.Page, error) {
+	if w.list != nil {
+		return w.list(q)
+	}
+	return &index.Page{Orders: []index.Order{}, Node: "n-1"}, nil
+}
+
+func (w *world) Connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.connected }
+func (w *world) Ready() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
+
+func (w *world) Publish(ctx context.Context, o ingress.Outgoing) error {
+	if w.publish != nil {
+		if err := w.publish(ctx); err != nil {
+			return err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.published = append(w.published, o)
+	return nil
+}
+
+// last is what was published last.
+func (w *world) last(t *testing.T) ingress.Outgoing {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.published) == 0 {
+		t.Fatal("nothing was published")
+	}
+	return w.published[len(w.published)-1]
+}
+
+var told = []timeline.Event{
+	{Number: 1, Sequence: 7, Kind: "accepted", Detail: json.RawMessage(`{}`)},
+	{Number: 2, Sequence: 9, Kind: "step_completed", Detail: json.RawMessage(`{"step": "reserve_inventory"}`)},
+	{Number: 2, Sequence: 9, Kind: "completed"},
+}
+
+func (w *world) Order(_ context.Context, id messages.OrderID) (*timeline.View, error) {
+	if w.order != nil {
+		return w.order(id)
+	}
+	if id != "o-1" {
+		return nil, errors.Join(errors.New("read order"), api.ErrUnknownOrder)
+	}
+	return &timeline.View{OrderID: "o-1", Status: "completed", Events: told}, nil
+}
+
+func (w *world) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
+	if w.follow != nil {
+		return w.follow(ctx, after, yield)
+	}
+	if id != "o-1" {
+		return api.ErrUnknownOrder
+	}
+	for _, entry := range [][]timeline.Event{told[:1], told[1:]} {
+		if entry[0].Sequence > after {
+			if err := yield(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// serve starts an API over the world on a free port.
+func serve(t *testing.T, w *world, cfg api.Config) (base string, a *api.API) {
+	t.Helper()
+	cfg.Addr = "127.0.0.1:0"
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
+	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: metrics}, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := a.Shutdown(ctx); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+		http.DefaultClient.CloseIdleConnections()
+	})
+	return "http://" + a.Addr(), a
+}
+
+// reply is a whole answer.
+type reply struct {
+	*http.Response
+	body string
+}
+
+func do(t *testing.T, method, url, body string, header ...string) reply {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply{answer, string(text)}
+}
+
+// problem checks that the answer is one, with the status and every word, and returns its errors.
+func (r reply) problem(t *testing.T, status int, words ...string) []string {
+	t.Helper()
+	var p struct {
+		Title  string   `json:"title"`
+		Status int      `json:"status"`
+		Detail string   `json:"detail"`
+		Errors []string `json:"errors"`
+	}
+	if err := json.Unmarshal([]byte(r.body), &p); err != nil {
+		t.Fatalf("%s %s: %d, no problem: %q", r.Request.Method, r.Request.URL, r.StatusCode, r.body)
+	}
+	if r.StatusCode != status || p.Status != status || p.Title != http.StatusText(status) || p.Detail == "" || r.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("%s %s: %d %s, want %d: %s", r.Request.Method, r.Request.URL, r.StatusCode, r.Header.Get("Content-Type"), status, r.body)
+	}
+	for _, word := range words {
+		if !strings.Contains(r.body, word) {
+			t.Errorf("%s %s: no %q in %s", r.Request.Method, r.Request.URL, word, r.body)
+		}
+	}
+	return p.Errors
+}
+
+// success checks status and media type.
+func (r reply) success(t *testing.T, status int, words ...string) {
+	t.Helper()
+	if r.StatusCode != status || r.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s: %d %s, want %d: %s", r.Request.Method, r.Request.URL, r.StatusCode, r.Header.Get("Content-Type"), status, r.body)
+	}
+	for _, word := range words {
+		if !strings.Contains(r.body, word) {
+			t.Errorf("%s %s: no %q in %s", r.Request.Method, r.Request.URL, word, r.body)
+		}
+	}
+}
+
+func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }
+
+func httpRequest(path string) *http.Request { return httptest.NewRequest(http.MethodGet, path, nil) }

@@ -1,0 +1,88 @@
+package config_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/orderly-engine/orderly/node/server/config"
+)
+
+func TestRedacted(t *testing.T) {
+	c := load(t, "NATS_URL=nats://bob:s3cret@a:4222,nats://s3crettoken@b,c:1", "NATS_CREDS=/s3cret/creds", "ORDERLY_RETENTION=90m")
+	entries := map[string]config.Entry{}
+	for _, e := range c.Redacted() {
+		if strings.Contains(e.Value, "s3cret") {
+			t.Errorf("%s shows a secret: %s", e.Name, e.Value)
+		}
+		if e.Meaning == "" || e.Allowed == "" || (e.Default == "" && e.Value != "") {
+			t.Errorf("%s is not described: %+v", e.Name, e)
+		}
+		entries[e.Name] = e
+	}
+	for name, want := range map[string]string{
+		"NATS_URL":          "nats://***@a:4222,nats://***@b,c:1",
+		"NATS_CREDS":        "***",
+		"NATS_NKEY":         "",
+		"ORDERLY_RETENTION": "1h30m",
+		"ORDERLY_ACK_WAIT":  "5s",
+		"ORDERLY_LOG_LEVEL": "info",
+	} {
+		if got := entries[name].Value; got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	if !entries["NATS_NKEY"].Secret || entries["ORDERLY_PLAN"].Secret {
+		t.Error("secrets are marked wrong")
+	}
+}
+
+func TestNoSecretInErrors(t *testing.T) {
+	for _, url := range []string{
+		"http://bob:s3cret@a:4222", "nats://bob:s3cret@", "nats://bob:s3cret@a:99999", "nats://bob:s3%ZZcret@a",
+		"nats://bob:s3cret,s3cret@a", "bob:s3cret@ a", "nats://bob:s3c/s3cret@a", "nats://bob:x@s3cret@a:b",
+	} {
+		if got := refuse(t, "NATS_URL="+url); strings.Contains(got, "s3c") || !strings.Contains(got, "NATS_URL") {
+			t.Errorf("%s: %s", url, got)
+		}
+	}
+}
+
+func TestMarkdownTable(t *testing.T) {
+	table := config.MarkdownTable()
+	for f := range reflect.TypeFor[config.Config]().Fields() {
+		if name := f.Tag.Get("env"); name == "" || !strings.Contains(table, "| `"+name+"` |") {
+			t.Errorf("field %s (%s) is missing", f.Name, name)
+		}
+	}
+	for _, row := range []string{
+		"| `ORDERLY_ACK_WAIT` | `5s` | 100ms–1h, duration | how long a delivery may go without a sign of life |",
+		"| `ORDERLY_NODE_ID` | host name and a random suffix | A–Z a–z 0–9 _ - . |",
+		"| `ORDERLY_REPLICAS` | `1` | 1, 3, 5 |",
+		"| `OTEL_*` |",
+	} {
+		if !strings.Contains(table, row) {
+			t.Errorf("missing: %s\n%s", row, table)
+		}
+	}
+	for line := range strings.Lines(table) {
+		if strings.Count(line, "|") != 5 {
+			t.Errorf("not four columns: %s", line)
+		}
+	}
+}
+
+func TestRedactURLs(t *testing.T) {
+	for in, want := range map[string]string{
+		"nats://bob:x@s3cret@a:1": "nats://***@a:1",
+		"tls://token@a,nats://b":  "tls://***@a,nats://b",
+		"bob:s3cret@a":            "***@a",
+		"nats://a:4222":           "nats://a:4222",
+		"not a url":               "not a url",
+		"s3cret@ ":                "***",
+	} {
+		if got := config.RedactURLs(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}

@@ -1,0 +1,141 @@
+package index
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/server/index/wire"
+)
+
+// Explain tells how the database goes about a question.
+func (x *Index) Explain(q Query) ([]string, error) {
+	c, err := q.check(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	query, args := c.sql(c.limit + 1)
+	rows, err := x.session.Load().store.read.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var steps []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			return nil, err
+		}
+		steps = append(steps, step)
+	}
+	return steps, rows.Err()
+}
+
+// Fill makes a database with n rows in dir: one in a hundred needs somebody, the others have completed.
+func Fill(dir string, n int) error {
+	s, _, err := openStore(dir)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	p := &wire.Plan{Name: "order", Version: 1, Steps: []string{"reserve_inventory"}}
+	began := time.Now().Add(-time.Duration(n) * time.Millisecond).UnixNano()
+	var rows []*row
+	for i := range n {
+		r := &row{
+			id: uint64(5*i + 1), seq: uint64(5*i + 5), orderID: string(shuffled(uint64(i))), customer: "c-" + string(shuffled(uint64(i % 10_000)))[:6],
+			status: Completed, total: 1900, currency: "EUR", plan: p, waits: wire.None, done: 1,
+			accepted: began + int64(i)*1e6, entered: began + int64(i)*1e6, updated: began + int64(i)*1e6,
+		}
+		if i%100 == 0 {
+			r.status, r.step, r.reason = Attention, "reserve_inventory", "no responders"
+		}
+		if rows = append(rows, r); len(rows) == 10_000 || i == n-1 {
+			if err := s.save(rows, progress{stream: 1, cursor: r.seq, last: r.seq, at: time.Now().UnixNano(), whole: true}); err != nil {
+				return err
+			}
+			rows = rows[:0]
+		}
+	}
+	return nil
+}
+
+// Occupy takes all connections that read the database until release is called, so that questions are under way for as
+// long as a test likes. Waiting counts the questions that came to wait for one.
+func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(), err error) {
+	read := x.session.Load().store.read
+	var taken []*sql.Conn
+	release = func() {
+		for _, c := range taken {
+			_ = c.Close() // the database may be closed
+		}
+	}
+	for range readers {
+		c, err := read.Conn(ctx)
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		taken = append(taken, c)
+	}
+	before := read.Stats().WaitCount
+	return func() int64 { return read.Stats().WaitCount - before }, release, nil
+}
+
+// shuffled is an id without order.
+func shuffled(i uint64) messages.OrderID {
+	const letters = "abcdefghijklmnopqrstuvwxyz012345"
+	x, id := i*0x9e3779b97f4a7c15, make([]byte, 13)
+	for j := range id {
+		id[j] = letters[x>>(5*j)%32]
+	}
+	return messages.OrderID(id)
+}
+
+// Reader answers from a database that Fill made, without a journal.
+func Reader(dir string) (x *Index, closes func(), err error) {
+	s, p, err := openStore(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	se := &session{store: s, feed: newFeed(s, nil, p, time.Second, nil), failed: make(chan error, 1)}
+	se.ended, se.end = context.WithCancel(context.Background())
+	se.state.Store(&state{asOf: time.Now(), whole: p.whole, last: p.last})
+	x = &Index{cfg: Config{}.withDefaults()}
+	x.session.Store(se)
+	return x, se.close, nil
+}
+
+// Fed is an index without a journal: a test hands it the entries, and says when what they changed is written.
+type Fed struct {
+	*Index
+	feed *feed
+	// Close ends it.
+	Close func()
+}
+
+// NewFed makes an empty index in dir, which writes an order under way when it was taken so long ago.
+func NewFed(dir string, hold time.Duration) (*Fed, error) {
+	s, p, err := openStore(dir)
+	if err != nil {
+		return nil, err
+	}
+	se := &session{store: s, feed: newFeed(s, nil, p, hold, slog.New(slog.DiscardHandler)), failed: make(chan error, 1)}
+	se.ended, se.end = context.WithCancel(context.Background())
+	se.publish()
+	x := &Index{cfg: Config{}.withDefaults()}
+	x.session.Store(se)
+	return &Fed{Index: x, feed: se.feed, Close: se.close}, nil
+}
+
+// Take folds an entry in that was read at the time, beyond the database.
+func (f *Fed) Take(sequence uint64, body []byte, read time.Time) error {
+	f.feed.next = sequence + 1
+	return f.feed.takeAll(page{entries: []stored{{sequence: sequence, body: body}}}, read)
+}
+
+// Write brings what is due into the database.
+func (f *Fed) Write() error { return f.feed.write() }

@@ -1,0 +1,285 @@
+package index_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/server/index"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+// run keeps an index until stop is called, which is as sudden for the database as the end of the process: nothing is
+// written in the end.
+func (s *site) run(cfg index.Config) (x *index.Index, stop func()) {
+	s.t.Helper()
+	if cfg.Interval == 0 {
+		cfg.Interval = 5 * time.Millisecond
+	}
+	x, err := index.New(s.nc, cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { x.Run(ctx) })
+	var once sync.Once
+	stop = func() {
+		once.Do(func() {
+			cancel()
+			wg.Wait()
+			x.Close()
+		})
+	}
+	s.t.Cleanup(stop)
+	return x, stop
+}
+
+// until polls until done reports true.
+func until(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// caughtUp waits until all that is in the journal now is in the database.
+func caughtUp(t testing.TB, x *index.Index) {
+	t.Helper()
+	began := time.Now()
+	until(t, "the index has everything", func() bool {
+		d, ok := x.Behind()
+		return ok && d < time.Since(began)
+	})
+}
+
+// all lists every order that q chooses, in pages of the size.
+func all(t testing.TB, x *index.Index, q index.Query, size int) []index.Order {
+	t.Helper()
+	var orders []index.Order
+	for q.Limit = size; ; {
+		p, err := x.List(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(orders) > 100_000 {
+			t.Fatal("the pages do not end")
+		}
+		orders = append(orders, p.Orders...)
+		if q.Cursor = p.Next; q.Cursor == "" {
+			return orders
+		}
+	}
+}
+
+// told is what the index has to tell of a history: what the core's own fold says.
+func (t *tale) told() index.Order {
+	s := t.state
+	o := index.Order{
+		OrderID: t.id, CustomerID: s.Order.GetCustomerId(), Status: s.Status.String(), Reason: s.End,
+		Total: messages.FormatAmount(s.Order.GetTotalAmount(), s.Order.GetCurrency()), Currency: s.Order.GetCurrency(),
+		Plan: fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion()), StatusSince: t.since(), CreatedAt: s.Began, UpdatedAt: s.Changed,
+		Sequence: t.sequences[len(t.entries)-1],
+	}
+	switch s.Status {
+	case order.Attention:
+		o.Reason = s.Need.GetCause()
+	case order.Parked:
+		until := s.ParkedUntil
+		o.Reason, o.WaitsUntil = s.ParkReason, &until
+	}
+	o.Step = t.at()
+	return o
+}
+
+// since is when the order came to its status, as its timeline tells it; but a parked order has been parked since it first
+// did so and has not got any further.
+func (t *tale) since() time.Time {
+	var entries []journal.Entry
+	var rested time.Time
+	for i, e := range t.entries {
+		entries = append(entries, journal.Entry{Sequence: t.sequences[i], Entry: e})
+		for _, ev := range e.GetEvents() {
+			switch messages.KindOf(ev) {
+			case "parked":
+				if rested.IsZero() {
+					rested = e.GetTime().AsTime()
+				}
+			case "step_completed", "step_undone", "step_rejected", "attention":
+				rested = time.Time{}
+			}
+		}
+	}
+	if t.state.Status == order.Parked {
+		return rested
+	}
+	view, err := timeline.Of(entries)
+	if err != nil {
+		panic(err) // it is a legal history
+	}
+	return view.StatusSince
+}
+
+// at is the step an order is at by the documentation of index.Order: the one after the last that is done, or the last
+// one that an event named, whichever was said later.
+func (t *tale) at() string {
+	step, done := "", 0
+	for _, e := range t.entries {
+		for _, ev := range e.GetEvents() {
+			switch k := ev.GetKind().(type) {
+			case *messages.Event_Accepted:
+				step = t.plan.Steps[0].Name
+			case *messages.Event_StepCompleted:
+				if done++; done < len(t.plan.Steps) {
+					step = t.plan.Steps[done].Name
+				} else {
+					step = ""
+				}
+			case *messages.Event_StepFailed:
+				step = k.StepFailed.Step
+			case *messages.Event_StepRejected:
+				step = k.StepRejected.Step
+			case *messages.Event_StepPending:
+				step = k.StepPending.Step
+			case *messages.Event_StepUndone:
+				step = k.StepUndone.Step
+			case *messages.Event_Attention:
+				step = k.Attention.Step
+			}
+		}
+	}
+	if t.state.Status.Terminal() {
+		return ""
+	}
+	return step
+}
+
+func same(a, b index.Order) bool {
+	if (a.WaitsUntil == nil) != (b.WaitsUntil == nil) || a.WaitsUntil != nil && !a.WaitsUntil.Equal(*b.WaitsUntil) {
+		return false
+	}
+	a.WaitsUntil, b.WaitsUntil = nil, nil
+	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
+}
+
+// plain leaves out what is not told.
+func plain(orders []index.Order) map[string]index.Order {
+	m := map[string]index.Order{}
+	for _, o := range orders {
+		m[o.OrderID] = index.Order{
+			OrderID: o.OrderID, CustomerID: o.CustomerID, Status: o.Status, Step: o.Step, Reason: o.Reason, WaitsUntil: o.WaitsUntil,
+			Total: o.Total, Currency: o.Currency, Plan: o.Plan, StatusSince: o.StatusSince, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt, Sequence: o.Sequence,
+		}
+	}
+	return m
+}
+
+// TestIndexIsTheJournal: whatever legal histories are in the journal, interleaved in whatever way, read in pieces by
+// indexes that are cut off at any moment, the index tells of each order what folding its events does; and an index that
+// is made from the journal anew tells the same.
+func TestIndexIsTheJournal(t *testing.T) {
+	t.Parallel()
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	r := rand.New(rand.NewPCG(seed, 1))
+	s, dir := newSite(t), t.TempDir()
+	var tales []*tale
+	seen := map[order.Status]int{}
+	for range 12 {
+		hold := time.Duration(r.IntN(40)) * time.Millisecond
+		x, stop := s.run(index.Config{Dir: dir, Hold: max(1, hold)})
+		for range 50 + r.IntN(200) {
+			if len(tales) == 0 || r.IntN(4) == 0 {
+				tales = append(tales, newTale(r, fmt.Sprintf("o-%d", len(tales))))
+			}
+			// The latest are told on with preference, so that entries of one order come close together.
+			one := tales[max(0, len(tales)-1-r.IntN(10))]
+			if r.IntN(5) == 0 {
+				one = tales[r.IntN(len(tales))]
+			}
+			if e := one.next(); e != nil {
+				one.sequences = append(one.sequences, s.append(e))
+			}
+		}
+		if r.IntN(2) == 0 {
+			caughtUp(t, x)
+			compare(t, x, tales)
+		} else {
+			time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond) // a moment nobody has chosen
+		}
+		stop()
+	}
+	x, stop := s.run(index.Config{Dir: dir})
+	caughtUp(t, x)
+	compare(t, x, tales)
+	stop()
+	fresh, _ := s.run(index.Config{Dir: t.TempDir()})
+	caughtUp(t, fresh)
+	compare(t, fresh, tales)
+	for _, one := range tales {
+		seen[one.state.Status]++
+	}
+	t.Logf("%d orders: %v", len(tales), seen)
+	for status := order.Running; status <= order.Cancelled; status++ {
+		if seen[status] == 0 {
+			t.Errorf("no order is %s: the histories do not try enough", status)
+		}
+	}
+}
+
+// compare holds the index to the histories, whole and by each way to ask.
+func compare(t *testing.T, x *index.Index, tales []*tale) {
+	t.Helper()
+	want := map[string]index.Order{}
+	for _, one := range tales {
+		if len(one.entries) > 0 {
+			want[one.id] = one.told()
+		}
+	}
+	matching := func(q index.Query, holds func(index.Order) bool) {
+		t.Helper()
+		listed := all(t, x, q, 7)
+		got := plain(listed)
+		if len(listed) != len(got) {
+			t.Fatalf("%+v: an order is told twice", q)
+		}
+		if !slices.IsSortedFunc(listed, func(a, b index.Order) int { return b.StatusSince.Compare(a.StatusSince) }) {
+			t.Fatalf("%+v: not the latest first", q)
+		}
+		for id, o := range want {
+			if !holds(o) {
+				continue
+			}
+			if g, ok := got[id]; !ok || !same(g, o) {
+				t.Fatalf("%+v\ngot  %+v\nwant %+v", q, g, o)
+			}
+			delete(got, id)
+		}
+		if len(got) > 0 {
+			t.Fatalf("%+v: too many: %v", q, slices.Collect(maps.Keys(got)))
+		}
+	}
+	matching(index.Query{}, func(index.Order) bool { return true })
+	for _, status := range index.Words() {
+		matching(index.Query{Status: []string{status}}, func(o index.Order) bool { return o.Status == status })
+		matching(index.Query{Status: []string{status, "running"}, Customer: "c-2"}, func(o index.Order) bool {
+			return (o.Status == status || o.Status == "running") && o.CustomerID == "c-2"
+		})
+	}
+	matching(index.Query{Customer: "c-1"}, func(o index.Order) bool { return o.CustomerID == "c-1" })
+	matching(index.Query{Customer: "nobody"}, func(index.Order) bool { return false })
+	matching(index.Query{Reason: "STUCK 1 %_'"}, func(o index.Order) bool { return o.Reason == "stuck 1 %_'" })
+	matching(index.Query{Reason: "1 %%"}, func(index.Order) bool { return false })
+}

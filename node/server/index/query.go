@@ -1,0 +1,176 @@
+package index
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/orderly-engine/orderly/node/server/index/wire"
+)
+
+// ErrQuery is wrapped by every complaint about a question.
+var ErrQuery = errors.New("cannot list orders")
+
+// Limits of a question.
+const (
+	DefaultLimit = 100
+	MaxLimit     = 1000
+)
+
+// Query chooses orders; the zero value chooses all. Those that came to their status last come first.
+type Query struct {
+	// Status words; none: any status.
+	Status []string `json:"status,omitempty"`
+	// Customer is the customer's id.
+	Customer string `json:"customer,omitempty"`
+	// Reason is contained in the reason, in any case of its ASCII letters.
+	Reason string `json:"reason,omitempty"`
+	// Older: the order has been in its status for at least so long. Newer: for at most so long.
+	Older Duration `json:"older,omitempty"`
+	Newer Duration `json:"newer,omitempty"`
+	// Limit is how many orders a page has at most; default DefaultLimit, at most MaxLimit.
+	Limit int `json:"limit,omitempty"`
+	// Cursor is Next of the page before.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// Duration is written like 90s or 24h.
+type Duration time.Duration
+
+// MarshalText writes it as time.Duration does.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText reads what time.ParseDuration does; the error wraps ErrQuery.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%w: duration %.40q: want a number with its unit (s, m, h), 0 or more", ErrQuery, text)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// Page answers a Query.
+type Page struct {
+	Orders []Order `json:"orders"`
+	// Next is the cursor of the next page, empty on the last one.
+	Next string `json:"next,omitempty"`
+	// Behind is the age of the moment up to which the answer is complete, in seconds.
+	Behind float64 `json:"behind"`
+	// Rebuilding: the index is being built, and what it has not read yet is missing. Then Progress is the share of the
+	// journal that is read, from 0 to 1.
+	Rebuilding bool    `json:"rebuilding,omitempty"`
+	Progress   float64 `json:"progress,omitempty"`
+	// Node that answered.
+	Node string `json:"node"`
+}
+
+// Order is an order as the index knows it. Its JSON form is stable.
+type Order struct {
+	OrderID    string `json:"order_id"`
+	CustomerID string `json:"customer_id"`
+	Status     string `json:"status"`
+	// Step the order is at, or the last one heard of while it is undone; empty when it has ended.
+	Step string `json:"step,omitempty"`
+	// Reason an order in attention needs somebody, a parked one waits, or an ended one was rejected or cancelled.
+	Reason string `json:"reason,omitempty"`
+	// WaitsUntil is when a parked order is woken at the latest.
+	WaitsUntil *time.Time `json:"waits_until,omitempty"`
+	Total      string     `json:"total"`
+	Currency   string     `json:"currency"`
+	Plan       string     `json:"plan"`
+	// StatusSince is when the order came to its status, UpdatedAt when anything last happened to it.
+	StatusSince time.Time `json:"status_since"`
+	CreatedAt   time.Time `json:"created_at"`
+	UpdatedAt   time.Time `json:"updated_at"`
+	// Sequence of the order's last entry in the journal.
+	Sequence uint64 `json:"sequence"`
+}
+
+// checked is a Query in the terms of the database.
+type checked struct {
+	statuses []Status
+	customer string
+	// reason in small letters; empty: any.
+	reason string
+	// before and after bound when the order came to its status, both inclusive.
+	before, after int64
+	from          *cursor
+	limit         int
+}
+
+// cursor is the key of the last order of a page.
+type cursor struct{ entered, id int64 }
+
+// Validate says what is wrong with the question; the error wraps ErrQuery.
+func (q Query) Validate() error {
+	_, err := q.check(time.Time{})
+	return err
+}
+
+func (q Query) check(now time.Time) (c checked, err error) {
+	for _, word := range q.Status {
+		s, err := parseStatus(word)
+		if err != nil {
+			return c, err
+		}
+		c.statuses = append(c.statuses, s)
+	}
+	if c.limit = q.Limit; c.limit == 0 {
+		c.limit = DefaultLimit
+	}
+	older, newer := time.Duration(q.Older), time.Duration(q.Newer)
+	switch {
+	case c.limit < 0 || c.limit > MaxLimit:
+		return c, fmt.Errorf("%w: limit %d: want 1–%d", ErrQuery, q.Limit, MaxLimit)
+	case older < 0 || newer < 0:
+		return c, fmt.Errorf("%w: older and newer: want 0 or more", ErrQuery)
+	case newer > 0 && newer <= older:
+		return c, fmt.Errorf("%w: no order is both older than %s and newer than %s: want newer to be longer than older", ErrQuery, older, newer)
+	case !utf8.ValidString(q.Reason) || strings.ContainsRune(q.Reason, 0):
+		return c, fmt.Errorf("%w: reason %.40q: want UTF-8 without NUL", ErrQuery, q.Reason)
+	case len(q.Reason) > wire.MaxReason:
+		return c, fmt.Errorf("%w: reason has %d bytes: at most %d are allowed", ErrQuery, len(q.Reason), wire.MaxReason)
+	}
+	c.customer = wire.Clip([]byte(q.Customer), wire.MaxCustomer)
+	c.reason = small(q.Reason)
+	c.before, c.after = math.MaxInt64, math.MinInt64
+	if older > 0 {
+		c.before = now.Add(-older).UnixNano()
+	}
+	if newer > 0 {
+		c.after = now.Add(-newer).UnixNano()
+	}
+	if q.Cursor != "" {
+		if c.from, err = parseCursor(q.Cursor); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func (c cursor) String() string {
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.entered, c.id))
+}
+
+func parseCursor(s string) (*cursor, error) {
+	wrong := fmt.Errorf("%w: cursor %.40q: want what the page before has as next", ErrQuery, s)
+	text, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(s) > 64 {
+		return nil, wrong
+	}
+	entered, id, _ := strings.Cut(string(text), ".")
+	c := &cursor{}
+	if c.entered, err = strconv.ParseInt(entered, 10, 64); err != nil {
+		return nil, wrong
+	}
+	if c.id, err = strconv.ParseInt(id, 10, 64); err != nil {
+		return nil, wrong
+	}
+	return c, nil
+}

@@ -1,0 +1,107 @@
+package index_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
+	"github.com/orderly-engine/orderly/node/server/embedded"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is the longest a test waits for what should come soon.
+const patience = time.Minute
+
+// site is a NATS server with the project's streams.
+type site struct {
+	t      testing.TB
+	server *embedded.Server
+	nc     *nats.Conn
+	js     jetstream.JetStream
+}
+
+func newSite(t testing.TB) *site {
+	t.Helper()
+	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	s := &site{t: t, server: server}
+	if s.nc, err = server.Connect(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.nc.Close)
+	if s.js, err = jetstream.New(s.nc); err != nil {
+		t.Fatal(err)
+	}
+	if err := ingress.EnsureStreams(t.Context(), s.js, ingress.Streams{}); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// append stores an entry as the journal does.
+func (s *site) append(e *messages.JournalEntry) uint64 {
+	s.t.Helper()
+	body, err := journal.Encode(nil, e)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ack, err := s.js.PublishMsg(s.t.Context(), &nats.Msg{
+		Subject: messages.SubjectEvent + e.GetOrderId(), Data: body, Header: nats.Header{messages.HeaderEvent: {journal.Kinds(e)}},
+	})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return ack.Sequence
+}
+
+// fill stores the journal of n orders that met no trouble, interleaved as those of a busy node are.
+func (s *site) fill(n int) {
+	s.t.Helper()
+	p := plan.Sim("sim:")
+	orders := demo.Samples(n, 1)
+	for from := 0; from < n; from += 500 {
+		for number := range uint32(len(p.GetSteps()) + 1) {
+			for _, o := range orders[from:min(n, from+500)] {
+				e := &messages.JournalEntry{OrderId: o.GetOrderId(), Number: number + 1, Time: timestamppb.Now(), Node: "n-1"}
+				if number == 0 {
+					e.Events = []*messages.Event{{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
+						Order: o, Plan: p, Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "i-1",
+					}}}}
+				} else {
+					e.Events = append(e.Events, &messages.Event{Kind: &messages.Event_StepCompleted{
+						StepCompleted: &messages.StepCompleted{Step: p.Steps[number-1].Name, Attempt: 1},
+					}})
+				}
+				if int(number) == len(p.GetSteps()) {
+					e.Events = append(e.Events, &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}})
+				}
+				body, err := journal.Encode(nil, e)
+				if err != nil {
+					s.t.Fatal(err)
+				}
+				if _, err := s.js.PublishAsync(messages.SubjectEvent+e.GetOrderId(), body); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+		}
+	}
+	select {
+	case <-s.js.PublishAsyncComplete():
+	case <-time.After(time.Minute):
+		s.t.Fatal(fmt.Errorf("the journal of %d orders is not stored", n))
+	}
+}

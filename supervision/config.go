@@ -33,16 +33,16 @@ type Config struct {
 	// OutageLimit is how long infrastructure failures may go on without any delivery done before they escalate.
 	// Default: 1 minute. Negative: without limit.
 	OutageLimit time.Duration
-	// Rest is the delay of the redelivery for an order that failed even to give up. Default: 30 s.
-	Rest time.Duration
+	// GiveUpDelay is the delay of the redelivery for an order whose give-up itself failed. Default: 30 s.
+	GiveUpDelay time.Duration
 
 	Logger *slog.Logger
 	Meter  metric.Meter
 	// Rand draws the jitter, uniform in [0,1). It is called from several goroutines at once.
 	Rand func() float64
-	// Escalated is told, once, that the subsystem is beyond its budget. It is called on a goroutine that actors
+	// OnEscalation is called at most once, when the subsystem has exceeded its budget, on a goroutine that actors
 	// need: it must return at once and call nothing that waits for the tree.
-	Escalated func(error)
+	OnEscalation func(error)
 }
 
 // Budget allows Count events within any span of Within.
@@ -61,8 +61,8 @@ func (c Config) withDefaults() Config {
 	if c.OutageLimit == 0 {
 		c.OutageLimit = time.Minute
 	}
-	if c.Rest == 0 {
-		c.Rest = 30 * time.Second
+	if c.GiveUpDelay == 0 {
+		c.GiveUpDelay = 30 * time.Second
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -73,8 +73,8 @@ func (c Config) withDefaults() Config {
 	if c.Rand == nil {
 		c.Rand = rand.Float64
 	}
-	if c.Escalated == nil {
-		c.Escalated = func(error) {}
+	if c.OnEscalation == nil {
+		c.OnEscalation = func(error) {}
 	}
 	return c
 }
@@ -106,8 +106,8 @@ func (c Config) Validate() error {
 	if err := c.SubsystemBudget.validate("SubsystemBudget"); err != nil {
 		return err
 	}
-	if c.Rest < 0 {
-		return fmt.Errorf("%w: Rest is %s: a delay cannot be negative", ErrConfig, c.Rest)
+	if c.GiveUpDelay < 0 {
+		return fmt.Errorf("%w: GiveUpDelay is %s: a delay cannot be negative", ErrConfig, c.GiveUpDelay)
 	}
 	return nil
 }

@@ -27,5 +27,5 @@
 // A failed order actor is restarted, given up, or let go, as the kind of its failure says (decide.go); nothing waits for
 // an acknowledgement time-out. A crash of an order supervisor (a defect of this package) settles everything it had
 // taken in as Later(0) and starts it anew after a delay. What exceeds the subsystem's budget is escalated, once, through
-// Config.Escalated; the tree works on meanwhile, so that the node can drain. After Stop every delivery is settled.
+// Config.OnEscalation; the tree works on meanwhile, so that the node can drain. After Stop every delivery is settled.
 package supervision

@@ -23,7 +23,7 @@ func (v *supervisor) failed(m *failed) {
 		return
 	}
 	f := m.failure
-	verb, delay := decide(f, v.account(c, f), v.tree.cfg.Backoff, v.tree.cfg.Rest, v.tree.cfg.Rand)
+	verb, delay := decide(f, v.account(c, f), v.tree.cfg.Backoff, v.tree.cfg.GiveUpDelay, v.tree.cfg.Rand)
 	v.report(c, f, verb, delay)
 	c.delay = delay
 	switch verb {

@@ -81,7 +81,7 @@ func newStage(t *testing.T, cfg supervision.Config, play script) *stage {
 	if cfg.Rand == nil {
 		cfg.Rand = func() float64 { return 0.5 }
 	}
-	cfg.Escalated = func(err error) {
+	cfg.OnEscalation = func(err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.escalated = append(s.escalated, err)

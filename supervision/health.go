@@ -38,7 +38,7 @@ func newHealth(cfg Config, meters *instrumentation) *health {
 		budget:      cfg.SubsystemBudget,
 		outageLimit: cfg.OutageLimit,
 		outageGap:   max(cfg.OutageLimit, 2*cfg.Backoff.Max),
-		escalated:   cfg.Escalated,
+		escalated:   cfg.OnEscalation,
 		log:         cfg.Logger,
 		meters:      meters,
 	}

@@ -103,8 +103,8 @@ func storm(t *testing.T, stopEarly bool) {
 	var alive sync.Map
 	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
 	tree, err := supervision.New(sys, func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
-		Backoff: supervision.Backoff{Initial: time.Millisecond, Max: 2 * time.Millisecond},
-		Rest:    time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
+		Backoff:     supervision.Backoff{Initial: time.Millisecond, Max: 2 * time.Millisecond},
+		GiveUpDelay: time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
 	})
 	if err != nil {
 		t.Fatal(err)

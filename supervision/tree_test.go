@@ -223,7 +223,7 @@ func TestAWrongConfigIsRefused(t *testing.T) {
 		"negative":  {Backoff: supervision.Backoff{Initial: -1}},
 		"order":     {OrderBudget: supervision.Budget{Count: -1}},
 		"subsystem": {SubsystemBudget: supervision.Budget{Within: -1}},
-		"rest":      {Rest: -1},
+		"delay":     {GiveUpDelay: -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := supervision.New(supervision.NewSystem(slog.New(slog.DiscardHandler)), func() actor.Actor { return immediate{} }, cfg)

@@ -114,7 +114,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	}
 	e.system = supervision.NewSystem(c.Logger)
 	e.tree, err = supervision.New(e.system, e.orders.Produce, supervision.Config{
-		Logger: c.Logger, Meter: c.Meter, Escalated: e.escalate,
+		Logger: c.Logger, Meter: c.Meter, OnEscalation: e.escalate,
 	})
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ type Steps interface {
 type Inbox interface {
 	// FirstStored is the order's first stored message at or after from. Messages that are settled may be stored: those that
 	// are recorded, and created messages of an order that exists.
-	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.Stored, found bool, err error)
+	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.StoredMessage, found bool, err error)
 }
 
 // Timers wake parked orders.

@@ -115,7 +115,7 @@ func (s seam) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, er
 	return entries, errors.Join(err, answer)
 }
 
-func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.Stored, found bool, err error) {
+func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.StoredMessage, found bool, err error) {
 	err = s.hold(ctx, "look back", func() { m, found = s.i.node.w.firstStored(from) }, false)
 	return m, found, err
 }

@@ -194,10 +194,10 @@ func (w *world) find(s order.Source) *message {
 }
 
 // firstStored is the first inbox message at or after from, settled or not.
-func (w *world) firstStored(from uint64) (first messages.Stored, found bool) {
+func (w *world) firstStored(from uint64) (first messages.StoredMessage, found bool) {
 	for _, m := range w.stored {
 		if m.inbox() && m.Sequence >= from && (!found || m.Sequence < first.Sequence) {
-			first, found = messages.Stored{Sequence: m.Sequence, Type: m.Type}, true
+			first, found = messages.StoredMessage{Sequence: m.Sequence, Type: m.Type}, true
 		}
 	}
 	return first, found

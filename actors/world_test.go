@@ -246,19 +246,19 @@ type inbox struct {
 	created []uint64
 }
 
-func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (messages.Stored, bool, error) {
+func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (messages.StoredMessage, bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, seq := range i.stored {
 		if seq >= from {
-			m := messages.Stored{Sequence: seq, Type: messages.TypeSignal}
+			m := messages.StoredMessage{Sequence: seq, Type: messages.TypeSignal}
 			if slices.Contains(i.created, seq) {
 				m.Type = messages.TypeCreated
 			}
 			return m, true, nil
 		}
 	}
-	return messages.Stored{}, false, nil
+	return messages.StoredMessage{}, false, nil
 }
 
 // timers remember what was scheduled.

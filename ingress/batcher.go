@@ -42,7 +42,7 @@ type batcher struct {
 // letter is a message that waits to be published.
 type letter struct {
 	m    *nats.Msg
-	done func(pubAck, error)
+	done func(streamAck, error)
 }
 
 // newBatcher has room for so many letters that wait; without batches it publishes them one by one.
@@ -127,17 +127,17 @@ func (b *batcher) publish(ctx context.Context, batch []letter) {
 		b.single(batch)
 	case err != nil:
 		for _, l := range batch {
-			l.done(pubAck{}, err)
+			l.done(streamAck{}, err)
 		}
 	default:
 		// The sequences of a batch are consecutive.
 		for n, l := range batch {
-			l.done(pubAck{Stream: ack.Stream, Sequence: ack.Sequence - uint64(len(batch)-1-n)}, nil)
+			l.done(streamAck{Stream: ack.Stream, Sequence: ack.Sequence - uint64(len(batch)-1-n)}, nil)
 		}
 	}
 }
 
-func (b *batcher) commit(ctx context.Context, batch []letter) (pubAck, error) {
+func (b *batcher) commit(ctx context.Context, batch []letter) (streamAck, error) {
 	b.number++
 	id := b.name + "-" + strconv.FormatUint(b.number, 36)
 	for n, l := range batch {
@@ -148,12 +148,12 @@ func (b *batcher) commit(ctx context.Context, batch []letter) (pubAck, error) {
 			break
 		}
 		if err := b.courier.nc.PublishMsg(l.m); err != nil {
-			return pubAck{}, fmt.Errorf("publish a batch: %w", notSent(err)) // the server forgets a batch that is not committed
+			return streamAck{}, fmt.Errorf("publish a batch: %w", notSent(err)) // the server forgets a batch that is not committed
 		}
 	}
 	ack, err := b.courier.deliver(ctx, batch[len(batch)-1].m)
 	if err == nil && (ack.Batch != id || ack.Count != len(batch)) {
-		return pubAck{}, errors.New("the server does not know atomic batches: publish without them")
+		return streamAck{}, errors.New("the server does not know atomic batches: publish without them")
 	}
 	if errors.Is(err, context.Canceled) {
 		err = ErrClosed
@@ -166,13 +166,13 @@ func (b *batcher) close() {
 	b.cancel()
 	b.wg.Wait()
 	if b.over != nil {
-		b.over.done(pubAck{}, ErrClosed)
+		b.over.done(streamAck{}, ErrClosed)
 		b.over = nil
 	}
 	for {
 		select {
 		case l := <-b.queue:
-			l.done(pubAck{}, ErrClosed)
+			l.done(streamAck{}, ErrClosed)
 		default:
 			return
 		}

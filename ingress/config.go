@@ -31,8 +31,8 @@ type Config struct {
 	AckWait time.Duration
 	// GroupAck acknowledges messages about orders many at a time: for a server by itself that syncs every write.
 	GroupAck bool
-	// Poll is how often the lag of the inbox is asked for; default DefaultPoll.
-	Poll time.Duration
+	// PollInterval is how often the lag of the inbox is asked for; default DefaultPoll.
+	PollInterval time.Duration
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Meter defaults to none.
@@ -46,8 +46,8 @@ func (c Config) withDefaults() Config {
 	if c.AckWait == 0 {
 		c.AckWait = DefaultAckWait
 	}
-	if c.Poll == 0 {
-		c.Poll = DefaultPoll
+	if c.PollInterval == 0 {
+		c.PollInterval = DefaultPoll
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -67,8 +67,8 @@ func (c Config) Validate() error {
 	if c.AckWait < 100*time.Millisecond {
 		return fmt.Errorf("ack wait is %s: want at least 100ms", c.AckWait)
 	}
-	if c.Poll < 0 {
-		return fmt.Errorf("poll is %s: want more than 0", c.Poll)
+	if c.PollInterval < 0 {
+		return fmt.Errorf("poll is %s: want more than 0", c.PollInterval)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ type DeadLetter struct {
 }
 
 // newDeadLetter wraps a stored message. Its id makes storing the same message twice one dead letter.
-func newDeadLetter(id, reason, stream string, m *storedMessage) *nats.Msg {
+func newDeadLetter(id, reason, stream string, m *rawMsg) *nats.Msg {
 	letter := nats.NewMsg(messages.SubjectDead + id)
 	letter.Data = m.Data
 	if original, ok := prefixed(m.Header); ok {
@@ -98,7 +98,7 @@ func carriable(name string) bool {
 }
 
 // readDeadLetter undoes newDeadLetter, if that is where the message comes from.
-func readDeadLetter(m *storedMessage) *DeadLetter {
+func readDeadLetter(m *rawMsg) *DeadLetter {
 	header, err := decodeHeaders(m.Header)
 	if err != nil {
 		return foreignLetter(m, nil, "its headers cannot be read")
@@ -140,7 +140,7 @@ func decodeHeaders(block []byte) (nats.Header, error) {
 }
 
 // letterID is the id at the end of the dead letter's subject, if there is a usable one.
-func letterID(m *storedMessage) messages.OrderID {
+func letterID(m *rawMsg) messages.OrderID {
 	id, err := messages.IDFromSubject(messages.SubjectDead, m.Subject)
 	if err != nil {
 		return ""

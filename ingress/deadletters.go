@@ -16,8 +16,8 @@ import (
 var (
 	// ErrNoDeadLetter: there is no dead letter with that sequence.
 	ErrNoDeadLetter = errors.New("no such dead letter")
-	// ErrUnfit: this dead letter can never be sent back as it is; others can.
-	ErrUnfit = errors.New("publish it again in another form")
+	// ErrNotRedrivable: this dead letter can never be sent back as it is; others can.
+	ErrNotRedrivable = errors.New("publish it again in another form")
 )
 
 // How the server refuses a message for its size.
@@ -107,17 +107,17 @@ func (d *DeadLetters) Get(ctx context.Context, seq uint64) (*DeadLetter, error) 
 // later it is a message of its own: nothing that outlives an inbox message tells that it was this one. To the order a
 // created message is a duplicate then, but a signal is a second signal, and a retry, a skip or a cancel a second decision.
 // Headers for the server alone (Nats-…) are not sent back: they were meant for the first time. An error that wraps
-// ErrNoDeadLetter or ErrUnfit is about this dead letter alone.
+// ErrNoDeadLetter or ErrNotRedrivable is about this dead letter alone.
 func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	letter, err := d.Get(ctx, seq)
 	if err != nil {
 		return 0, err
 	}
 	if letter.Foreign {
-		return 0, fmt.Errorf("redrive dead letter %d: %s: %w", seq, letter.Reason, ErrUnfit)
+		return 0, fmt.Errorf("redrive dead letter %d: %s: %w", seq, letter.Reason, ErrNotRedrivable)
 	}
 	if letter.unreadable {
-		return 0, fmt.Errorf("redrive dead letter %d: its headers cannot be read: %w", seq, ErrUnfit)
+		return 0, fmt.Errorf("redrive dead letter %d: its headers cannot be read: %w", seq, ErrNotRedrivable)
 	}
 	m := nats.NewMsg(letter.Subject)
 	m.Data = letter.Body
@@ -131,7 +131,7 @@ func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	ack, err := d.courier.deliver(ctx, m)
 	switch {
 	case unfit(err):
-		return 0, fmt.Errorf("redrive dead letter %d: %w: %w", seq, err, ErrUnfit)
+		return 0, fmt.Errorf("redrive dead letter %d: %w: %w", seq, err, ErrNotRedrivable)
 	case err != nil:
 		return 0, fmt.Errorf("redrive dead letter %d: %w", seq, err)
 	}

@@ -127,7 +127,7 @@ func TestForeignDeadLetters(t *testing.T) {
 		if string(l.Body) != "by hand" || !maps.EqualFunc(l.Header, c.header, slices.Equal) {
 			t.Errorf("%d: body %q, header %v: want them as they are", seq, l.Body, l.Header)
 		}
-		if now, err := dead.Redrive(within(t), seq); now != 0 || !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), l.Reason) {
+		if now, err := dead.Redrive(within(t), seq); now != 0 || !errors.Is(err, ingress.ErrNotRedrivable) || !strings.Contains(err.Error(), l.Reason) {
 			t.Errorf("%d: sent back as %d, error %v", seq, now, err)
 		}
 		if _, err := dead.Get(within(t), seq); err != nil {
@@ -252,7 +252,7 @@ func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
 	if err := js.DeleteStream(within(t), messages.StreamOrders); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) || errors.Is(err, ingress.ErrUnfit) {
+	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) || errors.Is(err, ingress.ErrNotRedrivable) {
 		t.Errorf("got %v", err)
 	}
 	if l, err := dead.Get(within(t), 1); err != nil || !bytes.Equal(l.Body, []byte(created("o"))) {

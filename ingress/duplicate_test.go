@@ -186,12 +186,12 @@ func TestKnownWhileClosing(t *testing.T) {
 	for _, batch := range []bool{false, true} {
 		p := newPublisher(t, b.connect(), ingress.PublisherConfig{AckTimeout: 200 * time.Millisecond, Batch: batch})
 		told, release := make(chan struct{}), make(chan struct{})
-		if err := p.Publish(within(t), order("lost"), func(ingress.Receipt, error) { close(told); <-release }); err != nil {
+		if err := p.Publish(within(t), order("lost"), func(ingress.PubAck, error) { close(told); <-release }); err != nil {
 			t.Fatal(err)
 		}
 		<-told // nothing expires from now on
 		answered := make(chan error, 2)
-		if err := p.Publish(within(t), order("known"), func(_ ingress.Receipt, err error) { answered <- err }); err != nil {
+		if err := p.Publish(within(t), order("known"), func(_ ingress.PubAck, err error) { answered <- err }); err != nil {
 			t.Fatal(err)
 		}
 		m, err := sub.NextMsgWithContext(within(t))

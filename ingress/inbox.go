@@ -317,7 +317,7 @@ func (i *Inbox) keepAlive(ctx context.Context) {
 			i.answer(r, inProgress)
 		}
 		if len(due) > 0 {
-			i.instruments.signs.Add(ctx, int64(len(due)))
+			i.instruments.ackProgress.Add(ctx, int64(len(due)))
 		}
 		clear(due)
 	}

@@ -315,7 +315,7 @@ func TestRunSaysThatTheConsumerIsGone(t *testing.T) {
 
 func TestNewRefuses(t *testing.T) {
 	_, js := ready(t)
-	for _, cfg := range []ingress.Config{{MaxInFlight: 1}, {MaxInFlight: 20_001}, {AckWait: time.Millisecond}, {Poll: -1}} {
+	for _, cfg := range []ingress.Config{{MaxInFlight: 1}, {MaxInFlight: 20_001}, {AckWait: time.Millisecond}, {PollInterval: -1}} {
 		if _, err := ingress.New(js, cfg, func(*delivery.Delivery) {}); err == nil {
 			t.Errorf("%+v passes", cfg)
 		}

@@ -24,7 +24,7 @@ const (
 )
 
 type instruments struct {
-	deliveries, settlements, ignored, deadLetters, signs metric.Int64Counter
+	deliveries, settlements, ignored, deadLetters, ackProgress metric.Int64Counter
 
 	byType    map[messages.Type][]metric.AddOption
 	byVerdict [delivery.VerdictDropped + 1][]metric.AddOption
@@ -50,8 +50,8 @@ func newInstruments(meter metric.Meter, inFlight func() int) (*instruments, erro
 		metric.WithDescription("Attempts to settle a delivery that was settled already."))
 	n.deadLetters, errs[3] = meter.Int64Counter("orderly.dead_letters", metric.WithUnit("{message}"),
 		metric.WithDescription("Dead letters stored, by the class of the reason."))
-	n.signs, errs[4] = meter.Int64Counter("orderly.signs_of_life", metric.WithUnit("{sign}"),
-		metric.WithDescription("Signs of life given for deliveries that take long."))
+	n.ackProgress, errs[4] = meter.Int64Counter("orderly.ack_progress", metric.WithUnit("{ack}"),
+		metric.WithDescription("In-progress acknowledgements sent for deliveries that take long."))
 	var flying metric.Int64ObservableUpDownCounter
 	flying, errs[5] = meter.Int64ObservableUpDownCounter("orderly.deliveries.in_flight", metric.WithUnit("{delivery}"),
 		metric.WithDescription("Deliveries taken in and not settled."))

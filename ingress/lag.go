@@ -9,7 +9,7 @@ import (
 
 // pollLag asks now and then how far behind the nodes are, and clears away what is settled and still there.
 func (i *Inbox) pollLag(ctx context.Context) {
-	ticker := time.NewTicker(i.cfg.Poll)
+	ticker := time.NewTicker(i.cfg.PollInterval)
 	defer ticker.Stop()
 	for {
 		if err := i.measureLag(ctx); err != nil && ctx.Err() == nil {

@@ -38,12 +38,12 @@ func apiPrefix(js jetstream.JetStream) string {
 
 // FirstStored finds the first message about the order that the inbox stores at or after sequence from. It may be settled.
 // Its type is empty when the headers cannot be read.
-func (l *Lookup) FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.Stored, found bool, err error) {
+func (l *Lookup) FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.StoredMessage, found bool, err error) {
 	m, err := l.get(ctx, messages.StreamOrders, messageRequest{Seq: max(from, 1), NextFor: messages.SubjectOrder + string(id)})
 	if err != nil || m == nil {
-		return messages.Stored{}, false, err
+		return messages.StoredMessage{}, false, err
 	}
-	return messages.Stored{Sequence: m.Seq, Type: m.kind()}, true, nil
+	return messages.StoredMessage{Sequence: m.Seq, Type: m.kind()}, true, nil
 }
 
 // Stored reports whether a stream still stores the message with that sequence.
@@ -57,8 +57,8 @@ type messageRequest struct {
 	NextFor string `json:"next_by_subj,omitempty"`
 }
 
-// storedMessage is a message as it lies in a stream: header block and body as they were published.
-type storedMessage struct {
+// rawMsg is a message as it lies in a stream: header block and body as they were published.
+type rawMsg struct {
 	Subject string    `json:"subject"`
 	Seq     uint64    `json:"seq"`
 	Header  []byte    `json:"hdrs"`
@@ -67,7 +67,7 @@ type storedMessage struct {
 }
 
 // kind is the type of a message about an order; empty when the headers cannot be read.
-func (m *storedMessage) kind() messages.Type {
+func (m *rawMsg) kind() messages.Type {
 	if len(m.Header) == 0 {
 		return messages.TypeCreated
 	}
@@ -79,7 +79,7 @@ func (m *storedMessage) kind() messages.Type {
 }
 
 // park is the park that a timer belongs to, 0 if it does not say.
-func (m *storedMessage) park() uint64 {
+func (m *rawMsg) park() uint64 {
 	h, err := nats.DecodeHeadersMsg(m.Header)
 	if err != nil {
 		return 0
@@ -100,7 +100,7 @@ type apiError struct {
 const codeMessageNotFound = 10037
 
 // get returns the message asked for, or nil when it is not stored.
-func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*storedMessage, error) {
+func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*rawMsg, error) {
 	body, err := json.Marshal(want)
 	if err != nil {
 		return nil, fmt.Errorf("ask stream %s for a message: %w", stream, err)
@@ -112,8 +112,8 @@ func (l *Lookup) get(ctx context.Context, stream string, want messageRequest) (*
 		return nil, fmt.Errorf("ask stream %s for a message: %w", stream, err)
 	}
 	var answer struct {
-		Error   *apiError      `json:"error"`
-		Message *storedMessage `json:"message"`
+		Error   *apiError `json:"error"`
+		Message *rawMsg   `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
 		return nil, fmt.Errorf("ask stream %s for a message: %w", stream, err)

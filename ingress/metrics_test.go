@@ -53,7 +53,7 @@ func TestMetrics(t *testing.T) {
 	_, js := ready(t)
 	reader := metric.NewManualReader()
 	meter := metric.NewMeterProvider(metric.WithReader(reader)).Meter("orderly")
-	desk := openDesk(t, js, ingress.Config{MaxInFlight: 8, Meter: meter, Poll: 20 * time.Millisecond})
+	desk := openDesk(t, js, ingress.Config{MaxInFlight: 8, Meter: meter, PollInterval: 20 * time.Millisecond})
 	for range 9 {
 		publish(t, js, "ORDER.o", nil, created("o"))
 	}
@@ -64,7 +64,7 @@ func TestMetrics(t *testing.T) {
 	}
 	eventually(t, "the lag is measured and signs of life are counted", func() bool {
 		v := measured(t, reader)
-		return v["orderly.inbox.lag/ORDERS"] == 2 && v["orderly.signs_of_life"] >= 8 && v["orderly.inbox.oldest_age"] > 0.1
+		return v["orderly.inbox.lag/ORDERS"] == 2 && v["orderly.ack_progress"] >= 8 && v["orderly.inbox.oldest_age"] > 0.1
 	})
 	if v := measured(t, reader); v["orderly.deliveries.in_flight"] != 8 || v["orderly.deliveries/order.created"] != 7 || v["orderly.deliveries/order.wake"] != 1 ||
 		v["orderly.inbox.lag/ORDER_TIMERS"] != 0 {

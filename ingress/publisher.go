@@ -68,8 +68,8 @@ type Outgoing struct {
 	Traceparent, Tracestate string
 }
 
-// Receipt says where a message is stored.
-type Receipt struct {
+// PubAck says where a message is stored.
+type PubAck struct {
 	Sequence uint64
 	// Duplicate: a message of the same id was stored within the last two minutes. If the id was given, this one was not
 	// stored, and Sequence is that one's; if it is the order's, this one is stored too, at Sequence.
@@ -112,7 +112,7 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 // Publish sends the message. It waits while too many are not acknowledged, until ctx ends. If it returns nil, done is
 // called exactly once, with an error that names the order if the message was not stored (ErrNoStream), or may not have
 // been (ErrNoAcknowledgement, ErrClosed). Done must not block and may be nil.
-func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(Receipt, error)) error {
+func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(PubAck, error)) error {
 	m, err := o.message()
 	if err != nil {
 		return err
@@ -141,18 +141,18 @@ func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(Receipt, 
 }
 
 // letter is the message with what becomes of its acknowledgement: the caller's, or a second try.
-func (p *Publisher) letter(o Outgoing, m *nats.Msg, done func(Receipt, error)) letter {
+func (p *Publisher) letter(o Outgoing, m *nats.Msg, done func(PubAck, error)) letter {
 	finish := p.finish(o.OrderID, done)
 	if o.ID != "" || m.Header[nats.MsgIdHdr] == nil {
 		return letter{m, finish}
 	}
-	return letter{m, func(ack pubAck, err error) {
+	return letter{m, func(ack streamAck, err error) {
 		if err != nil || !ack.Duplicate {
 			finish(ack, err)
 			return
 		}
 		delete(m.Header, nats.MsgIdHdr)
-		p.again(letter{m, func(ack pubAck, err error) {
+		p.again(letter{m, func(ack streamAck, err error) {
 			ack.Duplicate = true
 			finish(ack, err)
 		}})
@@ -168,18 +168,18 @@ func (p *Publisher) again(l letter) {
 	}
 	p.mu.Unlock()
 	if closed {
-		l.done(pubAck{}, ErrClosed)
+		l.done(streamAck{}, ErrClosed)
 	}
 }
 
 // finish hands the answer to the caller and makes room for another message.
-func (p *Publisher) finish(id messages.OrderID, done func(Receipt, error)) func(pubAck, error) {
-	return func(ack pubAck, err error) {
+func (p *Publisher) finish(id messages.OrderID, done func(PubAck, error)) func(streamAck, error) {
+	return func(ack streamAck, err error) {
 		if done != nil {
 			if err != nil {
 				err = fmt.Errorf("publish order %s: %w", id, err)
 			}
-			done(Receipt{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, err)
+			done(PubAck{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, err)
 		}
 		p.finished()
 	}

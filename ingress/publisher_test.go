@@ -38,17 +38,17 @@ func order(id messages.OrderID) ingress.Outgoing {
 // answers collects what a publisher calls back with.
 type answers struct {
 	mu       sync.Mutex
-	receipts map[string]ingress.Receipt
+	receipts map[string]ingress.PubAck
 	errs     map[string]error
 	calls    map[string]int
 }
 
-func (a *answers) to(key string) func(ingress.Receipt, error) {
-	return func(r ingress.Receipt, err error) {
+func (a *answers) to(key string) func(ingress.PubAck, error) {
+	return func(r ingress.PubAck, err error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.receipts == nil {
-			a.receipts, a.errs, a.calls = map[string]ingress.Receipt{}, map[string]error{}, map[string]int{}
+			a.receipts, a.errs, a.calls = map[string]ingress.PubAck{}, map[string]error{}, map[string]int{}
 		}
 		a.calls[key]++
 		if err != nil {
@@ -242,7 +242,7 @@ func TestPublisherRefuses(t *testing.T) {
 		"a signal":        {OrderID: "o", Body: &messages.SignalOrder{Name: "s", Data: deep}}, // that no node takes
 		"invalid UTF-8":   {OrderID: "o", Body: &messages.CancelOrder{Reason: "\xff"}},
 	} {
-		if err := p.Publish(within(t), o, func(ingress.Receipt, error) { t.Error("answered for what was refused") }); err == nil {
+		if err := p.Publish(within(t), o, func(ingress.PubAck, error) { t.Error("answered for what was refused") }); err == nil {
 			t.Errorf("%s passes", name)
 		}
 	}
@@ -269,7 +269,7 @@ func TestPublisherAcrossARestart(t *testing.T) {
 					b.stop()
 					b.start()
 				}
-				if err := p.Publish(within(t), order(id), func(_ ingress.Receipt, err error) {
+				if err := p.Publish(within(t), order(id), func(_ ingress.PubAck, err error) {
 					if err == nil {
 						mu.Lock()
 						defer mu.Unlock()

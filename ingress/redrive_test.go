@@ -76,7 +76,7 @@ func TestRedriveOfWhatIsTooLarge(t *testing.T) {
 	if _, err := js.UpdateStream(within(t), narrow); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), "exceeds maximum") {
+	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrNotRedrivable) || !strings.Contains(err.Error(), "exceeds maximum") {
 		t.Errorf("got %v", err)
 	}
 	if _, err := dead.Get(within(t), letter.Sequence); err != nil {

@@ -52,7 +52,7 @@ func (s Streams) Validate() error {
 }
 
 // EnsureStreams creates the streams and durable consumers that do not exist yet. One that exists with another shape
-// is left as it is, and is an error that wraps ErrShape and names every field that differs. It is safe to call on
+// is left as it is, and is an error that wraps ErrConfigMismatch and names every field that differs. It is safe to call on
 // several nodes at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
 	if err := cfg.Validate(); err != nil {
@@ -62,7 +62,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 	var wrong []error
 	for _, want := range cfg.streams() {
 		if err := ensureStream(ctx, js, want); err != nil {
-			if !errors.Is(err, ErrShape) {
+			if !errors.Is(err, ErrConfigMismatch) {
 				return err
 			}
 			wrong = append(wrong, err)
@@ -70,7 +70,7 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 	}
 	for _, c := range cfg.consumers() {
 		if err := ensureConsumer(ctx, js, c.stream, c.want); err != nil {
-			if !errors.Is(err, ErrShape) {
+			if !errors.Is(err, ErrConfigMismatch) {
 				return err
 			}
 			wrong = append(wrong, err)

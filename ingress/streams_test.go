@@ -44,7 +44,7 @@ func TestEnsureStreamsNamesWhatDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := ingress.EnsureStreams(within(t), js, ingress.Streams{})
-	if !errors.Is(err, ingress.ErrShape) {
+	if !errors.Is(err, ingress.ErrConfigMismatch) {
 		t.Fatalf("got %v", err)
 	}
 	for _, want := range []string{

@@ -1,7 +1,7 @@
 package messages
 
-// Stored is a message that a stream stores.
-type Stored struct {
+// StoredMessage is a message that a stream stores.
+type StoredMessage struct {
 	Sequence uint64
 	Type     Type
 }

@@ -249,7 +249,7 @@ type sent struct {
 	failed                  failures
 }
 
-func (s *sent) done(r ingress.Receipt, err error) {
+func (s *sent) done(r ingress.PubAck, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -295,7 +295,7 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 				stopped = errInterrupted
 				break
 			}
-			s.done(ingress.Receipt{}, err)
+			s.done(ingress.PubAck{}, err)
 		}
 		if begun++; time.Since(told) >= progressEvery {
 			told = time.Now()
@@ -311,7 +311,7 @@ func (b *bulk) send(ctx context.Context, c *client, targets []target) error {
 }
 
 // sendTo hands the message to one order over; done is called with what became of it, unless there is an error.
-func (b *bulk) sendTo(ctx context.Context, p *ingress.Publisher, orders *history.Orders, t target, done func(ingress.Receipt, error)) error {
+func (b *bulk) sendTo(ctx context.Context, p *ingress.Publisher, orders *history.Orders, t target, done func(ingress.PubAck, error)) error {
 	if b.aims {
 		if err := t.aim(ctx, orders); err != nil {
 			return err

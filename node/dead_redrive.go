@@ -80,7 +80,7 @@ func sendBack(ctx context.Context, t terminal, seqs []uint64, redrive func(conte
 			break
 		}
 		now, err := redrive(context.WithoutCancel(ctx), seq)
-		if errors.Is(err, ingress.ErrNoDeadLetter) || errors.Is(err, ingress.ErrUnfit) {
+		if errors.Is(err, ingress.ErrNoDeadLetter) || errors.Is(err, ingress.ErrNotRedrivable) {
 			failed.add(err)
 			continue
 		}

@@ -34,7 +34,7 @@ func TestSendBackStops(t *testing.T) {
 		case 2:
 			return 0, fmt.Errorf("get dead letter 2: %w", ingress.ErrNoDeadLetter)
 		case 3:
-			return 0, fmt.Errorf("redrive dead letter 3: %w", ingress.ErrUnfit)
+			return 0, fmt.Errorf("redrive dead letter 3: %w", ingress.ErrNotRedrivable)
 		case 4:
 			return 42, nil
 		}
@@ -52,8 +52,8 @@ func TestSendBackStops(t *testing.T) {
 
 // TestSendBackTellsSome of what cannot be sent back, and counts the rest.
 func TestSendBackTellsSome(t *testing.T) {
-	out, told := redriven(t.Context(), 100, func(context.Context, uint64) (uint64, error) { return 0, ingress.ErrUnfit })
-	if want := strings.Repeat(ingress.ErrUnfit.Error()+"\n", maxFailed) + "and 90 more"; told != want || out != "" {
+	out, told := redriven(t.Context(), 100, func(context.Context, uint64) (uint64, error) { return 0, ingress.ErrNotRedrivable })
+	if want := strings.Repeat(ingress.ErrNotRedrivable.Error()+"\n", maxFailed) + "and 90 more"; told != want || out != "" {
 		t.Errorf("got\n%s%s\nwant\n%s", out, told, want)
 	}
 }

@@ -61,7 +61,7 @@ func (n *node) load(ctx context.Context) error {
 	for _, o := range samples {
 		id := messages.OrderID(o.GetOrderId())
 		watch.Add(id)
-		if err := publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(_ ingress.Receipt, err error) {
+		if err := publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(_ ingress.PubAck, err error) {
 			if err != nil {
 				n.log.Warn("sample order not stored", "error", err)
 				watch.Forget(id)

@@ -115,7 +115,7 @@ func notStored(err error) error {
 
 func (l *live) publish(ctx context.Context, o ingress.Outgoing) error {
 	stored := make(chan error, 1)
-	if err := l.publisher.Publish(ctx, o, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
+	if err := l.publisher.Publish(ctx, o, func(_ ingress.PubAck, err error) { stored <- err }); err != nil {
 		return err
 	}
 	select {

@@ -229,7 +229,7 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	}
 	for {
 		n.engine, err = engine.New(ctx, n.nc, cfg)
-		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrShape) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
+		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
 			break
 		}
 		n.log.Warn("stream server is not ready, trying again", "error", err)

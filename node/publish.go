@@ -232,7 +232,7 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 	if p.watch != nil {
 		p.watch.Add(id)
 	}
-	err := p.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(r ingress.Receipt, err error) {
+	err := p.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(r ingress.PubAck, err error) {
 		switch {
 		case err != nil:
 			p.lost(id, err)

@@ -141,7 +141,7 @@ func (c *client) publish(ctx context.Context, id messages.OrderID, body proto.Me
 	}
 	defer p.Close()
 	stored := make(chan error, 1)
-	if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.Receipt, err error) { stored <- err }); err != nil {
+	if err := p.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body}, func(_ ingress.PubAck, err error) { stored <- err }); err != nil {
 		return err
 	}
 	return <-stored

@@ -85,7 +85,7 @@ func (r *reader) readDead(ctx context.Context) ([]uint64, error) {
 	var named []uint64
 	var err error
 	r.report.Dead, err = r.each(ctx, r.dead, true, func(seq uint64, m jetstream.Msg) {
-		if odd := ingress.ForeignDeadLetter(m.Subject(), m.Headers()); len(odd) > 0 {
+		if odd := ingress.CheckDeadLetter(m.Subject(), m.Headers()); len(odd) > 0 {
 			r.report.warn(fmt.Sprintf("dead letter %d is of no message, no node stored it (%s): look at it with \"orderly dead show %[1]d\", remove it with \"nats stream rmm %[3]s %[1]d\"",
 				seq, strings.Join(odd, ", "), messages.StreamDead))
 			return

@@ -81,7 +81,7 @@ func (g *ground) publishAll(ctx context.Context, orders []*messages.OrderCreated
 	defer p.Close()
 	failed := make(chan error, 1)
 	for _, o := range orders {
-		err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, func(_ ingress.Receipt, err error) {
+		err := p.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, func(_ ingress.PubAck, err error) {
 			if err != nil {
 				select {
 				case failed <- err:

@@ -49,7 +49,7 @@ func (c *Client) Close() {
 // taken is stored as well, and becomes a dead letter.
 func (c *Client) Publish(ctx context.Context, id messages.OrderID, message proto.Message) error {
 	stored := make(chan error, 1)
-	err := c.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: message}, func(_ ingress.Receipt, err error) { stored <- err })
+	err := c.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: message}, func(_ ingress.PubAck, err error) { stored <- err })
 	if err != nil {
 		return err
 	}

@@ -51,7 +51,7 @@ type Engine struct {
 }
 
 // New creates what does not exist yet of streams and consumers, registers the plan, and makes the engine's parts. Nothing
-// is taken in before Run. The error wraps plan.ErrInvalid, plan.ErrChanged or ingress.ErrShape when trying again is no use.
+// is taken in before Run. The error wraps plan.ErrInvalid, plan.ErrChanged or ingress.ErrConfigMismatch when trying again is no use.
 func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
 	cfg = cfg.withDefaults()
 	js, err := jetstream.New(nc)

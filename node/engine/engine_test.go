@@ -116,7 +116,7 @@ func (s *site) publish(n int) []messages.OrderID {
 	ids := make([]messages.OrderID, n)
 	for i, o := range demo.Samples(n, uint64(time.Now().UnixNano())) {
 		ids[i] = messages.OrderID(o.GetOrderId())
-		if err := p.Publish(s.t.Context(), ingress.Outgoing{OrderID: ids[i], Body: o}, func(_ ingress.Receipt, err error) {
+		if err := p.Publish(s.t.Context(), ingress.Outgoing{OrderID: ids[i], Body: o}, func(_ ingress.PubAck, err error) {
 			if err != nil {
 				s.t.Error(err)
 			}
@@ -279,8 +279,8 @@ func TestStreamOfAnotherShapeStopsTheStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := engine.New(t.Context(), s.connect(), engine.Config{Node: "n-1"})
-	if !errors.Is(err, ingress.ErrShape) {
-		t.Errorf("New returned %v, want %v", err, ingress.ErrShape)
+	if !errors.Is(err, ingress.ErrConfigMismatch) {
+		t.Errorf("New returned %v, want %v", err, ingress.ErrConfigMismatch)
 	}
 }
 

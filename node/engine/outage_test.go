@@ -48,7 +48,7 @@ func (s *site) send(out ...ingress.Outgoing) {
 	}
 	defer p.Close()
 	for _, o := range out {
-		if err := p.Publish(s.t.Context(), o, func(_ ingress.Receipt, err error) {
+		if err := p.Publish(s.t.Context(), o, func(_ ingress.PubAck, err error) {
 			if err != nil {
 				s.t.Error(err)
 			}

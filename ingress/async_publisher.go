@@ -45,12 +45,12 @@ type courier struct {
 type parcel struct {
 	token      uint64
 	sent       time.Time
-	done       func(pubAck, error)
+	done       func(streamAck, error)
 	prev, next *parcel
 }
 
 // pubAck is a stream's answer.
-type pubAck struct {
+type streamAck struct {
 	Stream    string    `json:"stream"`
 	Sequence  uint64    `json:"seq"`
 	Duplicate bool      `json:"duplicate"`
@@ -78,12 +78,12 @@ func newCourier(nc *nats.Conn, timeout time.Duration) (*courier, error) {
 }
 
 // send publishes m, whose reply subject it sets. Done is called exactly once, maybe before send returns.
-func (c *courier) send(m *nats.Msg, done func(pubAck, error)) {
+func (c *courier) send(m *nats.Msg, done func(streamAck, error)) {
 	p := &parcel{sent: time.Now(), done: done}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
-		done(pubAck{}, ErrClosed)
+		done(streamAck{}, ErrClosed)
 		return
 	}
 	c.next++
@@ -99,7 +99,7 @@ func (c *courier) send(m *nats.Msg, done func(pubAck, error)) {
 	m.Reply = c.prefix + strconv.FormatUint(p.token, 36)
 	if err := c.nc.PublishMsg(m); err != nil {
 		if p := c.take(p.token); p != nil {
-			p.done(pubAck{}, notSent(err))
+			p.done(streamAck{}, notSent(err))
 		}
 	}
 }
@@ -113,18 +113,18 @@ func notSent(err error) error {
 }
 
 // deliver publishes m and waits for the acknowledgement.
-func (c *courier) deliver(ctx context.Context, m *nats.Msg) (pubAck, error) {
+func (c *courier) deliver(ctx context.Context, m *nats.Msg) (streamAck, error) {
 	type answer struct {
-		ack pubAck
+		ack streamAck
 		err error
 	}
 	answers := make(chan answer, 1)
-	c.send(m, func(ack pubAck, err error) { answers <- answer{ack, err} })
+	c.send(m, func(ack streamAck, err error) { answers <- answer{ack, err} })
 	select {
 	case a := <-answers:
 		return a.ack, a.err
 	case <-ctx.Done():
-		return pubAck{}, ctx.Err()
+		return streamAck{}, ctx.Err()
 	}
 }
 
@@ -140,22 +140,22 @@ func (c *courier) arrived(m *nats.Msg) {
 	p.done(readAck(m))
 }
 
-func readAck(m *nats.Msg) (pubAck, error) {
+func readAck(m *nats.Msg) (streamAck, error) {
 	if len(m.Data) == 0 {
 		if m.Header.Get("Status") == "503" {
-			return pubAck{}, ErrNoStream
+			return streamAck{}, ErrNoStream
 		}
-		return pubAck{}, errors.New("the server answers with nothing")
+		return streamAck{}, errors.New("the server answers with nothing")
 	}
-	var ack pubAck
+	var ack streamAck
 	if err := json.Unmarshal(m.Data, &ack); err != nil {
-		return pubAck{}, fmt.Errorf("the answer is no acknowledgement: %w", err)
+		return streamAck{}, fmt.Errorf("the answer is no acknowledgement: %w", err)
 	}
 	if ack.Error != nil {
-		return pubAck{}, ack.Error
+		return streamAck{}, ack.Error
 	}
 	if ack.Stream == "" {
-		return pubAck{}, errors.New("the answer is not that of a stream")
+		return streamAck{}, errors.New("the answer is not that of a stream")
 	}
 	return ack, nil
 }
@@ -198,7 +198,7 @@ func (c *courier) expire() {
 			return
 		case now := <-ticker.C:
 			for p := c.overdue(now); p != nil; p = c.overdue(now) {
-				p.done(pubAck{}, ErrNoAcknowledgement)
+				p.done(streamAck{}, ErrNoAcknowledgement)
 			}
 		}
 	}
@@ -237,6 +237,6 @@ func (c *courier) close() {
 		if p == nil {
 			return
 		}
-		p.done(pubAck{}, ErrClosed)
+		p.done(streamAck{}, ErrClosed)
 	}
 }

@@ -134,7 +134,7 @@ func TestUnreadableHeaders(t *testing.T) {
 	if letter.Reason != "the headers cannot be read" || string(letter.Body) != created("o") || letter.Header != nil {
 		t.Errorf("got %+v", letter)
 	}
-	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrUnfit) || !strings.Contains(err.Error(), "cannot be read") {
+	if _, err := dead.Redrive(within(t), letter.Sequence); !errors.Is(err, ingress.ErrNotRedrivable) || !strings.Contains(err.Error(), "cannot be read") {
 		t.Errorf("got %v", err)
 	}
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// ErrShape is wrapped by the complaint about a stream or consumer that exists and is not what it has to be.
-var ErrShape = errors.New("has another shape")
+// ErrConfigMismatch is wrapped by the complaint about a stream or consumer that exists and is not what it has to be.
+var ErrConfigMismatch = errors.New("has another shape")
 
 // freeFields belong to whoever runs the server: they change nothing the protocol relies on.
 var freeFields = map[string]bool{
@@ -31,7 +31,7 @@ func shapeError[C any](what string, want, found C) error {
 	if len(differ) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s %w (%s): make the configuration and the server agree; neither is changed on its own", what, ErrShape,
+	return fmt.Errorf("%s %w (%s): make the configuration and the server agree; neither is changed on its own", what, ErrConfigMismatch,
 		strings.Join(differ, "; "))
 }
 

@@ -13,7 +13,7 @@ import (
 var origins = map[string]string{messages.StreamOrders: messages.SubjectOrder, messages.StreamTimers: messages.SubjectWake}
 
 // foreignLetter is what can be told of a message that somebody else than a node stored among the dead letters.
-func foreignLetter(m *storedMessage, header nats.Header, odd ...string) *DeadLetter {
+func foreignLetter(m *rawMsg, header nats.Header, odd ...string) *DeadLetter {
 	reason := "no node stored this: " + strings.Join(odd, ", ")
 	if said := first(header, messages.HeaderDeadReason); said != "" {
 		reason += fmt.Sprintf("; its reason: %q", said)
@@ -25,17 +25,17 @@ func foreignLetter(m *storedMessage, header nats.Header, odd ...string) *DeadLet
 }
 
 // oddities are what newDeadLetter would have done in another way.
-func oddities(m *storedMessage, header nats.Header) []string {
-	odd := ForeignDeadLetter(m.Subject, header)
+func oddities(m *rawMsg, header nats.Header) []string {
+	odd := CheckDeadLetter(m.Subject, header)
 	if _, right := headOf(header, m.Data); !right {
 		odd = append(odd, fmt.Sprintf("header %s is %q: want a length within the body", headerHead, clip(first(header, headerHead), 80)))
 	}
 	return odd
 }
 
-// ForeignDeadLetter says why no node can have stored a message with that subject and these headers among the dead letters.
+// CheckDeadLetter says why no node can have stored a message with that subject and these headers among the dead letters.
 // Of what a node stored it says nothing.
-func ForeignDeadLetter(subject string, header nats.Header) []string {
+func CheckDeadLetter(subject string, header nats.Header) []string {
 	var odd []string
 	// check complains about a header that is not there, or else is not as it has to be.
 	check := func(name string, right bool, want string) {

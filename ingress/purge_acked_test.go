@@ -62,7 +62,7 @@ func testLeftovers(t *testing.T, stream, subject string) {
 		t.Fatalf("%d messages are stored, want 3, two of them settled: the test does not test anything", n)
 	}
 
-	d := openDesk(t, js, ingress.Config{Poll: 20 * time.Millisecond})
+	d := openDesk(t, js, ingress.Config{PollInterval: 20 * time.Millisecond})
 	eventually(t, "the settled messages are gone", func() bool { return stored(t, js, stream) == 1 })
 	m := d.next()
 	if m.Sequence != 3 {

@@ -21,6 +21,8 @@ const (
 	module = "github.com/orderly-engine/orderly"
 	root   = "../../.."
 	core   = "actors/order"
+	// testKit is the package with the servers and waits of the tests.
+	testKit = "messages/natstest"
 )
 
 // arrows lists the top-level directories and what each may import of the others, tests included.
@@ -52,6 +54,17 @@ func TestArrows(t *testing.T) {
 				if to, _, _ := strings.Cut(rest, "/"); ours && to != from && !slices.Contains(allowed, to) {
 					t.Errorf("%s imports %s: %s may import %v of the project", f.name, path, from, allowed)
 				}
+			}
+		}
+	}
+}
+
+// TestOnlyTestsImportTheTestKit keeps the test servers, and their dependencies, out of the binary.
+func TestOnlyTestsImportTheTestKit(t *testing.T) {
+	for from := range arrows {
+		for _, f := range parse(t, from) {
+			if !f.test() && slices.Contains(f.imports(), module+"/"+testKit) {
+				t.Errorf("%s imports %s: only tests may", f.name, testKit)
 			}
 		}
 	}

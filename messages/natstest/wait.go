@@ -1,0 +1,69 @@
+package natstest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+)
+
+// Patience is how long a test waits for what must happen. It is far longer than anything takes: a machine can be busy.
+const Patience = time.Minute
+
+// pollInterval is the time between two looks of Eventually.
+const pollInterval = 5 * time.Millisecond
+
+// Context returns a context that ends after Patience, or with the test.
+func Context(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Eventually polls until ok, and fails the test after Patience. Call it from the test's goroutine.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(Patience); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", Patience, what)
+		}
+		<-time.After(pollInterval)
+	}
+}
+
+// Receive takes a value from the channel, or fails the test after Patience. A closed channel gives the zero value. Call it
+// from the test's goroutine.
+func Receive[T any](t testing.TB, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(Patience):
+		t.Fatalf("not within %s: %s", Patience, what)
+		panic("unreachable")
+	}
+}
+
+// FreePort returns a port of 127.0.0.1 on which nobody listens. It lies outside the range from which the system gives ports
+// to outgoing connections, so that it stays free.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 10000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			_ = l.Close()
+			return port
+		}
+	}
+	t.Fatal("no free port")
+	return 0
+}
+
+// FreeAddr returns an address with a FreePort.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))
+}

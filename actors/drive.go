@@ -60,7 +60,7 @@ func (o *Order) startCall(call order.Call) {
 		Request: &messages.StepRequest{
 			OrderId:        string(o.state.ID),
 			Step:           step.GetName(),
-			Direction:      call.Direction.Word(),
+			Direction:      call.Direction.Label(),
 			Attempt:        call.Attempt,
 			IdempotencyKey: messages.IdempotencyKey(o.state.ID, step.GetName(), call.Direction),
 			FencingToken:   o.state.Last,

@@ -257,7 +257,7 @@ func (k *memoryKeeper) append(a *journal.Append) (uint64, error) {
 
 func (k *memoryKeeper) read() ([]journal.Entry, error) {
 	for i, e := range slices.Backward(k.entries) {
-		if i > 0 && messages.Readable(e.Entry.GetCheckpoint()) {
+		if i > 0 && messages.CheckpointSupported(e.Entry.GetCheckpoint()) {
 			return append([]journal.Entry{k.entries[0]}, k.entries[i:]...), nil
 		}
 	}

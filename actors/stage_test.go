@@ -35,7 +35,7 @@ func (p *parent) Receive(ctx actor.Context) {
 
 func (p *parent) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	f := delivery.AsFailure(reason)
-	p.log.add("fail " + f.Kind.Word())
+	p.log.add("fail " + f.Kind.Label())
 	s.RestartChildren(child)
 }
 

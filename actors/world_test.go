@@ -104,7 +104,7 @@ func (m *memory) readSoFar() int {
 // short is the first entry and those from the last checkpoint on.
 func short(entries []journal.Entry) []journal.Entry {
 	for i := len(entries) - 1; i > 0; i-- {
-		if messages.Readable(entries[i].Entry.GetCheckpoint()) {
+		if messages.CheckpointSupported(entries[i].Entry.GetCheckpoint()) {
 			return slices.Concat(entries[:1], entries[i:])
 		}
 	}

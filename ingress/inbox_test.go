@@ -47,7 +47,7 @@ func TestDelivery(t *testing.T) {
 		{messages.TypeRetry, ``, func(d *delivery.Delivery) bool { return d.Created == nil }},
 		{messages.TypeSkip, `{}`, func(d *delivery.Delivery) bool { return d.Created == nil && d.Skip.GetStep() == "" }},
 		{messages.TypeSkip, `{"step":"pay","direction":"undo"}`, func(d *delivery.Delivery) bool {
-			return d.Skip.GetStep() == "pay" && d.Skip.GetDirection() == messages.Undo.Word()
+			return d.Skip.GetStep() == "pay" && d.Skip.GetDirection() == messages.Undo.Label()
 		}},
 	} {
 		publish(t, js, "ORDER.o-1", nats.Header{messages.HeaderType: {string(c.kind)}}, c.body)

@@ -5,4 +5,6 @@ package messages
 const CheckpointVersion = 1
 
 // Readable reports whether c is a checkpoint whose fields this program understands.
-func Readable(c *Checkpoint) bool { return c.GetVersion() == CheckpointVersion && c.GetFirst() > 0 }
+func CheckpointSupported(c *Checkpoint) bool {
+	return c.GetVersion() == CheckpointVersion && c.GetFirst() > 0
+}

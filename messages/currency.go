@@ -1,7 +1,7 @@
 package messages
 
 // minorDigits holds the digits after the decimal point of the currencies of ISO 4217 that have minor units.
-var minorDigits = currencies(map[uint8]string{
+var minorDigits = currencyTable(map[uint8]string{
 	0: `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF`,
 	2: `AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE
 		CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL
@@ -13,7 +13,7 @@ var minorDigits = currencies(map[uint8]string{
 	4: `CLF UYW`,
 })
 
-func currencies(byDigits map[uint8]string) map[string]uint8 {
+func currencyTable(byDigits map[uint8]string) map[string]uint8 {
 	table := make(map[string]uint8)
 	for digits, codes := range byDigits {
 		for i := 0; i+3 <= len(codes); {

@@ -19,8 +19,8 @@ const maxDepth = 100
 var (
 	// Unknown fields are an error in JSON, where they are typing mistakes, and kept in protobuf, where they are
 	// fields of a later version.
-	readJSON = protojson.UnmarshalOptions{RecursionLimit: maxDepth}
-	readWire = proto.UnmarshalOptions{RecursionLimit: maxDepth}
+	unmarshalJSON     = protojson.UnmarshalOptions{RecursionLimit: maxDepth}
+	unmarshalProtobuf = proto.UnmarshalOptions{RecursionLimit: maxDepth}
 )
 
 // DecodeCreated reads an OrderCreated; it neither normalizes nor validates it. The error wraps ErrBody.
@@ -76,10 +76,10 @@ func DecodeSkip(contentType string, body []byte) (*SkipStep, error) {
 		return nil, err
 	}
 	switch m.Direction {
-	case "", Do.Word(), Undo.Word():
+	case "", Do.Label(), Undo.Label():
 		return m, nil
 	}
-	return nil, fmt.Errorf("%w of a skip has the direction %.40q: want %s, %s or none", ErrBody, m.Direction, Do.Word(), Undo.Word())
+	return nil, fmt.Errorf("%w of a skip has the direction %.40q: want %s, %s or none", ErrBody, m.Direction, Do.Label(), Undo.Label())
 }
 
 func decode(contentType string, body []byte, m proto.Message) error {
@@ -89,46 +89,46 @@ func decode(contentType string, body []byte, m proto.Message) error {
 	if len(body) == 0 {
 		return nil
 	}
-	switch form := formOf(contentType, body); form {
-	case formWire:
-		return decodeWire(body, m)
+	switch form := detectEncoding(contentType, body); form {
+	case encodingProtobuf:
+		return decodeProtobuf(body, m)
 	default:
-		err := readJSON.Unmarshal(body, m)
+		err := unmarshalJSON.Unmarshal(body, m)
 		if err == nil {
 			return nil
 		}
 		// Line feed and brace are also how a protobuf string of 123 bytes in field 1 begins: a cancel's long reason.
-		if form == formGuess && bytes.HasPrefix(body, []byte("\n{")) && decodeWire(body, m) == nil {
+		if form == encodingLooksJSON && bytes.HasPrefix(body, []byte("\n{")) && decodeProtobuf(body, m) == nil {
 			return nil
 		}
-		return fmt.Errorf("%w is not a JSON %s: %s", ErrBody, nameOf(m), plain(err))
+		return fmt.Errorf("%w is not a JSON %s: %s", ErrBody, messageName(m), errorText(err))
 	}
 }
 
-func decodeWire(body []byte, m proto.Message) error {
-	if err := readWire.Unmarshal(body, m); err != nil {
-		return fmt.Errorf("%w is not a protobuf %s: %s", ErrBody, nameOf(m), plain(err))
+func decodeProtobuf(body []byte, m proto.Message) error {
+	if err := unmarshalProtobuf.Unmarshal(body, m); err != nil {
+		return fmt.Errorf("%w is not a protobuf %s: %s", ErrBody, messageName(m), errorText(err))
 	}
 	return nil
 }
 
-type form uint8
+type bodyEncoding uint8
 
 const (
-	formWire form = iota
-	formJSON
+	encodingProtobuf bodyEncoding = iota
+	encodingJSON
 	// formGuess: looks like JSON and nobody said so.
-	formGuess
+	encodingLooksJSON
 )
 
 // formOf prefers what the publisher says to what the body looks like.
-func formOf(contentType string, body []byte) form {
+func detectEncoding(contentType string, body []byte) bodyEncoding {
 	if contentType != "" {
 		if containsFold(contentType, "json") {
-			return formJSON
+			return encodingJSON
 		}
 		if containsFold(contentType, "protobuf") {
-			return formWire
+			return encodingProtobuf
 		}
 	}
 	for _, c := range body {
@@ -136,19 +136,19 @@ func formOf(contentType string, body []byte) form {
 		case ' ', '\t', '\r', '\n':
 			continue
 		case '{':
-			return formGuess
+			return encodingLooksJSON
 		}
 		break
 	}
-	return formWire
+	return encodingProtobuf
 }
 
 func containsFold(s, lower string) bool { return strings.Contains(strings.ToLower(s), lower) }
 
-func nameOf(m proto.Message) string { return string(m.ProtoReflect().Descriptor().Name()) }
+func messageName(m proto.Message) string { return string(m.ProtoReflect().Descriptor().Name()) }
 
 // plain strips what the protobuf library adds to its messages at random to keep people from comparing them.
-func plain(err error) string {
+func errorText(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	return strings.TrimSpace(strings.TrimPrefix(text, "proto:"))
 }

@@ -107,7 +107,7 @@ func TestDecodeOthers(t *testing.T) {
 		t.Error(err)
 	}
 	skip, err := messages.DecodeSkip("", []byte(`{"step": "pay", "direction": "undo"}`))
-	if err != nil || skip.GetStep() != "pay" || skip.GetDirection() != messages.Undo.Word() {
+	if err != nil || skip.GetStep() != "pay" || skip.GetDirection() != messages.Undo.Label() {
 		t.Errorf("got %v and error %v, want the undo of pay", skip, err)
 	}
 	if _, err := messages.DecodeSkip("", []byte(`{"direction": "both"}`)); !errors.Is(err, messages.ErrBody) {

@@ -8,17 +8,17 @@ import (
 )
 
 // digested is the digest of the plan that was used last; a node has one.
-type digested struct {
+type cachedDigest struct {
 	plan   *Plan
 	digest string
 }
 
-var lastDigested atomic.Pointer[digested]
+var lastPlanDigest atomic.Pointer[cachedDigest]
 
 // DigestPlan tells a plan, which must not change, from every other in 16 bytes. Programs that encode differently take the
 // same plan for different ones.
-func DigestPlan(p *Plan) string {
-	if last := lastDigested.Load(); last != nil && last.plan == p {
+func PlanDigest(p *Plan) string {
+	if last := lastPlanDigest.Load(); last != nil && last.plan == p {
 		return last.digest
 	}
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(p)
@@ -27,6 +27,6 @@ func DigestPlan(p *Plan) string {
 	}
 	sum := sha256.Sum256(body)
 	digest := string(sum[:16])
-	lastDigested.Store(&digested{plan: p, digest: digest})
+	lastPlanDigest.Store(&cachedDigest{plan: p, digest: digest})
 	return digest
 }

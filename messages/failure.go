@@ -17,7 +17,7 @@ const (
 )
 
 // Word is the kind in one lower-case word, as it appears in logs, metrics and timelines.
-func (k FailureKind) Word() string {
+func (k FailureKind) Label() string {
 	switch k {
 	case Transient:
 		return "transient"

@@ -26,7 +26,7 @@ func FormatMinor(minor int64, currency string) string {
 
 // Minor converts an amount in units of the currency to the nearest minor unit; two digits for a currency that is not
 // known. It reports false when the amount is beyond the range in which minor units are exact.
-func Minor(units float64, currency string) (int64, bool) {
+func MinorUnits(units float64, currency string) (int64, bool) {
 	scale, ok := scale(currency)
 	if !ok {
 		scale = powersOfTen[2]

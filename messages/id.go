@@ -34,11 +34,11 @@ func ParseOrderID(s string) (OrderID, error) {
 
 // IdempotencyKey is the key of a step call: the same for every attempt on every node.
 func IdempotencyKey(id OrderID, step string, d Direction) string {
-	return string(id) + "/" + step + "/" + d.Word()
+	return string(id) + "/" + step + "/" + d.Label()
 }
 
 // Word is "do" or "undo", as it appears in keys and requests.
-func (d Direction) Word() string {
+func (d Direction) Label() string {
 	if d == Undo {
 		return "undo"
 	}

@@ -10,7 +10,7 @@ const maxMinor = 1 << 53
 
 // exactness is how far, relative to its size, a double may lie from the decimal number it was written as once it
 // has been scaled: a few units in the last place.
-const exactness = 0x1p-50
+const relativeTolerance = 0x1p-50
 
 // scale returns how many minor units (ISO 4217) one unit of the currency has.
 func scale(currency string) (float64, bool) {
@@ -25,19 +25,19 @@ var powersOfTen = [...]float64{1, 10, 100, 1_000, 10_000}
 
 // amount is a sum in minor units: what whole minor units add up to, exactly, and what prices below a minor unit add.
 type amount struct {
-	whole int64
-	rest  float64
+	whole    int64
+	fraction float64
 }
 
 // add adds quantity times price; it reports false when the sum would leave the range in which it is exact.
-func (a *amount) add(quantity int32, price, scale float64) bool {
+func (a *amount) addLine(quantity int32, price, scale float64) bool {
 	minor := price * scale
 	if !(minor <= maxMinor) {
 		return false
 	}
 	whole := math.Round(minor)
-	if math.Abs(minor-whole) > minor*exactness {
-		a.rest += float64(quantity) * minor
+	if math.Abs(minor-whole) > minor*relativeTolerance {
+		a.fraction += float64(quantity) * minor
 		return a.inRange()
 	}
 	if whole == 0 {
@@ -50,15 +50,15 @@ func (a *amount) add(quantity int32, price, scale float64) bool {
 	return a.inRange()
 }
 
-func (a *amount) inRange() bool { return float64(a.whole)+a.rest <= maxMinor }
+func (a *amount) inRange() bool { return float64(a.whole)+a.fraction <= maxMinor }
 
 // minor is the sum in minor units.
-func (a *amount) minor() float64 { return float64(a.whole) + a.rest }
+func (a *amount) minor() float64 { return float64(a.whole) + a.fraction }
 
 // equals reports whether total, in units of the currency, is the sum to within half a minor unit.
 func (a *amount) equals(total, scale float64) bool {
 	minor := total * scale
-	return math.Abs(minor-a.minor()) <= 0.5+math.Abs(minor)*exactness
+	return math.Abs(minor-a.minor()) <= 0.5+math.Abs(minor)*relativeTolerance
 }
 
 // sum adds up the lines of an order whose quantities and prices are in range.
@@ -68,7 +68,7 @@ func sum(items []*OrderItem, scale float64) (amount, bool) {
 		if item.GetQuantity() < 1 || !(item.GetUnitPrice() >= 0) {
 			return amount{}, false
 		}
-		if !a.add(item.Quantity, item.UnitPrice, scale) {
+		if !a.addLine(item.Quantity, item.UnitPrice, scale) {
 			return amount{}, false
 		}
 	}

@@ -58,7 +58,7 @@ func Validate(o *OrderCreated, id OrderID) error {
 	case "":
 		p.add("order_id is missing: want %q, the last token of the subject", string(id))
 	default:
-		p.add("order_id is %s: want %q, the last token of the subject", quote(o.GetOrderId()), string(id))
+		p.add("order_id is %s: want %q, the last token of the subject", quoteTruncated(o.GetOrderId()), string(id))
 	}
 	p.checkName("customer_id", -1, o.GetCustomerId())
 	p.checkItems(o.GetItems())
@@ -79,7 +79,7 @@ func SameOrder(a, b *OrderCreated) bool {
 			return false
 		}
 	}
-	return a.GetTotalAmount() == b.GetTotalAmount() || filledTotal(a) == filledTotal(b)
+	return a.GetTotalAmount() == b.GetTotalAmount() || normalizedTotal(a) == normalizedTotal(b)
 }
 
 func currencyOf(o *OrderCreated) string {
@@ -90,7 +90,7 @@ func currencyOf(o *OrderCreated) string {
 }
 
 // filledTotal is the total Normalize would leave.
-func filledTotal(o *OrderCreated) float64 {
+func normalizedTotal(o *OrderCreated) float64 {
 	filled := OrderCreated{Items: o.GetItems(), TotalAmount: o.GetTotalAmount(), Currency: o.GetCurrency()}
 	Normalize(&filled)
 	return filled.TotalAmount
@@ -98,23 +98,23 @@ func filledTotal(o *OrderCreated) float64 {
 
 // problems collects complaints; it costs nothing while there are none.
 type problems struct {
-	told []string
-	more int
+	listed []string
+	more   int
 }
 
 func (p *problems) add(format string, args ...any) {
-	if len(p.told) == maxProblems {
+	if len(p.listed) == maxProblems {
 		p.more++
 		return
 	}
-	p.told = append(p.told, fmt.Sprintf(format, args...))
+	p.listed = append(p.listed, fmt.Sprintf(format, args...))
 }
 
 func (p *problems) err() error {
-	if len(p.told) == 0 {
+	if len(p.listed) == 0 {
 		return nil
 	}
-	return &InvalidOrder{Problems: p.told, More: p.more}
+	return &InvalidOrder{Problems: p.listed, More: p.more}
 }
 
 // checkName checks a customer's or, of the item with that index, a product's id.
@@ -166,9 +166,9 @@ func (p *problems) checkMoney(o *OrderCreated) {
 	}
 	s, known := scale(o.GetCurrency())
 	if !known {
-		p.add("currency is %s: want a currency of ISO 4217 in three capital letters", quote(o.GetCurrency()))
+		p.add("currency is %s: want a currency of ISO 4217 in three capital letters", quoteTruncated(o.GetCurrency()))
 	}
-	if !known || len(p.told) > 0 && !linesAddUp(o.GetItems()) || len(o.GetItems()) > MaxItems {
+	if !known || len(p.listed) > 0 && !linesSummable(o.GetItems()) || len(o.GetItems()) > MaxItems {
 		return
 	}
 	a, ok := sum(o.GetItems(), s)
@@ -181,7 +181,7 @@ func (p *problems) checkMoney(o *OrderCreated) {
 	}
 }
 
-func linesAddUp(items []*OrderItem) bool {
+func linesSummable(items []*OrderItem) bool {
 	for _, item := range items {
 		if price := item.GetUnitPrice(); item.GetQuantity() < 1 || !(price >= 0) || math.IsInf(price, 0) {
 			return false
@@ -191,7 +191,7 @@ func linesAddUp(items []*OrderItem) bool {
 }
 
 // quote shows at most the beginning of what a stranger wrote.
-func quote(s string) string {
+func quoteTruncated(s string) string {
 	const most = 80
 	if len(s) > most {
 		return fmt.Sprintf("%q…", s[:most])

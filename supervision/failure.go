@@ -98,11 +98,11 @@ func (v *supervisor) report(c *child, f *delivery.Failure, what verb, delay time
 		if errors.As(f.Err, &p) {
 			log = log.With(keyStack, string(p.stack))
 		}
-		log.Error("order actor is restarted", keyOrderID, c.id, keyKind, f.Kind.Word(), keyError, f.Err, keyDelay, delay)
+		log.Error("order actor is restarted", keyOrderID, c.id, keyKind, f.Kind.Label(), keyError, f.Err, keyDelay, delay)
 	case giveUp:
-		log.Error("order is given up", keyOrderID, c.id, keyKind, f.Kind.Word(), keyError, f.Err, keyDelay, delay)
+		log.Error("order is given up", keyOrderID, c.id, keyKind, f.Kind.Label(), keyError, f.Err, keyDelay, delay)
 	case rest:
-		log.Error("order failed even when given up, it is put off", keyOrderID, c.id, keyKind, f.Kind.Word(), keyError, f.Err, keyDelay, delay)
+		log.Error("order failed even when given up, it is put off", keyOrderID, c.id, keyKind, f.Kind.Label(), keyError, f.Err, keyDelay, delay)
 	case bury:
 		log.Warn("delivery is poison", keyOrderID, c.id, keyError, f.Err)
 	case letGo:

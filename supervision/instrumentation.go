@@ -25,7 +25,7 @@ func newInstrumentation(m metric.Meter, actors, pending func() int64) (*instrume
 	i := &instrumentation{kinds: make(map[messages.FailureKind]metric.AddOption)}
 	for k := range messages.FailureKind_name {
 		kind := messages.FailureKind(k)
-		i.kinds[kind] = metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", kind.Word())))
+		i.kinds[kind] = metric.WithAttributeSet(attribute.NewSet(attribute.String("kind", kind.Label())))
 	}
 	live, err := m.Int64ObservableUpDownCounter("orderly.supervision.actors", metric.WithUnit("{actor}"),
 		metric.WithDescription("Order actors in memory."))

@@ -28,7 +28,7 @@ type instrumentation struct {
 func newInstrumentation(m metric.Meter, gates func() []*gate) (*instrumentation, error) {
 	i := &instrumentation{}
 	var errs [5]error
-	i.opened, errs[0] = m.Int64Counter("orderly.downstream.opened", metric.WithUnit("{outage}"),
+	i.opened, errs[0] = m.Int64Counter("orderly.circuit.opens", metric.WithUnit("{outage}"),
 		metric.WithDescription("Outages of a downstream: its circuit opened"))
 	i.deferrals, errs[1] = m.Int64Counter("orderly.downstream.deferred", metric.WithUnit("{call}"),
 		metric.WithDescription("Step calls put off, their orders parked, because the downstream is out or full"))

@@ -2,6 +2,7 @@ package downstream_test
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,11 +37,11 @@ func TestMetrics(t *testing.T) {
 		s.takes(0)
 		open(t, g, s, errAway)
 		ask(t, g, "o-1", limits)
-		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "opened stock": 1, "deferred stock outage": 1})
+		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
 		time.Sleep(2 * time.Second)
 		s.becomes(nil)
 		ask(t, g, "o-1", limits)
-		expect("on trial", map[string]int64{"circuit stock": 1, "waiting stock": 0, "opened stock": 1, "deferred stock outage": 1})
+		expect("on trial", map[string]int64{"circuit stock": 1, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
 		ask(t, g, "o-1", limits)
 		ask(t, g, "o-1", limits)
 		time.Sleep(time.Minute)
@@ -50,7 +51,7 @@ func TestMetrics(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		expect("full", map[string]int64{
-			"circuit stock": 0, "waiting stock": 0, "opened stock": 1, "deferred stock outage": 1, "deferred stock full": 1,
+			"circuit stock": 0, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1, "deferred stock full": 1,
 		})
 		time.Sleep(time.Minute)
 	})
@@ -75,7 +76,7 @@ func collect(t *testing.T, reader metric.Reader) map[string]int64 {
 			}
 			for _, p := range points {
 				name, _ := p.Attributes.Value("downstream")
-				key := m.Name[len("orderly.downstream."):] + " " + name.AsString()
+				key := strings.TrimPrefix(strings.TrimPrefix(m.Name, "orderly."), "downstream.") + " " + name.AsString()
 				if cause, ok := p.Attributes.Value("cause"); ok {
 					key += " " + cause.AsString()
 				}

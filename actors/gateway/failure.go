@@ -16,7 +16,7 @@ import (
 var ErrClosed = errors.New("gateway is closed")
 
 // maxReason bounds what a service's words may add to the journal, in bytes.
-const maxReason = 1024
+const maxReasonBytes = 1024
 
 func transient(format string, args ...any) error {
 	return &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf(format, args...)}
@@ -31,7 +31,7 @@ func poison(format string, args ...any) error {
 }
 
 // from says in a failure which target it came from.
-func from(t *target, err error) error {
+func withTarget(t *target, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -40,7 +40,7 @@ func from(t *target, err error) error {
 }
 
 // clip makes a service's words fit for a journal and a log line: valid UTF-8, one line, at most limit bytes.
-func clip(s string, limit int) string {
+func sanitize(s string, limit int) string {
 	if len(s) > limit+utf8.UTFMax {
 		s = s[:limit+utf8.UTFMax]
 	}

@@ -64,28 +64,28 @@ func (fs Functions) Check(target string) error {
 type functionGateway struct {
 	set     *Set
 	running sync.WaitGroup
-	missed  missed
+	missing missingFunctions
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by name
+	mu     sync.Mutex
+	queues map[string]*callQueue // by name
 }
 
 func (g *functionGateway) init(s *Set) {
 	g.set = s
-	g.lanes = map[string]*lane{}
+	g.queues = map[string]*callQueue{}
 }
 
-func (g *functionGateway) send(f *flight) {
+func (g *functionGateway) send(f *pendingCall) {
 	name := f.target.function
 	function := g.set.cfg.Functions[name]
 	if function == nil {
-		f.endIfMine(nil, g.missed.putOff(f))
+		f.finishOnce(nil, g.missing.deferral(f))
 		return
 	}
-	l := g.lane(name)
+	l := g.queue(name)
 	l.mu.Lock()
 	if l.running == g.set.cfg.FunctionConcurrency {
-		l.wait(f)
+		l.push(f)
 		l.mu.Unlock()
 		return
 	}
@@ -94,22 +94,22 @@ func (g *functionGateway) send(f *flight) {
 	g.start(l, function, f)
 }
 
-func (g *functionGateway) lane(name string) *lane {
+func (g *functionGateway) queue(name string) *callQueue {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[name]
+	l := g.queues[name]
 	if l == nil {
-		l = &lane{}
-		g.lanes[name] = l
+		l = &callQueue{}
+		g.queues[name] = l
 	}
 	return l
 }
 
 // start performs f and then whatever waits. Each call has a goroutine of its own, for a function may end its own.
-func (g *functionGateway) start(l *lane, function Function, f *flight) {
+func (g *functionGateway) start(l *callQueue, function Function, f *pendingCall) {
 	g.running.Go(func() {
 		defer func() {
-			if next := l.next(); next != nil {
+			if next := l.pop(); next != nil {
 				g.start(l, function, next)
 			}
 		}()
@@ -120,7 +120,7 @@ func (g *functionGateway) start(l *lane, function Function, f *flight) {
 	})
 }
 
-func (g *functionGateway) perform(function Function, f *flight) {
+func (g *functionGateway) perform(function Function, f *pendingCall) {
 	var (
 		reply    *messages.StepReply
 		err      error
@@ -130,25 +130,25 @@ func (g *functionGateway) perform(function Function, f *flight) {
 		if cause := recover(); cause != nil {
 			g.set.cfg.Logger.Error("step function panicked", "function", f.target.function, "step", f.call.Step.GetName(),
 				"order_id", f.call.Request.GetOrderId(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			reply, err = nil, defect("%s panicked: %s (%s)", f.target.name, clip(fmt.Sprint(cause), maxReason), panicked())
+			reply, err = nil, defect("%s panicked: %s (%s)", f.target.name, sanitize(fmt.Sprint(cause), maxReasonBytes), panicLocation())
 		} else if !returned {
 			err = defect("%s ended its goroutine: return an error instead", f.target.name)
 		}
-		f.endIfMine(reply, err)
+		f.finishOnce(reply, err)
 	}()
 	ctx, cancel := context.WithDeadline(f.functionContext(), f.start.Add(f.timeout()))
 	defer cancel()
 	answer, failed := function(ctx, proto.CloneOf(f.call.Request))
 	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
-		err = f.late()
+		err = f.timeoutError()
 		return
 	}
-	reply, err = f.read(answer, failed)
+	reply, err = f.readFunctionReply(answer, failed)
 }
 
 // functionContext is the context of the flight with its trace.
-func (f *flight) functionContext() context.Context {
+func (f *pendingCall) functionContext() context.Context {
 	if f.span != nil {
 		return trace.ContextWithSpan(f.ctx, f.span)
 	}
@@ -157,7 +157,7 @@ func (f *flight) functionContext() context.Context {
 
 // read says what a function's answer means. The reply is copied by way of its encoding: the function may hold on to it,
 // and what cannot be encoded must not reach the journal.
-func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply, error) {
+func (f *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*messages.StepReply, error) {
 	if err != nil {
 		failure := &delivery.Failure{Kind: messages.Transient}
 		var typed *delivery.Failure
@@ -167,7 +167,7 @@ func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply
 				failure.Kind = typed.Kind
 			}
 		}
-		failure.Err = fmt.Errorf("%s: %s", f.target.name, clip(err.Error(), maxReason))
+		failure.Err = fmt.Errorf("%s: %s", f.target.name, sanitize(err.Error(), maxReasonBytes))
 		return nil, failure
 	}
 	if reply.GetResult() == nil {
@@ -182,7 +182,7 @@ func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply
 		err = proto.Unmarshal(body, kept)
 	}
 	if err == nil {
-		err = tidy(kept, f.call.Step)
+		err = normalizeReply(kept, f.call.Step)
 	}
 	if err != nil {
 		return nil, defect("%s returned a reply that cannot be used: %w", f.target.name, err)
@@ -191,7 +191,7 @@ func (f *flight) read(reply *messages.StepReply, err error) (*messages.StepReply
 }
 
 // panicked is where the panic that is being recovered from began.
-func panicked() string {
+func panicLocation() string {
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
 	panicking := false

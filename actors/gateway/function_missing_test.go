@@ -23,7 +23,7 @@ func putOff(t *testing.T, set *gateway.Set, c *gateway.Call) time.Duration {
 }
 
 // attempt is a call of a function that is missing.
-func attempt(order string, number uint32) *gateway.Call {
+func attemptKey(order string, number uint32) *gateway.Call {
 	c := call("func:wrap")
 	c.Request.OrderId, c.Request.IdempotencyKey, c.Request.Attempt = order, order+"/wrap/do", number
 	return c
@@ -57,7 +57,7 @@ func TestMissingFunctionIsWaitedForEverLonger(t *testing.T) {
 		defer set.Close()
 		began, waits := time.Now(), 0
 		for age := time.Duration(0); age < 48*time.Hour; age = time.Since(began) {
-			wait := putOff(t, set, attempt("o-1", 1))
+			wait := putOff(t, set, attemptKey("o-1", 1))
 			least := min(max(age/10, 15*time.Second), 15*time.Minute)
 			if wait < least || wait >= 2*least {
 				t.Fatalf("put off for %s after %s, want %s to %s", wait, age, least, 2*least)
@@ -68,7 +68,7 @@ func TestMissingFunctionIsWaitedForEverLonger(t *testing.T) {
 		if waits > 200 {
 			t.Errorf("%d waits in two days", waits)
 		}
-		for what, c := range map[string]*gateway.Call{"another order": attempt("o-2", 1), "another attempt": attempt("o-1", 2)} {
+		for what, c := range map[string]*gateway.Call{"another order": attemptKey("o-2", 1), "another attempt": attemptKey("o-1", 2)} {
 			if wait := putOff(t, set, c); !isFirst(wait) {
 				t.Errorf("%s is put off for %s, want 15 to 30 seconds", what, wait)
 			}
@@ -81,25 +81,25 @@ func TestMissingFunctionsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := gateway.New(nil, gateway.Config{})
 		defer set.Close()
-		putOff(t, set, attempt("o-1", 1))
+		putOff(t, set, attemptKey("o-1", 1))
 		time.Sleep(time.Hour)
 		for i := range 1 << 15 {
-			putOff(t, set, attempt(fmt.Sprintf("many-%d", i), 1))
+			putOff(t, set, attemptKey(fmt.Sprintf("many-%d", i), 1))
 		}
-		if wait := putOff(t, set, attempt("o-1", 1)); wait < 6*time.Minute {
+		if wait := putOff(t, set, attemptKey("o-1", 1)); wait < 6*time.Minute {
 			t.Errorf("put off for %s, want a tenth of an hour", wait)
 		}
 		for i := range 2 << 15 {
-			putOff(t, set, attempt(fmt.Sprintf("more-%d", i), 1))
+			putOff(t, set, attemptKey(fmt.Sprintf("more-%d", i), 1))
 		}
-		if wait := putOff(t, set, attempt("o-1", 1)); !isFirst(wait) {
+		if wait := putOff(t, set, attemptKey("o-1", 1)); !isFirst(wait) {
 			t.Errorf("put off for %s after many others, want 15 to 30 seconds", wait)
 		}
 		for range 2 {
 			time.Sleep(7 * time.Hour)
-			putOff(t, set, attempt("other", 1))
+			putOff(t, set, attemptKey("other", 1))
 		}
-		if wait := putOff(t, set, attempt("o-1", 1)); !isFirst(wait) {
+		if wait := putOff(t, set, attemptKey("o-1", 1)); !isFirst(wait) {
 			t.Errorf("put off for %s after a day, want 15 to 30 seconds", wait)
 		}
 	})

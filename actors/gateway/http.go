@@ -18,20 +18,20 @@ type httpGateway struct {
 	set    *Set
 	client *http.Client
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by scheme and host
+	mu     sync.Mutex
+	queues map[string]*callQueue // by scheme and host
 }
 
 // lane is the calls to one host. Its goroutines end when nothing waits.
-type lane struct {
+type callQueue struct {
 	mu      sync.Mutex
 	running int
-	waiting []*flight
+	waiting []*pendingCall
 }
 
 func (g *httpGateway) init(s *Set) {
 	g.set = s
-	g.lanes = map[string]*lane{}
+	g.queues = map[string]*callQueue{}
 	g.client = &http.Client{
 		Transport:     s.cfg.transport(),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -52,12 +52,12 @@ func newTransport(concurrency int) *http.Transport {
 	}
 }
 
-func (g *httpGateway) send(f *flight) {
-	l := g.lane(f.target.url)
+func (g *httpGateway) send(f *pendingCall) {
+	l := g.queue(f.target.url)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.running == g.set.cfg.HTTPConcurrency {
-		l.wait(f)
+		l.push(f)
 		return
 	}
 	l.running++
@@ -65,33 +65,33 @@ func (g *httpGateway) send(f *flight) {
 	g.set.calls.Go(func() { g.work(l, f) })
 }
 
-func (g *httpGateway) lane(u *url.URL) *lane {
+func (g *httpGateway) queue(u *url.URL) *callQueue {
 	key := u.Scheme + "://" + u.Host
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.lanes[key]
+	l := g.queues[key]
 	if l == nil {
-		l = &lane{}
-		g.lanes[key] = l
+		l = &callQueue{}
+		g.queues[key] = l
 	}
 	return l
 }
 
 // work performs f and then whatever waits.
-func (g *httpGateway) work(l *lane, f *flight) {
+func (g *httpGateway) work(l *callQueue, f *pendingCall) {
 	for f != nil {
 		// A call whose time is up while it waited is over.
 		if f.ctx.Err() == nil {
 			reply, err := g.post(f)
-			f.endIfMine(reply, err)
+			f.finishOnce(reply, err)
 		}
-		f = l.next()
+		f = l.pop()
 	}
 }
 
 // wait enters f behind those that wait, and forgets those at the head whose time is up: behind calls that never end they
 // would never be met.
-func (l *lane) wait(f *flight) {
+func (l *callQueue) push(f *pendingCall) {
 	for len(l.waiting) > 0 && l.waiting[0].ctx.Err() != nil {
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
@@ -99,7 +99,7 @@ func (l *lane) wait(f *flight) {
 	l.waiting = append(l.waiting, f)
 }
 
-func (l *lane) next() *flight {
+func (l *callQueue) pop() *pendingCall {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.waiting) == 0 {
@@ -113,7 +113,7 @@ func (l *lane) next() *flight {
 	return f
 }
 
-func (g *httpGateway) post(f *flight) (*messages.StepReply, error) {
+func (g *httpGateway) post(f *pendingCall) (*messages.StepReply, error) {
 	body, contentType, err := encodeRequest(nil, f.call)
 	if err != nil {
 		return nil, err
@@ -131,31 +131,31 @@ func (g *httpGateway) post(f *flight) (*messages.StepReply, error) {
 			request.Header.Set(key, value)
 		}
 	}
-	response, err := g.client.Do(request)
+	httpResponse, err := g.client.Do(request)
 	if err != nil {
 		return nil, transient("call %s: %w", f.target.name, withoutURL(err))
 	}
-	defer response.Body.Close()
+	defer httpResponse.Body.Close()
 	limit := g.set.cfg.MaxReply
-	read, err := io.ReadAll(io.LimitReader(response.Body, int64(limit)+1))
+	read, err := io.ReadAll(io.LimitReader(httpResponse.Body, int64(limit)+1))
 	if err != nil {
-		return nil, transient("call %s: read answer %d: %w", f.target.name, response.StatusCode, withoutURL(err))
+		return nil, transient("call %s: read answer %d: %w", f.target.name, httpResponse.StatusCode, withoutURL(err))
 	}
 	if len(read) > limit {
 		// The status counts, the body does not: a refusal with a huge page is still a refusal.
 		read = nil
-		if response.StatusCode < 300 {
+		if httpResponse.StatusCode < 300 {
 			return nil, transient("%s: answer has more than %d bytes", f.target.name, limit)
 		}
 	}
-	a := answer{
-		status:      response.StatusCode,
-		contentType: response.Header.Get(messages.HeaderContentType),
-		retryAfter:  response.Header.Get("Retry-After"),
+	a := response{
+		status:      httpResponse.StatusCode,
+		contentType: httpResponse.Header.Get(messages.HeaderContentType),
+		retryAfter:  httpResponse.Header.Get("Retry-After"),
 		body:        read,
 	}
 	reply, err := a.reply(f.call.Step, time.Now())
-	return reply, from(f.target, err)
+	return reply, withTarget(f.target, err)
 }
 
 // withoutURL strips what the client says about the URL: user name and query may be secrets.

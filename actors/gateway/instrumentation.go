@@ -23,7 +23,7 @@ const (
 	resultPending
 	resultRetry
 	resultFailed
-	results
+	resultCount
 )
 
 func (r result) String() string {
@@ -46,16 +46,16 @@ func resultOf(reply *messages.StepReply, err error) result {
 }
 
 // maxMeasuredSteps bounds the attribute sets, should plans come and go; steps beyond it share the name "other".
-const maxMeasuredSteps = 1024
+const maxStepNames = 1024
 
 // measures of one step, by direction (do, undo) and result.
-type measures [2][results][]metric.RecordOption
+type stepOptions [2][resultCount][]metric.RecordOption
 
 // instrumentation holds the instruments of a Set. Reads take no lock.
 type instrumentation struct {
 	duration metric.Float64Histogram
 
-	steps atomic.Pointer[map[string]*measures]
+	steps atomic.Pointer[map[string]*stepOptions]
 	mu    sync.Mutex // held while a step is added
 }
 
@@ -82,7 +82,7 @@ func (i *instrumentation) record(c *Call, r result, took time.Duration) {
 	i.duration.Record(context.Background(), took.Seconds(), i.step(c.Step.GetName())[direction][r]...)
 }
 
-func (i *instrumentation) step(name string) *measures {
+func (i *instrumentation) step(name string) *stepOptions {
 	if known := i.steps.Load(); known != nil {
 		if m, ok := (*known)[name]; ok {
 			return m
@@ -90,22 +90,22 @@ func (i *instrumentation) step(name string) *measures {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	next := map[string]*measures{}
+	next := map[string]*stepOptions{}
 	if known := i.steps.Load(); known != nil {
 		next = maps.Clone(*known)
 	}
-	if len(next) >= maxMeasuredSteps {
+	if len(next) >= maxStepNames {
 		name = "other"
 	}
 	if m, ok := next[name]; ok {
 		return m
 	}
-	m := &measures{}
+	m := &stepOptions{}
 	for d, direction := range []messages.Direction{messages.Do, messages.Undo} {
-		for r := range results {
+		for r := range resultCount {
 			set := attribute.NewSet(
 				attribute.String("orderly.step", name),
-				attribute.String("orderly.direction", direction.Word()),
+				attribute.String("orderly.direction", direction.Label()),
 				attribute.String("orderly.outcome", r.String()),
 			)
 			m[d][r] = []metric.RecordOption{metric.WithAttributeSet(set)}

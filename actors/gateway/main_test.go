@@ -93,7 +93,7 @@ func failure(t testing.TB, err error, kind messages.FailureKind, words ...string
 	t.Helper()
 	var f *delivery.Failure
 	if !errors.As(err, &f) || f.Kind != kind {
-		t.Fatalf("got error %v, want a %s failure", err, kind.Word())
+		t.Fatalf("got error %v, want a %s failure", err, kind.Label())
 	}
 	for _, w := range words {
 		if !strings.Contains(err.Error(), w) {

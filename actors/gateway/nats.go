@@ -18,7 +18,7 @@ import (
 const statusNoResponders = "503"
 
 // keptBuffer is the largest request buffer that is used again, in bytes.
-const keptBuffer = 64 << 10
+const maxPooledBuffer = 64 << 10
 
 // natsGateway does request-reply over one subscription for the whole Set: a reply's subject ends in the token of its
 // flight.
@@ -39,13 +39,13 @@ func (g *natsGateway) init(s *Set, nc *nats.Conn) {
 	g.buffers.New = func() any { return new([]byte) }
 }
 
-func (g *natsGateway) send(f *flight) {
+func (g *natsGateway) send(f *pendingCall) {
 	if err := g.publish(f); err != nil {
-		f.endIfMine(nil, err)
+		f.finishOnce(nil, err)
 	}
 }
 
-func (g *natsGateway) publish(f *flight) error {
+func (g *natsGateway) publish(f *pendingCall) error {
 	if g.nc == nil {
 		return poison("call %s: there is no NATS connection", f.target.name)
 	}
@@ -70,7 +70,7 @@ func (g *natsGateway) publish(f *flight) error {
 		// PublishMsg copies the body.
 		err = g.nc.PublishMsg(&nats.Msg{
 			Subject: f.target.subject,
-			Reply:   g.inbox + strconv.FormatUint(f.token, 36),
+			Reply:   g.inbox + strconv.FormatUint(f.id, 36),
 			Header:  header,
 			Data:    body,
 		})
@@ -81,7 +81,7 @@ func (g *natsGateway) publish(f *flight) error {
 			err = transient("call %s: %w", f.target.name, err)
 		}
 	}
-	if cap(body) <= keptBuffer {
+	if cap(body) <= maxPooledBuffer {
 		*buffer = body
 	}
 	g.buffers.Put(buffer)
@@ -116,12 +116,12 @@ func (g *natsGateway) receive(msg *nats.Msg) {
 	if err != nil {
 		return
 	}
-	f := g.set.take(token)
+	f := g.set.remove(token)
 	if f == nil {
 		return
 	}
 	reply, err := g.read(msg, f.call.Step)
-	f.end(reply, from(f.target, err))
+	f.finish(reply, withTarget(f.target, err))
 }
 
 func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepReply, error) {
@@ -131,7 +131,7 @@ func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepRe
 	if len(msg.Data) > g.set.cfg.MaxReply {
 		return nil, transient("answer has %d bytes: at most %d are allowed", len(msg.Data), g.set.cfg.MaxReply)
 	}
-	a := answer{
+	a := response{
 		contentType: msg.Header.Get(messages.HeaderContentType),
 		retryAfter:  msg.Header.Get("Retry-After"),
 		reason:      msg.Header.Get(micro.ErrorHeader),
@@ -140,11 +140,11 @@ func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepRe
 	if code := msg.Header.Get(micro.ErrorCodeHeader); code != "" {
 		status, err := strconv.Atoi(code)
 		if err != nil {
-			return nil, transient("answered with error code %q: %s", clip(code, maxWord), a.words())
+			return nil, transient("answered with error code %q: %s", sanitize(code, maxNameBytes), a.errorText())
 		}
 		a.status = status
 	} else if a.reason != "" {
-		return nil, transient("answered with an error: %s", a.words())
+		return nil, transient("answered with an error: %s", a.errorText())
 	}
 	return a.reply(step, time.Now())
 }

@@ -23,13 +23,13 @@ const (
 	// maxDepth is how deep step data may nest.
 	maxDepth = 64
 	// maxWord bounds codes and signal names, in bytes.
-	maxWord = 128
+	maxNameBytes = 128
 )
 
 var errNoResult = errors.New("it has no result: want one of done, rejected, pending, retry")
 
 // answer is what came back on a call, whatever the transport.
-type answer struct {
+type response struct {
 	// status is the HTTP status or Nats-Service-Error-Code; 0 where none was sent and the body alone decides.
 	status                  int
 	contentType, retryAfter string
@@ -39,21 +39,21 @@ type answer struct {
 }
 
 // reply says what the answer means for the step; see the package documentation. The error is a Transient failure.
-func (a *answer) reply(step *messages.Step, now time.Time) (*messages.StepReply, error) {
+func (a *response) reply(step *messages.Step, now time.Time) (*messages.StepReply, error) {
 	var r *messages.StepReply
 	var err error
 	switch {
 	case a.status == 0:
 		r, err = a.decode(step)
 	case a.status >= 200 && a.status <= 299:
-		r, err = a.accepted(step, now)
-	case refusal(a.status):
-		r = a.refused(step)
+		r, err = a.readSuccess(step, now)
+	case isRejection(a.status):
+		r = a.readRejection(step)
 	default:
-		return nil, a.unavailable(step, now)
+		return nil, a.transientError(step, now)
 	}
 	if err == nil {
-		err = tidy(r, step)
+		err = normalizeReply(r, step)
 	}
 	if err != nil {
 		return nil, transient("answer cannot be read: %w", err)
@@ -62,7 +62,7 @@ func (a *answer) reply(step *messages.Step, now time.Time) (*messages.StepReply,
 }
 
 // refusal reports whether a status is a business no.
-func refusal(status int) bool {
+func isRejection(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return false
@@ -71,7 +71,7 @@ func refusal(status int) bool {
 }
 
 // decode reads the body as a StepReply that has a result.
-func (a *answer) decode(step *messages.Step) (*messages.StepReply, error) {
+func (a *response) decode(step *messages.Step) (*messages.StepReply, error) {
 	r := &messages.StepReply{}
 	var err error
 	if isJSON(a.contentType, a.body, step.GetEncoding()) {
@@ -80,7 +80,7 @@ func (a *answer) decode(step *messages.Step) (*messages.StepReply, error) {
 		err = proto.Unmarshal(a.body, r)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s (it begins with %q)", clip(err.Error(), 200), clip(string(a.body), 60))
+		return nil, fmt.Errorf("%s (it begins with %q)", sanitize(err.Error(), 200), sanitize(string(a.body), 60))
 	}
 	if r.GetResult() == nil {
 		return nil, errNoResult
@@ -89,7 +89,7 @@ func (a *answer) decode(step *messages.Step) (*messages.StepReply, error) {
 }
 
 // accepted reads an answer whose status says that the call was taken.
-func (a *answer) accepted(step *messages.Step, now time.Time) (*messages.StepReply, error) {
+func (a *response) readSuccess(step *messages.Step, now time.Time) (*messages.StepReply, error) {
 	var data *structpb.Value
 	if len(a.body) > 0 {
 		r, err := a.decode(step)
@@ -116,19 +116,19 @@ func (a *answer) accepted(step *messages.Step, now time.Time) (*messages.StepRep
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}, nil
 }
 
-func (a *answer) refused(step *messages.Step) *messages.StepReply {
+func (a *response) readRejection(step *messages.Step) *messages.StepReply {
 	if r, err := a.decode(step); err == nil && r.GetRejected() != nil {
 		return r
 	}
 	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{
-		Code: strconv.Itoa(a.status), Reason: a.words(),
+		Code: strconv.Itoa(a.status), Reason: a.errorText(),
 	}}}
 }
 
-func (a *answer) unavailable(step *messages.Step, now time.Time) error {
+func (a *response) transientError(step *messages.Step, now time.Time) error {
 	after := parseRetryAfter(a.retryAfter, now)
-	words := a.words()
-	if r, err := a.decode(step); err == nil && r.GetRetry() != nil && tidy(r, step) == nil {
+	words := a.errorText()
+	if r, err := a.decode(step); err == nil && r.GetRetry() != nil && normalizeReply(r, step) == nil {
 		if said := r.GetRetry().GetReason(); said != "" {
 			words = said
 		}
@@ -142,21 +142,21 @@ func (a *answer) unavailable(step *messages.Step, now time.Time) error {
 
 // words is the reason an answer gives for an error: the transport's, a problem document's, plain text, or the name of the
 // status.
-func (a *answer) words() string {
-	if w := clip(a.reason, maxReason); w != "" {
+func (a *response) errorText() string {
+	if w := sanitize(a.reason, maxReasonBytes); w != "" {
 		return w
 	}
 	var problem struct{ Detail, Title, Message, Error, Reason any }
 	if len(a.body) > 0 && a.body[0] == '{' {
 		if json.Unmarshal(a.body, &problem) == nil {
 			for _, field := range []any{problem.Detail, problem.Reason, problem.Message, problem.Error, problem.Title} {
-				if s, ok := field.(string); ok && clip(s, maxReason) != "" {
-					return clip(s, maxReason)
+				if s, ok := field.(string); ok && sanitize(s, maxReasonBytes) != "" {
+					return sanitize(s, maxReasonBytes)
 				}
 			}
 		}
 	} else if strings.HasPrefix(strings.ToLower(a.contentType), "text/plain") {
-		if w := clip(string(a.body), maxReason); w != "" {
+		if w := sanitize(string(a.body), maxReasonBytes); w != "" {
 			return w
 		}
 	}
@@ -183,7 +183,7 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 
 // tidy makes a reply fit for the journal and for later requests: words clipped, delays bounded, a signal named. It
 // refuses data that could not be written again.
-func tidy(r *messages.StepReply, step *messages.Step) error {
+func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 	switch result := r.GetResult().(type) {
 	case *messages.StepReply_Done:
 		if result.Done == nil {
@@ -195,11 +195,11 @@ func tidy(r *messages.StepReply, step *messages.Step) error {
 		}
 		return checkValue(data, maxDepth)
 	case *messages.StepReply_Rejected:
-		result.Rejected.Code = clip(result.Rejected.GetCode(), maxWord)
-		result.Rejected.Reason = clip(result.Rejected.GetReason(), maxReason)
+		result.Rejected.Code = sanitize(result.Rejected.GetCode(), maxNameBytes)
+		result.Rejected.Reason = sanitize(result.Rejected.GetReason(), maxReasonBytes)
 	case *messages.StepReply_Pending:
-		if len(result.Pending.GetSignal()) > maxWord {
-			return fmt.Errorf("its signal has %d bytes: at most %d are allowed", len(result.Pending.GetSignal()), maxWord)
+		if len(result.Pending.GetSignal()) > maxNameBytes {
+			return fmt.Errorf("its signal has %d bytes: at most %d are allowed", len(result.Pending.GetSignal()), maxNameBytes)
 		}
 		if result.Pending.GetSignal() == "" {
 			result.Pending.Signal = step.GetName()
@@ -210,12 +210,12 @@ func tidy(r *messages.StepReply, step *messages.Step) error {
 			}
 		}
 	case *messages.StepReply_Retry:
-		result.Retry.Reason = clip(result.Retry.GetReason(), maxReason)
+		result.Retry.Reason = sanitize(result.Retry.GetReason(), maxReasonBytes)
 		if after := result.Retry.GetAfter(); after != nil {
 			if err := after.CheckValid(); err != nil {
 				return fmt.Errorf("its delay is not a duration: %w", err)
 			}
-			after.Seconds, after.Nanos = bounded(after.AsDuration())
+			after.Seconds, after.Nanos = clampDelay(after.AsDuration())
 		}
 	default:
 		return errNoResult
@@ -223,7 +223,7 @@ func tidy(r *messages.StepReply, step *messages.Step) error {
 	return nil
 }
 
-func bounded(d time.Duration) (seconds int64, nanos int32) {
+func clampDelay(d time.Duration) (seconds int64, nanos int32) {
 	d = min(max(d, 0), maxDelay)
 	return int64(d / time.Second), int32(d % time.Second)
 }

@@ -48,17 +48,17 @@ type Done func(*messages.StepReply, error)
 // Set performs step calls over every kind of gateway. It is safe for concurrent use.
 type Set struct {
 	cfg     Config
-	targets targets
+	targets targetCache
 	metrics *instrumentation
 	nats    natsGateway
 	http    httpGateway
 	funcs   functionGateway
 
-	closed    atomic.Bool
-	calls     sync.WaitGroup // one share per done that has not returned, one per Do that is sending
-	mu        sync.Mutex
-	flights   map[uint64]*flight // calls under way, by token
-	lastToken uint64
+	closed  atomic.Bool
+	calls   sync.WaitGroup // one share per done that has not returned, one per Do that is sending
+	mu      sync.Mutex
+	pending map[uint64]*pendingCall // calls under way, by token
+	lastID  uint64
 }
 
 // New returns a Set that calls NATS services over nc, which stays the caller's and may be nil where no target needs
@@ -68,16 +68,13 @@ func New(nc *nats.Conn, cfg Config) *Set {
 	s := &Set{
 		cfg:     cfg,
 		metrics: newInstrumentation(cfg.Meter),
-		flights: map[uint64]*flight{},
+		pending: map[uint64]*pendingCall{},
 	}
 	s.nats.init(s, nc)
 	s.http.init(s)
 	s.funcs.init(s)
 	return s
 }
-
-// Check says whether target is a URL that can be called; the error wraps ErrTarget and says what is allowed.
-func (s *Set) Check(target string) error { return s.cfg.Functions.Check(target) }
 
 // Check is Set.Check for those who have no Set, and no functions.
 func Check(target string) error { return Functions(nil).Check(target) }
@@ -90,14 +87,14 @@ func (s *Set) Do(c *Call, done Done) {
 	}
 	t, err := s.targets.get(c.Target())
 	if err != nil {
-		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Word(), err))
+		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Label(), err))
 		return
 	}
 	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {
-		s.doAtOnce(t.sim, c, done)
+		s.answerInline(t.sim, c, done)
 		return
 	}
-	f := s.launch(c, t, done)
+	f := s.register(c, t, done)
 	if f == nil {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
@@ -110,13 +107,13 @@ func (s *Set) Do(c *Call, done Done) {
 	case t.function != "":
 		s.funcs.send(f)
 	case t.sim.latency == 0:
-		f.answer()
+		f.answerSim()
 	}
 	s.calls.Done()
 }
 
 // doAtOnce answers a simulated call without the bookkeeping that only a wait needs.
-func (s *Set) doAtOnce(m *sim, c *Call, done Done) {
+func (s *Set) answerInline(m *sim, c *Call, done Done) {
 	if !s.metrics.enabled() {
 		done(m.answer(c))
 		return
@@ -128,12 +125,12 @@ func (s *Set) doAtOnce(m *sim, c *Call, done Done) {
 }
 
 // flight is a call under way. Whoever takes it out of the Set ends it.
-type flight struct {
+type pendingCall struct {
 	set    *Set
 	call   *Call
 	target *target
 	done   Done
-	token  uint64
+	id     uint64
 	start  time.Time
 	timer  *time.Timer
 	trace  traceContext
@@ -145,8 +142,8 @@ type flight struct {
 
 // launch enters a call under way and starts its clock; nil when the Set is closed. The caller ends its own share of
 // s.calls once the call is sent, so that Close cannot overtake the sending.
-func (s *Set) launch(c *Call, t *target, done Done) *flight {
-	f := &flight{set: s, call: c, target: t, done: done, start: time.Now()}
+func (s *Set) register(c *Call, t *target, done Done) *pendingCall {
+	f := &pendingCall{set: s, call: c, target: t, done: done, start: time.Now()}
 	if t.url != nil || t.function != "" {
 		f.ctx, f.cancel = context.WithCancel(context.Background())
 	}
@@ -159,30 +156,30 @@ func (s *Set) launch(c *Call, t *target, done Done) *flight {
 		return nil
 	}
 	s.calls.Add(2)
-	s.lastToken++
-	f.token = s.lastToken
-	s.flights[f.token] = f
+	s.lastID++
+	f.id = s.lastID
+	s.pending[f.id] = f
 	// Made under the lock: a clock that is up at once finds the flight entered, whoever takes it finds the timer.
 	if t.sim != nil && t.sim.latency <= f.timeout() {
-		f.timer = time.AfterFunc(t.sim.latency, f.answer)
+		f.timer = time.AfterFunc(t.sim.latency, f.answerSim)
 	} else {
-		f.timer = time.AfterFunc(f.timeout(), f.expire)
+		f.timer = time.AfterFunc(f.timeout(), f.onTimeout)
 	}
 	s.mu.Unlock()
 	return f
 }
 
 // take removes a flight; nil when somebody else has ended it.
-func (s *Set) take(token uint64) *flight {
+func (s *Set) remove(token uint64) *pendingCall {
 	s.mu.Lock()
-	f := s.flights[token]
-	delete(s.flights, token)
+	f := s.pending[token]
+	delete(s.pending, token)
 	s.mu.Unlock()
 	return f
 }
 
 // end hands the answer to the caller. Only the flight's taker calls it.
-func (f *flight) end(reply *messages.StepReply, err error) {
+func (f *pendingCall) finish(reply *messages.StepReply, err error) {
 	f.timer.Stop()
 	if f.cancel != nil {
 		f.cancel()
@@ -197,22 +194,22 @@ func (f *flight) end(reply *messages.StepReply, err error) {
 }
 
 // endIfMine ends the flight unless somebody else has.
-func (f *flight) endIfMine(reply *messages.StepReply, err error) {
-	if f.set.take(f.token) != nil {
-		f.end(reply, err)
+func (f *pendingCall) finishOnce(reply *messages.StepReply, err error) {
+	if f.set.remove(f.id) != nil {
+		f.finish(reply, err)
 	}
 }
 
-func (f *flight) expire() { f.endIfMine(nil, f.late()) }
+func (f *pendingCall) onTimeout() { f.finishOnce(nil, f.timeoutError()) }
 
-func (f *flight) late() error {
+func (f *pendingCall) timeoutError() error {
 	return transient("%s did not answer within %s", f.target.name, f.timeout())
 }
 
 // answer ends a simulated call.
-func (f *flight) answer() { f.endIfMine(f.target.sim.answer(f.call)) }
+func (f *pendingCall) answerSim() { f.finishOnce(f.target.sim.answer(f.call)) }
 
-func (f *flight) timeout() time.Duration {
+func (f *pendingCall) timeout() time.Duration {
 	if d := f.call.Step.GetTimeout().AsDuration(); d > 0 {
 		return d
 	}
@@ -224,11 +221,11 @@ func (f *flight) timeout() time.Duration {
 func (s *Set) Close() {
 	s.mu.Lock()
 	s.closed.Store(true)
-	under := s.flights
-	s.flights = map[uint64]*flight{}
+	under := s.pending
+	s.pending = map[uint64]*pendingCall{}
 	s.mu.Unlock()
 	for _, f := range under {
-		f.end(nil, transient("call %s: %w", f.target.name, ErrClosed))
+		f.finish(nil, transient("call %s: %w", f.target.name, ErrClosed))
 	}
 	s.calls.Wait()
 	s.nats.close()

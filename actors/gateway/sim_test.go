@@ -50,7 +50,7 @@ func answers(t *testing.T, target string, direction messages.Direction, attempt 
 		c := call(target)
 		c.Direction = direction
 		c.Request.Attempt = attempt
-		c.Request.IdempotencyKey = fmt.Sprintf("o-%d/wrap/%s", i, direction.Word())
+		c.Request.IdempotencyKey = fmt.Sprintf("o-%d/wrap/%s", i, direction.Label())
 		reply, err := do(t, set, c)
 		word := result(reply)
 		if err != nil {

@@ -110,12 +110,12 @@ func parseHTTP(s string) (*target, error) {
 }
 
 // targets remembers parsed targets. Reads take no lock.
-type targets struct {
+type targetCache struct {
 	known atomic.Pointer[map[string]*target]
 	mu    sync.Mutex // held while a new one is remembered
 }
 
-func (t *targets) get(s string) (*target, error) {
+func (t *targetCache) get(s string) (*target, error) {
 	if known := t.known.Load(); known != nil {
 		if found, ok := (*known)[s]; ok {
 			return found, nil

@@ -49,7 +49,7 @@ func (t *traceContext) Keys() []string {
 
 // startSpan begins the client span of f's call and makes it what the request passes on. Without a tracer the request
 // passes on what the call was given.
-func (f *flight) startSpan(tracer trace.Tracer) {
+func (f *pendingCall) startSpan(tracer trace.Tracer) {
 	f.trace = traceContext{parent: headerValue(f.call.Traceparent), state: headerValue(f.call.Tracestate)}
 	if tracer == nil {
 		return
@@ -58,7 +58,7 @@ func (f *flight) startSpan(tracer trace.Tracer) {
 	attributes := []attribute.KeyValue{
 		attribute.String("orderly.order_id", f.call.Request.GetOrderId()),
 		attribute.String("orderly.step", f.call.Step.GetName()),
-		attribute.String("orderly.direction", f.call.Direction.Word()),
+		attribute.String("orderly.direction", f.call.Direction.Label()),
 		attribute.Int("orderly.attempt", int(f.call.Request.GetAttempt())),
 	}
 	switch {
@@ -76,7 +76,7 @@ func (f *flight) startSpan(tracer trace.Tracer) {
 			semconv.ServerAddress(f.target.url.Hostname()),
 		)
 	}
-	ctx, f.span = tracer.Start(ctx, f.call.Direction.Word()+" "+f.call.Step.GetName(),
+	ctx, f.span = tracer.Start(ctx, f.call.Direction.Label()+" "+f.call.Step.GetName(),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
 	if f.span.SpanContext().IsValid() {
 		f.trace = traceContext{}
@@ -97,13 +97,13 @@ func headerValue(s string) string {
 	return s
 }
 
-func (f *flight) endSpan(r result, err error) {
+func (f *pendingCall) endSpan(r result, err error) {
 	if f.span == nil {
 		return
 	}
 	f.span.SetAttributes(attribute.String("orderly.outcome", r.String()))
 	if err != nil {
-		f.span.SetAttributes(semconv.ErrorTypeKey.String(delivery.AsFailure(err).Kind.Word()))
+		f.span.SetAttributes(semconv.ErrorTypeKey.String(delivery.AsFailure(err).Kind.Label()))
 		f.span.SetStatus(codes.Error, err.Error())
 	}
 	f.span.End()

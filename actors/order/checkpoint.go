@@ -57,7 +57,7 @@ func (s *State) checkpoint() *messages.Checkpoint {
 // Recall folds as Apply does, but after the first entry may come one that carries a checkpoint, and those between are left
 // out.
 func (s *State) Recall(seq uint64, entry *messages.JournalEntry) error {
-	if s.Number == 1 && entry.GetNumber() > 2 && messages.Readable(entry.GetCheckpoint()) {
+	if s.Number == 1 && entry.GetNumber() > 2 && messages.CheckpointSupported(entry.GetCheckpoint()) {
 		s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1
 		s.restore(entry.GetCheckpoint())
 	}
@@ -84,7 +84,7 @@ var ErrCheckpoint = errors.New("the checkpoint is not what the entries before it
 // CheckCheckpoint compares the checkpoint of the entry that comes next, if it has one, with s, which was folded from every
 // entry before it.
 func (s *State) CheckCheckpoint(next *messages.JournalEntry) error {
-	if c := next.GetCheckpoint(); messages.Readable(c) && !proto.Equal(c, s.checkpoint()) {
+	if c := next.GetCheckpoint(); messages.CheckpointSupported(c) && !proto.Equal(c, s.checkpoint()) {
 		return ErrCheckpoint
 	}
 	return nil

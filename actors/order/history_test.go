@@ -217,7 +217,7 @@ func details(e *messages.Event) string {
 		}
 	case *messages.Event_StepFailed:
 		f := k.StepFailed
-		add("%s/%s %d %s", f.GetStep(), f.GetDirection().Word(), f.GetAttempt(), f.GetKind().Word())
+		add("%s/%s %d %s", f.GetStep(), f.GetDirection().Label(), f.GetAttempt(), f.GetKind().Label())
 		if f.GetRetryAt() != nil {
 			add("again at %s", f.GetRetryAt().AsTime().Sub(epoch))
 		}
@@ -241,9 +241,9 @@ func details(e *messages.Event) string {
 	case *messages.Event_Resumed:
 		add("%s %d/%s", k.Resumed.GetCause(), k.Resumed.GetDriver().GetSequence(), k.Resumed.GetIncarnation())
 	case *messages.Event_Attention:
-		add("%s", k.Attention.GetKind().Word())
+		add("%s", k.Attention.GetKind().Label())
 		if k.Attention.GetStep() != "" {
-			add("%s/%s", k.Attention.GetStep(), k.Attention.GetDirection().Word())
+			add("%s/%s", k.Attention.GetStep(), k.Attention.GetDirection().Label())
 		}
 	case *messages.Event_Rejected:
 		add("%s", k.Rejected.GetCode())

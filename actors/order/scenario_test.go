@@ -283,7 +283,7 @@ func (s *scenario) policy(kind messages.FailureKind, h delivery.History) deliver
 }
 
 func (s *scenario) writeCall(c order.Call) string {
-	text := fmt.Sprintf("%s/%s %d", s.history.state.Plan.Steps[c.Step].GetName(), c.Direction.Word(), c.Attempt)
+	text := fmt.Sprintf("%s/%s %d", s.history.state.Plan.Steps[c.Step].GetName(), c.Direction.Label(), c.Attempt)
 	if c.Settling {
 		text += " settling"
 	}
@@ -350,7 +350,7 @@ func (s *scenario) duration(text string) time.Duration {
 
 func kindOf(word string) messages.FailureKind {
 	for k := range messages.FailureKind_name {
-		if kind := messages.FailureKind(k); kind.Word() == word {
+		if kind := messages.FailureKind(k); kind.Label() == word {
 			return kind
 		}
 	}

@@ -114,7 +114,7 @@ func TestPolicyIsAsked(t *testing.T) {
 	var got delivery.History
 	policy := func(kind messages.FailureKind, history delivery.History) delivery.Directive {
 		if kind != messages.Transient {
-			t.Errorf("kind %s, want transient", kind.Word())
+			t.Errorf("kind %s, want transient", kind.Label())
 		}
 		got = history
 		return delivery.Directive{Action: delivery.ActRestart, Delay: time.Second}

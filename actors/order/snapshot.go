@@ -20,7 +20,7 @@ func (s *State) Snapshot() *messages.Snapshot {
 	n := &messages.Snapshot{
 		OrderId:    string(s.ID),
 		Order:      s.Order,
-		PlanDigest: []byte(messages.DigestPlan(s.Plan)),
+		PlanDigest: []byte(messages.PlanDigest(s.Plan)),
 		Accepted:   s.Accepted,
 		Last:       s.Last,
 		Number:     s.Number,
@@ -41,9 +41,9 @@ func (s *State) Snapshot() *messages.Snapshot {
 // this program cannot rely on it, and when the order has another plan than this one.
 func FromSnapshot(id messages.OrderID, plan *messages.Plan, n *messages.Snapshot) *State {
 	switch {
-	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || string(n.GetPlanDigest()) != messages.DigestPlan(plan):
+	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || string(n.GetPlanDigest()) != messages.PlanDigest(plan):
 		return nil
-	case !messages.Readable(n.GetState()) || statusOf(n.GetState().GetStatus()) != Parked:
+	case !messages.CheckpointSupported(n.GetState()) || statusOf(n.GetState().GetStatus()) != Parked:
 		return nil
 	case len(n.GetState().GetResults()) > len(plan.GetSteps()):
 		return nil

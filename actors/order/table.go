@@ -129,7 +129,7 @@ func gather(s *State, d *delivery.Delivery, c Circumstances) facts {
 // means reports whether what needs attention is what the skip names, if it names anything.
 func (s *State) means(skip *messages.SkipStep) bool {
 	step, direction := skip.GetStep(), skip.GetDirection()
-	return (step == "" || step == s.Need.GetStep()) && (direction == "" || direction == s.Need.GetDirection().Word())
+	return (step == "" || step == s.Need.GetStep()) && (direction == "" || direction == s.Need.GetDirection().Label())
 }
 
 var ofOrder = [...]facts{

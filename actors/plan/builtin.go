@@ -20,16 +20,16 @@ const (
 
 // Builtin is the plan of a node that was given none: reserve, authorize, ship, capture. Each call returns a new one.
 func Builtin() *messages.Plan {
-	return four("order", func(service string) string { return "nats://" + service }, defaultConcurrency)
+	return fourStepPlan("order", func(service string) string { return "nats://" + service }, defaultConcurrency)
 }
 
 // Sim is the built-in plan with every call answered by target, a sim: URL, and without limits, for there is nothing to
 // protect. It has a name of its own: other content under the same name would be refused.
 func Sim(target string) *messages.Plan {
-	return four("sim", func(string) string { return target }, 0)
+	return fourStepPlan("sim", func(string) string { return target }, 0)
 }
 
-func four(name string, target func(service string) string, concurrency uint32) *messages.Plan {
+func fourStepPlan(name string, target func(service string) string, concurrency uint32) *messages.Plan {
 	p := &messages.Plan{Name: name, Version: 1, Steps: []*messages.Step{
 		{Name: "reserve_inventory", Do: target("inventory.reserve"), Undo: target("inventory.release")},
 		{Name: "authorize_payment", Do: target("payments.authorize"), Undo: target("payments.void")},
@@ -39,16 +39,16 @@ func four(name string, target func(service string) string, concurrency uint32) *
 	}}
 	for _, s := range p.Steps {
 		s.Limits = &messages.Limits{Concurrency: concurrency}
-		fill(s)
+		fillDefaults(s)
 	}
 	return p
 }
 
 // Complete returns a copy of a plan that was made in Go, with the defaults in place of what it leaves open, as a plan file
 // may. The copy is not valid if p is not.
-func Complete(p *messages.Plan) *messages.Plan {
+func WithDefaults(p *messages.Plan) *messages.Plan {
 	p = proto.CloneOf(p)
-	share(p.GetSteps())
+	shareLimits(p.GetSteps())
 	for _, s := range p.GetSteps() {
 		if s == nil {
 			continue
@@ -56,13 +56,13 @@ func Complete(p *messages.Plan) *messages.Plan {
 		if s.Retry != nil && s.Retry.Attempts == 0 {
 			s.Retry.Attempts = defaultAttempts
 		}
-		fill(s)
+		fillDefaults(s)
 	}
 	return p
 }
 
 // fill sets what a step leaves open.
-func fill(s *messages.Step) {
+func fillDefaults(s *messages.Step) {
 	if s.Timeout == nil {
 		s.Timeout = durationpb.New(defaultTimeout)
 	}

@@ -21,12 +21,12 @@ const maxChanges = 8
 
 // Unchanged compares the meaning of a plan with that of the one registered under its name and version, defaults filled
 // in on both sides. The error wraps ErrChanged, names every field that differs by step, and repeats no query of a URL.
-func Unchanged(registered, given *messages.Plan) error {
-	registered, given = Complete(registered), Complete(given)
+func CheckUnchanged(registered, given *messages.Plan) error {
+	registered, given = WithDefaults(registered), WithDefaults(given)
 	if proto.Equal(registered, given) {
 		return nil
 	}
-	all := changes(registered, given)
+	all := planDiff(registered, given)
 	if len(all) == 0 {
 		all = []string{"it has fields that this version does not know"}
 	}
@@ -38,7 +38,7 @@ func Unchanged(registered, given *messages.Plan) error {
 }
 
 // changes lists what differs, one phrase each.
-func changes(before, after *messages.Plan) []string {
+func planDiff(before, after *messages.Plan) []string {
 	var all []string
 	known := map[string]*messages.Step{}
 	for _, s := range before.GetSteps() {
@@ -53,7 +53,7 @@ func changes(before, after *messages.Plan) []string {
 		}
 		kept = append(kept, s.GetName())
 		delete(known, s.GetName())
-		for _, c := range fieldChanges("", old.ProtoReflect(), s.ProtoReflect()) {
+		for _, c := range fieldDiff("", old.ProtoReflect(), s.ProtoReflect()) {
 			all = append(all, "step "+s.GetName()+": "+c)
 		}
 	}
@@ -72,7 +72,7 @@ func changes(before, after *messages.Plan) []string {
 }
 
 // fieldChanges compares every field that this version knows, so that none can be forgotten here.
-func fieldChanges(prefix string, before, after protoreflect.Message) []string {
+func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 	var all []string
 	fields := before.Descriptor().Fields()
 	for i := range fields.Len() {
@@ -83,10 +83,10 @@ func fieldChanges(prefix string, before, after protoreflect.Message) []string {
 			continue
 		}
 		if field.Message() != nil && field.Message().FullName() != (*durationpb.Duration)(nil).ProtoReflect().Descriptor().FullName() {
-			all = append(all, fieldChanges(name+".", b.Message(), a.Message())...)
+			all = append(all, fieldDiff(name+".", b.Message(), a.Message())...)
 			continue
 		}
-		was, is := show(field, b), show(field, a)
+		was, is := formatValue(field, b), formatValue(field, a)
 		if was == is {
 			all = append(all, name+": the query of its URL differs")
 			continue
@@ -97,7 +97,7 @@ func fieldChanges(prefix string, before, after protoreflect.Message) []string {
 }
 
 // show writes a value as a plan file does.
-func show(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
+func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
 	switch field.Kind() {
 	case protoreflect.MessageKind:
 		return v.Message().Interface().(*durationpb.Duration).AsDuration().String()
@@ -105,13 +105,13 @@ func show(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
 		word := string(field.Enum().Values().ByNumber(v.Enum()).Name())
 		return strings.ToLower(strings.TrimPrefix(word, strings.ToUpper(field.TextName())+"_"))
 	case protoreflect.StringKind:
-		return showTarget(v.String())
+		return formatTarget(v.String())
 	}
 	return fmt.Sprint(v.Interface())
 }
 
 // showTarget leaves out what follows the path of an HTTP URL: it may be a secret.
-func showTarget(s string) string {
+func formatTarget(s string) string {
 	switch {
 	case s == "":
 		return "none"

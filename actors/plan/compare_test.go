@@ -29,7 +29,7 @@ func TestUnchangedComparesTheMeaning(t *testing.T) {
 	}
 	for _, registered := range []*messages.Plan{fromJSON, fromYAML, made, plan.Builtin()} {
 		for _, given := range []*messages.Plan{fromJSON, fromYAML, made, plan.Builtin()} {
-			if err := plan.Unchanged(registered, given); err != nil {
+			if err := plan.CheckUnchanged(registered, given); err != nil {
 				t.Error(err)
 			}
 		}
@@ -63,12 +63,12 @@ func TestUnchangedNamesEveryDifference(t *testing.T) {
 	} {
 		p := plan.Builtin()
 		change(p)
-		err := plan.Unchanged(plan.Builtin(), p)
+		err := plan.CheckUnchanged(plan.Builtin(), p)
 		if !errors.Is(err, plan.ErrChanged) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "raise the version") ||
 			!strings.HasPrefix(err.Error(), "plan order v1 ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("got %v\nwant one line that says %s", err, want)
 		}
-		if err := plan.Unchanged(p, plan.Builtin()); !errors.Is(err, plan.ErrChanged) {
+		if err := plan.CheckUnchanged(p, plan.Builtin()); !errors.Is(err, plan.ErrChanged) {
 			t.Errorf("%s, the other way round: %v", want, err)
 		}
 	}
@@ -82,7 +82,7 @@ func TestUnchangedKeepsQueriesSecret(t *testing.T) {
 		"https://shop/wrap?token=s3cret2": "step wrap: do: the query of its URL differs",
 		"https://shop/pack?token=s3cret2": "step wrap: do: https://shop/wrap?… → https://shop/pack?…",
 	} {
-		err := plan.Unchanged(of("https://shop/wrap?token=s3cret1"), of(target))
+		err := plan.CheckUnchanged(of("https://shop/wrap?token=s3cret1"), of(target))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("got %v\nwant %s, and no secret", err, want)
 		}
@@ -94,7 +94,7 @@ func TestCompleteLeavesTheOriginalAlone(t *testing.T) {
 		{Name: "wrap", Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Minute)}}, nil,
 	}}
 	before := proto.CloneOf(p)
-	done := plan.Complete(p)
+	done := plan.WithDefaults(p)
 	if !proto.Equal(p, before) {
 		t.Errorf("the original became %s", p)
 	}
@@ -104,7 +104,7 @@ func TestCompleteLeavesTheOriginalAlone(t *testing.T) {
 	if err := plan.Validate(done, known); !errors.Is(err, plan.ErrInvalid) {
 		t.Errorf("a plan with a step that is none: %v", err)
 	}
-	if plan.Complete(nil) != nil {
+	if plan.WithDefaults(nil) != nil {
 		t.Error("no plan became one")
 	}
 }

@@ -51,7 +51,7 @@ func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
 }
 
 // share gives steps that leave their limits out those of the others that call the same downstream.
-func share(steps []*messages.Step) {
+func shareLimits(steps []*messages.Step) {
 	known := LimitsOf(&messages.Plan{Steps: steps})
 	for _, s := range steps {
 		if s == nil || s.Limits != nil {
@@ -64,7 +64,7 @@ func share(steps []*messages.Step) {
 }
 
 // validateShared refuses steps that call one downstream and want different limits for it.
-func validateShared(steps []*messages.Step) error {
+func validateSharedLimits(steps []*messages.Step) error {
 	first := map[string]*messages.Step{}
 	for i, s := range steps {
 		if s.GetLimits() == nil {
@@ -78,10 +78,10 @@ func validateShared(steps []*messages.Step) error {
 		}
 		const advice = "they share the downstream %s: make them agree, or leave one out"
 		if a, b := s.GetLimits().GetConcurrency(), other.GetLimits().GetConcurrency(); a != b {
-			return &fault{i, "limits.concurrency", fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)}
+			return &fieldError{i, "limits.concurrency", fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)}
 		}
 		if a, b := s.GetLimits().GetRate(), other.GetLimits().GetRate(); a != b {
-			return &fault{i, "limits.rate", fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)}
+			return &fieldError{i, "limits.rate", fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)}
 		}
 	}
 	return nil

@@ -61,7 +61,7 @@ steps:
 		t.Errorf("refunds, which only an undo calls, has %v", l)
 	}
 	p.Steps[2].Limits = nil
-	if l := plan.Complete(p).Steps[2].GetLimits(); l.GetConcurrency() != 8 || l.GetRate() != 2.5 {
+	if l := plan.WithDefaults(p).Steps[2].GetLimits(); l.GetConcurrency() != 8 || l.GetRate() != 2.5 {
 		t.Errorf("a plan made in Go gets %v", l)
 	}
 	for different, want := range map[string]string{

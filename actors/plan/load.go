@@ -13,7 +13,7 @@ import (
 )
 
 // maxFile is the largest plan file, in bytes.
-const maxFile = 256 << 10
+const maxFileBytes = 256 << 10
 
 // Load reads the plan file at path, fills in the defaults and validates it. The error wraps ErrInvalid, unless the file
 // cannot be read, and names the file and, as far as there is one, the step, the field and the line.
@@ -23,7 +23,7 @@ func Load(path string, check func(target string) error) (*messages.Plan, error) 
 		return nil, fmt.Errorf("open plan file: %w", err)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("read plan file: %w", err)
 	}
@@ -36,8 +36,8 @@ func Load(path string, check func(target string) error) (*messages.Plan, error) 
 
 // Parse is Load for text that was read already.
 func Parse(text []byte, check func(target string) error) (*messages.Plan, error) {
-	if len(text) > maxFile {
-		return nil, fmt.Errorf("%w: the file is larger than %d bytes", ErrInvalid, maxFile)
+	if len(text) > maxFileBytes {
+		return nil, fmt.Errorf("%w: the file is larger than %d bytes", ErrInvalid, maxFileBytes)
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document, more yaml.Node
@@ -54,12 +54,12 @@ func Parse(text []byte, check func(target string) error) (*messages.Plan, error)
 	if err := readPlan(&document, p); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
-	share(p.Steps)
+	shareLimits(p.Steps)
 	for _, s := range p.Steps {
-		fill(s)
+		fillDefaults(s)
 	}
 	if err := validate(p, check); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, located(&document, err))
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, withLine(&document, err))
 	}
 	return p, nil
 }

@@ -20,11 +20,11 @@ type field struct {
 }
 
 func readPlan(document *yaml.Node, p *messages.Plan) error {
-	return readFields(document, []field{
-		{"name", text(&p.Name)},
-		{"version", whole(&p.Version)},
+	return readMapping(document, []field{
+		{"name", readString(&p.Name)},
+		{"version", readUint32(&p.Version)},
 		{"steps", func(n *yaml.Node) error {
-			n = resolve(n)
+			n = resolveAlias(n)
 			if n.Kind != yaml.SequenceNode {
 				return fmt.Errorf("line %d: want a list of steps", n.Line)
 			}
@@ -34,7 +34,7 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 			for i, item := range n.Content {
 				s := &messages.Step{}
 				if err := readStep(item, s); err != nil {
-					return fmt.Errorf("step %s: %w", called(item, i+1), err)
+					return fmt.Errorf("step %s: %w", stepLabel(item, i+1), err)
 				}
 				p.Steps = append(p.Steps, s)
 			}
@@ -44,8 +44,8 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 }
 
 // called is a step's name wherever among its fields that stands, or its number if it has none that can be one.
-func called(step *yaml.Node, number int) string {
-	step = resolve(step)
+func stepLabel(step *yaml.Node, number int) string {
+	step = resolveAlias(step)
 	if _, value := lookup(step, "name"); value != nil && validateName(value.Value) == nil {
 		return value.Value
 	}
@@ -55,15 +55,15 @@ func called(step *yaml.Node, number int) string {
 // lookup finds a field of a mapping, or nil and nil.
 func lookup(n *yaml.Node, field string) (key, value *yaml.Node) {
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if key = resolve(n.Content[i]); spelled(key.Value) == field {
-			return key, resolve(n.Content[i+1])
+		if key = resolveAlias(n.Content[i]); canonicalField(key.Value) == field {
+			return key, resolveAlias(n.Content[i+1])
 		}
 	}
 	return nil, nil
 }
 
 // spelled is the name of a field in the spelling of this package.
-func spelled(field string) string {
+func canonicalField(field string) string {
 	if field == "inDoubt" {
 		return "in_doubt"
 	}
@@ -72,12 +72,12 @@ func spelled(field string) string {
 
 // located puts the line before a complaint about a plan that was read from the document: that of the field or, if the
 // file leaves it out, that of what should have it. A step that is an alias is not looked into: its anchor may be right.
-func located(document *yaml.Node, err error) error {
-	var f *fault
+func withLine(document *yaml.Node, err error) error {
+	var f *fieldError
 	if !errors.As(err, &f) {
 		return err
 	}
-	n := resolve(document)
+	n := resolveAlias(document)
 	line := n.Line
 	if f.step != wholePlan {
 		_, steps := lookup(n, "steps")
@@ -95,31 +95,31 @@ func located(document *yaml.Node, err error) error {
 }
 
 func readStep(n *yaml.Node, s *messages.Step) error {
-	return readFields(n, []field{
-		{"name", text(&s.Name)},
-		{"do", text(&s.Do)},
-		{"undo", text(&s.Undo)},
-		{"timeout", duration(&s.Timeout)},
+	return readMapping(n, []field{
+		{"name", readString(&s.Name)},
+		{"do", readString(&s.Do)},
+		{"undo", readString(&s.Undo)},
+		{"timeout", readDuration(&s.Timeout)},
 		{"retry", func(n *yaml.Node) error {
 			s.Retry = &messages.Retry{Attempts: defaultAttempts}
-			return readFields(n, []field{
-				{"initial", duration(&s.Retry.Initial)},
-				{"max", duration(&s.Retry.Max)},
-				{"attempts", whole(&s.Retry.Attempts)},
+			return readMapping(n, []field{
+				{"initial", readDuration(&s.Retry.Initial)},
+				{"max", readDuration(&s.Retry.Max)},
+				{"attempts", readUint32(&s.Retry.Attempts)},
 			})
 		}},
 		{"limits", func(n *yaml.Node) error {
 			s.Limits = &messages.Limits{Concurrency: defaultConcurrency}
-			return readFields(n, []field{
-				{"concurrency", whole(&s.Limits.Concurrency)},
-				{"rate", number(&s.Limits.Rate)},
+			return readMapping(n, []field{
+				{"concurrency", readUint32(&s.Limits.Concurrency)},
+				{"rate", readFloat(&s.Limits.Rate)},
 			})
 		}},
-		{"in_doubt", word(&s.InDoubt, "settle or undo", map[string]messages.InDoubt{
+		{"in_doubt", readEnum(&s.InDoubt, "settle or undo", map[string]messages.InDoubt{
 			"settle": messages.InDoubt_IN_DOUBT_SETTLE, "IN_DOUBT_SETTLE": messages.InDoubt_IN_DOUBT_SETTLE,
 			"undo": messages.InDoubt_IN_DOUBT_UNDO, "IN_DOUBT_UNDO": messages.InDoubt_IN_DOUBT_UNDO,
 		})},
-		{"encoding", word(&s.Encoding, "json or protobuf", map[string]messages.Encoding{
+		{"encoding", readEnum(&s.Encoding, "json or protobuf", map[string]messages.Encoding{
 			"json": messages.Encoding_ENCODING_JSON, "ENCODING_JSON": messages.Encoding_ENCODING_JSON,
 			"protobuf": messages.Encoding_ENCODING_PROTOBUF, "ENCODING_PROTOBUF": messages.Encoding_ENCODING_PROTOBUF,
 		})},
@@ -127,15 +127,15 @@ func readStep(n *yaml.Node, s *messages.Step) error {
 }
 
 // readFields reads a mapping; every field is known and given at most once, in either spelling of proto-JSON.
-func readFields(n *yaml.Node, fields []field) error {
-	n = resolve(n)
+func readMapping(n *yaml.Node, fields []field) error {
+	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: want fields (%s)", n.Line, names(fields))
+		return fmt.Errorf("line %d: want fields (%s)", n.Line, fieldNames(fields))
 	}
 	given := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := resolve(n.Content[i])
-		name := spelled(key.Value)
+		key := resolveAlias(n.Content[i])
+		name := canonicalField(key.Value)
 		var known *field
 		for f := range fields {
 			if fields[f].name == name && key.Kind == yaml.ScalarNode {
@@ -144,7 +144,7 @@ func readFields(n *yaml.Node, fields []field) error {
 		}
 		switch {
 		case known == nil:
-			return fmt.Errorf("line %d: field %.80q is unknown: want %s", key.Line, key.Value, names(fields))
+			return fmt.Errorf("line %d: field %.80q is unknown: want %s", key.Line, key.Value, fieldNames(fields))
 		case given[name]:
 			return fmt.Errorf("line %d: field %q is given twice", key.Line, key.Value)
 		}
@@ -156,7 +156,7 @@ func readFields(n *yaml.Node, fields []field) error {
 	return nil
 }
 
-func names(fields []field) string {
+func fieldNames(fields []field) string {
 	var b strings.Builder
 	for i, f := range fields {
 		if i > 0 {
@@ -168,7 +168,7 @@ func names(fields []field) string {
 }
 
 // resolve steps from a document to what it holds and from an alias to its anchor.
-func resolve(n *yaml.Node) *yaml.Node {
+func resolveAlias(n *yaml.Node) *yaml.Node {
 	for range 8 {
 		switch {
 		case n.Kind == yaml.DocumentNode && len(n.Content) == 1:
@@ -184,7 +184,7 @@ func resolve(n *yaml.Node) *yaml.Node {
 
 // scalar is the text of a single value that YAML takes for one of the kinds.
 func scalar(n *yaml.Node, want string, kinds ...string) (string, error) {
-	n = resolve(n)
+	n = resolveAlias(n)
 	if n.Kind == yaml.ScalarNode {
 		for _, kind := range kinds {
 			if n.ShortTag() == kind {
@@ -196,14 +196,14 @@ func scalar(n *yaml.Node, want string, kinds ...string) (string, error) {
 	return "", fmt.Errorf("line %d: want %s", n.Line, want)
 }
 
-func text(to *string) func(*yaml.Node) error {
+func readString(to *string) func(*yaml.Node) error {
 	return func(n *yaml.Node) (err error) {
 		*to, err = scalar(n, "a text", "!!str")
 		return err
 	}
 }
 
-func whole(to *uint32) func(*yaml.Node) error {
+func readUint32(to *uint32) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		s, err := scalar(n, "a whole number", "!!int")
 		if err != nil {
@@ -211,28 +211,28 @@ func whole(to *uint32) func(*yaml.Node) error {
 		}
 		v, err := strconv.ParseUint(s, 10, 32)
 		if err != nil {
-			return fmt.Errorf("line %d: %.80q is not a whole number from 0 to 4294967295", resolve(n).Line, s)
+			return fmt.Errorf("line %d: %.80q is not a whole number from 0 to 4294967295", resolveAlias(n).Line, s)
 		}
 		*to = uint32(v)
 		return nil
 	}
 }
 
-func number(to *float64) func(*yaml.Node) error {
+func readFloat(to *float64) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		s, err := scalar(n, "a number", "!!int", "!!float")
 		if err != nil {
 			return err
 		}
 		if *to, err = strconv.ParseFloat(s, 64); err != nil {
-			return fmt.Errorf("line %d: %.80q is not a number", resolve(n).Line, s)
+			return fmt.Errorf("line %d: %.80q is not a number", resolveAlias(n).Line, s)
 		}
 		return nil
 	}
 }
 
 // duration reads "100ms" and, being among Go's, the "0.100s" of proto-JSON.
-func duration(to **durationpb.Duration) func(*yaml.Node) error {
+func readDuration(to **durationpb.Duration) func(*yaml.Node) error {
 	const want = "a duration such as 100ms, 2s or 1m30s"
 	return func(n *yaml.Node) error {
 		s, err := scalar(n, want, "!!str")
@@ -241,14 +241,14 @@ func duration(to **durationpb.Duration) func(*yaml.Node) error {
 		}
 		d, err := time.ParseDuration(s)
 		if err != nil {
-			return fmt.Errorf("line %d: %.80q is not %s", resolve(n).Line, s, want)
+			return fmt.Errorf("line %d: %.80q is not %s", resolveAlias(n).Line, s, want)
 		}
 		*to = durationpb.New(d)
 		return nil
 	}
 }
 
-func word[T any](to *T, want string, words map[string]T) func(*yaml.Node) error {
+func readEnum[T any](to *T, want string, words map[string]T) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {
 		s, err := scalar(n, want, "!!str")
 		if err != nil {
@@ -256,7 +256,7 @@ func word[T any](to *T, want string, words map[string]T) func(*yaml.Node) error 
 		}
 		v, ok := words[s]
 		if !ok {
-			return fmt.Errorf("line %d: %.80q is not %s", resolve(n).Line, s, want)
+			return fmt.Errorf("line %d: %.80q is not %s", resolveAlias(n).Line, s, want)
 		}
 		*to = v
 		return nil

@@ -20,7 +20,7 @@ var ErrInvalid = errors.New("plan is invalid")
 const (
 	maxSteps       = 64
 	maxName        = 64
-	maxPlan        = 64 << 10 // bytes of the message: every order carries its plan
+	maxPlanBytes   = 64 << 10 // bytes of the message: every order carries its plan
 	minTimeout     = time.Millisecond
 	maxTimeout     = 5 * time.Minute
 	minDelay       = time.Millisecond
@@ -31,7 +31,7 @@ const (
 	maxRate        = 1e6
 )
 
-var name = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
+var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
 // Validate says what is wrong with a plan; the error wraps ErrInvalid and names the step and the field. check says
 // whether a target can be called; it may be nil.
@@ -43,7 +43,7 @@ func Validate(p *messages.Plan, check func(target string) error) error {
 }
 
 // fault is a complaint that knows where in a plan it belongs.
-type fault struct {
+type fieldError struct {
 	// step is its index, or wholePlan.
 	step int
 	// field within the step or the plan, as retry.max, or empty.
@@ -53,45 +53,45 @@ type fault struct {
 
 const wholePlan = -1
 
-func (f *fault) Unwrap() error { return f.error }
+func (f *fieldError) Unwrap() error { return f.error }
 
 func validate(p *messages.Plan, check func(string) error) error {
 	if p == nil {
 		return errors.New("there is none")
 	}
 	if err := validateName(p.GetName()); err != nil {
-		return &fault{wholePlan, "name", err}
+		return &fieldError{wholePlan, "name", err}
 	}
 	if p.GetVersion() < 1 {
-		return &fault{wholePlan, "version", errors.New("version is missing or 0: want at least 1")}
+		return &fieldError{wholePlan, "version", errors.New("version is missing or 0: want at least 1")}
 	}
 	if n := len(p.GetSteps()); n < 1 || n > maxSteps {
-		return &fault{wholePlan, "steps", fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)}
+		return &fieldError{wholePlan, "steps", fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)}
 	}
 	seen := map[string]int{}
 	for i, s := range p.GetSteps() {
 		if err := validateName(s.GetName()); err != nil {
-			return &fault{i, "name", fmt.Errorf("step %d: %w", i+1, err)}
+			return &fieldError{i, "name", fmt.Errorf("step %d: %w", i+1, err)}
 		}
 		if first, ok := seen[s.GetName()]; ok {
-			return &fault{i, "name", fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)}
+			return &fieldError{i, "name", fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)}
 		}
 		seen[s.GetName()] = i + 1
 		if field, err := validateStep(s, check); err != nil {
-			return &fault{i, field, fmt.Errorf("step %s: %w", s.GetName(), err)}
+			return &fieldError{i, field, fmt.Errorf("step %s: %w", s.GetName(), err)}
 		}
 	}
-	if err := validateShared(p.GetSteps()); err != nil {
+	if err := validateSharedLimits(p.GetSteps()); err != nil {
 		return err
 	}
-	if n := proto.Size(p); n > maxPlan {
-		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order carries its plan", n, maxPlan)
+	if n := proto.Size(p); n > maxPlanBytes {
+		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order carries its plan", n, maxPlanBytes)
 	}
 	return nil
 }
 
 func validateName(s string) error {
-	if len(s) > maxName || !name.MatchString(s) {
+	if len(s) > maxName || !namePattern.MatchString(s) {
 		return fmt.Errorf("name %.80q: want 1–%d characters of a–z 0–9 _ beginning with a letter", s, maxName)
 	}
 	return nil

@@ -28,7 +28,7 @@ type Deferral struct {
 	Until time.Time
 }
 
-func (f *Failure) Error() string { return fmt.Sprintf("%s failure: %v", f.Kind.Word(), f.Err) }
+func (f *Failure) Error() string { return fmt.Sprintf("%s failure: %v", f.Kind.Label(), f.Err) }
 func (f *Failure) Unwrap() error { return f.Err }
 
 // AsFailure types what an actor panicked with: a *Failure as it is, anything else as a Defect.

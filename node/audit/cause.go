@@ -33,9 +33,9 @@ func (c causes) add(id messages.OrderID, need *messages.OrderNeedsAttention) {
 	if len(text) > maxCause {
 		text = strings.ToValidUTF8(text[:maxCause], "") + "…"
 	}
-	key := Cause{Step: need.GetStep(), Kind: need.GetKind().Word(), Cause: text}
+	key := Cause{Step: need.GetStep(), Kind: need.GetKind().Label(), Cause: text}
 	if key.Step != "" {
-		key.Direction = need.GetDirection().Word()
+		key.Direction = need.GetDirection().Label()
 	}
 	c[key]++
 }

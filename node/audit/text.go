@@ -107,7 +107,7 @@ func (r *Report) causes(b *bytes.Buffer) {
 		switch {
 		case about == "":
 			about = c.Kind
-		case c.Direction == messages.Undo.Word():
+		case c.Direction == messages.Undo.Label():
 			about = "undo of " + about
 		}
 		fmt.Fprintf(b, "  %d  %s: %s\n", c.Orders, printable(about), printable(c.Cause))

@@ -20,7 +20,7 @@ var digestSeed = maphash.MakeSeed()
 
 // tell digests a snapshot, less what strip drops of a state. One that this program does not understand tells nothing.
 func tell(n *messages.Snapshot) told {
-	if !messages.Readable(n.GetState()) {
+	if !messages.CheckpointSupported(n.GetState()) {
 		return told{}
 	}
 	n.Order = nil

@@ -102,7 +102,7 @@ func (c *caller) callIn(e messages.Encoding, name string, d messages.Direction, 
 	}
 	ended := make(chan outcome, 1)
 	c.set.Do(&gateway.Call{Step: step(c.t, name, e), Direction: d, Request: &messages.StepRequest{
-		OrderId: o.OrderId, Step: name, Direction: d.Word(), Attempt: 1, Order: o, Results: results,
+		OrderId: o.OrderId, Step: name, Direction: d.Label(), Attempt: 1, Order: o, Results: results,
 		IdempotencyKey: messages.IdempotencyKey(messages.OrderID(o.OrderId), name, d),
 	}}, func(r *messages.StepReply, err error) { ended <- outcome{r, err} })
 	o2 := <-ended

@@ -95,8 +95,8 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 	if _, err := messages.ParseOrderID(request.GetOrderId()); err != nil {
 		return malformed(err.Error())
 	}
-	if request.GetDirection() != e.direction.Word() {
-		return malformed(e.subject() + " takes direction " + e.direction.Word() + " only")
+	if request.GetDirection() != e.direction.Label() {
+		return malformed(e.subject() + " takes direction " + e.direction.Label() + " only")
 	}
 	s.ledger.count(key)
 	fails := luck(b.Fail) || e.service == "payments" && request.GetOrder().GetCustomerId() == CustomerUnavailable
@@ -133,7 +133,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 
 // perform decides a do that is called for the first time.
 func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entry {
-	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Word()}
+	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label()}
 	data, no := e.perform(key, r)
 	if no == nil && luck(b.Reject) {
 		no = &messages.StepRefused{Code: "simulated", Reason: "rejected as asked to"}
@@ -152,12 +152,12 @@ func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entr
 // undo decides an undo that is called for the first time. One whose do never came seals the do's key first, so that a
 // crash between the two lines leaves an undo that can be called again.
 func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry {
-	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Word(), Verdict: idle, answer: done(nil)}
-	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Word()) + "/" + messages.Do.Word()
+	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done(nil)}
+	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Label()) + "/" + messages.Do.Label()
 	switch did := known[doKey]; {
 	case did == nil:
 		return []*entry{{
-			Key: doKey, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Word(), Verdict: sealed,
+			Key: doKey, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label(), Verdict: sealed,
 			answer: rejected(&messages.StepRefused{Code: "undone", Reason: "the step was undone before it was called"}),
 		}, kept}
 	case did.Verdict == performed:

@@ -47,7 +47,7 @@ func (c Config) withDefaults() Config {
 	if c.Plan == nil {
 		c.Plan = plan.Builtin()
 	}
-	c.Plan = plan.Complete(c.Plan)
+	c.Plan = plan.WithDefaults(c.Plan)
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = ingress.DefaultMaxInFlight
 	}

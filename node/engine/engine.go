@@ -68,7 +68,7 @@ func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
-	if err := plan.Unchanged(registered, cfg.Plan); err != nil {
+	if err := plan.CheckUnchanged(registered, cfg.Plan); err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)
 	}
 	e := &Engine{cfg: cfg, escalated: make(chan error, 1)}

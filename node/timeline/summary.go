@@ -85,7 +85,7 @@ func stepCompletedSummary(e *messages.StepCompleted) string {
 }
 
 func (m moment) stepFailed(e *messages.StepFailed) string {
-	s := fmt.Sprintf("%s failed (%s, %s): %s", call(e.GetStep(), e.GetDirection()), m.attempts(e), e.GetKind().Word(), e.GetError())
+	s := fmt.Sprintf("%s failed (%s, %s): %s", call(e.GetStep(), e.GetDirection()), m.attempts(e), e.GetKind().Label(), e.GetError())
 	if again := e.GetRetryAt(); again != nil {
 		s += "; again in " + since(again.AsTime().Sub(m.at))
 	}

@@ -153,7 +153,7 @@ func next(s *order.State) *Next {
 	}
 	step := s.Plan.Steps[move.Call.Step]
 	n := &Next{
-		Step: step.GetName(), Direction: move.Call.Direction.Word(), Attempt: s.Spent + 1,
+		Step: step.GetName(), Direction: move.Call.Direction.Label(), Attempt: s.Spent + 1,
 		Attempts: int(step.GetRetry().GetAttempts()), Settles: move.Call.Settling,
 	}
 	switch {
@@ -172,7 +172,7 @@ func (n *Next) call() string {
 	switch {
 	case n == nil:
 		return "the call"
-	case n.Direction == messages.Undo.Word():
+	case n.Direction == messages.Undo.Label():
 		return "the undo of " + n.Step
 	}
 	return n.Step
@@ -191,7 +191,7 @@ func (v *View) NeedsAttention() (step, direction string, needed bool) {
 	if need.GetStep() == "" {
 		return "", "", true
 	}
-	return need.GetStep(), need.GetDirection().Word(), true
+	return need.GetStep(), need.GetDirection().Label(), true
 }
 
 // Last is the journal sequence of the latest entry told; 0: none.

@@ -56,7 +56,7 @@ func callOf(step, direction string) string {
 		return "no step"
 	case step == "":
 		return "a step in the direction " + direction
-	case direction == messages.Undo.Word():
+	case direction == messages.Undo.Label():
 		return fmt.Sprintf("the undo of step %q", step)
 	}
 	return fmt.Sprintf("step %q", step)
@@ -105,5 +105,5 @@ func skipOfJSON(text []byte) (*messages.SkipStep, *problem) {
 	if said.Undo != nil && *said.Undo {
 		direction = messages.Undo
 	}
-	return &messages.SkipStep{Step: *said.Step, Direction: direction.Word()}, nil
+	return &messages.SkipStep{Step: *said.Step, Direction: direction.Label()}, nil
 }

@@ -322,7 +322,7 @@ func (t *clockTime) nanos() int64 {
 
 // minor is an amount in minor units, or None.
 func minor(units float64, currency string) int64 {
-	if m, ok := messages.Minor(units, currency); ok {
+	if m, ok := messages.MinorUnits(units, currency); ok {
 		return m
 	}
 	return None

@@ -7,7 +7,8 @@ GOVULNCHECK   := go run golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
-LDFLAGS  = -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+CLI      = github.com/orderly-engine/orderly/node/cli
+LDFLAGS  = -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT)
 
 # Time for each fuzz target.
 FUZZTIME ?= 10s
@@ -38,7 +39,7 @@ run: build ## start a node with an embedded NATS server, the demo services and s
 	ORDERLY_LOG_LEVEL=$${ORDERLY_LOG_LEVEL:-warn} bin/orderly run --demo
 
 build: ## build bin/orderly, a static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/orderly ./node
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/orderly ./node/orderly
 
 test: ## run all tests
 	$(call need,python3,python3)

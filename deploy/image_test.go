@@ -73,7 +73,7 @@ func TestImage(t *testing.T) {
 
 func TestImageBuild(t *testing.T) {
 	text := strings.Join(instructions(t), "\n")
-	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-X main.version=$VERSION", "-X main.commit=$COMMIT", "./node"} {
+	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-X github.com/orderly-engine/orderly/node/cli.version=$VERSION", "-X github.com/orderly-engine/orderly/node/cli.commit=$COMMIT", "./node/orderly"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the build lacks %s", want)
 		}

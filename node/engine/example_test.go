@@ -10,8 +10,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/node/client"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 

@@ -17,8 +17,8 @@ import (
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
-	"github.com/orderly-engine/orderly/node/client"
 	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 

@@ -3,14 +3,14 @@ package timeline
 import "fmt"
 
 // Awaited says of an order that there is none yet, while messages about it wait in the inbox.
-type Awaited struct {
+type PendingMessages struct {
 	// Messages is how many wait, at least; More says that not all were counted.
 	Messages int
 	More     bool
 }
 
 // Error says what waits and what becomes of it; whoever hands it on names the order.
-func (a *Awaited) Error() string {
+func (a *PendingMessages) Error() string {
 	const unless = "unless it comes within ORDERLY_UNKNOWN_AGE"
 	switch {
 	case a.More:

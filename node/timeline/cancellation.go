@@ -24,7 +24,7 @@ type Cancellation struct {
 	Keeps []Kept `json:"keeps"`
 	// IfRefused says what becomes of the order instead when the step in doubt turns out to be refused; only where that
 	// leads to another outcome.
-	IfRefused *Otherwise `json:"if_refused,omitempty"`
+	IfRefused *Alternative `json:"if_refused,omitempty"`
 
 	// pending: the step in doubt answered that it is.
 	pending bool
@@ -64,7 +64,7 @@ type Kept struct {
 }
 
 // Otherwise is the other way in which a cancel can go.
-type Otherwise struct {
+type Alternative struct {
 	Outcome string `json:"outcome"`
 	Undoes  []Call `json:"undoes"`
 }
@@ -99,7 +99,7 @@ func (v *View) PreviewCancel() *Cancellation {
 	if c.Settles != nil && c.Effect == EffectTooLate {
 		calls, after := s.PreviewCancel(true)
 		_, undoes := split(s, calls)
-		c.IfRefused = &Otherwise{Outcome: after.Status.String(), Undoes: undoes}
+		c.IfRefused = &Alternative{Outcome: after.Status.String(), Undoes: undoes}
 	}
 	return c
 }

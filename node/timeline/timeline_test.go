@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 func TestText(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
-			v, err := timeline.Of(story)
+			v, err := timeline.New(story)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -40,7 +40,7 @@ func TestText(t *testing.T) {
 	}
 	t.Run("received", func(t *testing.T) {
 		var text strings.Builder
-		v := timeline.OfReceived("o-1", began)
+		v := timeline.NewReceived("o-1", began)
 		if err := errors.Join(v.WriteText(&text, began), v.PreviewCancel().WriteText(&text)); err != nil {
 			t.Fatal(err)
 		}
@@ -50,7 +50,7 @@ func TestText(t *testing.T) {
 
 // TestReceivedJSON: what is always there is there for an order that is only received.
 func TestReceivedJSON(t *testing.T) {
-	text, err := json.MarshalIndent(timeline.OfReceived("o-1", began), "", "  ")
+	text, err := json.MarshalIndent(timeline.NewReceived("o-1", began), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestNeedsAttention(t *testing.T) {
 	for name, want := range map[string]string{
 		"attention": "reserve/do true", "attention-undo": "reserve/undo true", "parked": "/ false", "completed": "/ false",
 	} {
-		v, err := timeline.Of(stories[name])
+		v, err := timeline.New(stories[name])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -70,13 +70,13 @@ func TestNeedsAttention(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	if _, _, needed := timeline.OfReceived("o-1", began).NeedsAttention(); needed {
+	if _, _, needed := timeline.NewReceived("o-1", began).NeedsAttention(); needed {
 		t.Error("an order that is only received needs attention")
 	}
 }
 
 func TestAwaited(t *testing.T) {
-	for want, awaited := range map[string]timeline.Awaited{
+	for want, awaited := range map[string]timeline.PendingMessages{
 		"1 message about it waits, and becomes a dead letter unless it comes within ORDERLY_UNKNOWN_AGE":        {Messages: 1},
 		"2 messages about it wait, and become dead letters unless it comes within ORDERLY_UNKNOWN_AGE":          {Messages: 2},
 		"16 messages or more about it wait, and become dead letters unless it comes within ORDERLY_UNKNOWN_AGE": {Messages: 16, More: true},
@@ -90,7 +90,7 @@ func TestAwaited(t *testing.T) {
 // TestJSON holds the stable form: a key that changes or goes away breaks programs.
 func TestJSON(t *testing.T) {
 	for _, name := range []string{"completed", "parked", "attention", "retrying", "cancelled"} {
-		v, err := timeline.Of(stories[name])
+		v, err := timeline.New(stories[name])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestJSON(t *testing.T) {
 // TestCancellationJSON holds the stable form of what a cancel would do, with nothing in it that may be secret.
 func TestCancellationJSON(t *testing.T) {
 	for _, name := range []string{"parked", "taken-over", "attention-undo", "skipped-running", "rejected", "stuck"} {
-		v, err := timeline.Of(stories[name])
+		v, err := timeline.New(stories[name])
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -157,7 +157,7 @@ func TestEveryKindHasWords(t *testing.T) {
 }
 
 func TestIllegalHistory(t *testing.T) {
-	if _, err := timeline.Of(entries(then(0, completed()))); !errors.Is(err, order.ErrIllegal) {
+	if _, err := timeline.New(entries(then(0, completed()))); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v: want one that wraps ErrIllegal", err)
 	}
 }

@@ -70,7 +70,7 @@ type Next struct {
 }
 
 // Of folds the entries of one order; the error wraps order.ErrIllegal when they are no legal history.
-func Of(entries []journal.Entry) (*View, error) {
+func New(entries []journal.Entry) (*View, error) {
 	v := &View{story: &Story{}}
 	for _, e := range entries {
 		events, err := v.story.Tell(e)
@@ -84,7 +84,7 @@ func Of(entries []journal.Entry) (*View, error) {
 }
 
 // OfReceived is an order that waits in the inbox since the time given.
-func OfReceived(id messages.OrderID, at time.Time) *View {
+func NewReceived(id messages.OrderID, at time.Time) *View {
 	return &View{
 		OrderID: string(id), Status: Received, StatusSince: at, CreatedAt: at, UpdatedAt: at,
 		Actions: []string{actCancel}, Events: []Event{},

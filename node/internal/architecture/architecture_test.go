@@ -1,5 +1,6 @@
 // Package architecture_test holds the arrows between the packages: messages knows nothing of the project; supervision,
-// actors and ingress know messages and never each other; node joins them; the core of an order is pure.
+// actors and ingress know messages and never each other; node joins them, and its packages form floors; the core of an order
+// is pure.
 package architecture_test
 
 import (
@@ -35,6 +36,32 @@ var arrows = map[string][]string{
 	"deploy":      {},
 }
 
+// nodePackages lists the packages below node, ground floor first, and what each may import of those before it: so there is
+// no cycle, nobody imports cli, and the library (engine and engine/client) knows nothing of the server.
+var nodePackages = []struct {
+	dir     string
+	imports []string
+}{
+	{"timeline", nil},
+	{"audit", nil},
+	{"demo", nil},
+	{"engine", nil},
+	{"engine/client", []string{"timeline"}},
+	{"server/config", nil},
+	{"server/telemetry", nil},
+	{"server/embedded", nil},
+	{"server/index", []string{"server/telemetry"}},
+	{"server/api", []string{"timeline", "server/index", "server/telemetry"}},
+	{"server", []string{
+		"timeline", "demo", "engine", "engine/client",
+		"server/config", "server/telemetry", "server/embedded", "server/index", "server/api",
+	}},
+	{"bench", []string{"demo", "engine", "server/telemetry", "server/embedded", "server/index"}},
+	{"cli", []string{"timeline", "audit", "demo", "engine/client", "server/config", "server/index", "server", "bench"}},
+	{"orderly", []string{"cli"}},
+	{"internal", nil},
+}
+
 // pure lists what the core may import besides messages and the protobuf types: nothing that can tell the time, draw
 // lots, wait, log, or reach outside. A package missing here is to be read before it is added.
 var pure = []string{"cmp", "errors", "fmt", "iter", "maps", "math", "slices", "sort", "strconv", "strings", "time", "unicode", "unicode/utf8"}
@@ -65,6 +92,45 @@ func TestOnlyTestsImportTheTestKit(t *testing.T) {
 		for _, f := range parse(t, from) {
 			if !f.test() && slices.Contains(f.imports(), module+"/"+testKit) {
 				t.Errorf("%s imports %s: only tests may", f.name, testKit)
+			}
+		}
+	}
+}
+
+// Tests may import what is above their package, but not cli.
+func TestNodeArrows(t *testing.T) {
+	// longest match: engine/client is not engine
+	packageOf := func(path string) string {
+		best := ""
+		for _, p := range nodePackages {
+			if (path == p.dir || strings.HasPrefix(path, p.dir+"/")) && len(p.dir) > len(best) {
+				best = p.dir
+			}
+		}
+		return best
+	}
+	allowed := map[string][]string{}
+	for _, p := range nodePackages {
+		for _, i := range p.imports {
+			if _, before := allowed[i]; !before {
+				t.Errorf("%s may import %s, which is not listed before it", p.dir, i)
+			}
+		}
+		allowed[p.dir] = p.imports
+	}
+	for _, f := range parse(t, "node") {
+		dir, err := filepath.Rel(filepath.Join(root, "node"), filepath.Dir(f.name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := packageOf(filepath.ToSlash(dir))
+		if from == "" {
+			t.Errorf("%s is in none of the packages that nodePackages lists", f.name)
+		}
+		for _, path := range f.imports() {
+			rest, ours := strings.CutPrefix(path, module+"/node/")
+			if to := packageOf(rest); ours && to != from && !slices.Contains(allowed[from], to) && (!f.test() || to == "cli") {
+				t.Errorf("%s imports %s: node/%s may import %v of node", f.name, path, from, allowed[from])
 			}
 		}
 	}

@@ -51,7 +51,7 @@ var build = sync.OnceValue(func() error {
 	if os.Getenv("CRASH_RACE") != "" {
 		args = append(args, "-race")
 	}
-	out, err := exec.Command("go", append(args, "github.com/orderly-engine/orderly/node")...).CombinedOutput()
+	out, err := exec.Command("go", append(args, "github.com/orderly-engine/orderly/node/orderly")...).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("build the victim: %w\n%s", err, out)
 	}

@@ -109,7 +109,7 @@ func (a *API) find(ctx context.Context, id messages.OrderID) (*timeline.View, *p
 
 // unread tells why an order could not be read.
 func unread(id messages.OrderID, err error) *problem {
-	var awaited *timeline.Awaited
+	var awaited *timeline.PendingMessages
 	switch {
 	case errors.As(err, &awaited):
 		return refusal(http.StatusNotFound, fmt.Sprintf("no order %s yet: %v", id, awaited))

@@ -18,7 +18,7 @@ import (
 func resting(t *testing.T, need *messages.OrderNeedsAttention) *timeline.View {
 	t.Helper()
 	at := timestamppb.Now()
-	v, err := timeline.Of([]journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{OrderId: "o-1", Number: 1, Time: at, Events: []*messages.Event{
+	v, err := timeline.New([]journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{OrderId: "o-1", Number: 1, Time: at, Events: []*messages.Event{
 		{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
 			Order: &messages.OrderCreated{OrderId: "o-1"}, Incarnation: "i", Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1},
 			Plan: &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{{Name: "reserve", Undo: "sim:"}, {Name: "ship"}}},
@@ -138,7 +138,7 @@ func TestSkipRefuses(t *testing.T) {
 // An order that does not exist yet, while messages about it wait, is not found, and the answer says what waits.
 func TestAwaited(t *testing.T) {
 	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
-		return nil, errors.Join(api.ErrUnknownOrder, &timeline.Awaited{Messages: 2})
+		return nil, errors.Join(api.ErrUnknownOrder, &timeline.PendingMessages{Messages: 2})
 	}}
 	base, _ := serve(t, w, api.Config{})
 	for _, target := range []string{"GET /v1/orders/o-9", "GET /v1/orders/o-9/events", "POST /v1/orders/o-9/cancel?dry_run=true", "POST /v1/orders/o-9/retry"} {

@@ -125,7 +125,7 @@ func (t *tale) since() time.Time {
 	if t.state.Status == order.Parked {
 		return rested
 	}
-	view, err := timeline.Of(entries)
+	view, err := timeline.New(entries)
 	if err != nil {
 		panic(err) // it is a legal history
 	}

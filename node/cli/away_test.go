@@ -1,0 +1,354 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// tunnel leads to a server that can be lost.
+type tunnel struct {
+	listener net.Listener
+	to       string
+	silent   chan struct{}
+	hush     func()
+	work     sync.WaitGroup
+
+	mu    sync.Mutex
+	ended bool
+	conns []net.Conn
+	// over is closed when nothing is carried any more.
+	over chan struct{}
+}
+
+// dig leads to the server with the URL.
+func dig(t *testing.T, url string) *tunnel {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tn := &tunnel{listener: l, to: strings.TrimPrefix(url, "nats://"), silent: make(chan struct{}), over: make(chan struct{})}
+	// From then on whoever connects is connected, and hears nothing, as with a server that was stopped by SIGSTOP.
+	tn.hush = sync.OnceFunc(func() { close(tn.silent) })
+	tn.work.Go(func() {
+		for near, err := l.Accept(); err == nil; near, err = l.Accept() {
+			far, err := net.Dial("tcp", tn.to)
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			if tn.add(near, far) {
+				tn.work.Go(func() { tn.carry(far, near) })
+				tn.work.Go(func() { tn.carry(near, far) })
+			}
+		}
+	})
+	t.Cleanup(func() { tn.cut(); tn.work.Wait() })
+	return tn
+}
+
+func (tn *tunnel) url() string { return "nats://" + tn.listener.Addr().String() }
+
+func (tn *tunnel) add(conns ...net.Conn) bool {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	if !tn.ended {
+		tn.conns = append(tn.conns, conns...)
+		return true
+	}
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	return false
+}
+
+func (tn *tunnel) used() bool {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	return len(tn.conns) > 0
+}
+
+func (tn *tunnel) carry(to, from net.Conn) {
+	defer to.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		select {
+		case <-tn.silent: // nor is anything read any more
+			<-tn.over
+			return
+		default:
+		}
+		if _, wrong := to.Write(buf[:n]); err != nil || wrong != nil {
+			return
+		}
+	}
+}
+
+// drop ends the connections there are.
+func (tn *tunnel) drop() {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	for _, c := range tn.conns {
+		_ = c.Close()
+	}
+}
+
+// cut is the end of the server: it has gone, and nobody listens there.
+func (tn *tunnel) cut() {
+	tn.mu.Lock()
+	defer tn.mu.Unlock()
+	if tn.ended {
+		return
+	}
+	tn.ended = true
+	close(tn.over)
+	_ = tn.listener.Close()
+	for _, c := range tn.conns {
+		_ = c.Close()
+	}
+}
+
+// lost is a node of a process of its own with an order under way, on a server that can be lost.
+type lost struct {
+	*spawned
+	tunnel  *tunnel
+	environ []string
+	direct  *process
+	open    func()
+}
+
+func losing(t *testing.T, drain string) *lost {
+	t.Helper()
+	url := bareServer(t)
+	l := &lost{tunnel: dig(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
+	l.environ = []string{
+		"ORDERLY_ACK_WAIT=1s", "ORDERLY_DRAIN_TIMEOUT=" + drain, "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_UNKNOWN_AGE=1s",
+		"ORDERLY_PLAN=" + write(t, "plan.yaml", "name: slow\nversion: 1\nsteps: [{name: wait, do: nats://slow.do, timeout: 1m}]"),
+	}
+	gate, called := make(chan struct{}), make(chan struct{}, 100)
+	l.open = sync.OnceFunc(func() { close(gate) })
+	nc := l.direct.connect(t)
+	if _, err := nc.Subscribe("slow.do", func(m *nats.Msg) {
+		called <- struct{}{}
+		<-gate
+		_ = m.Respond([]byte(`{"done": {}}`)) // nobody may be there any more
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.open)
+	l.spawned = spawn(t, append(l.environ, "NATS_URL="+l.tunnel.url(), "ORDERLY_NODE_ID=node-1", "ORDERLY_DATA_DIR="+filepath.Join(t.TempDir(), "data")), "run")
+	l.says(t, "plan  slow")
+	l.direct.publish(t, sampleOrder("o-1"))
+	select {
+	case <-called:
+	case <-time.After(patience):
+		t.Fatalf("the order is not under way\n%s%s", &l.out, &l.err)
+	}
+	return l
+}
+
+// within checks that the node ends without an error.
+func (l *lost) within(t *testing.T, limit time.Duration) {
+	t.Helper()
+	began := time.Now()
+	select {
+	case err := <-l.ended:
+		took := time.Since(began)
+		t.Logf("stopped after %s", took)
+		if err != nil || took > limit {
+			t.Errorf("it ended after %s, want %s at most: %v\n%s%s", took, limit, err, &l.out, &l.err)
+		}
+	case <-time.After(patience):
+		t.Fatalf("it goes on\n%s%s", &l.out, &l.err)
+	}
+}
+
+// goesOn checks that another node carries the order to its end.
+func (l *lost) goesOn(t *testing.T) {
+	t.Helper()
+	start(t, nil, append(l.environ, "NATS_URL="+l.direct.url, "ORDERLY_NODE_ID=node-2", "ORDERLY_DRAIN_TIMEOUT=100ms")...)
+	l.open()
+	if v := l.direct.until(t, "o-1", "completed"); v.Events[len(v.Events)-1].Node != "node-2" {
+		t.Errorf("got\n%s\nwant completed by node-2", v.story())
+	}
+}
+
+var losses = map[string]func(*tunnel){
+	"away":                (*tunnel).cut,
+	"silent":              func(tn *tunnel) { tn.hush() },
+	"back without a word": func(tn *tunnel) { tn.hush(); tn.drop() },
+}
+
+// TestStopWithoutNATS: the drain time-out bounds the way out also when NATS is away, or is there and says nothing.
+func TestStopWithoutNATS(t *testing.T) {
+	t.Parallel()
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := losing(t, "2s")
+			lose(l.tunnel)
+			l.signal(t, syscall.SIGTERM)
+			l.within(t, 12*time.Second)
+			l.goesOn(t)
+		})
+	}
+}
+
+// TestSecondSignalWithoutNATS ends the node at once, whatever its drain time-out.
+func TestSecondSignalWithoutNATS(t *testing.T) {
+	t.Parallel()
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := losing(t, "1m")
+			lose(l.tunnel)
+			// Two of the same kind, one after the other, may arrive as one.
+			l.signal(t, syscall.SIGTERM)
+			l.signal(t, syscall.SIGINT)
+			l.within(t, 12*time.Second)
+			l.goesOn(t)
+		})
+	}
+}
+
+// TestStopLeavesNothing: a node that stops while NATS is lost to it leaves no goroutine behind, which goleak would find.
+func TestStopLeavesNothing(t *testing.T) {
+	t.Parallel()
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tn := dig(t, bareServer(t))
+			p := start(t, nil, "NATS_URL="+tn.url())
+			lose(tn)
+			began := time.Now()
+			p.stop()
+			if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
+				t.Errorf("exit code %d after %s", code, time.Since(began))
+			}
+		})
+	}
+}
+
+// TestStopWhileNATSReadsNothing: not even a connection that takes nothing more, on which the client library waits for a
+// minute, holds up the end.
+func TestStopWhileNATSReadsNothing(t *testing.T) {
+	t.Parallel()
+	tn := dig(t, bareServer(t))
+	p := start(t, nil, "NATS_URL="+tn.url())
+	tn.hush()
+	item := fmt.Sprintf(`{"product_id":%q,"quantity":1,"unit_price":1}`, strings.Repeat("p", 220))
+	items := strings.Repeat(item+",", 899) + item
+	ctx, cancel := context.WithCancel(t.Context())
+	var posting sync.WaitGroup
+	defer http.DefaultClient.CloseIdleConnections()
+	defer posting.Wait()
+	defer cancel()
+	for n := range 150 { // more than the system buffers
+		posting.Go(func() {
+			body := fmt.Sprintf(`{"order_id":"o-%d","customer_id":"c","currency":"EUR","items":[%s]}`, n, items)
+			r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.http+"/v1/orders", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if a, err := http.DefaultClient.Do(r); err == nil {
+				_ = a.Body.Close()
+			}
+		})
+	}
+	eventually(t, "a connection that takes nothing more", func() (bool, any) {
+		soon, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		r, err := http.NewRequestWithContext(soon, http.MethodGet, p.http+"/health", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := http.DefaultClient.Do(r)
+		if err == nil {
+			_ = a.Body.Close()
+		}
+		return err != nil, p.err
+	})
+	began := time.Now()
+	p.stop()
+	if code := p.wait(t); code != exitOK || time.Since(began) > 15*time.Second {
+		t.Errorf("exit code %d after %s", code, time.Since(began))
+	}
+}
+
+// TestStopWhileStarting: a node that still waits for the word of one server after the other stops at once.
+func TestStopWhileStarting(t *testing.T) {
+	t.Parallel()
+	url := bareServer(t)
+	var tunnels []*tunnel
+	var urls []string
+	for range 6 { // five seconds each
+		tn := dig(t, url)
+		tn.hush()
+		tunnels, urls = append(tunnels, tn), append(urls, tn.url())
+	}
+	p := begin(t, nil, "NATS_URL="+strings.Join(urls, ","), "ORDERLY_DRAIN_TIMEOUT=1m")
+	eventually(t, "a connection", func() (bool, any) { return slices.ContainsFunc(tunnels, (*tunnel).used), p.err })
+	began := time.Now()
+	p.stop()
+	if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
+		t.Errorf("exit code %d after %s", code, time.Since(began))
+	}
+}
+
+// TestPublishWithoutNATS says that nothing was stored, and why, instead of speaking of buffers.
+func TestPublishWithoutNATS(t *testing.T) {
+	t.Parallel()
+	tn := dig(t, bareServer(t))
+	p := start(t, nil, "NATS_URL="+tn.url())
+	tn.cut()
+	eventually(t, "a node that knows", func() (bool, any) { return status(t, p.http+"/health") == 503, p.err })
+	got := p.post(t, "/v1/orders", sampleOrder("o-1"))
+	if got.code != 503 || !strings.Contains(got.body, "order o-1: nothing was stored: NATS is away") || strings.Contains(got.body, "nats:") {
+		t.Errorf("answered %d: %s", got.code, got.body)
+	}
+	if got := p.request(t, "GET", "/v1/orders/o-1", ""); got.code != 503 || !strings.Contains(got.body, "NATS is away: not sent") {
+		t.Errorf("answered %d: %s", got.code, got.body)
+	}
+}
+
+// TestThirdSignal ends the process, whatever it does.
+func TestThirdSignal(t *testing.T) {
+	t.Parallel()
+	s := spawn(t, nil, obstinate)
+	s.says(t, "begun\n")
+	s.signal(t, syscall.SIGTERM)
+	s.says(t, "stop\n")
+	s.signal(t, syscall.SIGINT)
+	s.says(t, "abort\n")
+	eventually(t, "the end", func() (bool, any) {
+		_ = s.Process.Signal(syscall.SIGTERM) // one that comes in the moment in which the handler goes is lost
+		select {
+		case err := <-s.ended:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || !exit.Sys().(syscall.WaitStatus).Signaled() {
+				t.Errorf("it ends with %v: want it killed by the signal", err)
+			}
+			return true, nil
+		default:
+			return false, s.err.String()
+		}
+	})
+}

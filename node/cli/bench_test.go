@@ -1,0 +1,29 @@
+package cli
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestBenchOfNothing: a zero that somebody asks for is refused, as what is below it is, and is not the default.
+func TestBenchOfNothing(t *testing.T) {
+	t.Parallel()
+	const parked = "--parked 500 "
+	missing := filepath.Join(t.TempDir(), "missing") // so that nothing is measured if it is not refused
+	for args, want := range map[string]string{
+		"-n 0":                   "orders is 0: want 1–10000000",
+		"--rounds 0":             "rounds is 0: want 1–100",
+		"--in-flight 0":          "in flight is 0: want 16–20000",
+		"--rate 0":               "rate is 0: want 1–10000",
+		"--samples 0":            "samples is 0: want 10–1000000",
+		"--waiting 0":            "waiting is 0: want 100–10000",
+		"--waiting -1":           "waiting is -1: want 100–10000",
+		"--parked 0":             "parked is 0: want 10–1000000",
+		parked + "--in-flight 0": "in flight is 0: want 16–20000",
+		parked + "--rate 0":      "rate is 0: want 1–10000",
+		parked + "--ahead 2h":    "ahead is 2h0m0s: want 1s–1h0m0s",
+	} {
+		complains(t, command(t, nowhere, "", append([]string{"bench", "--dir", missing}, strings.Fields(args)...)...), exitUsage, want)
+	}
+}

@@ -1,0 +1,179 @@
+package cli
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// received counts the messages that were ever stored in the inbox.
+func (p *process) received(t *testing.T) uint64 {
+	t.Helper()
+	s, err := stream(t, p.connect(t)).Stream(t.Context(), messages.StreamOrders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State.LastSeq
+}
+
+// TestRetryAll: without --yes orders are counted by cause and nothing is sent; with it each is sent on.
+func TestRetryAll(t *testing.T) {
+	t.Parallel()
+	p, ids := troubled(t, 25)
+	before := p.received(t)
+	text := ok(t, p.environ, "retry", "--all", "--reason", "CARD network")
+	if want := "25 orders to retry\n    25  " + cause + "\nnothing is sent; add --yes to retry them\n"; text != want {
+		t.Errorf("got\n%s\nwant\n%s", text, want)
+	}
+	if text := ok(t, p.environ, "retry", "--all", "--reason", "another cause", "--yes"); text != "0 orders to retry\n" {
+		t.Errorf("got\n%s", text)
+	}
+	if text := ok(t, p.environ, "cancel", "--all", "--dry-run"); !strings.HasSuffix(text, "nothing is sent; add --yes to cancel them\n") {
+		t.Errorf("got\n%s", text)
+	}
+	if n := p.received(t); n != before {
+		t.Fatalf("%d messages were sent", n-before)
+	}
+
+	// One by way of trial, then the others.
+	if text := ok(t, p.environ, "retry", "--all", "--limit", "1", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
+		t.Errorf("got\n%s", text)
+	}
+	p.listed(t, 24, "--status", "attention", "--limit", "0")
+	if text := ok(t, p.environ, "retry", "--all", "--reason", "card network", "--rate", "0", "--yes"); !strings.HasSuffix(text, "\n24 of 24 sent\n") {
+		t.Errorf("got\n%s", text)
+	}
+	for _, id := range ids {
+		p.until(t, id, "completed")
+	}
+	p.listed(t, 0, "--status", "attention")
+}
+
+// TestSkipAll passes every order over the step that failed.
+func TestSkipAll(t *testing.T) {
+	t.Parallel()
+	p, ids := troubled(t, 3)
+	said := skips(t, p)
+	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n3 of 3 sent\n") {
+		t.Errorf("got\n%s", text)
+	}
+	for _, id := range ids {
+		if got := said(); got != "do authorize_payment" {
+			t.Errorf("the skip is of %q, want that which needed a person", got)
+		}
+		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment passed over on request") {
+			t.Errorf("got\n%s", v.story())
+		}
+	}
+}
+
+// TestSkipAllOfUndos: each skip is of the undo that failed, and not of the step itself.
+func TestSkipAllOfUndos(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	services(t, p, demo.Behaviors{})
+	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
+	p.listed(t, 1, "--status", "attention")
+	said := skips(t, p)
+	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
+		t.Errorf("got\n%s", text)
+	}
+	if got := said(); got != "undo reserve_inventory" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
+	}
+	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory passed over on request") {
+		t.Errorf("got\n%s", v.story())
+	}
+}
+
+// TestSkipAllLeavesOutWhatMoved: an order that came to need a person for something else since it was listed, or for
+// nothing any more, is not skipped: nobody has looked at that.
+func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
+	t.Parallel()
+	p, _ := troubled(t, 2)
+	listed := p.listed(t, 2, "--status", "attention")
+	ok(t, p.environ, "cancel", listed[1].OrderID)
+	ended := p.listed(t, 1, "--status", "cancelled")[0]
+	before := p.received(t)
+	var out, errs screen
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "skip", resolves: true, body: skipOf}
+	if err := b.send(t.Context(), &connection{nc: p.connect(t)}, []target{
+		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // it rested before, too
+		{id: messages.OrderID(listed[1].OrderID), since: listed[1].StatusSince},
+		{id: messages.OrderID(ended.OrderID), since: ended.StatusSince}, // two statuses within one tick of the clock
+		{id: "o-9"}, // forgotten since
+	}); err != nil {
+		t.Error(err)
+	}
+	if want := "0 of 4 sent, 4 had moved on since they were listed\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	if n := p.received(t); n != before {
+		t.Errorf("%d messages were sent", n-before)
+	}
+}
+
+// TestHelpOfAll: each command says which orders it may go to, and what it does to a parked one.
+func TestHelpOfAll(t *testing.T) {
+	for verb, want := range map[string][]string{
+		"cancel": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason."},
+		"retry": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason.",
+			"A parked order does not wait any longer: the step is called now. "},
+		"skip": {"to every order in attention whose reason contains --reason.",
+			"A parked order does not wait any longer: the step is called now, and nothing is passed over."},
+	} {
+		text := ok(t, nil, verb, "--help")
+		for _, sentence := range want {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), sentence) {
+				t.Errorf("%s --help does not say %q:\n%s", verb, sentence, text)
+			}
+		}
+		if parked := strings.Contains(text, "--status parked"); parked == (verb == "skip") {
+			t.Errorf("%s --help speaks of --status parked: %t\n%s", verb, parked, text)
+		}
+	}
+}
+
+// TestSentTwice: as long as an order has not moved, the same word to it is stored once. A client that lost its
+// connection, or its patience, sends it again without harm.
+func TestSentTwice(t *testing.T) {
+	t.Parallel()
+	url := bareServer(t)
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := ingress.EnsureStreams(t.Context(), stream(t, nc), ingress.Streams{}); err != nil {
+		t.Fatal(err)
+	}
+	var out, errs screen
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
+	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
+	for range 2 { // no node takes the messages up meanwhile
+		if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
+			t.Fatal(err)
+		}
+	}
+	targets[0].sequence = 20 // the order has moved, and rests again
+	if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
+		t.Fatal(err)
+	}
+	if want := "2 of 2 sent\n0 of 2 sent, 2 had been sent before\n1 of 2 sent, 1 had been sent before\n"; out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	// Without a stream nothing is sent, which is said.
+	if err := stream(t, nc).DeleteStream(t.Context(), messages.StreamOrders); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.send(t.Context(), &connection{nc: nc}, targets); err == nil || !strings.Contains(err.Error(), "o-2") || !strings.HasSuffix(out.String(), "0 of 2 sent, 2 not\n") {
+		t.Errorf("error %v, got\n%s", err, out.String())
+	}
+}

@@ -1,0 +1,336 @@
+package cli
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/bench"
+	"github.com/orderly-engine/orderly/node/server/config"
+	"github.com/orderly-engine/orderly/node/server/index"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+// nowhere is an environment whose NATS is away.
+var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
+
+// TestWrongUse: every mistake in a call is one line that says what was wrong and what to do, and exit code 2.
+func TestWrongUse(t *testing.T) {
+	for args, want := range map[string]string{
+		"publi":                          `there is no command "orderly publi"; did you mean "orderly publish"?`,
+		"lst":                            `there is no command "orderly lst"; did you mean "orderly list"?`,
+		"ver":                            `there is no command "orderly ver"; did you mean "orderly verify"?`,
+		"xyz":                            `there is no command "orderly xyz"; see "orderly --help"`,
+		"frobnicate":                     `there is no command "orderly frobnicate"; see "orderly --help"`,
+		"dead shwo":                      `there is no command "orderly dead shwo"; did you mean "orderly dead show"?`,
+		"--nope":                         `unknown flag: --nope; see "orderly --help"`,
+		"run now":                        `"now" is too much: want "orderly run"; see "orderly run --help"`,
+		"publish":                        `nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`,
+		"publish -n -1":                  `-n is -1: want 1–10000000`,
+		"publish -n many":                `-n, --generate is "many": want a whole number; see "orderly publish --help"`,
+		"publish -n 1 --rate -1":         `--rate is -1: want 0 or more`,
+		"publish -n 1 --rate NaN":        `--rate is NaN: want 0 or more`,
+		"publish -n 1 --rate fast":       `--rate is "fast": want a number; see`,
+		"publish -n 1 --wait=perhaps":    `--wait is "perhaps": want true or false; see`,
+		"publish -n 1 --timeout 5":       `--timeout is "5": want a duration with its unit (ms, s, m, h); see`,
+		"publish -n 1 --timeout 0s":      `--timeout is 0s: want more than 0`,
+		"publish -n 1 -o xml":            `-o, --output is "xml": want text or json; see "orderly publish --help"`,
+		"get":                            `ID is missing: want "orderly get ID"; see "orderly get --help"`,
+		"get a b":                        `"b" is too much: want "orderly get ID"`,
+		"get a.b":                        `order id "a.b" has a character outside A–Z a–z 0–9 _ -`,
+		"get " + strings.Repeat("x", 65): `order id has 65 characters: at most 64 are allowed`,
+		"cancel":                         `ID is missing: want "orderly cancel ID"`,
+		"cancel o-1 --dry-run --wait":    `--dry-run does nothing to --wait for: leave out one of them`,
+		"cancel o-1 --wait --timeout 0s": `--timeout is 0s: want more than 0`,
+		"cancel o-1 -o json":             `-o json goes with --dry-run or --wait`,
+		"retry a/b":                      `order id "a/b" has a character outside`,
+		"skip":                           `ID is missing: want "orderly skip ID"`,
+		"signal o-1":                     `NAME is missing: want "orderly signal ID NAME [JSON]"`,
+		"signal o-1 paid {":              `signal data "{" is not JSON`,
+		"dead show":                      `SEQ is missing: want "orderly dead show SEQ"`,
+		"dead show first":                `"first" is no sequence: want a number from "orderly dead list"`,
+		"dead show 0":                    `"0" is no sequence`,
+		"dead list --limit -1":           `--limit is -1: want 1 or more, or 0 for all`,
+		"dead list --limit abc":          `--limit is "abc": want a whole number; see "orderly dead list --help"`,
+		"dead list --order a.b":          `order id "a.b" has a character outside`,
+		"dead redrive":                   `name the sequences of dead letters, or --all`,
+		"dead redrive 1 --all":           `name the sequences of dead letters, or --all`,
+		"dead redrive 1 --reason x":      `--reason and --order go with --all`,
+		"dead redrive --all --reason=":   `--reason is empty: want a value, or leave it out`,
+		"dead redrive --all --order=":    `--order is empty: want a value, or leave it out`,
+		"verify all":                     `"all" is too much: want "orderly verify"`,
+		"version 2":                      `"2" is too much: want "orderly version"`,
+		"config NATS_URL":                `"NATS_URL" is too much: want "orderly config"`,
+		"bench --rounds 101 -n 5":        `rounds is 101: want 1–100`,
+		"bench --durability careless":    `mode "careless": want relaxed or strict`,
+		"health check":                   `"check" is too much: want "orderly health"`,
+	} {
+		t.Run(args, func(t *testing.T) {
+			p := command(t, nowhere, "", strings.Fields(args)...)
+			complains(t, p, exitUsage, want)
+		})
+	}
+	for name, want := range map[string]string{
+		"":                                      `NAME is empty: want the signal the step waits for, which "orderly get" shows`,
+		"\xff":                                  `NAME is "\xff": want UTF-8`,
+		strings.Repeat("x", messages.MaxName+1): `NAME has 257 bytes: at most 256 are allowed`,
+	} {
+		complains(t, command(t, nowhere, "", "signal", "o-1", name), exitUsage, want)
+	}
+}
+
+// complains checks that a command failed with one line that says so.
+func complains(t *testing.T, p printed, code int, want string) {
+	t.Helper()
+	if p.code != code {
+		t.Errorf("exit code %d: want %d", p.code, code)
+	}
+	if p.out != "" {
+		t.Errorf("standard output has %q", p.out)
+	}
+	if !strings.HasPrefix(p.err, "orderly: ") || strings.Count(p.err, "\n") != 1 || !strings.Contains(p.err, want) {
+		t.Errorf("standard error has\n%s\nwant one line with\n%s", p.err, want)
+	}
+}
+
+// TestNATSAway: a client command without a server says where it looked and what to do.
+func TestNATSAway(t *testing.T) {
+	for _, args := range []string{
+		"publish -n 1", "publish -n 1 --wait", "get o-1", "get o-1 --follow", "cancel o-1", "cancel o-1 --dry-run", "cancel o-1 --wait", "signal o-1 paid", "retry o-1", "skip o-1", "list", "retry --all",
+		"dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
+	} {
+		t.Run(args, func(t *testing.T) {
+			complains(t, command(t, []string{"NATS_URL=nats://user:secret@127.0.0.1:1"}, "", strings.Fields(args)...), exitFailed,
+				`cannot reach NATS at nats://***@127.0.0.1:1: nats: no servers available for connection; start a node with "orderly run", or set NATS_URL`)
+		})
+	}
+}
+
+// TestNoStreams: on a server where no node ever started there is nothing to talk to.
+func TestNoStreams(t *testing.T) {
+	environ := []string{"NATS_URL=" + bareServer(t)}
+	for _, args := range []string{
+		"publish -n 1 --wait", "get o-1", "cancel o-1", "dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
+	} {
+		t.Run(args, func(t *testing.T) {
+			complains(t, command(t, environ, "", strings.Fields(args)...), exitFailed, "no node has ever started on NATS at nats://127.0.0.1:")
+		})
+	}
+	t.Run("publish", func(t *testing.T) {
+		p := command(t, environ, "", "publish", "-n", "2")
+		if p.code != exitFailed || strings.Count(p.err, "no stream takes the message") != 2 || !strings.Contains(p.out, "0 orders stored, 2 not published") {
+			t.Errorf("exit code %d\n%s%s", p.code, p.out, p.err)
+		}
+	})
+}
+
+// TestHelp: every command says what it does, and how.
+func TestHelp(t *testing.T) {
+	var visit func(*cobra.Command)
+	visit = func(cmd *cobra.Command) {
+		if cmd.Name() == "completion" || cmd.Name() == "help" {
+			return
+		}
+		p := command(t, nil, "", append(strings.Fields(cmd.CommandPath())[1:], "--help")...)
+		if p.code != exitOK || p.err != "" || !strings.Contains(p.out, cmd.CommandPath()) || cmd.Short == "" {
+			t.Errorf("%s --help: exit code %d\n%s%s", cmd.CommandPath(), p.code, p.out, p.err)
+		}
+		for line := range strings.Lines(p.out) {
+			if n := len([]rune(line)); n > 140 {
+				t.Errorf("%s --help has a line of %d characters: %s", cmd.CommandPath(), n, line)
+			}
+		}
+		for _, sub := range cmd.Commands() {
+			visit(sub)
+		}
+	}
+	visit(newRoot(terminal{}))
+}
+
+// TestReadmeNamesEveryCommand: what there is, is documented.
+func TestReadmeNamesEveryCommand(t *testing.T) {
+	text := readme(t)
+	for _, cmd := range newRoot(terminal{}).Commands() {
+		if !regexp.MustCompile("`(orderly )?" + cmd.Name() + `\b`).MatchString(text) {
+			t.Errorf("the README does not name the command %s", cmd.Name())
+		}
+	}
+}
+
+func TestVersion(t *testing.T) {
+	if out := ok(t, nil, "version"); !regexp.MustCompile(`^orderly \S+ \(commit \S+, go1\.\S+, \w+/\w+\)\n$`).MatchString(out) {
+		t.Errorf("got %q", out)
+	}
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "= " + reflect.TypeFor[terminal]().PkgPath() + "\n"; !strings.Contains(string(makefile), want) {
+		t.Errorf("the Makefile sets version and commit in another package than %s", want)
+	}
+}
+
+// TestConfig: what is in effect is shown, secrets are not.
+func TestConfig(t *testing.T) {
+	environ := []string{"NATS_URL=nats://user:secret@db:4222", "NATS_NKEY=SUsecret", "ORDERLY_HOLD=3s"}
+	text := ok(t, environ, "config")
+	for _, want := range []string{"NATS_URL                  nats://***@db:4222 ", "NATS_NKEY                 *** ", "ORDERLY_HOLD              3s ", "(built-in order plan)"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	out := ok(t, environ, "config", "-o", "json")
+	if strings.Contains(text+out, "secret@") || strings.Contains(text+out, "SUsecret") {
+		t.Errorf("a secret is shown:\n%s%s", text, out)
+	}
+	for _, e := range decode[[]map[string]any](t, out) {
+		hasKeys(t, e, "allowed", "default", "meaning", "name", "secret", "value")
+	}
+}
+
+// TestReadmeDocumentsJSON: the README's table of fields is what the types say.
+func TestReadmeDocumentsJSON(t *testing.T) {
+	text := readme(t)
+	for row, v := range map[string]any{
+		"`publish`": summary{}, "`get`, `cancel --wait`": timeline.View{}, "`get`, `driver`": timeline.Driver{}, "`get`, `next`": timeline.Next{},
+		"`get`, each event; `get --follow`, each line": timeline.Event{}, "`cancel --dry-run`": timeline.Cancellation{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
+		"`list`": index.Page{}, "`list`, each order": index.Order{},
+	} {
+		_, rest, found := strings.Cut(text, "| "+row+" | ")
+		line, _, _ := strings.Cut(rest, "\n")
+		var documented []string
+		for _, m := range regexp.MustCompile("(\\[?)`(\\w+)`").FindAllStringSubmatch(line, -1) {
+			documented = append(documented, m[1]+m[2])
+		}
+		var want []string
+		for f := range reflect.TypeOf(v).Fields() {
+			if !f.IsExported() {
+				continue
+			}
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if options == "omitempty" {
+				name = "[" + name
+			}
+			want = append(want, name)
+		}
+		if !found || !slices.Equal(documented, want) {
+			t.Errorf("the README's row %s has %v: want %v", row, documented, want)
+		}
+	}
+}
+
+// hasKeys holds a stable JSON form: exactly these keys.
+func hasKeys(t *testing.T, v map[string]any, want ...string) {
+	t.Helper()
+	if got := slices.Sorted(maps.Keys(v)); !slices.Equal(got, want) {
+		t.Errorf("keys are %v: want %v", got, want)
+	}
+}
+
+// TestWrongEnvironment: a line per problem, that names the variable, its value and what is allowed; exit code 1.
+func TestWrongEnvironment(t *testing.T) {
+	environ := []string{"ORDERLY_ACK_WAIT=soon", "ORDERLY_REPLICAS=2", "ORDERLY_DURABILTY=strict", "NATS_URL=ftp://x"}
+	for _, args := range []string{"run", "config", "publish -n 1", "get o-1", "verify", "dead list", "health"} {
+		t.Run(args, func(t *testing.T) {
+			p := command(t, environ, "", strings.Fields(args)...)
+			if p.code != exitFailed || p.out != "" || strings.Count(p.err, "\n") != 4 {
+				t.Errorf("exit code %d\n%s%s", p.code, p.out, p.err)
+			}
+			for _, want := range []string{
+				`orderly: ORDERLY_ACK_WAIT="soon" is not allowed: want a duration with its unit (ms, s, m, h) from 100ms to 1h`,
+				`orderly: ORDERLY_REPLICAS="2" is not allowed: want 1, 3 or 5`,
+				`orderly: ORDERLY_DURABILTY is not a variable of orderly: did you mean ORDERLY_DURABILITY?`,
+				`orderly: NATS_URL="ftp://x" is not allowed: want URLs of NATS servers separated by commas, for example nats://127.0.0.1:4222`,
+			} {
+				if !strings.Contains(p.err, want+"\n") {
+					t.Errorf("%s\nis missing in\n%s", want, p.err)
+				}
+			}
+		})
+	}
+}
+
+func TestGet(t *testing.T) {
+	p := demoNode(t)
+	complains(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
+		`no order o-9: nothing with this id was accepted; look for it with "orderly dead list --order o-9"`)
+	p.publish(t, sampleOrder("o-1"), "--wait")
+	text := ok(t, p.environ, "get", "o-1")
+	if !regexp.MustCompile(strings.NewReplacer("TIME", `20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ`, "LATER", `\+[0-9.µms]+ +`, "LONG", `[0-9.µms]+`, "AGO", `(just now|[0-9.µms]+ ago)`).Replace(`^order       o-1
+customer    c-7
+total       19.00 EUR
+status      completed \(after LONG, AGO\)
+plan        order v1, 4 of 4 steps done
+accepted    TIME \(AGO\)
+
+  TIME +node-1  accepted: 1 item, 19.00 EUR, plan order v1
+  TIME  LATERnode-1  reserve_inventory done in LONG
+  TIME  LATERnode-1  authorize_payment done in LONG
+  TIME  LATERnode-1  create_shipment done in LONG
+  TIME  LATERnode-1  capture_payment done in LONG
+  TIME  LATERnode-1  order completed
+$`)).MatchString(text) {
+		t.Errorf("got\n%s", text)
+	}
+	v := decode[map[string]any](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
+	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "status_since", "steps", "steps_done", "total", "updated_at")
+	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
+}
+
+// TestVerify: the ledger in both forms, and exit code 1 with the order named when it does not balance.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	p.publish(t, samples("o-1", "o-2"), "--wait")
+	want := report{}
+	want.Orders.Accepted, want.Orders.Completed = 2, 2
+	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
+	p.balances(t, want)
+	text := ok(t, p.environ, "verify")
+	for _, line := range []string{"orders accepted              2\n", "  completed                  2\n", "\nbalanced\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("%q is missing in\n%s", line, text)
+		}
+	}
+	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
+		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
+
+	// Somebody breaks into the journal: the order goes on after its end.
+	entry, err := json.Marshal("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
+	if _, err := stream(t, p.connect(t)).PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, p.environ, "", "verify")
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 offenses") || !strings.Contains(got.out, "order o-2: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestBench: a measurement too small to mean anything, in both forms. It needs no server and touches none.
+func TestBench(t *testing.T) {
+	t.Parallel()
+	args := []string{"bench", "-n", "50", "--rounds", "1", "--in-flight", "32", "--rate", "500", "--samples", "10", "--waiting", "100",
+		"--durability", "relaxed", "--dir", t.TempDir()}
+	got := command(t, nowhere, "", args...)
+	if got.code != exitOK || !strings.Contains(got.out, "\n| relaxed | ") || strings.Contains(got.out, "| strict |") || !strings.Contains(got.err, "relaxed, round 1 of 1: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	hasKeys(t, decode[map[string]any](t, ok(t, nowhere, append(args, "-o", "json")...)),
+		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "system", "waiting_order")
+}

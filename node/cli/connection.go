@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/server/config"
+)
+
+// defaultURL is where client commands look for NATS when NATS_URL is not set.
+const defaultURL = nats.DefaultURL
+
+// client is a client command's connection.
+type connection struct {
+	nc *nats.Conn
+	js jetstream.JetStream
+	// url is that of the servers, secrets redacted.
+	url string
+}
+
+// withConnection runs f on a connection.
+func withConnection(ctx context.Context, t terminal, f func(*connection) error) error {
+	c, err := dial(t)
+	if err != nil {
+		return err
+	}
+	defer c.nc.Close()
+	return c.explain(ctx, f(c))
+}
+
+// dial connects to NATS as the environment says. The caller closes nc.
+func dial(t terminal) (*connection, error) {
+	cfg, err := config.Load(t.environ)
+	if err != nil {
+		return nil, err
+	}
+	url := cfg.NATSURL
+	if url == "" {
+		url = defaultURL
+	}
+	opts, err := config.NATSOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c := &connection{url: config.RedactURLs(url)}
+	if c.nc, err = nats.Connect(url, append(opts, nats.Name("orderly client"))...); err != nil {
+		return nil, fmt.Errorf("cannot reach NATS at %s: %w; start a node with \"orderly run\", or set NATS_URL", c.url, err)
+	}
+	if c.js, err = jetstream.New(c.nc); err != nil {
+		c.nc.Close()
+		return nil, fmt.Errorf("use JetStream at %s: %w", c.url, err)
+	}
+	return c, nil
+}
+
+// explain finds a plainer reason for a failure: a server that has no streams, or no JetStream. It looks only after the
+// failure, for a client may have no right to look.
+func (c *connection) explain(ctx context.Context, err error) error {
+	if err == nil || errors.Is(err, errSilent) || errors.Is(err, errUsage) {
+		return err
+	}
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return fmt.Errorf("NATS at %s is away: not sent", c.url)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	switch _, found := c.js.Stream(ctx, messages.StreamOrders); {
+	case errors.Is(found, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("no node has ever started on NATS at %s: start one with \"orderly run\", or set NATS_URL", c.url)
+	case errors.Is(found, jetstream.ErrJetStreamNotEnabled), errors.Is(found, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("the NATS server at %s has no JetStream: enable it, or set NATS_URL", c.url)
+	}
+	return err
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orderly-engine/orderly/ingress"
+)
+
+// lettersPage is how many dead letters are put into columns at a time.
+const lettersPage = 100
+
+func newDeadList(t terminal) *cobra.Command {
+	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments()}
+	filter := deadFilter(cmd)
+	limit := cmd.Flags().Int("limit", 100, "how many at most; 0: all")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		f, err := filter()
+		if err == nil {
+			err = cmp.Or(notEmpty(cmd, "reason", "order"), checkLimit(*limit))
+		}
+		if err != nil {
+			return usage(err)
+		}
+		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
+			if *output == formatJSON {
+				return listLettersJSON(cmd.Context(), t, d, f, *limit)
+			}
+			return listLetters(cmd.Context(), t, d, f, *limit)
+		})
+	}
+	return cmd
+}
+
+// eachLetter hands over at most limit dead letters (0: all), and says how many there were. It stops at the first error.
+func eachLetter(ctx context.Context, d *ingress.DeadLetters, f ingress.DeadFilter, limit int, take func(*ingress.DeadLetter) error) (n int, err error) {
+	for l, err := range d.All(ctx, f) {
+		if err == nil {
+			err = take(l)
+		}
+		if err != nil {
+			return n, err
+		}
+		if n++; n == limit {
+			break
+		}
+	}
+	return n, nil
+}
+
+func listLetters(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
+	rows := table{out: t.out}
+	n, err := eachLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error {
+		if rows.widths == nil {
+			rows.add("SEQ", "TIME", "SUBJECT", "REASON")
+		}
+		rows.add(strconv.FormatUint(l.Sequence, 10), l.Stored.UTC().Format(time.RFC3339), cell(l.Subject), cell(l.Reason))
+		if len(rows.rows) < lettersPage {
+			return nil
+		}
+		return rows.flush()
+	})
+	if flushed := rows.flush(); err == nil {
+		err = flushed
+	}
+	switch {
+	case err != nil:
+		return err
+	case n == 0:
+		_, err = fmt.Fprintln(t.out, "no dead letters")
+	case n == limit:
+		_, err = fmt.Fprintf(t.out, "the first %d; see more with --limit\n", limit)
+	}
+	return err
+}
+
+func listLettersJSON(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
+	list := jsonList{out: t.out}
+	if _, err := eachLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error { return list.add(letterOf(l, false)) }); err != nil {
+		return err
+	}
+	if err := list.end(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(t.out)
+	return err
+}

@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// letters waits until so many dead letters are listed.
+func (p *process) letters(t *testing.T, n int, args ...string) []letter {
+	t.Helper()
+	var found []letter
+	eventually(t, fmt.Sprintf("%d dead letters", n), func() (bool, any) {
+		out := ok(t, p.environ, append([]string{"dead", "list", "-o", "json"}, args...)...)
+		found = decode[[]letter](t, out)
+		return len(found) == n, out
+	})
+	return found
+}
+
+// TestDead lists, shows and filters dead letters; what strangers wrote does not steer the terminal.
+func TestDead(t *testing.T) {
+	p := demoNode(t)
+	if out := ok(t, p.environ, "dead", "list"); out != "no dead letters\n" {
+		t.Errorf("got %q", out)
+	}
+	js := stream(t, p.connect(t))
+	for i, m := range []*nats.Msg{
+		{Subject: "ORDER.o-1", Header: nats.Header{"X-Shop": {"7"}, "Orderly-Type": {"order.made"}}, Data: []byte("{\n  \"why\": \"\x1b[31m\"\n}")},
+		{Subject: "ORDER.o-2", Data: []byte("\x00\xff\xfe")},
+		{Subject: "ORDER.o-2", Data: []byte(strings.Repeat("a", 10_000))},
+	} {
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+
+	text := ok(t, p.environ, "dead", "list")
+	lines := strings.Split(text, "\n")
+	if len(lines) != 5 || strings.Join(strings.Fields(lines[0]), " ") != "SEQ TIME SUBJECT REASON" ||
+		!strings.HasPrefix(lines[1], "1  ") || !strings.Contains(lines[1], `  ORDER.o-1  header Orderly-Type is "order.made": want order.created, `) {
+		t.Errorf("got\n%s", text)
+	}
+	if text := ok(t, p.environ, "dead", "list", "--limit", "2"); !strings.HasSuffix(text, "the first 2; see more with --limit\n") {
+		t.Errorf("got\n%s", text)
+	}
+	for args, want := range map[string]int{"--order o-2": 2, "--order o-2 --reason PROTOBUF": 2, "--reason order.made": 1, "--order o-9": 0} {
+		p.letters(t, want, strings.Fields(args)...)
+	}
+
+	text = ok(t, p.environ, "dead", "show", "1")
+	for _, want := range []string{
+		"sequence  1\n", "reason    header Orderly-Type", "subject   ORDER.o-1\n", "source    message 1 of stream ORDERS\n",
+		"header    Orderly-Type: order.made\nheader    X-Shop: 7\n", "body      20 bytes\n\n{\n  \"why\": \" [31m\"\n}\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	if text := ok(t, p.environ, "dead", "show", "2"); !strings.Contains(text, "00000000  00 ff fe ") {
+		t.Errorf("got\n%s", text)
+	}
+	if text := ok(t, p.environ, "dead", "show", "3"); !strings.HasSuffix(text, "a\n… and 5904 bytes more; -o json shows all\n") {
+		t.Errorf("got\n%s", text)
+	}
+	complains(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
+}
+
+// TestDeadListIsATable: a long reason is cut, as in the list of orders, and so many letters that they do not fit on one
+// page come in order.
+func TestDeadListIsATable(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	js := stream(t, p.connect(t))
+	const many = lettersPage + 7
+	for i := range many {
+		m := &nats.Msg{Subject: fmt.Sprintf("%so-%d", messages.SubjectDead, i), Header: nats.Header{
+			messages.HeaderDeadReason: {strings.Repeat("r", 1000)}, messages.HeaderDeadSubject: {fmt.Sprintf("ORDER.o-%d", i)},
+			messages.HeaderDeadStream: {messages.StreamOrders}, messages.HeaderDeadSequence: {"7"},
+		}}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lines := strings.Split(strings.TrimSuffix(ok(t, p.environ, "dead", "list", "--limit", "0"), "\n"), "\n")
+	if len(lines) != many+1 {
+		t.Fatalf("%d lines: want a head and %d dead letters", len(lines), many)
+	}
+	for i, line := range lines[1:] {
+		if fields := strings.Fields(line); len(fields) != 4 || fields[0] != fmt.Sprint(i+1) || fields[2] != fmt.Sprintf("ORDER.o-%d", i) ||
+			fields[3] != strings.Repeat("r", maxCell)+"…" {
+			t.Errorf("line %d: %s", i, line)
+		}
+	}
+	if found := p.letters(t, many, "--limit", "0"); found[many-1].Sequence != many || len(found[0].Reason) != 1000 {
+		t.Errorf("the last is %+v", found[many-1])
+	}
+}
+
+// TestDeadJSON holds the stable form.
+func TestDeadJSON(t *testing.T) {
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	for i, body := range []string{"hello", "\xff"} {
+		m := &nats.Msg{Subject: "ORDER.o-1", Header: header("X-Shop", "7"), Data: []byte(body)}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+	for _, l := range decode[[]map[string]any](t, ok(t, p.environ, "dead", "list", "-o", "json")) {
+		hasKeys(t, l, "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	}
+	show := func(seq string) map[string]any {
+		return decode[map[string]any](t, ok(t, p.environ, "dead", "show", seq, "-o", "json"))
+	}
+	text, bytes := show("1"), show("2")
+	hasKeys(t, text, "body", "headers", "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	hasKeys(t, bytes, "body_base64", "headers", "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
+	if text["body"] != "hello" || bytes["body_base64"] != "/w==" || fmt.Sprint(text["headers"]) != "map[X-Shop:[7]]" {
+		t.Errorf("got %v\n%v", text, bytes)
+	}
+	if out := ok(t, p.environ, "dead", "list", "--order", "o-2", "-o", "json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("got %q: want an empty list", out)
+	}
+}
+
+// TestForeignDeadLetter: what somebody published among the dead letters by hand is told as what it is, between the others,
+// and is not sent back.
+func TestForeignDeadLetter(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	bury := func(n int) {
+		t.Helper()
+		if _, err := js.Publish(t.Context(), "ORDER.o-1", []byte("hello")); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, n)
+	}
+	bury(1)
+	for _, m := range []*nats.Msg{
+		{Subject: messages.SubjectDead + "o-1", Data: []byte("by hand")},
+		{Subject: messages.SubjectDead + "ö", Header: header(messages.HeaderDeadReason, "not a protobuf, I say"), Data: []byte("by hand")},
+	} {
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bury(4)
+
+	const missing = "no node stored this: header Orderly-Dead-Reason is missing, "
+	lines := strings.Split(ok(t, p.environ, "dead", "list"), "\n")
+	if len(lines) != 6 || !strings.HasPrefix(lines[2], "2  ") || !strings.Contains(lines[2], "  ORDER_DEAD.o-1  "+missing) ||
+		!strings.Contains(lines[3], "  ORDER_DEAD.ö    no node stored this: ") || !strings.Contains(lines[4], "  ORDER.o-1 ") {
+		t.Errorf("got\n%s", strings.Join(lines, "\n"))
+	}
+	for i, l := range p.letters(t, 4) {
+		if foreign := i == 1 || i == 2; l.Foreign != foreign || l.Stream == messages.StreamDead != foreign {
+			t.Errorf("got %+v", l)
+		}
+	}
+	text := ok(t, p.environ, "dead", "show", "2")
+	for _, want := range []string{"reason    " + missing, "subject   ORDER_DEAD.o-1\n", "source    message 2 of stream ORDER_DEAD\n", "body      7 bytes\n\nby hand\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+
+	verified := ok(t, p.environ, "verify")
+	if !strings.Contains(verified, "warnings\n  dead letter 2 is of no message, no node stored it (header Orderly-Dead-Reason is missing, ") || !strings.HasSuffix(verified, "\nbalanced\n") {
+		t.Errorf("got\n%s", verified)
+	}
+
+	got := command(t, p.environ, "", "dead", "redrive", "2")
+	if got.code != exitFailed || got.out != "" || !strings.Contains(got.err, "redrive dead letter 2: "+missing) {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	const over = `1 passed over, which no node stored; see them with "orderly dead list"` + "\n"
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "not a protobuf"); out != over+"1 sent back as message 3\n4 sent back as message 4\n2 of 2 sent back\n" {
+		t.Errorf("got\n%s", out)
+	}
+	p.letters(t, 2, "--reason", "no node stored this")
+	p.letters(t, 2, "--reason", "OrderCreated")
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "header Orderly-Dead-Reason"); out != over+"0 of 0 sent back\n" {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+// TestRedriveOfWhatIsRepaired: a cancel that came longer before its order than is waited for is a dead letter; sent back
+// once the order is there, it cancels.
+func TestRedriveOfWhatIsRepaired(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, impatient)
+	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
+	ok(t, p.environ, "cancel", "o-1", "--reason", "too early")
+	l := p.letters(t, 1)[0]
+	if l.OrderID != "o-1" || !strings.HasPrefix(l.Reason, "no such order: none was created within 1s of this order.cancel") {
+		t.Errorf("got %+v", l)
+	}
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "parked")
+	if out := ok(t, p.environ, "dead", "redrive", "1"); out != "1 sent back as message 3\n1 of 1 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	v := p.until(t, "o-1", "cancelled")
+	if v.Reason != "too early" {
+		t.Errorf("reason %q: want that of the cancel", v.Reason)
+	}
+	p.letters(t, 0)
+	complains(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
+	// The dead letter that was sent back has left no trace, its second life has.
+	want := report{}
+	want.Orders.Accepted, want.Orders.Cancelled = 1, 1
+	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.WithoutEffect = 3, 1, 1, 1
+	want.Dead.Removed = 1
+	p.balances(t, want)
+}
+
+// TestRedriveAll sends back what the filters choose, and what is still wrong comes back.
+func TestRedriveAll(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	js := stream(t, p.connect(t))
+	for i, body := range []string{"hello", "{}x", "hello"} {
+		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: fmt.Sprintf("ORDER.o-%d", i), Data: []byte(body)}); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, i+1)
+	}
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "is not a protobuf"); out != "1 sent back as message 4\n3 sent back as message 5\n2 of 2 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	p.letters(t, 3)
+	if out := ok(t, p.environ, "dead", "redrive", "--all", "--order", "o-9"); out != "0 of 0 sent back\n" {
+		t.Errorf("got %q", out)
+	}
+	got := command(t, p.environ, "", "dead", "redrive", "2", "77")
+	if got.code != exitFailed || got.out != "2 sent back as message 6\n1 of 2 sent back\n" || !strings.Contains(got.err, "77") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestDeadLetterIsWhole: the body that comes out is the one that went in.
+func TestDeadLetterIsWhole(t *testing.T) {
+	t.Parallel()
+	p := start(t, nil)
+	body, err := json.Marshal(strings.Repeat("ü", 200_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream(t, p.connect(t)).Publish(t.Context(), "ORDER.o-1", body); err != nil {
+		t.Fatal(err)
+	}
+	p.letters(t, 1)
+	if l := decode[letter](t, ok(t, p.environ, "dead", "show", "1", "-o", "json")); l.Body != string(body) {
+		t.Errorf("%d bytes went in, %d came out", len(body), len(l.Body))
+	}
+}

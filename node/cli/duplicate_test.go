@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages"
+	goclient "github.com/orderly-engine/orderly/node/engine/client"
+)
+
+// TestOrderAfterABrokenOne: somebody's broken order with the order's id as Nats-Msg-Id does not keep the right one out,
+// whoever publishes that; nor does an order keep out another one of its id, which is a conflict, and told as one.
+func TestOrderAfterABrokenOne(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	nc := p.connect(t)
+	js := stream(t, nc)
+	c, err := goclient.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	take := map[string]func(body string){
+		"http": func(body string) {
+			if a := p.post(t, "/v1/orders", body); a.code != http.StatusAccepted || a.header.Get("Location") != "/v1/orders/http" {
+				t.Errorf("%d, Location %q: %s", a.code, a.header.Get("Location"), a.body)
+			}
+		},
+		"command": func(body string) {
+			const want = "0 orders stored, 1 more under ids stored shortly before in "
+			if got := p.publish(t, body); got.code != exitOK || !strings.HasPrefix(got.out, want) {
+				t.Errorf("exit code %d\n%s%s\nwant %s…", got.code, got.out, got.err, want)
+			}
+		},
+		"client": func(body string) {
+			o, err := messages.DecodeCreated("application/json", []byte(body))
+			if err == nil {
+				err = c.Publish(t.Context(), "client", o)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		},
+	}
+	for id, publish := range take {
+		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: "ORDER." + id, Header: header(nats.MsgIdHdr, id), Data: []byte("{")}); err != nil {
+			t.Fatal(err)
+		}
+		p.letters(t, 1, "--order", id)
+		publish(sampleOrder(id))
+		p.until(t, id, "completed")
+		publish(sampleOrder(id))
+		publish(strings.NewReplacer(":9.5", ":9", ":19,", ":18,").Replace(sampleOrder(id)))
+		if l := p.letters(t, 2, "--order", id)[1]; !strings.Contains(l.Reason, "exists with different content") {
+			t.Errorf("dead letter: %s", l.Reason)
+		}
+	}
+	want := report{}
+	want.Orders.Accepted, want.Orders.Completed = 3, 3
+	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.DeadLettered, want.Inbox.WithoutEffect = 12, 3, 6, 3
+	want.Dead.Messages = 6
+	p.balances(t, want)
+}
+
+// TestSignalNoNodeTakes: what would be a dead letter is refused before anybody is asked.
+func TestSignalNoNodeTakes(t *testing.T) {
+	for data, want := range map[string]string{
+		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists 49 levels deep, and objects 32",
+		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):   "nest lists 49 levels deep, and objects 32",
+		strings.Repeat("[", 3300) + strings.Repeat("]", 3300):         "exceeded maximum recursion depth",
+		strings.Repeat("[", 20000) + strings.Repeat("]", 20000):       "exceeded max recursion depth",
+		"[" + strings.Repeat("1,", 50_000) + "1]":                     "at most 262144 are allowed",
+		strings.Repeat("[", 40) + strings.Repeat(`{"a":`, 20) + "nil": `signal data "[`,
+	} {
+		got := command(t, nowhere, "", "signal", "o-1", "x", data)
+		complains(t, got, exitUsage, want)
+		if len(got.err) > 1000 {
+			t.Errorf("%d bytes on standard error", len(got.err))
+		}
+	}
+	for _, data := range []string{strings.Repeat("[", 49) + strings.Repeat("]", 49), strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)} {
+		complains(t, command(t, nowhere, "", "signal", "o-1", "x", data), exitFailed, "cannot reach NATS")
+	}
+}

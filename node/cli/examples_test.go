@@ -1,0 +1,325 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+const examples = "../../deploy/examples/"
+
+// program is an example service that runs as a process of its own.
+type program struct {
+	t       *testing.T
+	argv    []string
+	environ []string
+	out     *screen
+	cmd     *exec.Cmd
+	ended   chan error
+}
+
+// example starts a service of deploy/examples and waits until it listens.
+func example(t *testing.T, argv []string, environ ...string) *program {
+	t.Helper()
+	if _, err := exec.LookPath(argv[0]); err != nil {
+		t.Fatalf("%s is missing: this test runs the services of deploy/examples; install it (Debian: apt-get install python3 nodejs)", argv[0])
+	}
+	p := &program{t: t, argv: argv, environ: append(os.Environ(), environ...), out: &screen{}}
+	p.start()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s said:\n%s", strings.Join(argv, " "), p.out)
+		}
+		_ = p.stop(syscall.SIGKILL)
+	})
+	return p
+}
+
+func (p *program) start() {
+	p.t.Helper()
+	before := strings.Count(p.out.String(), `"listening"`)
+	p.cmd = exec.Command(p.argv[0], p.argv[1:]...)
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = p.environ, p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+	p.ended = make(chan error, 1)
+	go func(cmd *exec.Cmd, ended chan<- error) { ended <- cmd.Wait() }(p.cmd, p.ended)
+	eventually(p.t, p.argv[1]+" to listen", func() (bool, any) {
+		select {
+		case err := <-p.ended:
+			p.ended <- err
+			p.t.Fatalf("%s ended: %v\n%s", p.argv[1], err, p.out)
+		default:
+		}
+		return strings.Count(p.out.String(), `"listening"`) > before, p.out
+	})
+}
+
+// stop sends the signal and returns how the service ended.
+func (p *program) stop(s syscall.Signal) error {
+	p.t.Helper()
+	_ = p.cmd.Process.Signal(s)
+	select {
+	case err := <-p.ended:
+		p.ended <- err
+		return err
+	case <-time.After(patience):
+		_ = p.cmd.Process.Kill()
+		p.t.Errorf("%s does not stop on %s", p.argv[1], s)
+		return <-p.ended
+	}
+}
+
+// shop is a node with the example plan and its two services.
+type shop struct {
+	*process
+	t               *testing.T
+	stock, payments *program
+	stockURL        string
+	ledger          string
+	nc              *nats.Conn
+}
+
+func openShop(t *testing.T) *shop {
+	t.Helper()
+	s := &shop{t: t, ledger: filepath.Join(t.TempDir(), "payments.jsonl")}
+	addr := free(t)
+	s.stockURL = "http://" + addr
+	text, err := os.ReadFile(examples + "plan.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The plan as it is, at this test's address and with a test's patience.
+	plan := strings.NewReplacer("http://127.0.0.1:8091", s.stockURL, "initial: 200ms, max: 5s, attempts: 20", "initial: 50ms, max: 500ms, attempts: 200").Replace(string(text))
+	if plan == string(text) {
+		t.Fatal("plan.yaml has another address than the test knows")
+	}
+	s.process = withPlan(t, plan)
+	s.nc = s.connect(t)
+	s.stock = example(t, []string{"python3", examples + "stock-http-python/stock.py"},
+		"STOCK_ADDR="+addr, "STOCK_DB="+filepath.Join(t.TempDir(), "stock.db"))
+	s.payments = example(t, []string{"node", examples + "payments-nats-node/payments.js"},
+		"NATS_URL="+s.url, "PAYMENTS_LEDGER="+s.ledger, "PAYMENTS_CONFIRM_AFTER=300")
+	return s
+}
+
+// order is an order of so many pieces at 10.00 each.
+func orderOf(id, customer, product string, quantity int) string {
+	return fmt.Sprintf(`{"order_id":%q,"customer_id":%q,"items":[{"product_id":%q,"quantity":%d,"unit_price":10}],"total_amount":%d}`+"\n",
+		id, customer, product, quantity, 10*quantity)
+}
+
+// left is what the stock service says is left of a product.
+func (s *shop) left(product string) int {
+	s.t.Helper()
+	_, body := s.fetch(http.MethodGet, "/stock", "")
+	return decode[map[string]int](s.t, body)[product]
+}
+
+func (s *shop) fetch(method, path, body string) (status int, answer string) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), method, s.stockURL+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return response.StatusCode, string(read)
+}
+
+func (s *shop) ask(subject, body string) string {
+	s.t.Helper()
+	m, err := s.nc.Request(subject, []byte(body), patience)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(m.Data)
+}
+
+// paid adds up what the ledger of the payments holds as authorized, in cents, and checks that nothing was authorized twice.
+func (s *shop) paid() int {
+	s.t.Helper()
+	text, err := os.ReadFile(s.ledger)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	performed, cents := map[string]int{}, map[string]int{}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		var entry struct {
+			Order   string                     `json:"order"`
+			Answers map[string]json.RawMessage `json:"answers"`
+			Payment *struct {
+				State string `json:"state"`
+				Cents int    `json:"cents"`
+			} `json:"payment"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
+			s.t.Fatalf("ledger: %v: %s", err, lines.Text())
+		}
+		if _, ok := entry.Answers[entry.Order+"/authorize_payment/do"]; ok && entry.Payment != nil && entry.Payment.State != "void" {
+			performed[entry.Order]++
+		}
+		if entry.Payment != nil {
+			cents[entry.Order] = 0
+			if entry.Payment.State == "authorized" {
+				cents[entry.Order] = entry.Payment.Cents
+			}
+		}
+	}
+	sum := 0
+	for id, n := range performed {
+		if n != 1 {
+			s.t.Errorf("the payment of order %s was authorized %d times", id, n)
+		}
+		sum += cents[id]
+	}
+	return sum
+}
+
+// TestServicesInOtherLanguages: the services of deploy/examples, in Python over HTTP and in JavaScript over NATS, carry
+// orders to every kind of end while one is killed and the other restarted.
+func TestServicesInOtherLanguages(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	if code, body := s.fetch(http.MethodGet, "/health", ""); code != http.StatusOK {
+		t.Errorf("stock: %d %s", code, body)
+	}
+	if got := s.ask("example.payments.health", ""); !strings.Contains(got, "ok") {
+		t.Errorf("payments: %s", got)
+	}
+	var batch strings.Builder
+	for i := range 40 {
+		batch.WriteString(orderOf(fmt.Sprintf("good-%d", i), "c-7", "sku-1", 2))
+	}
+	for i := range 5 {
+		batch.WriteString(orderOf(fmt.Sprintf("sold-out-%d", i), "c-7", "sold-out", 1))
+		batch.WriteString(orderOf(fmt.Sprintf("declined-%d", i), "c-declined", "sku-1", 3))
+		batch.WriteString(orderOf(fmt.Sprintf("large-%d", i), "c-7", "sku-2", 101))
+	}
+	var killing sync.WaitGroup
+	killing.Go(func() {
+		// In the middle, as the services tell it.
+		eventually(t, "the first reservations", func() (bool, any) { return strings.Count(s.stock.out.String(), `"call"`) > 10, s.stock.out })
+		_ = s.stock.stop(syscall.SIGKILL)
+		s.stock.start()
+		eventually(t, "the first payments", func() (bool, any) { return strings.Count(s.payments.out.String(), `"call"`) > 10, s.payments.out })
+		if err := s.payments.stop(syscall.SIGTERM); err != nil {
+			t.Errorf("payments stopped on SIGTERM with %v", err)
+		}
+		s.payments.start()
+	})
+	p := s.publish(t, batch.String(), "--wait", "--timeout", "5m", "-o", "json")
+	killing.Wait()
+	sum := decode[summary](t, p.out)
+	if p.code != exitOK || sum.Ended["completed"] != 45 || sum.Ended["rejected"] != 10 {
+		t.Fatalf("%s%s\nwant 45 completed and 10 rejected", p.out, p.err)
+	}
+
+	// A large payment of a slow bank, given up while it waits: both steps are undone.
+	s.publish(t, orderOf("slow", "c-slow", "sku-2", 200))
+	s.until(t, "slow", "parked")
+	ok(t, s.environ, "cancel", "slow")
+	if v := s.until(t, "slow", "cancelled"); strings.Count(v.kinds(), "step_undone") != 2 {
+		t.Errorf("got\n%s\nwant both steps undone", v.story())
+	}
+
+	if got, want := s.left("sku-1"), 1000-40*2; got != want {
+		t.Errorf("%d of sku-1 are left, want %d", got, want)
+	}
+	if got, want := s.left("sku-2"), 1000-5*101; got != want {
+		t.Errorf("%d of sku-2 are left, want %d", got, want)
+	}
+	if got, want := s.paid(), (40*20+5*1010)*100; got != want {
+		t.Errorf("%d cents are authorized, want %d", got, want)
+	}
+	if out := ok(t, s.environ, "verify", "-o", "json"); !decode[struct{ Balanced bool }](t, out).Balanced {
+		t.Errorf("verify:\n%s", out)
+	}
+	if err := s.stock.stop(syscall.SIGTERM); err != nil {
+		t.Errorf("stock stopped on SIGTERM with %v", err)
+	}
+}
+
+// TestExamplesKeepTheirWord: what the services promise about keys, undos and fencing tokens, asked of each directly.
+func TestExamplesKeepTheirWord(t *testing.T) {
+	t.Parallel()
+	s := openShop(t)
+	request := func(order, step, direction string, token int) string {
+		return fmt.Sprintf(`{"order_id":%[1]q,"step":%[2]q,"direction":%[3]q,"idempotency_key":"%[1]s/%[2]s/%[3]s","fencing_token":"%[4]d",`+
+			`"order":{"order_id":%[1]q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":10}],"total_amount":20}}`,
+			order, step, direction, token)
+	}
+	for name, call := range map[string]func(order, direction string, token int) string{
+		"stock": func(order, direction string, token int) string {
+			_, body := s.fetch(http.MethodPost, map[string]string{"do": "/reserve", "undo": "/release"}[direction], request(order, "reserve_stock", direction, token))
+			return body
+		},
+		"payments": func(order, direction string, token int) string {
+			subject := map[string]string{"do": "example.payments.authorize", "undo": "example.payments.void"}[direction]
+			return s.ask(subject, request(order, "authorize_payment", direction, token))
+		},
+	} {
+		for _, c := range []struct {
+			what, order, direction string
+			token                  int
+			want                   string
+		}{
+			{"a call", "o-1", "do", 10, `"done"`},
+			{"the same again", "o-1", "do", 11, `"done"`},
+			{"the same, late, from a node that was overtaken", "o-1", "do", 9, `"done"`},
+			{"an undo from a node that was overtaken", "o-1", "undo", 9, `"retry"`},
+			{"an undo", "o-1", "undo", 12, `"done"`},
+			{"the undo again", "o-1", "undo", 12, `"done"`},
+			{"a call after its undo", "o-1", "do", 13, `"undone"`},
+			{"an undo of what was never done", "o-2", "undo", 10, `"done"`},
+			{"a call that was overtaken by its undo", "o-2", "do", 10, `"undone"`},
+			{"a call that stays", "o-3", "do", 10, `"done"`},
+			{"a request that is none", "", "do", 0, `"bad_request"`},
+		} {
+			if got := call(c.order, c.direction, c.token); !strings.Contains(got, c.want) {
+				t.Errorf("%s: %s is answered with %s, want %s", name, c.what, got, c.want)
+			}
+		}
+	}
+	for range 2 { // as they are, and after both were killed
+		if got := s.left("sku-1"); got != 998 {
+			t.Errorf("%d of sku-1 are left: want 998, two for o-3", got)
+		}
+		if got := s.paid(); got != 2000 {
+			t.Errorf("%d cents are authorized: want 2000 for o-3", got)
+		}
+		for _, p := range []*program{s.stock, s.payments} {
+			_ = p.stop(syscall.SIGKILL)
+			p.start()
+		}
+	}
+	if got := s.ask("example.payments.authorize", request("o-1", "authorize_payment", "do", 14)); !strings.Contains(got, `"undone"`) {
+		t.Errorf("payments forgot an undo: %s", got)
+	}
+	if code, body := s.fetch(http.MethodPost, "/reserve", request("o-1", "reserve_stock", "do", 14)); code != http.StatusConflict || !strings.Contains(body, `"undone"`) {
+		t.Errorf("stock forgot an undo: %d %s", code, body)
+	}
+}

@@ -1,0 +1,201 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// childArgs is the variable with the command line of a process that the test's binary is to be; stubborn stands for a
+// command that does not end when it is told to, obstinate for a node.
+const (
+	childArgs = "TEST_COMMAND_LINE"
+	stubborn  = "stubborn"
+	obstinate = "obstinate"
+)
+
+// child makes this process a command when it was started as one, and does not return then.
+func child() {
+	switch args := os.Getenv(childArgs); args {
+	case "":
+	case stubborn:
+		cmd := &cobra.Command{RunE: func(cmd *cobra.Command, _ []string) error {
+			fmt.Println("begun")
+			<-cmd.Context().Done()
+			fmt.Println("told")
+			select {}
+		}}
+		cmd.SetArgs(nil)
+		_ = interruptible(cmd)[0].ExecuteContext(context.Background())
+	case obstinate:
+		abort, unhook := onSignals(func() { fmt.Println("stop") })
+		defer unhook()
+		fmt.Println("begun")
+		<-abort
+		fmt.Println("abort")
+		select {}
+	default:
+		os.Args = append(os.Args[:1], strings.Fields(args)...)
+		os.Exit(Main())
+	}
+}
+
+// spawned is a command in a process of its own.
+type spawned struct {
+	*exec.Cmd
+	in       io.WriteCloser
+	out, err screen
+	ended    chan error
+}
+
+// spawn starts one; it is killed in the end.
+func spawn(t *testing.T, environ []string, args string) *spawned {
+	t.Helper()
+	s := &spawned{Cmd: exec.Command(os.Args[0]), ended: make(chan error, 1)}
+	s.Env = append(environ, childArgs+"="+args)
+	s.Stdout, s.Stderr = &s.out, &s.err
+	var err error
+	if s.in, err = s.StdinPipe(); err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); s.ended <- s.Wait() }()
+	t.Cleanup(func() { _ = s.Process.Kill(); <-done })
+	return s
+}
+
+// says waits until the command has printed something.
+func (s *spawned) says(t *testing.T, what string) {
+	t.Helper()
+	eventually(t, what, func() (bool, any) { return strings.Contains(s.out.String(), what), s.out.String() + s.err.String() })
+}
+
+func (s *spawned) signal(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := s.Process.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// interrupted checks that the command ends as one that was told to.
+func (s *spawned) interrupted(t *testing.T) {
+	t.Helper()
+	select {
+	case err := <-s.ended:
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || s.err.String() != "orderly: interrupted\n" {
+			t.Errorf("it ends with %v\n%s%s", err, &s.out, &s.err)
+		}
+	case <-time.After(patience):
+		t.Fatalf("it goes on\n%s%s", &s.out, &s.err)
+	}
+}
+
+// TestFollowInterrupted: a command that goes on ends in order, at either signal.
+func TestFollowInterrupted(t *testing.T) {
+	p := start(t, nil)
+	p.publish(t, sampleOrder("o-1")) // nobody performs the steps
+	p.until(t, "o-1", "running")
+	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		s := spawn(t, p.environ, "get o-1 --follow")
+		s.says(t, "accepted: ")
+		s.signal(t, sig)
+		s.interrupted(t)
+	}
+}
+
+// TestPublishInterrupted: what was read and stored until then is counted, though the input has not ended.
+func TestPublishInterrupted(t *testing.T) {
+	p := start(t, nil)
+	for _, args := range []string{"publish -", "publish - --wait"} {
+		id := strings.ReplaceAll(args, " ", "")
+		s := spawn(t, p.environ, args)
+		if _, err := fmt.Fprintln(s.in, sampleOrder(id)); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the order", func() (bool, any) {
+			got := command(t, p.environ, "", "get", id)
+			return got.code == exitOK, got.err + s.err.String()
+		})
+		s.signal(t, os.Interrupt)
+		// The progress is told once a second, if it lasts that long.
+		eventually(t, "the end", func() (bool, any) { return strings.HasSuffix(s.err.String(), "orderly: interrupted\n"), s.err.String() })
+		if err := <-s.ended; err == nil || !strings.HasPrefix(s.out.String(), "1 order stored") {
+			t.Errorf("%s: %v\n%s%s", args, err, &s.out, &s.err)
+		}
+	}
+}
+
+// TestSecondInterrupt: whoever does not want to wait for the end in order sends another signal.
+func TestSecondInterrupt(t *testing.T) {
+	s := spawn(t, nil, stubborn)
+	s.says(t, "begun\n")
+	s.signal(t, os.Interrupt)
+	s.says(t, "told\n")
+	deadline := time.After(patience)
+	for {
+		// One that comes in the moment in which the handler goes is taken for the first.
+		_ = s.Process.Signal(os.Interrupt) // fails once the process is gone
+		select {
+		case err := <-s.ended:
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || !exit.Sys().(syscall.WaitStatus).Signaled() {
+				t.Errorf("it ends with %v: want it killed by the signal", err)
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		case <-deadline:
+			t.Fatal("a second signal does not end it")
+		}
+	}
+}
+
+// TestInterruptible: a command that nobody stops keeps its own words, and the rule holds for those below another.
+func TestInterruptible(t *testing.T) {
+	run := func(ctx context.Context, f func(context.Context) error) error {
+		below := &cobra.Command{Use: "below", RunE: func(cmd *cobra.Command, _ []string) error { return f(cmd.Context()) }}
+		above := &cobra.Command{Use: "above", SilenceErrors: true, SilenceUsage: true, RunE: func(*cobra.Command, []string) error { return nil }}
+		above.AddCommand(below)
+		above.SetArgs([]string{"below"})
+		return interruptible(above)[0].ExecuteContext(ctx)
+	}
+	for _, want := range []error{nil, errSilent, context.Canceled} {
+		if err := run(t.Context(), func(context.Context) error { return want }); !errors.Is(err, want) || errors.Is(err, errInterrupted) {
+			t.Errorf("got %v: want %v", err, want)
+		}
+	}
+	for want, said := range map[error]error{errInterrupted: fmt.Errorf("read: %w", context.Canceled), errSilent: errSilent} {
+		ctx, cancel := context.WithCancel(t.Context())
+		if err := run(ctx, func(ctx context.Context) error { cancel(); <-ctx.Done(); return said }); !errors.Is(err, want) || errors.Is(err, context.Canceled) {
+			t.Errorf("%v became %v: want %v", said, err, want)
+		}
+	}
+}
+
+// TestSendInterrupted: a long run says how far it came.
+func TestSendInterrupted(t *testing.T) {
+	p := start(t, nil)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errs screen
+	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
+	err := b.send(ctx, &connection{nc: p.connect(t)}, []target{{id: "o-1"}, {id: "o-2"}})
+	if !errors.Is(err, errInterrupted) || out.String() != "0 of 2 sent, 2 not\n" {
+		t.Errorf("got %v\n%s", err, &out)
+	}
+}

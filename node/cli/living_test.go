@@ -1,0 +1,330 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// confirming is a plan whose second step waits for a signal.
+const confirming = `
+name: confirming
+version: 1
+steps:
+  - {name: prepare, do: nats://confirming.prepare, undo: nats://confirming.unprepare, timeout: 1m}
+  - {name: confirm, do: nats://confirming.confirm, undo: nats://confirming.unconfirm, timeout: 1m}
+  - {name: ship, do: nats://confirming.ship, undo: nats://confirming.unship, timeout: 1m}
+`
+
+// instant is a plan whose steps are done at once.
+const instant = `
+name: instant
+version: 1
+steps:
+  - {name: reserve, do: "sim:", undo: "sim:"}
+  - {name: pay, do: "sim:", undo: "sim:"}
+`
+
+// confirmingServices answer the steps of the plan: prepare when the test lets it, confirm by a signal, and ship with the
+// results it was handed.
+type confirmingServices struct {
+	mu   sync.Mutex
+	gate map[string]chan struct{}
+}
+
+// close lets the order's first step hang until the returned function is called, or the test ends.
+func (w *confirmingServices) close(t *testing.T, id string) (open func()) {
+	gate := make(chan struct{})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate[id] = gate
+	open = sync.OnceFunc(func() { close(gate) })
+	t.Cleanup(open)
+	return open
+}
+
+func startConfirming(t *testing.T, environ ...string) (*process, *confirmingServices) {
+	t.Helper()
+	p := withPlan(t, confirming, environ...)
+	w := &confirmingServices{gate: map[string]chan struct{}{}}
+	var calls sync.WaitGroup
+	t.Cleanup(calls.Wait)
+	nc := p.connect(t)
+	_, err := nc.Subscribe("confirming.*", func(m *nats.Msg) {
+		calls.Go(func() {
+			if err := m.Respond([]byte(w.answer(m))); err != nil {
+				t.Error(err)
+			}
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return p, w
+}
+
+func (w *confirmingServices) answer(m *nats.Msg) string {
+	var request struct {
+		OrderID string                     `json:"order_id"`
+		Results map[string]json.RawMessage `json:"results"`
+	}
+	if err := json.Unmarshal(m.Data, &request); err != nil {
+		return fmt.Sprintf(`{"rejected": {"code": "unreadable", "reason": %q}}`, err)
+	}
+	switch m.Subject {
+	case "confirming.prepare":
+		w.mu.Lock()
+		gate := w.gate[request.OrderID]
+		w.mu.Unlock()
+		if gate != nil {
+			<-gate
+		}
+	case "confirming.confirm":
+		return fmt.Sprintf(`{"pending": {"signal": "confirmed", "deadline": %q}}`, time.Now().Add(time.Minute).Format(time.RFC3339Nano))
+	case "confirming.ship":
+		seen, err := json.Marshal(request.Results)
+		if err != nil {
+			return fmt.Sprintf(`{"rejected": {"code": "unreadable", "reason": %q}}`, err)
+		}
+		return fmt.Sprintf(`{"done": {"data": {"results": %s}}}`, seen)
+	}
+	return `{"done": {}}`
+}
+
+// recorded waits until so many messages about the order are in its journal.
+func (p *process) recorded(t *testing.T, id string, kind string, count int) {
+	t.Helper()
+	eventually(t, fmt.Sprintf("%d times %s in order %s", count, kind, id), func() (bool, any) {
+		got := command(t, p.environ, "", "get", id, "-o", "json")
+		if got.code != exitOK {
+			return false, got.err
+		}
+		v := decode[view](t, got.out)
+		return strings.Count(v.kinds(), kind) == count, v.story()
+	})
+}
+
+// shipped is what the last step was handed by the one that waited.
+func (v view) shipped(t *testing.T) string {
+	t.Helper()
+	for _, e := range v.Events {
+		if e.Kind != "step_completed" || !strings.HasPrefix(e.Summary, "ship ") {
+			continue
+		}
+		var detail struct {
+			StepCompleted struct {
+				Data struct{ Results map[string]any }
+			} `json:"step_completed"`
+		}
+		if err := json.Unmarshal(e.Detail, &detail); err != nil {
+			t.Fatal(err)
+		}
+		compact, err := json.Marshal(detail.StepCompleted.Data.Results["confirm"])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(compact)
+	}
+	t.Fatalf("order %s has not been shipped:\n%s", v.OrderID, v.story())
+	return ""
+}
+
+// TestSignals: each signal has the answer that the README's table gives it, and the step that waited has the signal's
+// data as its result.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")
+	const completed = " step_completed step_completed completed"
+
+	t.Run("awaited", func(t *testing.T) {
+		p.publish(t, sampleOrder("awaited"))
+		p.until(t, "awaited", "parked")
+		ok(t, p.environ, "signal", "awaited", "confirmed", `{"by":"ann"}`)
+		v := p.until(t, "awaited", "completed")
+		if got, want := v.kinds(), "accepted step_completed step_pending parked signalled resumed"+completed; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if got := v.shipped(t); got != `{"by":"ann"}` {
+			t.Errorf("the step after it was handed %s", got)
+		}
+	})
+	t.Run("early", func(t *testing.T) {
+		open := w.close(t, "early")
+		p.publish(t, sampleOrder("early"))
+		ok(t, p.environ, "signal", "early", "confirmed", `"before its step"`)
+		p.recorded(t, "early", "signalled", 1)
+		open()
+		v := p.until(t, "early", "completed")
+		if got, want := v.kinds(), "accepted signalled step_completed"+completed; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if got := v.shipped(t); got != `"before its step"` {
+			t.Errorf("the step after it was handed %s", got)
+		}
+	})
+	t.Run("before the order", func(t *testing.T) {
+		open := w.close(t, "first")
+		ok(t, p.environ, "signal", "first", "confirmed", `1`)
+		p.publish(t, sampleOrder("first"))
+		p.recorded(t, "first", "signalled", 1)
+		open()
+		if got := p.until(t, "first", "completed").shipped(t); got != `1` {
+			t.Errorf("the step after it was handed %s", got)
+		}
+	})
+	t.Run("twice", func(t *testing.T) {
+		open := w.close(t, "twice")
+		p.publish(t, sampleOrder("twice"))
+		ok(t, p.environ, "signal", "twice", "confirmed", `1`)
+		ok(t, p.environ, "signal", "twice", "confirmed", `2`)
+		p.recorded(t, "twice", "signalled", 2)
+		open()
+		v := p.until(t, "twice", "completed")
+		if got, want := v.kinds(), "accepted signalled signalled step_completed"+completed; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if got := v.shipped(t); got != `1` {
+			t.Errorf("the step after it was handed %s: want the data of the first signal", got)
+		}
+	})
+	t.Run("of another name", func(t *testing.T) {
+		p.publish(t, sampleOrder("other"))
+		p.until(t, "other", "parked")
+		ok(t, p.environ, "signal", "other", "nonsense", `1`)
+		p.recorded(t, "other", "parked", 2)
+		ok(t, p.environ, "signal", "other", "confirmed", `2`)
+		v := p.until(t, "other", "completed")
+		if got, want := v.kinds(), "accepted step_completed step_pending parked signalled resumed step_pending parked signalled resumed"+completed; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if got := v.shipped(t); got != `2` {
+			t.Errorf("the step after it was handed %s", got)
+		}
+	})
+	t.Run("late", func(t *testing.T) {
+		// The order has ended: nothing changes, and no dead letter is left.
+		before := p.get(t, "awaited").kinds()
+		ok(t, p.environ, "signal", "awaited", "confirmed", `{"by":"bob"}`)
+		eventually(t, "an empty inbox", func() (bool, any) {
+			s, err := stream(t, p.connect(t)).Stream(t.Context(), "ORDERS")
+			if err != nil {
+				return false, err
+			}
+			return s.CachedInfo().State.Msgs == 0, s.CachedInfo().State.Msgs
+		})
+		if got := p.get(t, "awaited").kinds(); got != before {
+			t.Errorf("got %s\nwant %s", got, before)
+		}
+		if got := ok(t, p.environ, "dead", "list"); strings.Contains(got, "awaited") {
+			t.Errorf("a late signal is a dead letter:\n%s", got)
+		}
+	})
+}
+
+// TestMessagesKeepTheirOrder: messages that were given back many times take effect as they were published (I6).
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	t.Parallel()
+	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")
+	open := w.close(t, "o-1")
+	const signals = 5
+	for i := range signals {
+		ok(t, p.environ, "signal", "o-1", fmt.Sprintf("s%d", i))
+	}
+	ok(t, p.environ, "cancel", "o-1")
+	// Each has been delivered and given back: none of them finds an order.
+	eventually(t, "redeliveries", func() (bool, any) {
+		c, err := stream(t, p.connect(t)).Consumer(t.Context(), "ORDERS", "orderly")
+		if err != nil {
+			return false, err
+		}
+		return c.CachedInfo().NumRedelivered == signals+1, c.CachedInfo().NumRedelivered
+	})
+	p.publish(t, sampleOrder("o-1"))
+	p.recorded(t, "o-1", "cancel_requested", 1)
+	open()
+	v := p.until(t, "o-1", "cancelled")
+	want := `accepted: 1 item, 19.00 EUR, plan confirming v1
+signal "s0" arrived
+signal "s1" arrived
+signal "s2" arrived
+signal "s3" arrived
+signal "s4" arrived
+cancel requested
+prepare done
+prepare undone
+order cancelled`
+	if got := v.story(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A cancel that overtakes its order cancels it, however fast the order is and however far ahead the cancel came: what
+// waits for an order takes effect before the order's first step.
+func TestCancelOvertakesItsOrder(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, instant, "ORDERLY_UNKNOWN_AGE=1m")
+	nc := p.connect(t)
+	var ids []string
+	for i, ahead := range []time.Duration{0, 10 * time.Millisecond, 300 * time.Millisecond, 900 * time.Millisecond, 2 * time.Second} {
+		for n := range 5 {
+			id := fmt.Sprintf("o-%d-%d", i, n)
+			ids = append(ids, id)
+			cancel := nats.NewMsg("ORDER." + id)
+			cancel.Header.Set("Orderly-Type", "order.cancel")
+			if err := nc.PublishMsg(cancel); err != nil {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				time.Sleep(ahead)
+			}
+			if err := nc.Publish("ORDER."+id, []byte(sampleOrder(id))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, id := range ids {
+		v := p.until(t, id, "cancelled")
+		if story := v.story(); !strings.HasPrefix(story, "accepted: 1 item, 19.00 EUR, plan instant v1\ncancel requested\n") {
+			t.Errorf("%s:\n%s", id, story)
+		}
+	}
+}
+
+// TestCreatedAndCancelCross: whichever of the two is stored first, the order ends the same way.
+func TestCreatedAndCancelCross(t *testing.T) {
+	t.Parallel()
+	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")
+	send := map[string]func(){
+		"created-first": func() {
+			p.publish(t, sampleOrder("created-first"))
+			ok(t, p.environ, "cancel", "created-first", "--reason", "changed my mind")
+		},
+		"cancel-first": func() {
+			ok(t, p.environ, "cancel", "cancel-first", "--reason", "changed my mind")
+			p.publish(t, sampleOrder("cancel-first"))
+		},
+	}
+	want := `accepted: 1 item, 19.00 EUR, plan confirming v1
+cancel requested: changed my mind
+prepare done
+prepare undone
+order cancelled: changed my mind`
+	for id, both := range send {
+		open := w.close(t, id)
+		both()
+		p.recorded(t, id, "cancel_requested", 1)
+		open()
+		v := p.until(t, id, "cancelled")
+		if got := v.story(); got != want {
+			t.Errorf("%s: got\n%s\nwant\n%s", id, got, want)
+		}
+	}
+}

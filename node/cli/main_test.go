@@ -1,0 +1,300 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/node/server/embedded"
+)
+
+func TestMain(m *testing.M) {
+	child()
+	for _, entry := range os.Environ() {
+		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OTEL_") {
+			_ = os.Unsetenv(name) // tests set what they need
+		}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// patience is the longest a test waits for what should come soon.
+const patience = time.Minute
+
+// eventually polls until the condition holds; the last of what it said is the failure.
+func eventually(t *testing.T, what string, holds func() (ok bool, got any)) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		ok, got := holds()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come within %s; the last state was:\n%v", what, patience, got)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// screen collects what a command prints; it may be read meanwhile.
+type screen struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (s *screen) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.Write(p)
+}
+
+func (s *screen) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.buf.String()
+}
+
+// printed is what became of a command.
+type printed struct {
+	code     int
+	out, err string
+}
+
+// command runs the command line in process.
+func command(t *testing.T, environ []string, stdin string, args ...string) printed {
+	t.Helper()
+	var out, errs screen
+	code := execute(t.Context(), args, terminal{in: strings.NewReader(stdin), out: &out, err: &errs, environ: environ})
+	return printed{code: code, out: out.String(), err: errs.String()}
+}
+
+// ok is command for those that have to succeed.
+func ok(t *testing.T, environ []string, args ...string) string {
+	t.Helper()
+	p := command(t, environ, "", args...)
+	if p.code != exitOK {
+		t.Fatalf("orderly %s: exit code %d\n%s%s", strings.Join(args, " "), p.code, p.out, p.err)
+	}
+	return p.out
+}
+
+// decode reads what a command printed with -o json.
+func decode[T any](t *testing.T, out string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		t.Fatalf("not JSON: %v\n%s", err, out)
+	}
+	return v
+}
+
+// process is a node that runs in this process.
+type process struct {
+	// url and http are where it listens; environ is what its clients need.
+	url, http string
+	environ   []string
+	dir       string
+	out, err  *screen
+	stop      context.CancelFunc
+	ended     chan int
+}
+
+var announced = regexp.MustCompile(`(?m)^  (NATS|HTTP) +(?:connected to )?(\S+)`)
+
+// begin starts "orderly run" on free ports and does not wait for it.
+func begin(t *testing.T, args []string, environ ...string) *process {
+	t.Helper()
+	p := &process{out: &screen{}, err: &screen{}, dir: filepath.Join(t.TempDir(), "data"), ended: make(chan int, 1)}
+	environ = append([]string{
+		"ORDERLY_DATA_DIR=" + p.dir, "ORDERLY_NATS_ADDR=127.0.0.1:0", "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_NODE_ID=node-1",
+		"ORDERLY_DURABILITY=relaxed", "ORDERLY_UNKNOWN_AGE=1s", "ORDERLY_DRAIN_TIMEOUT=100ms", "ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s",
+		"ORDERLY_DEMO_FAIL_RATE=0", "ORDERLY_DEMO_REJECT_RATE=0",
+	}, environ...)
+	var ctx context.Context
+	ctx, p.stop = context.WithCancel(context.Background())
+	go func() {
+		p.ended <- execute(ctx, append([]string{"run"}, args...), terminal{out: p.out, err: p.err, environ: environ})
+	}()
+	t.Cleanup(func() {
+		p.stop()
+		select {
+		case code := <-p.ended:
+			p.ended <- code
+		case <-time.After(patience):
+			t.Errorf("the node did not stop\n%s%s", p.out, p.err)
+		}
+		if t.Failed() {
+			t.Logf("the node said:\n%s%s", p.out, p.err)
+		}
+	})
+	return p
+}
+
+// start starts a node and waits until it takes orders. Later settings win.
+func start(t *testing.T, args []string, environ ...string) *process {
+	t.Helper()
+	p := begin(t, args, environ...)
+	eventually(t, "the start of the node", func() (bool, any) {
+		select {
+		case code := <-p.ended:
+			p.ended <- code
+			t.Fatalf("the node ended with exit code %d\n%s%s", code, p.out, p.err)
+		default:
+		}
+		for _, m := range announced.FindAllStringSubmatch(p.out.String(), -1) {
+			switch m[1] {
+			case "NATS":
+				p.url = m[2]
+			case "HTTP":
+				p.http = m[2]
+			}
+		}
+		return p.http != "" && strings.Contains(p.out.String(), "plan"), p.out
+	})
+	p.environ = []string{"NATS_URL=" + p.url}
+	return p
+}
+
+// demo is start with the demo services.
+func demoNode(t *testing.T, environ ...string) *process {
+	t.Helper()
+	return start(t, []string{"--demo"}, environ...)
+}
+
+// wait returns the exit code of a node that ends by itself.
+func (p *process) wait(t *testing.T) int {
+	t.Helper()
+	select {
+	case code := <-p.ended:
+		p.ended <- code
+		return code
+	case <-time.After(patience):
+		t.Fatalf("the node still runs\n%s%s", p.out, p.err)
+		return -1
+	}
+}
+
+// connect is a plain client of the node's NATS.
+func (p *process) connect(t *testing.T) *nats.Conn {
+	t.Helper()
+	nc, err := nats.Connect(p.url, nats.Timeout(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+func stream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// write puts a file into the test's directory and returns its path.
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// view is the part of "get -o json" that tests look at.
+type view struct {
+	OrderID   string `json:"order_id"`
+	Status    string `json:"status"`
+	Reason    string `json:"reason"`
+	WaitsFor  string `json:"waits_for"`
+	LastError string `json:"last_error"`
+	Events    []struct {
+		Number      int             `json:"number"`
+		Kind        string          `json:"kind"`
+		Summary     string          `json:"summary"`
+		Node        string          `json:"node"`
+		Detail      json.RawMessage `json:"detail"`
+		Traceparent string          `json:"traceparent"`
+	} `json:"events"`
+}
+
+// kinds are the events in one line.
+func (v view) kinds() string {
+	var all []string
+	for _, e := range v.Events {
+		all = append(all, e.Kind)
+	}
+	return strings.Join(all, " ")
+}
+
+// story is what people read, without the times.
+func (v view) story() string {
+	var all []string
+	for _, e := range v.Events {
+		all = append(all, regexp.MustCompile(`(; again)? in [0-9.µm]+s`).ReplaceAllString(e.Summary, ""))
+	}
+	return strings.Join(all, "\n")
+}
+
+func (p *process) get(t *testing.T, id string) view {
+	t.Helper()
+	return decode[view](t, ok(t, p.environ, "get", id, "-o", "json"))
+}
+
+// until waits until an order has the status.
+func (p *process) until(t *testing.T, id, status string) view {
+	t.Helper()
+	var v view
+	eventually(t, fmt.Sprintf("status %s of order %s", status, id), func() (bool, any) {
+		got := command(t, p.environ, "", "get", id, "-o", "json")
+		if got.code == exitOK {
+			v = decode[view](t, got.out)
+		}
+		return v.Status == status, got.out + got.err
+	})
+	return v
+}
+
+// sampleOrder is an order that nothing is wrong with.
+func sampleOrder(id string) string {
+	return fmt.Sprintf(`{"order_id":%q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":9.5}],"total_amount":19,"currency":"EUR"}`, id)
+}
+
+// bareServer is a NATS server with JetStream that no node has ever used.
+func bareServer(t *testing.T) string {
+	t.Helper()
+	s, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	return s.URL()
+}
+
+// documentation is where the tables stand that tests compare with the code.
+const documentation = "../../README.md"
+
+func readme(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(documentation)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

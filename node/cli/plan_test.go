@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+)
+
+const twoSteps = `
+name: gift
+version: %d
+steps:
+  - {name: wrap, do: nats://%s.wrap, undo: nats://%s.unwrap, timeout: 1m}
+  - {name: send, do: nats://%s.send, timeout: 1m}
+`
+
+// workshop performs the steps of a plan under the prefix and remembers which were called. A wrap waits for a signal.
+func workshop(t *testing.T, p *process, prefix string) func() []string {
+	t.Helper()
+	var mu sync.Mutex
+	var called []string
+	nc := p.connect(t)
+	if _, err := nc.Subscribe(prefix+".*", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		called = append(called, m.Subject)
+		reply := `{"done": {}}`
+		if strings.HasSuffix(m.Subject, ".wrap") {
+			reply = `{"pending": {"signal": "wrapped"}}`
+		}
+		if err := m.Respond([]byte(reply)); err != nil {
+			t.Error(err)
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return append([]string{}, called...)
+	}
+}
+
+// TestPlanChanges: an order that is parked under a plan goes on under it, with its targets, whatever plan the node was
+// started with since; the same plan with other content is refused.
+func TestPlanChanges(t *testing.T) {
+	t.Parallel()
+	file := func(version int, prefix string) string {
+		return "ORDERLY_PLAN=" + write(t, "plan.yaml", fmt.Sprintf(twoSteps, version, prefix, prefix, prefix))
+	}
+	first := start(t, nil, file(1, "old"))
+	old := workshop(t, first, "old")
+	first.publish(t, sampleOrder("o-1"))
+	first.until(t, "o-1", "parked")
+	first.stop()
+	if code := first.wait(t); code != exitOK {
+		t.Fatalf("exit code %d", code)
+	}
+	if got := old(); len(got) != 1 || got[0] != "old.wrap" {
+		t.Fatalf("called were %v: want old.wrap", got)
+	}
+
+	refuses(t, "plan gift v1 is registered with other content (step wrap: do: nats://old.wrap → nats://new.wrap; "+
+		"step wrap: undo: nats://old.unwrap → nats://new.unwrap; step send: do: nats://old.send → nats://new.send): raise the version",
+		nil, "ORDERLY_DATA_DIR="+first.dir, file(1, "new"))
+
+	second := start(t, nil, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", file(2, "new"))
+	old, fresh := workshop(t, second, "old"), workshop(t, second, "new")
+	second.publish(t, sampleOrder("o-2"))
+	second.until(t, "o-2", "parked")
+	for _, id := range []string{"o-1", "o-2"} {
+		ok(t, second.environ, "signal", id, "wrapped")
+		second.until(t, id, "completed")
+	}
+	if got := strings.Join(old(), " "); got != "old.send" {
+		t.Errorf("of the old targets were called %s: want old.send, for the order that was accepted under the old plan", got)
+	}
+	if got := strings.Join(fresh(), " "); got != "new.wrap new.send" {
+		t.Errorf("of the new targets were called %s: want new.wrap new.send", got)
+	}
+	// A node of another process is refused too, and does not wait for something to change.
+	refuses(t, "plan gift v2 is registered with other content", nil, "NATS_URL="+second.url, file(2, "other"))
+}
+
+// TestFunctionsAreForPrograms: a plan file can name Go functions, and the ready-made node has none.
+func TestFunctionsAreForPrograms(t *testing.T) {
+	path := write(t, "plan.yaml", "name: gift\nversion: 1\nsteps: [{name: wrap, do: 'func:wrap'}]")
+	refuses(t, "step wrap: do: target func:wrap is a Go function, and this program has none", nil, "ORDERLY_PLAN="+path)
+}

@@ -1,0 +1,266 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// impatient is the built-in plan with few attempts close together, each of which has all the time it needs.
+const impatient = `
+name: impatient
+version: 3
+steps:
+  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: create_shipment, do: nats://shipping.create, undo: nats://shipping.cancel, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+  - {name: capture_payment, do: nats://payments.capture, timeout: 1m, retry: {initial: 5ms, max: 5ms, attempts: 3}}
+`
+
+// withPlan starts a node that follows a plan file.
+func withPlan(t *testing.T, plan string, environ ...string) *process {
+	t.Helper()
+	return start(t, nil, append(environ, "ORDERLY_PLAN="+write(t, "plan.yaml", plan))...)
+}
+
+// TestRetriesAreTold: attempts that failed are part of the story, with when the next one comes.
+func TestRetriesAreTold(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, strings.ReplaceAll(impatient, "attempts: 3", "attempts: 1000"))
+	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
+	p.publish(t, sampleOrder("o-1"))
+	eventually(t, "three failed attempts", func() (bool, any) {
+		v := p.get(t, "o-1")
+		return strings.Count(v.kinds(), "step_failed") >= 3, v.story()
+	})
+	v := p.get(t, "o-1")
+	if v.Status != "running" || !strings.Contains(v.LastError, "as asked to") {
+		t.Errorf("status %s, last error %q: want running and the service's own words", v.Status, v.LastError)
+	}
+	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "last error  ") ||
+		!strings.Contains(text, "authorize_payment failed (attempt 3 of 1000, transient): ") || !strings.Contains(text, "; again in ") {
+		t.Errorf("a retry is not told:\n%s", text)
+	}
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	v = p.until(t, "o-1", "completed")
+	if v.LastError != "" {
+		t.Errorf("a completed order has the last error %q", v.LastError)
+	}
+	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, " at attempt ") {
+		t.Errorf("how many attempts it took is not told:\n%s", text)
+	}
+}
+
+// spend brings an order into attention: its payment service is away for longer than three attempts.
+func spend(t *testing.T) (*process, *demo.Services) {
+	t.Helper()
+	p := withPlan(t, impatient)
+	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
+	p.publish(t, sampleOrder("o-1"))
+	v := p.until(t, "o-1", "attention")
+	if got, want := v.kinds(), "accepted step_completed step_failed step_failed step_failed attention"; got != want {
+		t.Fatalf("got %s\nwant %s", got, want)
+	}
+	if !strings.Contains(v.Reason, "as asked to") {
+		t.Errorf("reason %q: want the cause in the service's own words", v.Reason)
+	}
+	text := ok(t, p.environ, "get", "o-1")
+	for _, want := range []string{"status      attention since ", "): a person must decide about authorize_payment\n", "orderly retry o-1", "orderly skip o-1", "orderly cancel o-1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	return p, s
+}
+
+// TestAttentionRetried: a person repairs the cause and sends the order on.
+func TestAttentionRetried(t *testing.T) {
+	p, s := spend(t)
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, p.environ, "retry", "o-1")
+	v := p.until(t, "o-1", "completed")
+	want := "accepted step_completed step_failed step_failed step_failed attention recorded resumed step_completed step_completed step_completed completed"
+	if got := v.kinds(); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if !strings.Contains(v.story(), "resumed by retry") {
+		t.Errorf("got\n%s", v.story())
+	}
+}
+
+// TestAttentionComesBack: a retry that changes nothing ends in attention again, with as many attempts as before.
+func TestAttentionComesBack(t *testing.T) {
+	p, _ := spend(t)
+	ok(t, p.environ, "retry", "o-1")
+	eventually(t, "attention for the second time", func() (bool, any) {
+		v := p.get(t, "o-1")
+		return v.Status == "attention" && strings.Count(v.kinds(), "attention") == 2 && strings.Count(v.kinds(), "step_failed") == 6, v.story()
+	})
+}
+
+// TestAttentionSkipped: a person has the step passed over; it is not undone later either.
+func TestAttentionSkipped(t *testing.T) {
+	p, s := spend(t)
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	said := skips(t, p)
+	ok(t, p.environ, "skip", "o-1")
+	v := p.until(t, "o-1", "completed")
+	if !strings.Contains(v.story(), "resumed by skip\nauthorize_payment passed over on request\ncreate_shipment done") {
+		t.Errorf("got\n%s", v.story())
+	}
+	if got := said(); got != "do authorize_payment" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
+	}
+}
+
+// skips listens for skips from now on; what it returns tells which call the next one names.
+func skips(t *testing.T, p *process) (next func() string) {
+	t.Helper()
+	nc := p.connect(t)
+	sub, err := nc.SubscribeSync(messages.SubjectOrder + ">")
+	if err == nil {
+		err = nc.Flush() // the server knows of it before another connection sends the first
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() (call string) {
+		t.Helper()
+		m, err := sub.NextMsg(patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skip, err := messages.DecodeSkip(m.Header.Get("Content-Type"), m.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return skip.GetDirection() + " " + skip.GetStep()
+	}
+}
+
+// TestAttentionCancelled: a person gives the order up; the step in doubt is settled, and all is undone.
+func TestAttentionCancelled(t *testing.T) {
+	p, s := spend(t)
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, p.environ, "cancel", "o-1")
+	v := p.until(t, "o-1", "cancelled")
+	if !strings.HasSuffix(v.story(), "authorize_payment done at attempt 4\nauthorize_payment undone\nreserve_inventory undone\norder cancelled") {
+		t.Errorf("got\n%s", v.story())
+	}
+}
+
+// TestUndoThatFails needs a person too, and a skip takes the undo as done by hand.
+func TestUndoThatFails(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	services(t, p, demo.Behaviors{})
+	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
+	v := p.until(t, "o-1", "attention")
+	if !strings.Contains(v.Reason, "nobody") && !strings.Contains(v.Reason, "no responders") {
+		t.Errorf("reason %q: want that nobody answers", v.Reason)
+	}
+	if !strings.Contains(v.story(), "a person must decide about the undo of reserve_inventory: ") {
+		t.Errorf("got\n%s", v.story())
+	}
+	said := skips(t, p)
+	ok(t, p.environ, "skip", "o-1")
+	v = p.until(t, "o-1", "rejected")
+	if !strings.HasSuffix(v.story(), "undo of reserve_inventory passed over on request\norder rejected: card_declined: the card of the customer was declined") {
+		t.Errorf("got\n%s", v.story())
+	}
+	if got := said(); got != "undo reserve_inventory" {
+		t.Errorf("the skip is of %q, want that which needed a person", got)
+	}
+}
+
+// TestPendingComesBackBySignal: the service answers later, by a signal of its own.
+func TestPendingComesBackBySignal(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, impatient)
+	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 2 * time.Second}})
+	p.publish(t, sampleOrder("o-1"))
+	v := p.until(t, "o-1", "parked")
+	if !strings.Contains(v.WaitsFor, "authorize_payment") {
+		t.Errorf("waits for %q: want the step named", v.WaitsFor)
+	}
+	v = p.until(t, "o-1", "completed")
+	if want := "signal \"authorize_payment\" arrived\nresumed by signal\nauthorize_payment done by signal \"authorize_payment\""; !strings.Contains(v.story(), want) {
+		t.Errorf("got\n%s\nwant in it\n%s", v.story(), want)
+	}
+}
+
+// TestPendingComesBackByPerson: the signal is sent by hand, with data that later steps see.
+func TestPendingComesBackByPerson(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, impatient)
+	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "parked")
+	text := ok(t, p.environ, "get", "o-1")
+	if !strings.Contains(text, "waits for   signal \"authorize_payment\" for step authorize_payment\nuntil       ") {
+		t.Errorf("got\n%s", text)
+	}
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	ok(t, p.environ, "signal", "o-1", "something_else")
+	ok(t, p.environ, "signal", "o-1", "authorize_payment", `{"authorization":"a-by-hand"}`)
+	v := p.until(t, "o-1", "completed")
+	if !strings.Contains(string(v.Events[len(v.Events)-2].Detail), "a-by-hand") {
+		t.Errorf("capture_payment did not see the signal's data: %s", v.Events[len(v.Events)-2].Detail)
+	}
+}
+
+// TestPendingComesBackByTimer: no signal comes, and at the deadline the step is called again.
+func TestPendingComesBackByTimer(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, `{"name": "pending", "version": 1, "steps": [{"name": "only", "do": "nats://slow.service", "timeout": "1m"}]}`)
+	nc := p.connect(t)
+	keys := make(chan string, 10)
+	_, err := nc.Subscribe("slow.service", func(m *nats.Msg) {
+		request := decode[struct {
+			Key string `json:"idempotency_key"`
+		}](t, string(m.Data))
+		keys <- request.Key
+		reply := `{"done": {"data": {"by": "the second call"}}}`
+		if len(keys) == 1 {
+			reply = fmt.Sprintf(`{"pending": {"signal": "finished", "deadline": %q}}`, time.Now().Add(time.Second).Format(time.RFC3339Nano))
+		}
+		if err := m.Respond([]byte(reply)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.publish(t, sampleOrder("o-1"), "--wait"); got.code != exitOK {
+		t.Fatalf("%s%s", got.out, got.err)
+	}
+	v := p.get(t, "o-1")
+	if got, want := v.kinds(), "accepted step_pending parked resumed step_completed completed"; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if !strings.Contains(v.story(), "resumed by its timer") {
+		t.Errorf("got\n%s", v.story())
+	}
+	if first, second := <-keys, <-keys; first != second || first != "o-1/only/do" {
+		t.Errorf("called under the keys %s and %s: want o-1/only/do twice", first, second)
+	}
+}

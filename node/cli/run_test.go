@@ -1,0 +1,293 @@
+package cli
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/node/demo"
+	"github.com/orderly-engine/orderly/node/server/embedded"
+)
+
+// TestRunDemo: what a newcomer sees.
+func TestRunDemo(t *testing.T) {
+	p := demoNode(t, "ORDERLY_DEMO_ORDERS=20")
+	eventually(t, "the end of the sample orders", func() (bool, any) {
+		return strings.Contains(p.out.String(), "carries on"), p.out
+	})
+	p.stop()
+	if code := p.wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if !regexp.MustCompile(`^orderly dev, node node-1
+  NATS  nats://127\.0\.0\.1:\d+ \(embedded, relaxed, store in \S+\)
+  HTTP  http://127\.0\.0\.1:\d+
+  plan  order v1: reserve_inventory, authorize_payment, create_shipment, capture_payment
+  demo  inventory, payments, shipping; 20 sample orders on the way
+
+20 sample orders carried to the end in [0-9.]+ s: 18 completed, 2 rejected
+
+in a second terminal, try
+  bin/orderly get \w{8}-0001
+  bin/orderly publish -n 1000 --wait
+  bin/orderly verify
+Ctrl-C stops the node; what it leaves unfinished, the next start carries on
+stopped
+$`).MatchString(p.out.String()) {
+		t.Errorf("got\n%s", p.out)
+	}
+}
+
+// TestRunAgain: a node that was stopped in the middle of an order carries it on at the next start, on the same store.
+func TestRunAgain(t *testing.T) {
+	t.Parallel()
+	first := start(t, nil, "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
+	first.publish(t, samples("o-1", "o-2")) // nobody performs the steps
+	eventually(t, "an order that was taken up", func() (bool, any) {
+		got := command(t, first.environ, "", "get", "o-1", "-o", "json")
+		return strings.Contains(got.out, `"accepted"`), got.out + got.err
+	})
+	first.stop()
+	if code := first.wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	second := demoNode(t, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
+	for _, id := range []string{"o-1", "o-2"} {
+		v := second.until(t, id, "completed")
+		if last := v.Events[len(v.Events)-1]; last.Node != "node-2" {
+			t.Errorf("order %s was ended by %s", id, last.Node)
+		}
+	}
+	want := report{}
+	want.Orders.Accepted, want.Orders.Completed = 2, 2
+	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
+	second.balances(t, want)
+}
+
+// TestStopFinishesWhatIsUnderWay: a graceful stop lets a slow order come to its end.
+func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+	t.Parallel()
+	p, open := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	services(t, p, demo.Behaviors{})
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "running")
+	p.stop()
+	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	select {
+	case code := <-p.ended:
+		p.ended <- code
+		t.Fatalf("the node ended with exit code %d, and an order was under way", code)
+	case <-time.After(time.Second): // it waits
+	}
+	open()
+	if code := p.wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	again := start(t, nil, "ORDERLY_DATA_DIR="+p.dir, "ORDERLY_NODE_ID=node-2")
+	v := again.get(t, "o-1")
+	if v.Status != "completed" || v.Events[len(v.Events)-1].Node != "node-1" {
+		t.Errorf("got\n%s\nwant completed by node-1", v.story())
+	}
+}
+
+// TestSecondSignal: the first signal drains, which lasts as long as an order is under way; the second ends it at once.
+func TestSecondSignal(t *testing.T) {
+	p, _ := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	services(t, p, demo.Behaviors{})
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "running")
+	signal := func() {
+		t.Helper()
+		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+	}
+	signal()
+	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	began := time.Now()
+	signal()
+	if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
+		t.Errorf("exit code %d after %s", code, time.Since(began))
+	}
+}
+
+// refuses starts a node that cannot run, and checks that it ends with a clear line per problem and leaves nothing running:
+// what it had started, goleak would find.
+func refuses(t *testing.T, want string, args []string, environ ...string) {
+	t.Helper()
+	p := begin(t, args, environ...)
+	code := p.wait(t)
+	said := p.err.String()
+	complaint := said[max(0, strings.Index(said, "orderly: ")):]
+	for line := range strings.Lines(complaint) {
+		if !strings.HasPrefix(line, "orderly: ") {
+			t.Errorf("the complaint is not what is said last:\n%s", said)
+		}
+	}
+	if code != exitFailed || !strings.Contains(complaint, want) {
+		t.Errorf("exit code %d\n%s%s\nwant exit code 1 and\n%s", code, p.out, said, want)
+	}
+}
+
+func occupied(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+func TestPortInUse(t *testing.T) {
+	addr := occupied(t)
+	refuses(t, "address "+addr+" is in use: stop the program that listens there, or set ORDERLY_NATS_ADDR to another address", nil, "ORDERLY_NATS_ADDR="+addr)
+	refuses(t, "cannot listen on "+addr+": stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address", nil, "ORDERLY_HTTP_ADDR="+addr)
+}
+
+func TestDataDirectory(t *testing.T) {
+	p := start(t, nil)
+	refuses(t, "data directory in use: "+p.dir+" is held by process ", nil, "ORDERLY_DATA_DIR="+p.dir)
+	refuses(t, "set ORDERLY_DATA_DIR to a directory that this user may write", nil, "ORDERLY_DATA_DIR="+write(t, "file", "")+"/data")
+}
+
+func TestWrongPlan(t *testing.T) {
+	for name, c := range map[string]struct{ plan, want string }{
+		"not YAML":       {"steps: [", "line 1"},
+		"unknown field":  {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', tries: 3}]", `step a: line 3: field "tries" is unknown: want name, do, undo`},
+		"no steps":       {"name: x\nversion: 1", "steps"},
+		"unknown scheme": {"name: x\nversion: 1\nsteps: [{name: a, do: 'ftp://x'}]", "step a: do: target has no scheme that is known: want nats://"},
+		"no unit":        {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', timeout: 2}]", `"2" is not a duration such as 100ms`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, "plan.yaml", c.plan)
+			refuses(t, c.want, nil, "ORDERLY_PLAN="+path)
+		})
+	}
+	refuses(t, "ORDERLY_PLAN: open plan file: ", nil, "ORDERLY_PLAN="+filepath.Join(t.TempDir(), "missing.yaml"))
+}
+
+// TestStreamOfAnotherShape is never changed; the node says what differs and stops.
+func TestStreamOfAnotherShape(t *testing.T) {
+	url := bareServer(t)
+	nc, err := nats.Connect(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js := stream(t, nc)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
+		t.Fatal(err)
+	}
+	refuses(t, "stream ORDERS has another shape (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
+	refuses(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
+	s, err := js.Stream(t.Context(), "ORDERS")
+	if err != nil || s.CachedInfo().Config.MaxMsgs != 7 {
+		t.Errorf("the stream was changed: %v", err)
+	}
+}
+
+// TestAckWaitDiffersBetweenNodes: settings that all nodes share are compared too.
+func TestAckWaitDiffersBetweenNodes(t *testing.T) {
+	p := start(t, nil)
+	refuses(t, "ack_wait: want 1s, found 5s", nil, "NATS_URL="+p.url, "ORDERLY_ACK_WAIT=1s")
+}
+
+// TestDemoRunsOnce: the demo services remember what they did, each process for itself.
+func TestDemoRunsOnce(t *testing.T) {
+	p := demoNode(t)
+	refuses(t, "demo services run already on this NATS: start them in one process only; run this node without --demo", []string{"--demo"}, "NATS_URL="+p.url)
+}
+
+// TestNATSComesLater: a node with NATS servers of its own waits for them, alive and not ready, and goes on by itself.
+func TestNATSComesLater(t *testing.T) {
+	t.Parallel()
+	natsAddr, httpAddr := free(t), free(t)
+	p := begin(t, nil, "NATS_URL=nats://"+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr)
+	environ := []string{"ORDERLY_HTTP_ADDR=" + httpAddr}
+	eventually(t, "a node that is alive", func() (bool, any) { return status(t, "http://"+httpAddr+"/livez") == 200, p.err })
+	for path, want := range map[string]int{"/health": 503, "/readyz": 503, "/livez": 200, "/metrics": 200} {
+		if got := status(t, "http://"+httpAddr+path); got != want {
+			t.Errorf("%s is %d: want %d", path, got, want)
+		}
+	}
+	complains(t, command(t, environ, "", "health"), exitFailed, "is not healthy: 503")
+	s, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: natsAddr, Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Shutdown)
+	eventually(t, "a node that is ready", func() (bool, any) { return status(t, "http://"+httpAddr+"/readyz") == 200, p.err })
+	ok(t, environ, "health")
+	if !strings.Contains(p.err.String(), "NATS cannot be reached, trying again") {
+		t.Errorf("the wait is not told:\n%s", p.err)
+	}
+	p.stop()
+	p.wait(t)
+}
+
+// free is an address that stays free while nobody listens there: its port is none of those that the system gives to
+// whoever asks for any.
+func free(t *testing.T) string {
+	t.Helper()
+	for range 100 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// status is that of a GET, or 0 without an answer.
+func status(t *testing.T, url string) int {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+// TestTwoNodes share the work of one NATS, and a stop of one hands its work to the other.
+func TestTwoNodes(t *testing.T) {
+	t.Parallel()
+	first := start(t, nil)
+	s := services(t, first, demo.Behaviors{})
+	second := start(t, nil, "NATS_URL="+first.url, "ORDERLY_NODE_ID=node-2")
+	if !strings.Contains(second.out.String(), "  NATS  connected to nats://127.0.0.1:") {
+		t.Errorf("got\n%s", second.out)
+	}
+	out := ok(t, first.environ, "publish", "-n", "200", "--wait", "-o", "json")
+	if sum := decode[summary](t, out); sum.Ended["completed"]+sum.Ended["rejected"] != 200 {
+		t.Errorf("got %s", out)
+	}
+	second.stop()
+	if code := second.wait(t); code != exitOK {
+		t.Errorf("exit code %d", code)
+	}
+	if out := ok(t, first.environ, "publish", "-n", "50", "--wait"); !strings.HasPrefix(out, "50 orders stored, 50 ended") {
+		t.Errorf("got\n%s", out)
+	}
+	if stats := s.Stats(); len(stats.Twice) > 0 {
+		t.Errorf("done twice: %v", stats.Twice)
+	}
+}

@@ -1,0 +1,148 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine"
+	"github.com/orderly-engine/orderly/node/engine/client"
+	"github.com/orderly-engine/orderly/node/server/embedded"
+	"github.com/orderly-engine/orderly/node/timeline"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long a test waits for what must happen: one of them carries a hundred orders one after the other.
+const patience = 2 * time.Minute
+
+func order(id messages.OrderID) *messages.OrderCreated {
+	return &messages.OrderCreated{
+		OrderId: string(id), CustomerId: "c-7", Items: []*messages.OrderItem{{ProductId: "p", Quantity: 1, UnitPrice: 9.5}},
+	}
+}
+
+// start runs an engine whose steps take as long as the target says, and returns a client.
+func start(t *testing.T, target string) *client.Client {
+	t.Helper()
+	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Shutdown)
+	connect := func() *nats.Conn {
+		nc, err := server.Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(nc.Close)
+		return nc
+	}
+	e, err := engine.New(t.Context(), connect(), engine.Config{Node: "n-1", Plan: plan.Sim(target)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	abort, ended := make(chan struct{}), make(chan error, 1)
+	go func() { ended <- e.Run(ctx, abort) }()
+	t.Cleanup(func() {
+		stop()
+		close(abort)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	c, err := client.New(connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// Orders that end at once: each is found from the moment it is stored, however fast it leaves the inbox.
+func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
+	c, ctx := start(t, "sim:"), within(t, patience)
+	for i := range 100 {
+		id := messages.OrderID("o-" + string(rune('a'+i%26)) + string(rune('a'+i/26)))
+		if err := c.Publish(ctx, id, order(id)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Order(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+		view, err := c.Wait(ctx, id)
+		if err != nil || view.Status != "completed" || view.OrderID != string(id) {
+			t.Fatalf("order %s: %+v, %v", id, view, err)
+		}
+	}
+}
+
+func TestWaitEndsWithItsContext(t *testing.T) {
+	c := start(t, "sim:?latency=1m")
+	if err := c.Publish(within(t, patience), "o-1", order("o-1")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Wait(within(t, 200*time.Millisecond), "o-1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want %v", err, context.DeadlineExceeded)
+	}
+}
+
+func TestUnknownOrder(t *testing.T) {
+	c, ctx := start(t, "sim:"), within(t, patience)
+	if _, err := c.Order(ctx, "nobody"); !errors.Is(err, client.ErrUnknownOrder) {
+		t.Errorf("Order: %v", err)
+	}
+	if _, err := c.Wait(ctx, "nobody"); !errors.Is(err, client.ErrUnknownOrder) {
+		t.Errorf("Wait: %v", err)
+	}
+	if err := c.Follow(ctx, "nobody", func([]timeline.Event) error { return nil }); !errors.Is(err, client.ErrUnknownOrder) {
+		t.Errorf("Follow: %v", err)
+	}
+}
+
+func TestFollowTellsTheWholeStory(t *testing.T) {
+	c, ctx := start(t, "sim:?latency=5ms"), within(t, patience)
+	if err := c.Publish(ctx, "o-1", order("o-1")); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	if err := c.Follow(ctx, "o-1", func(events []timeline.Event) error {
+		for _, e := range events {
+			kinds = append(kinds, e.Kind)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if len(kinds) != 6 || kinds[0] != "accepted" || kinds[5] != "completed" {
+		t.Errorf("got %v, want accepted, four steps, completed", kinds)
+	}
+	enough := errors.New("enough")
+	if err := c.Follow(ctx, "o-1", func([]timeline.Event) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("yield's error became %v", err)
+	}
+}
+
+func TestPublishRefusesWhatIsNoMessage(t *testing.T) {
+	c := start(t, "sim:")
+	if err := c.Publish(within(t, time.Second), "o-1", &messages.Plan{}); err == nil {
+		t.Error("a plan is no message about an order")
+	}
+	if err := c.Publish(within(t, time.Second), "not an id", order("o-1")); !errors.Is(err, messages.ErrOrderID) {
+		t.Errorf("got %v, want %v", err, messages.ErrOrderID)
+	}
+}

@@ -1,4 +1,0 @@
-package history
-
-// MaxLooked is maxLooked.
-const MaxLooked = maxLooked

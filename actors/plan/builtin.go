@@ -9,18 +9,20 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
+// DefaultConcurrency is the limit of a step that has none.
+const DefaultConcurrency = 256
+
 // Defaults of a step.
 const (
-	defaultTimeout     = 2 * time.Second
-	defaultInitial     = 100 * time.Millisecond
-	defaultMax         = 30 * time.Second
-	defaultAttempts    = 10
-	defaultConcurrency = 256
+	defaultTimeout  = 2 * time.Second
+	defaultInitial  = 100 * time.Millisecond
+	defaultMax      = 30 * time.Second
+	defaultAttempts = 10
 )
 
 // Builtin is the plan of a node that was given none: reserve, authorize, ship, capture. Each call returns a new one.
 func Builtin() *messages.Plan {
-	return fourStepPlan("order", func(service string) string { return "nats://" + service }, defaultConcurrency)
+	return fourStepPlan("order", func(service string) string { return "nats://" + service }, DefaultConcurrency)
 }
 
 // Sim is the built-in plan with every call answered by target, a sim: URL, and without limits, for there is nothing to
@@ -76,7 +78,7 @@ func fillDefaults(s *messages.Step) {
 		s.Retry.Max = durationpb.New(max(defaultMax, s.Retry.Initial.AsDuration()))
 	}
 	if s.Limits == nil {
-		s.Limits = &messages.Limits{Concurrency: defaultConcurrency}
+		s.Limits = &messages.Limits{Concurrency: DefaultConcurrency}
 	}
 	if s.InDoubt == messages.InDoubt_IN_DOUBT_UNSPECIFIED {
 		s.InDoubt = messages.InDoubt_IN_DOUBT_SETTLE

@@ -109,7 +109,7 @@ func readStep(n *yaml.Node, s *messages.Step) error {
 			})
 		}},
 		{"limits", func(n *yaml.Node) error {
-			s.Limits = &messages.Limits{Concurrency: defaultConcurrency}
+			s.Limits = &messages.Limits{Concurrency: DefaultConcurrency}
 			return readMapping(n, []field{
 				{"concurrency", readUint32(&s.Limits.Concurrency)},
 				{"rate", readFloat(&s.Limits.Rate)},

@@ -15,29 +15,28 @@ type running struct {
 	engine   *engine.Engine
 	observed *telemetry.Telemetry
 	cancel   context.CancelFunc
-	abort    chan struct{}
 	ended    chan error
 }
 
 func startEngine(ctx context.Context, g *ground, inFlight int, p *messages.Plan) (*running, error) {
-	return startConfigured(ctx, g, engine.Config{Plan: p, MaxInFlight: inFlight, AckWait: ackWait})
+	return startConfigured(ctx, g, engine.PlanFromProto(p), engine.Config{MaxInFlight: inFlight, AckWait: ackWait})
 }
 
-// startConfigured starts an engine that is told the rest by the ground.
-func startConfigured(ctx context.Context, g *ground, cfg engine.Config) (*running, error) {
+// startConfigured starts an engine on the servers of the ground.
+func startConfigured(ctx context.Context, g *ground, p engine.Plan, cfg engine.Config) (*running, error) {
 	// A node measures itself, so the engine does here.
 	observed, err := telemetry.Setup(ctx, telemetry.Config{NodeID: benchNode})
 	if err != nil {
 		return nil, err
 	}
 	cfg.Node, cfg.GroupCommit, cfg.Meter, cfg.Tracer = benchNode, g.mode == Strict, observed.Meter(), observed.Tracer()
-	e, err := engine.New(ctx, g.engine, cfg)
+	e, err := engine.New(ctx, g.engine, p, cfg)
 	if err != nil {
 		return nil, err
 	}
 	carrying, cancel := context.WithCancel(context.Background())
-	r := &running{engine: e, observed: observed, cancel: cancel, abort: make(chan struct{}), ended: make(chan error, 1)}
-	go func() { r.ended <- e.Run(carrying, r.abort) }()
+	r := &running{engine: e, observed: observed, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- e.Run(carrying) }()
 	return r, nil
 }
 
@@ -45,7 +44,7 @@ func (r *running) inFlight() int { return r.engine.InFlight() }
 
 func (r *running) stop(ctx context.Context) error {
 	r.cancel()
-	close(r.abort)
+	r.engine.Close()
 	return errors.Join(<-r.ended, r.observed.Shutdown(ctx))
 }
 

@@ -115,21 +115,19 @@ func (p *parking) measure(ctx context.Context) (err error) {
 }
 
 func (p *parking) start(ctx context.Context) (err error) {
-	steps := plan.Sim("sim:")
+	steps := engine.PlanFromProto(plan.Sim("sim:"))
 	steps.Name = "parked"
-	steps.Steps[1].Do = "func:confirm"
-	p.engine, err = startConfigured(ctx, p.ground, engine.Config{
-		Plan: steps, MaxInFlight: p.cfg.InFlight, AckWait: parkedAckWait, Functions: engine.Functions{"confirm": p.confirm},
-	})
+	steps.Steps[1].Do = engine.Function(p.confirm)
+	p.engine, err = startConfigured(ctx, p.ground, steps, engine.Config{MaxInFlight: p.cfg.InFlight, AckWait: parkedAckWait})
 	return err
 }
 
 // confirm is the step that waits.
-func (p *parking) confirm(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-	if due, ok := p.place[r.GetOrderId()]; ok && time.Now().Before(due) {
-		return engine.Pending("confirmed", due)
+func (p *parking) confirm(_ context.Context, c *engine.Call) (any, error) {
+	if due, ok := p.place[c.Order.ID]; ok && time.Now().Before(due) {
+		return nil, engine.Pending("confirmed", due)
 	}
-	return engine.Done(nil)
+	return nil, nil
 }
 
 // park publishes the orders and waits until all are at rest.

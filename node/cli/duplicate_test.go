@@ -1,13 +1,14 @@
 package cli
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine"
 	goclient "github.com/orderly-engine/orderly/node/engine/client"
 )
 
@@ -36,9 +37,10 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 			}
 		},
 		"client": func(body string) {
-			o, err := messages.DecodeCreated("application/json", []byte(body))
+			var o engine.Order
+			err := json.Unmarshal([]byte(body), &o)
 			if err == nil {
-				err = c.Publish(t.Context(), "client", o)
+				err = c.Create(t.Context(), o)
 			}
 			if err != nil {
 				t.Error(err)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"log/slog"
+	"os"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -9,33 +10,28 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
-	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
-	"github.com/orderly-engine/orderly/messages"
 )
 
 // Config of an Engine. The zero value of every field means its default.
 type Config struct {
-	// Node is this node's name. Required.
+	// Node is this program's name in the journal; default the host name.
 	Node string
-	// Plan is pinned to the orders accepted from now on; default the built-in order plan. What it leaves open has the
-	// defaults of a plan file.
-	Plan *messages.Plan
-	// Functions are the steps and undos that this program performs itself, by the name in their targets func:<name>.
+	// Functions are those that URLs func:<name> of the plan call, and those of earlier plans whose orders are under way.
 	Functions Functions
 	// MaxInFlight bounds the orders in memory; default 4096.
 	MaxInFlight int
-	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
+	// AckWait is how long a delivery may go without an acknowledgement or a progress report; default 5 seconds.
 	AckWait time.Duration
 	// Hold is the longest wait in memory before an order is parked; default 10 seconds.
 	Hold time.Duration
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration
-	// DrainTimeout bounds a graceful stop, whatever the server does; default 20 seconds.
+	// DrainTimeout bounds a graceful stop, also while NATS does not answer; default 20 seconds.
 	DrainTimeout time.Duration
 	// Replicas of the streams; default 1.
 	Replicas int
-	// GroupCommit shares syncs between the appends of many orders: for servers that sync before they acknowledge.
+	// GroupCommit batches the appends of many orders, which saves syncs on servers that sync before they acknowledge.
 	GroupCommit bool
 
 	Logger *slog.Logger
@@ -44,10 +40,12 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Plan == nil {
-		c.Plan = plan.Builtin()
+	if c.Node == "" {
+		c.Node, _ = os.Hostname()
 	}
-	c.Plan = plan.WithDefaults(c.Plan)
+	if c.Node == "" {
+		c.Node = "node"
+	}
 	if c.MaxInFlight == 0 {
 		c.MaxInFlight = ingress.DefaultMaxInFlight
 	}

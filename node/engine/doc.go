@@ -1,27 +1,48 @@
-// Package engine joins the parts that carry orders: the inbox hands deliveries to the supervisor tree, the tree to
-// order actors, the actors append to the journal and call the steps.
+// Package engine carries orders to their end on NATS JetStream, as a library.
 //
-// It is also the library by which a program carries orders itself: New on a connection to NATS with JetStream (of its
-// own, or of package embedded), Run until the program ends, package client to publish orders and wait for them. Steps are
-// called over NATS or HTTP, or are Functions of the program, which answer with Done, Rejected, Pending, Retry or an error.
-// Any number of programs and nodes share the work on one NATS. An order that comes to one that lacks its function parks
-// there for 15 to 30 seconds, its attempts untouched, and goes on wherever it wakes; retry, skip, cancel and signals wake
-// it at once.
+//	reserve := func(ctx context.Context, c *engine.Call) (any, error) { return stock.Reserve(ctx, c.Key, c.Order.Items) }
+//	release := func(ctx context.Context, c *engine.Call) (any, error) { return nil, stock.Release(ctx, c.Order.ID) }
+//	plan := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
+//		{Name: "reserve", Do: engine.Function(reserve), Undo: engine.Function(release)},
+//		{Name: "charge", Do: engine.URL("https://payments.example/charge"), Timeout: 5 * time.Second},
+//	}}
+//	e, err := engine.New(ctx, nc, plan, engine.Config{})
+//	if err != nil {
+//		return err
+//	}
+//	return e.Run(ctx)
 //
-// A plan's name and version stand for its content for good: New registers it, and refuses other content under them.
+// A Plan is a list of Steps. A step calls a service by its URL or a Go function: a Function, or one whose input and result
+// are Go types, made a target by Typed. What a function returns decides how the order goes on:
+//
+//   - a result and no error: the step is done, and later steps can read the result;
+//   - Reject: a business refusal; the steps done are undone in reverse, and the order ends as rejected;
+//   - Pending: the order waits, for days if need be, until a signal completes the step;
+//   - RetryAfter, or any other error: the step is attempted again until its attempts are spent, then attention;
+//   - Permanent: attention at once.
+//
+// An order in attention waits for a person, who retries, skips or cancels.
+//
+// Package client publishes orders and follows them. Package enginetest runs a plan in a test, without NATS, and with a crash
+// at every point.
+//
+// Any number of programs and nodes share the work on one NATS. An order that comes to a program that lacks the function it
+// needs parks for 15 to 30 seconds, with no attempt spent, and goes on wherever it wakes; a message about it wakes it at once.
+// A step's functions are called func:<step> and func:<step>.undo in the plan that is pinned to an order: while orders of an
+// earlier plan are under way, keep functions of those names in the plan or in Config.Functions.
 //
 // # Ordering
 //
-// Stopping goes against the flow: the inbox stops asking; what is held is carried to its end, or the drain time-out
-// ends; the tree stops its actors and gives back what is left; the inbox sends the last acknowledgements; journal and
-// gateways close. One deadline, begun with the stop, bounds all of it. The connection is the caller's and closes after that.
+// Parts stop in the reverse order of the flow: the inbox takes no more; orders in memory are carried on until the drain
+// time-out; the supervisor tree stops its actors and hands back their deliveries; the inbox sends the last
+// acknowledgements; gateways and journal close. One deadline, set when the stop begins, bounds all of it.
 //
 // # Ownership
 //
-// An Engine owns its parts and all their goroutines between New and the return of Run.
+// An Engine owns its parts and all their goroutines from New until Run or Close returns. The connection is the caller's.
 //
 // # Failure
 //
-// A failure beyond every budget ends Run with an error that wraps ErrEscalated, after a drain. Deliveries that are not
+// Run returns an error that wraps ErrEscalated, after a drain, when failures exceed every budget. Deliveries that are not
 // settled when Run returns are delivered again, here or elsewhere.
 package engine

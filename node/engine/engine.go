@@ -24,18 +24,25 @@ import (
 )
 
 const (
-	// maxReply bounds the data a step may leave in the journal, in bytes.
+	// maxReply bounds the result a step may leave in the journal, in bytes.
 	maxReply = 64 << 10
-	// parting is how long, after the end of the drain, the server may take to hear what is handed back.
-	parting = time.Second
+	// shutdownGrace is how long, after the end of the drain, the server may take to answer the last acknowledgements.
+	shutdownGrace = time.Second
 )
 
-// ErrEscalated is wrapped by Run's error when the engine failed beyond every budget and its node must stop.
-var ErrEscalated = errors.New("escalated")
+var (
+	// ErrEscalated is wrapped by Run's error when failures exceeded every budget and the program must stop.
+	ErrEscalated = errors.New("escalated")
+	// ErrStopped is wrapped by Run's error when the engine was run or closed before.
+	ErrStopped = errors.New("engine was run or closed before")
+)
 
 // Engine carries orders on one connection to NATS.
 type Engine struct {
-	cfg     Config
+	cfg       Config
+	plan      *messages.Plan
+	functions gateway.Functions
+
 	system  *actor.ActorSystem
 	journal *journal.Journal
 	steps   *gateway.Set
@@ -47,34 +54,46 @@ type Engine struct {
 
 	escalated chan error
 	ready     atomic.Bool
-	close     sync.Once
+
+	// started: Run or Close was called. The first Close closes closing; ended is closed when the parts are stopped.
+	started        atomic.Bool
+	closeOnce      sync.Once
+	closing, ended chan struct{}
 }
 
-// New creates what does not exist yet of streams and consumers, registers the plan, and makes the engine's parts. Nothing
-// is taken in before Run. The error wraps plan.ErrInvalid, plan.ErrChanged or ingress.ErrConfigMismatch when trying again is no use.
-func New(ctx context.Context, nc *nats.Conn, cfg Config) (*Engine, error) {
-	cfg = cfg.withDefaults()
+// New creates the streams and consumers that do not exist yet, registers the plan, and makes the engine's parts. It takes
+// no orders before Run. The connection stays the caller's and must be open until Run has returned. The error wraps
+// ErrInvalidPlan, ErrPlanChanged or ingress.ErrConfigMismatch when trying again is no use.
+func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
+	e, err := newEngine(ctx, nc, p, cfg.withDefaults())
+	if err != nil {
+		return nil, fmt.Errorf("start engine: %w", err)
+	}
+	return e, nil
+}
+
+func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
+	e := &Engine{cfg: cfg, escalated: make(chan error, 1), closing: make(chan struct{}), ended: make(chan struct{})}
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
+		return nil, err
 	}
-	if err := plan.Validate(cfg.Plan, cfg.Functions.Check); err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
+	if e.plan, e.functions, err = p.Build(cfg.Functions); err != nil {
+		return nil, err
 	}
 	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
+		return nil, err
 	}
-	registered, err := ingress.RegisterPlan(ctx, js, cfg.Plan)
+	registered, err := ingress.RegisterPlan(ctx, js, e.plan)
 	if err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
+		return nil, err
 	}
-	if err := plan.CheckUnchanged(registered, cfg.Plan); err != nil {
-		return nil, fmt.Errorf("start engine: %w", err)
+	if err := plan.CheckUnchanged(registered, e.plan); err != nil {
+		return nil, err
 	}
-	e := &Engine{cfg: cfg, escalated: make(chan error, 1)}
 	if err := e.assemble(ctx, nc, js); err != nil {
 		e.Close()
-		return nil, fmt.Errorf("start engine: %w", err)
+		return nil, err
 	}
 	return e, nil
 }
@@ -86,7 +105,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if err != nil {
 		return err
 	}
-	alone := clusterOf(events) == ""
+	alone := events.CachedInfo().Cluster == nil || events.CachedInfo().Cluster.Name == ""
 	e.journal, err = journal.New(nc, journal.Config{
 		Node: c.Node, GroupCommit: c.GroupCommit, Alone: alone, Logger: c.Logger, Meter: c.Meter,
 	})
@@ -94,10 +113,10 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.steps = gateway.New(nc, gateway.Config{
-		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: c.Functions, Logger: c.Logger,
-		HTTPConcurrency: concurrency(c.Plan), FunctionConcurrency: concurrency(c.Plan),
+		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: e.functions, Logger: c.Logger,
+		HTTPConcurrency: concurrency(e.plan), FunctionConcurrency: concurrency(e.plan),
 	})
-	if e.guard, err = downstream.New(e.steps, c.Plan, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
+	if e.guard, err = downstream.New(e.steps, e.plan, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
 		return err
 	}
 	if e.timers, err = ingress.NewTimers(nc); err != nil {
@@ -107,7 +126,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: e.timers,
 		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
 	}, actors.Config{
-		Node: c.Node, Plan: c.Plan, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+		Node: c.Node, Plan: e.plan, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})
 	if err != nil {
 		return err
@@ -126,7 +145,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 }
 
 // concurrency is how many HTTP calls to one host, or calls of one function, the gateway must be able to make at once, or 0
-// for its default: what a step allows itself beyond that must not wait there, where its time-out runs.
+// for its default. Calls within a step's limit must not queue in the gateway, where their time-out runs.
 func concurrency(p *messages.Plan) (most int) {
 	for _, s := range p.GetSteps() {
 		if n := int(s.GetLimits().GetConcurrency()); n > gateway.DefaultHTTPConcurrency {
@@ -134,14 +153,6 @@ func concurrency(p *messages.Plan) (most int) {
 		}
 	}
 	return most
-}
-
-// clusterOf is the name of the cluster that keeps the stream, or empty if a server keeps it by itself.
-func clusterOf(s jetstream.Stream) string {
-	if c := s.CachedInfo().Cluster; c != nil {
-		return c.Name
-	}
-	return ""
 }
 
 func (e *Engine) escalate(err error) {
@@ -157,11 +168,17 @@ func (e *Engine) Ready() bool { return e.ready.Load() }
 // InFlight is the number of deliveries that are not settled.
 func (e *Engine) InFlight() int { return e.tree.Pending() }
 
-// Run carries orders until ctx ends, then drains. It can be called once. It returns an error that wraps ErrEscalated
-// when the engine had to stop by itself, and no error after a stop, also when a stop left orders to be taken over.
-// Abort ends the drain at once. Whether the server is there, away or silent, Run returns a second after either at the latest,
-// unless the connection itself blocks: close it then.
-func (e *Engine) Run(ctx context.Context, abort <-chan struct{}) error {
+// Run carries orders until ctx ends. Then it takes no more in, carries on with those in memory for up to
+// Config.DrainTimeout, leaves the others to be delivered again, and returns nil. Its error wraps ErrEscalated when the
+// engine had to stop by itself, and ErrStopped at the second call.
+//
+// Run returns a second after the drain or after Close at the latest, also when the server does not answer, unless writes to
+// the connection block: close it then.
+func (e *Engine) Run(ctx context.Context) error {
+	if !e.started.CompareAndSwap(false, true) {
+		return ErrStopped
+	}
+	defer close(e.ended)
 	taking, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	ended := make(chan error, 1)
@@ -179,53 +196,58 @@ func (e *Engine) Run(ctx context.Context, abort <-chan struct{}) error {
 		failed = fmt.Errorf("%w: %w", ErrEscalated, err)
 		e.cfg.Logger.Error("engine failed beyond its budget, stopping", "error", err)
 	case <-ctx.Done():
+	case <-e.closing:
 	}
 	e.ready.Store(false)
-	carry, part, release := deadlines(e.cfg.DrainTimeout, abort)
+	drain, last, release := deadlines(e.cfg.DrainTimeout, e.closing)
 	defer release()
 	stop(failed)
 	if err := <-ended; err != nil && failed == nil {
 		e.cfg.Logger.Warn("inbox stopped", "error", err)
 	}
-	if err := e.tree.Drain(carry); err != nil {
-		e.cfg.Logger.Warn("stopped before every order was carried on; the rest is delivered again", "orders", e.tree.Pending())
+	if err := e.tree.Drain(drain); err != nil {
+		e.cfg.Logger.Warn("drain ended early, orders are left to other nodes", "orders", e.tree.Pending())
 	}
-	e.close.Do(func() { e.dismantle(part) })
+	e.stopParts(last)
 	return failed
 }
 
-// deadlines begin to run now: carry ends after the time-out, or when abort is closed, and part a moment later.
-func deadlines(timeout time.Duration, abort <-chan struct{}) (carry, part context.Context, release func()) {
-	carry, stop := context.WithTimeout(context.Background(), timeout)
-	part, end := context.WithCancel(context.Background())
+// deadlines begin to run now: drain ends after the time-out, or when closing is closed, and last shutdownGrace later.
+func deadlines(timeout time.Duration, closing <-chan struct{}) (drain, last context.Context, release func()) {
+	drain, stop := context.WithTimeout(context.Background(), timeout)
+	last, end := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		select {
-		case <-abort:
+		case <-closing:
 			stop()
-		case <-carry.Done():
+		case <-drain.Done():
 		}
 		select {
-		case <-time.After(parting):
+		case <-time.After(shutdownGrace):
 			end()
 		case <-over:
 		}
 	})
-	return carry, part, func() { stop(); close(over); watching.Wait(); end() }
+	return drain, last, func() { stop(); close(over); watching.Wait(); end() }
 }
 
-// Close ends an engine that was not run; after Run it does nothing.
+// Close stops the engine without a drain: orders in memory are left to be delivered again. It ends Run, and waits for it.
+// After Run it does nothing; an engine that is not run must be closed.
 func (e *Engine) Close() {
-	e.close.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), parting)
+	e.closeOnce.Do(func() { close(e.closing) })
+	if e.started.CompareAndSwap(false, true) {
+		ctx, cancel := context.WithTimeout(context.Background(), shutdownGrace)
 		defer cancel()
-		e.dismantle(ctx)
-	})
+		e.stopParts(ctx)
+		close(e.ended)
+	}
+	<-e.ended
 }
 
-// dismantle stops the parts against the flow; the server has until ctx ends to answer.
-func (e *Engine) dismantle(ctx context.Context) {
+// stopParts stops the parts against the flow; the server has until ctx ends to answer.
+func (e *Engine) stopParts(ctx context.Context) {
 	if e.tree != nil {
 		e.tree.Stop()
 	}
@@ -234,7 +256,7 @@ func (e *Engine) dismantle(ctx context.Context) {
 	}
 	if e.inbox != nil {
 		if err := e.inbox.Drain(ctx); err != nil {
-			e.cfg.Logger.Warn("last acknowledgements", "error", err)
+			e.cfg.Logger.Warn("last acknowledgements are not confirmed", "error", err)
 		}
 	}
 	if e.guard != nil {

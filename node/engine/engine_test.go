@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
@@ -61,18 +60,18 @@ func (s *site) connect() *nats.Conn {
 // run starts an engine on a connection of its own.
 func (s *site) run(name, target string) *running {
 	s.t.Helper()
-	return s.runConfigured(engine.Config{Node: name, Plan: plan.Sim(target)})
+	return s.runConfigured(engine.PlanFromProto(plan.Sim(target)), engine.Config{Node: name})
 }
 
-func (s *site) runConfigured(cfg engine.Config) *running {
+func (s *site) runConfigured(p engine.Plan, cfg engine.Config) *running {
 	s.t.Helper()
-	e, err := engine.New(s.t.Context(), s.connect(), cfg)
+	e, err := engine.New(s.t.Context(), s.connect(), p, cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	r := &running{Engine: e, stop: stop, abort: make(chan struct{}), ended: make(chan error, 1)}
-	go func() { r.ended <- e.Run(ctx, r.abort) }()
+	r := &running{Engine: e, stop: stop, ended: make(chan error, 1)}
+	go func() { r.ended <- e.Run(ctx) }()
 	s.t.Cleanup(func() {
 		stop()
 		if err := r.end(s.t); err != nil {
@@ -85,7 +84,6 @@ func (s *site) runConfigured(cfg engine.Config) *running {
 type running struct {
 	*engine.Engine
 	stop  context.CancelFunc
-	abort chan struct{}
 	ended chan error
 	over  bool
 }
@@ -188,31 +186,29 @@ func TestCarriesOrdersToTheirEnd(t *testing.T) {
 	}
 }
 
-// gated configures a node whose orders stay at their first step until open is called.
-func gated(name string) (cfg engine.Config, open func()) {
+// gated is a plan whose orders stay at their first step until open is called.
+func gated() (p engine.Plan, open func()) {
 	gate := make(chan struct{})
-	steps := plan.Sim("sim:")
-	steps.Name, steps.Steps[0].Do, steps.Steps[0].Timeout = "gated", "func:pass", durationpb.New(time.Minute)
-	pass := func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+	p = engine.PlanFromProto(plan.Sim("sim:"))
+	p.Name, p.Steps[0].Timeout = "gated", time.Minute
+	p.Steps[0].Do = engine.Function(func(ctx context.Context, _ *engine.Call) (any, error) {
 		select {
 		case <-gate:
-			return engine.Done(nil)
+			return nil, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	}
-	return engine.Config{Node: name, Plan: steps, Functions: engine.Functions{"pass": pass}}, func() { close(gate) }
+	})
+	return p, func() { close(gate) }
 }
 
 // Neither has room for all orders, and none ends before both hold what they have taken.
 func TestTwoNodesShareTheWork(t *testing.T) {
 	const orders = 200
 	s := newSite(t)
-	cfg, open := gated("n-1")
-	cfg.MaxInFlight = orders * 3 / 4
-	one := s.runConfigured(cfg)
-	cfg.Node = "n-2"
-	two := s.runConfigured(cfg)
+	p, open := gated()
+	one := s.runConfigured(p, engine.Config{Node: "n-1", MaxInFlight: orders * 3 / 4})
+	two := s.runConfigured(p, engine.Config{Node: "n-2", MaxInFlight: orders * 3 / 4})
 	ids := s.publish(orders)
 	until(t, "all in flight", func() bool { return one.InFlight()+two.InFlight() == orders })
 	open()
@@ -224,8 +220,8 @@ func TestTwoNodesShareTheWork(t *testing.T) {
 
 func TestDrainCarriesOnWithWhatIsHeld(t *testing.T) {
 	s := newSite(t)
-	cfg, open := gated("n-1")
-	r := s.runConfigured(cfg)
+	p, open := gated()
+	r := s.runConfigured(p, engine.Config{Node: "n-1"})
 	ids := s.publish(50)
 	until(t, "all in flight", func() bool { return r.InFlight() == 50 })
 	r.stop()
@@ -239,19 +235,19 @@ func TestDrainCarriesOnWithWhatIsHeld(t *testing.T) {
 	s.nodes(ids)
 }
 
-func TestAbortLeavesOrdersToOthers(t *testing.T) {
+func TestCloseLeavesOrdersToOthers(t *testing.T) {
 	s := newSite(t)
-	cfg, _ := gated("n-1")
-	r := s.runConfigured(cfg)
+	p, _ := gated()
+	r := s.runConfigured(p, engine.Config{})
 	s.publish(20)
 	until(t, "all in flight", func() bool { return r.InFlight() == 20 })
 	r.stop()
-	close(r.abort)
+	r.Close()
 	if err := r.end(t); err != nil {
 		t.Fatal(err)
 	}
 	if left := s.stored(messages.StreamOrders); left != 20 {
-		t.Errorf("%d messages in the inbox after an aborted drain, want all 20", left)
+		t.Errorf("%d messages in the inbox after Close, want all 20", left)
 	}
 }
 
@@ -278,7 +274,7 @@ func TestStreamOfAnotherShapeStopsTheStart(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := engine.New(t.Context(), s.connect(), engine.Config{Node: "n-1"})
+	_, err := engine.New(t.Context(), s.connect(), engine.PlanFromProto(plan.Sim("sim:")), engine.Config{})
 	if !errors.Is(err, ingress.ErrConfigMismatch) {
 		t.Errorf("New returned %v, want %v", err, ingress.ErrConfigMismatch)
 	}
@@ -286,9 +282,9 @@ func TestStreamOfAnotherShapeStopsTheStart(t *testing.T) {
 
 func TestWrongPlanStopsTheStart(t *testing.T) {
 	s := newSite(t)
-	p := plan.Sim("sim:")
-	p.Steps[1].Do = "ftp://payments"
-	_, err := engine.New(t.Context(), s.connect(), engine.Config{Node: "n-1", Plan: p})
+	p := engine.PlanFromProto(plan.Sim("sim:"))
+	p.Steps[1].Do = engine.URL("ftp://payments")
+	_, err := engine.New(t.Context(), s.connect(), p, engine.Config{})
 	if err == nil || !strings.Contains(err.Error(), "step authorize_payment: do") {
 		t.Errorf("New returned %v, want an error that names step and field", err)
 	}

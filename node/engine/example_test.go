@@ -7,54 +7,49 @@ import (
 	"os"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
-	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
+type Reservation struct{ Shelf int }
+
+func reserve(_ context.Context, c *engine.Call) (any, error) {
+	fmt.Println("reserve under", c.Key)
+	return Reservation{Shelf: 7}, nil
+}
+
+func release(_ context.Context, c *engine.Call) (any, error) {
+	fmt.Println("release under", c.Key)
+	return nil, nil
+}
+
+// ChargeInput is the input of charge: the order, and the result of the step reserve.
+type ChargeInput struct {
+	Order   engine.Order
+	Reserve Reservation
+}
+
+func charge(_ context.Context, _ *engine.Call, in ChargeInput) (struct{}, error) {
+	fmt.Println("charge for a gift from shelf", in.Reserve.Shelf)
+	if in.Order.CustomerID == "c-broke" {
+		return struct{}{}, engine.Reject("card_declined", "no money")
+	}
+	return struct{}{}, nil
+}
+
 // Two steps as Go functions. The second refuses a customer, and the first is undone.
 func Example() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-
-	cfg := engine.Config{
-		Node: "example",
-		Plan: &messages.Plan{Name: "gift", Version: 1, Steps: []*messages.Step{
-			{Name: "reserve", Do: "func:reserve", Undo: "func:release"},
-			{Name: "charge", Do: "func:charge"},
-		}},
-		Functions: engine.Functions{
-			"reserve": func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-				fmt.Println("reserve under", r.GetIdempotencyKey())
-				return engine.Done(map[string]string{"shelf": "7"})
-			},
-			"release": func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-				fmt.Println("release under", r.GetIdempotencyKey())
-				return engine.Done(nil)
-			},
-			"charge": func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-				var reserved struct{ Shelf string }
-				if err := engine.Result(r, "reserve", &reserved); err != nil {
-					return nil, err
-				}
-				fmt.Println("charge for a gift from shelf", reserved.Shelf)
-				if r.GetOrder().GetCustomerId() == "c-broke" {
-					return engine.Rejected("card_declined", "no money")
-				}
-				return engine.Done(nil)
-			},
-		},
-	}
-	err := with(cfg, func(orders *client.Client) error {
-		for _, o := range []*messages.OrderCreated{gift("o-1", "c-7"), gift("o-2", "c-broke")} {
-			id := messages.OrderID(o.GetOrderId())
-			if err := orders.Publish(ctx, id, o); err != nil {
+	p := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
+		{Name: "reserve", Do: engine.Function(reserve), Undo: engine.Function(release)},
+		{Name: "charge", Do: engine.Typed(charge)},
+	}}
+	run(p, func(ctx context.Context, orders *client.Client) error {
+		for _, o := range []engine.Order{gift("o-1", "c-7"), gift("o-2", "c-broke")} {
+			if err := orders.Create(ctx, o); err != nil {
 				return err
 			}
-			view, err := orders.Wait(ctx, id)
+			view, err := orders.Wait(ctx, o.ID)
 			if err != nil {
 				return err
 			}
@@ -62,9 +57,6 @@ func Example() {
 		}
 		return nil
 	})
-	if err != nil {
-		log.Print(err)
-	}
 
 	// Output:
 	// reserve under o-1/reserve/do
@@ -76,44 +68,27 @@ func Example() {
 	// o-2 is rejected
 }
 
-// A step whose answer comes later. The order costs no memory until the signal is there, for days if need be.
-func Example_signal() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-
+// A step that a signal completes. The order takes no memory while it waits, for days if need be.
+func ExamplePending() {
+	type review struct{ By string }
 	asked := make(chan struct{})
-	cfg := engine.Config{
-		Node: "example",
-		Plan: &messages.Plan{Name: "reviewed", Version: 1, Steps: []*messages.Step{
-			{Name: "review", Do: "func:review"},
-			{Name: "ship", Do: "func:ship"},
-		}},
-		Functions: engine.Functions{
-			"review": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-				fmt.Println("a person is asked")
-				close(asked)
-				return engine.Pending("reviewed", time.Now().Add(24*time.Hour))
-			},
-			"ship": func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-				var review struct{ By string }
-				if err := engine.Result(r, "review", &review); err != nil {
-					return nil, err
-				}
-				fmt.Println("shipped, approved by", review.By)
-				return engine.Done(nil)
-			},
-		},
-	}
-	err := with(cfg, func(orders *client.Client) error {
-		if err := orders.Publish(ctx, "o-1", gift("o-1", "c-7")); err != nil {
+	p := engine.Plan{Name: "reviewed", Version: 1, Steps: []engine.Step{
+		{Name: "review", Do: engine.Function(func(context.Context, *engine.Call) (any, error) {
+			fmt.Println("a person is asked")
+			close(asked)
+			return nil, engine.Pending("reviewed", time.Now().Add(24*time.Hour))
+		})},
+		{Name: "ship", Do: engine.Typed(func(_ context.Context, _ *engine.Call, in struct{ Review review }) (struct{}, error) {
+			fmt.Println("shipped, approved by", in.Review.By)
+			return struct{}{}, nil
+		})},
+	}}
+	run(p, func(ctx context.Context, orders *client.Client) error {
+		if err := orders.Create(ctx, gift("o-1", "c-7")); err != nil {
 			return err
 		}
 		<-asked
-		data, err := structpb.NewValue(map[string]any{"by": "Ada"})
-		if err != nil {
-			return err
-		}
-		if err := orders.Publish(ctx, "o-1", &messages.SignalOrder{Name: "reviewed", Data: data}); err != nil {
+		if err := orders.Signal(ctx, "o-1", "reviewed", review{By: "Ada"}); err != nil {
 			return err
 		}
 		view, err := orders.Wait(ctx, "o-1")
@@ -122,9 +97,6 @@ func Example_signal() {
 		}
 		return err
 	})
-	if err != nil {
-		log.Print(err)
-	}
 
 	// Output:
 	// a person is asked
@@ -132,9 +104,33 @@ func Example_signal() {
 	// o-1 is completed
 }
 
-// with runs an engine on a NATS server of its own while f does. A program with NATS servers elsewhere connects to them
-// with nats.Connect.
-func with(cfg engine.Config, f func(*client.Client) error) error {
+// A plan file whose targets are services, with one of them replaced by a function of this program.
+func ExampleParsePlan() {
+	p, err := engine.ParsePlan([]byte(`
+name: gift
+version: 2
+steps:
+  - {name: reserve, do: nats://stock.reserve, undo: nats://stock.release, timeout: 5s}
+  - {name: charge, do: https://payments.example/charge, retry: {attempts: 20}}
+`))
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	p.Step("charge").Do = engine.Typed(charge)
+	fmt.Println(p.Name, p.Version, p.Step("reserve").Do, p.Step("charge").Retry.Attempts)
+	// Output: gift 2 nats://stock.reserve 20
+}
+
+// run runs an engine with a NATS server of its own while f does. A program whose NATS servers are elsewhere connects to
+// them with nats.Connect.
+func run(p engine.Plan, f func(context.Context, *client.Client) error) {
+	if err := tryRun(p, f); err != nil {
+		log.Print(err)
+	}
+}
+
+func tryRun(p engine.Plan, f func(context.Context, *client.Client) error) error {
 	dir, err := os.MkdirTemp("", "orderly-example-")
 	if err != nil {
 		return err
@@ -151,29 +147,28 @@ func with(cfg engine.Config, f func(*client.Client) error) error {
 	}
 	defer nc.Close()
 
-	e, err := engine.New(context.Background(), nc, cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	e, err := engine.New(ctx, nc, p, engine.Config{})
 	if err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- e.Run(running, nil) }()
+	go func() { ended <- e.Run(running) }()
 
 	orders, err := client.New(nc)
 	if err == nil {
-		err = f(orders)
+		err = f(ctx, orders)
 		orders.Close()
 	}
-	stop() // Run carries on with what is under way, and returns
+	stop() // Run carries on with the orders in memory, and returns
 	if failed := <-ended; err == nil {
 		err = failed
 	}
 	return err
 }
 
-func gift(id, customer string) *messages.OrderCreated {
-	return &messages.OrderCreated{
-		OrderId: id, CustomerId: customer,
-		Items: []*messages.OrderItem{{ProductId: "gift", Quantity: 1, UnitPrice: 9.5}},
-	}
+func gift(id, customer string) engine.Order {
+	return engine.Order{ID: id, CustomerID: customer, Items: []engine.Item{{ProductID: "gift", Quantity: 1, UnitPrice: 9.5}}}
 }

@@ -1,81 +1,170 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Function performs a step of an order in this process, or undoes it: see gateway.Function for its contract. It may be
-// called more than once under the same idempotency key, and must then not act again.
-type Function = gateway.Function
-
-// Functions are step functions by the name in their targets func:<name>.
-type Functions = gateway.Functions
-
-// Done answers that the step is performed, or undone. Data is any value that encoding/json can write; later steps see it
-// in their results. Data it cannot write are a Defect.
-func Done(data any) (*messages.StepReply, error) {
-	done := &messages.StepDone{}
-	if data != nil {
-		done.Data = &structpb.Value{}
-		body, err := json.Marshal(data)
-		if err == nil {
-			err = protojson.Unmarshal(body, done.Data)
-		}
-		if err != nil {
-			return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("data of the step cannot be written as JSON: %w", err)}
-		}
-	}
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: done}}, nil
-}
-
-// Rejected answers with a business no: what was done of the order is undone, and it ends as rejected. To a call to undo it
-// is no answer: a person has to decide then.
-func Rejected(code, reason string) (*messages.StepReply, error) {
-	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: code, Reason: reason}}}, nil
-}
-
-// Pending answers that the step ends later, by a signal of that name about the order; the signal's data become the
-// step's. Without one the step is called again at the deadline, or after an hour if the deadline is zero.
-func Pending(signal string, deadline time.Time) (*messages.StepReply, error) {
-	waiting := &messages.StepWaiting{Signal: signal}
-	if !deadline.IsZero() {
-		waiting.Deadline = timestamppb.New(deadline)
-	}
-	return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: waiting}}, nil
-}
-
-// Retry answers that the step is to be called again, not before the delay is over.
-func Retry(after time.Duration, reason string) (*messages.StepReply, error) {
-	return &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{After: durationpb.New(after), Reason: reason}}}, nil
-}
-
-// ErrNoResult is wrapped by the error about data that no earlier step left.
+// ErrNoResult is wrapped by the error about the result of a step that left none.
 var ErrNoResult = errors.New("no result")
 
-// Result decodes the data that an earlier step left into a value, as encoding/json does.
-func Result(r *messages.StepRequest, step string, into any) error {
-	data, ok := r.GetResults()[step]
+// Function performs a step in this process, or undoes it. It may be called more than once under the same Call.Key, by
+// this program or another, and must then not act again but return the same. Its context ends with the step's time-out.
+//
+// The result is any value that encoding/json can write, or nil; later steps read it. An error is one of Reject, Permanent,
+// Pending and RetryAfter, wrapped or not, or any other: then the step is attempted again, with back-off, until its
+// attempts are spent and the order goes to attention. A panic counts as such an error and does not end the program.
+type Function func(context.Context, *Call) (result any, err error)
+
+// Functions are step functions by the name in targets func:<name>.
+type Functions map[string]Function
+
+// Call is one attempt to perform a step, or to undo it.
+type Call struct {
+	Order Order
+	// Step is the step's name, and Undo whether it is to be undone.
+	Step string
+	Undo bool
+	// Attempt is 1 for the first call.
+	Attempt int
+	// Key is the idempotency key <order>/<step>/<do|undo>: the same for every attempt, whichever program makes it.
+	Key string
+	// Fence grows with the order's journal: a store may refuse a call whose fence is smaller than one it has seen.
+	Fence uint64
+
+	results map[string]*structpb.Value
+}
+
+// Result decodes the result of a step that is done into a value, as encoding/json does; an undo also sees the one of its
+// own step. The error wraps ErrNoResult when the step left none: it returned nil, or a person skipped it.
+func (c *Call) Result(step string, into any) error {
+	data, ok := c.results[step]
 	if !ok {
-		return fmt.Errorf("step %s: %w of step %s", r.GetStep(), ErrNoResult, step)
+		return fmt.Errorf("step %s: %w of step %s", c.Step, ErrNoResult, step)
 	}
 	body, err := protojson.Marshal(data)
 	if err == nil {
 		err = json.Unmarshal(body, into)
 	}
 	if err != nil {
-		return fmt.Errorf("step %s: result of step %s: %w", r.GetStep(), step, err)
+		return fmt.Errorf("step %s: result of step %s: %w", c.Step, step, err)
 	}
 	return nil
+}
+
+// handler is f as the gateway calls it.
+func (f Function) handler() gateway.Function {
+	return func(ctx context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+		return replyOf(f(ctx, &Call{
+			Order: orderOf(r.GetOrder()), Step: r.GetStep(), Undo: r.GetDirection() == messages.Undo.Label(),
+			Attempt: int(r.GetAttempt()), Key: r.GetIdempotencyKey(), Fence: r.GetFencingToken(), results: r.GetResults(),
+		}))
+	}
+}
+
+// Typed makes a target of a function whose input and result are Go types.
+//
+// Each exported field of the struct In takes the result of an earlier step, decoded as encoding/json does: of the one that
+// its tag names, as in `step:"reserve_stock"`, else of the one called as the field in lower case. A field of type Order
+// takes the order. A step that left no result leaves its field zero. New refuses a field that no earlier step can fill.
+// Out becomes the result of the step, unless it is struct{}.
+func Typed[In, Out any](f func(context.Context, *Call, In) (Out, error)) Target {
+	fields, err := fieldsOf(reflect.TypeFor[In]())
+	_, void := any(*new(Out)).(struct{})
+	return &typed{fields: fields, err: err, call: func(ctx context.Context, c *Call) (any, error) {
+		var in In
+		for _, field := range fields {
+			if err := field.fill(c, reflect.ValueOf(&in).Elem()); err != nil {
+				return nil, err
+			}
+		}
+		out, err := f(ctx, c, in)
+		if err != nil || void {
+			return nil, err
+		}
+		return out, nil
+	}}
+}
+
+// typed is a target made by Typed.
+type typed struct {
+	call   Function
+	fields []field
+	// err says why In cannot be an input.
+	err error
+}
+
+// field is one field of an input; step is empty for the order.
+type field struct {
+	name  string
+	index int
+	step  string
+}
+
+func fieldsOf(in reflect.Type) ([]field, error) {
+	if in.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("input %s is no struct", in)
+	}
+	var all []field
+	for i := range in.NumField() {
+		f := in.Field(i)
+		switch {
+		case !f.IsExported():
+		case f.Type == reflect.TypeFor[Order]():
+			all = append(all, field{name: f.Name, index: i})
+		default:
+			step := f.Tag.Get("step")
+			if step == "" {
+				step = strings.ToLower(f.Name)
+			}
+			all = append(all, field{f.Name, i, step})
+		}
+	}
+	return all, nil
+}
+
+func (f field) fill(c *Call, in reflect.Value) error {
+	into := in.Field(f.index)
+	if f.step == "" {
+		into.Set(reflect.ValueOf(c.Order))
+		return nil
+	}
+	if err := c.Result(f.step, into.Addr().Interface()); err != nil && !errors.Is(err, ErrNoResult) {
+		return Permanent(err)
+	}
+	return nil
+}
+
+// check says which field cannot be filled by the steps that are done before.
+func (t *typed) check(before []string) error {
+	if t.err != nil {
+		return t.err
+	}
+	for _, f := range t.fields {
+		if f.step != "" && !slices.Contains(before, f.step) {
+			return fmt.Errorf("input field %s wants the result of step %s: steps before it are %s", f.name, f.step, strings.Join(before, ", "))
+		}
+	}
+	return nil
+}
+
+// handlers are the functions as the gateway calls them.
+func (fs Functions) handlers() gateway.Functions {
+	all := make(gateway.Functions, len(fs))
+	for name, f := range maps.All(fs) {
+		all[name] = f.handler()
+	}
+	return all
 }

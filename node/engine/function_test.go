@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"sync/atomic"
@@ -11,8 +12,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -22,97 +21,127 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-func TestAnswersAreWhatTheProtocolSays(t *testing.T) {
-	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
-	type answer = func() (*messages.StepReply, error)
-	for want, f := range map[string]answer{
-		`{"done":{}}`: func() (*messages.StepReply, error) { return engine.Done(nil) },
-		`{"done":{"data":{"shelf":7,"tags":["a",null]}}}`: func() (*messages.StepReply, error) {
-			return engine.Done(struct {
-				Shelf int    `json:"shelf"`
-				Tags  []*any `json:"tags"`
-			}{7, []*any{ptr[any]("a"), nil}})
-		},
-		`{"rejected":{"code":"out_of_stock","reason":"none left"}}`:       func() (*messages.StepReply, error) { return engine.Rejected("out_of_stock", "none left") },
-		`{"pending":{"signal":"paid","deadline":"2030-01-02T03:04:05Z"}}`: func() (*messages.StepReply, error) { return engine.Pending("paid", at) },
-		`{"pending":{"signal":"paid"}}`:                                   func() (*messages.StepReply, error) { return engine.Pending("paid", time.Time{}) },
-		`{"retry":{"after":"1.500s","reason":"tea time"}}`:                func() (*messages.StepReply, error) { return engine.Retry(1500*time.Millisecond, "tea time") },
+func nothing(context.Context, *engine.Call) (any, error) { return nil, nil }
+
+// call performs a target as the engine does, as the step "send" of a plan, after "wrap".
+func call(t *testing.T, do engine.Target, results map[string]*structpb.Value) (*messages.StepReply, error) {
+	t.Helper()
+	_, functions, err := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
+		{Name: "wrap", Do: engine.Function(nothing)}, {Name: "send", Do: do},
+	}}.Build(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return functions["send"](t.Context(), &messages.StepRequest{
+		OrderId: "o-1", Step: "send", Direction: "do", Attempt: 2, IdempotencyKey: "o-1/send/do", FencingToken: 7,
+		Order: gift("o-1", "c-7").Message(), Results: results,
+	})
+}
+
+func TestReturnValuesBecomeReplies(t *testing.T) {
+	deadline := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	type parcel struct {
+		Shelf int    `json:"shelf"`
+		Tags  []*int `json:"tags"`
+	}
+	for _, c := range []struct {
+		result any
+		err    error
+		want   string
+	}{
+		{nil, nil, `{"done":{}}`},
+		{parcel{7, []*int{nil}}, nil, `{"done":{"data":{"shelf":7,"tags":[null]}}}`},
+		{nil, fmt.Errorf("reserve: %w", engine.Reject("out_of_stock", "none left")), `{"rejected":{"code":"out_of_stock","reason":"none left"}}`},
+		{nil, engine.Pending("paid", deadline), `{"pending":{"signal":"paid","deadline":"2030-01-02T03:04:05Z"}}`},
+		{nil, engine.Pending("paid", time.Time{}), `{"pending":{"signal":"paid"}}`},
+		{nil, engine.RetryAfter(1500*time.Millisecond, errors.New("busy")), `{"retry":{"after":"1.500s","reason":"busy"}}`},
 	} {
-		reply, err := f()
+		reply, err := call(t, engine.Function(func(context.Context, *engine.Call) (any, error) { return c.result, c.err }), nil)
 		if err != nil {
-			t.Errorf("%s: %v", want, err)
+			t.Errorf("%s: %v", c.want, err)
 			continue
 		}
-		body, err := protojson.Marshal(reply)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var got, wanted any
-		if json.Unmarshal(body, &got) != nil || json.Unmarshal([]byte(want), &wanted) != nil {
-			t.Fatalf("not JSON: %s or %s", body, want)
-		}
-		if g, w := compact(got), compact(wanted); g != w {
-			t.Errorf("got %s, want %s", g, w)
+		if got, _ := protojson.Marshal(reply); compact(t, got) != compact(t, []byte(c.want)) {
+			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}
-	for _, bad := range []any{make(chan int), math.Inf(1)} {
-		_, err := engine.Done(bad)
+}
+
+func TestReturnValuesBecomeFailures(t *testing.T) {
+	broken := errors.New("no printer")
+	for name, c := range map[string]struct {
+		result any
+		err    error
+		kind   messages.FailureKind
+	}{
+		"permanent":   {nil, fmt.Errorf("print: %w", engine.Permanent(broken)), messages.Poison},
+		"a channel":   {make(chan int), nil, messages.Defect},
+		"an infinity": {math.Inf(1), nil, messages.Defect},
+		"plain":       {nil, broken, messages.Transient},
+	} {
+		_, err := call(t, engine.Function(func(context.Context, *engine.Call) (any, error) { return c.result, c.err }), nil)
 		var f *delivery.Failure
-		if !errors.As(err, &f) || f.Kind != messages.Defect {
-			t.Errorf("%T as data: got %v, want a defect", bad, err)
+		if kind := messages.Transient; errors.As(err, &f) && f.Kind != c.kind || f == nil && kind != c.kind || err == nil {
+			t.Errorf("%s: got %v, want a %s failure", name, err, c.kind.Label())
+		}
+		if c.err != nil && !errors.Is(err, broken) {
+			t.Errorf("%s: %v does not wrap %v", name, err, broken)
 		}
 	}
 }
 
-func ptr[T any](v T) *T { return &v }
-
-func compact(v any) string {
-	b, _ := json.Marshal(v)
-	return string(b)
-}
-
-func TestResultOfAnEarlierStep(t *testing.T) {
-	r := &messages.StepRequest{Step: "send", Results: map[string]*structpb.Value{"wrap": structpb.NewNumberValue(7)}}
-	var n int
-	if err := engine.Result(r, "wrap", &n); err != nil || n != 7 {
-		t.Errorf("got %d, %v: want 7", n, err)
+func compact(t *testing.T, text []byte) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
 	}
-	var text string
-	if err := engine.Result(r, "wrap", &text); err == nil || !strings.Contains(err.Error(), "result of step wrap") {
-		t.Errorf("a number as a text: %v", err)
-	}
-	if err := engine.Result(r, "pack", &n); !errors.Is(err, engine.ErrNoResult) {
-		t.Errorf("got %v, want %v", err, engine.ErrNoResult)
-	}
-}
-
-// carry runs an engine and hands a client to f.
-func (s *site) carry(cfg engine.Config, f func(context.Context, *client.Client)) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	e, err := engine.New(ctx, s.connect(), cfg)
+	body, err := json.Marshal(v)
 	if err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
-	running, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(running, nil) }()
-	defer func() {
-		stop()
-		if err := <-ended; err != nil {
-			s.t.Error(err)
+	return string(body)
+}
+
+func TestTypedDecodesItsInput(t *testing.T) {
+	type parcel struct{ Shelf int }
+	type input struct {
+		Order  engine.Order
+		Wrap   parcel
+		Again  *parcel `step:"wrap"`
+		hidden bool
+	}
+	var got input
+	send := engine.Typed(func(_ context.Context, c *engine.Call, in input) (parcel, error) {
+		if c.Key != "o-1/send/do" || c.Attempt != 2 || c.Fence != 7 || c.Undo {
+			t.Errorf("called as %+v", c)
 		}
-	}()
-	c, err := client.New(s.connect())
-	if err != nil {
-		s.t.Fatal(err)
+		got = in
+		return in.Wrap, nil
+	})
+	results := map[string]*structpb.Value{"wrap": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"Shelf": structpb.NewNumberValue(7)}})}
+	reply, err := call(t, send, results)
+	if err != nil || reply.GetDone().GetData().GetStructValue().GetFields()["Shelf"].GetNumberValue() != 7 {
+		t.Errorf("got %v, %v: want the result encoded", reply, err)
 	}
-	defer c.Close()
-	f(ctx, c)
+	if got.Order.CustomerID != "c-7" || got.Order.Items[0].ProductID != "gift" || got.Wrap.Shelf != 7 || got.Again == nil || got.hidden {
+		t.Errorf("got %+v", got)
+	}
+	if _, err := call(t, send, nil); err != nil || got.Again != nil {
+		t.Errorf("without a result: %+v, %v; want zero values", got, err)
+	}
+	results["wrap"] = structpb.NewStringValue("shelf 7")
+	var f *delivery.Failure
+	if _, err := call(t, send, results); !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), "step send: result of step wrap") {
+		t.Errorf("a result of another type: %v, want a poison failure that names it", err)
+	}
+	void := engine.Typed(func(context.Context, *engine.Call, struct{}) (struct{}, error) { return struct{}{}, nil })
+	if reply, err := call(t, void, nil); err != nil || reply.GetDone() == nil || reply.GetDone().GetData() != nil {
+		t.Errorf("got %v, %v: want done without a result", reply, err)
+	}
 }
 
-// status waits until an order has the status.
+// until the order has the status.
 func status(ctx context.Context, t *testing.T, c *client.Client, want string) *timeline.View {
 	t.Helper()
 	var view *timeline.View
@@ -126,13 +155,6 @@ func status(ctx context.Context, t *testing.T, c *client.Client, want string) *t
 	return view
 }
 
-func publish(ctx context.Context, t *testing.T, c *client.Client, m proto.Message) {
-	t.Helper()
-	if err := c.Publish(ctx, "o-1", m); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func kinds(v *timeline.View) string {
 	var all []string
 	for _, e := range v.Events {
@@ -141,22 +163,46 @@ func kinds(v *timeline.View) string {
 	return strings.Join(all, " ")
 }
 
-// A panic costs an attempt, not the process; when all are spent the order waits for a person, who learns where it was.
+// with runs an engine and hands a client to f.
+func (s *site) with(p engine.Plan, f func(context.Context, *client.Client)) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
+	defer cancel()
+	r := s.runConfigured(p, engine.Config{})
+	c, err := client.New(s.connect())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	f(ctx, c)
+	r.stop()
+	if err := r.end(s.t); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A panic costs an attempt, not the process. When all are spent the order goes to attention, with the place of the panic.
 func TestPanicsEndInAttention(t *testing.T) {
 	s := newSite(t)
 	var calls atomic.Int32
-	s.carry(engine.Config{Node: "n-1", Plan: &messages.Plan{Name: "gift", Version: 1, Steps: []*messages.Step{{
-		Name: "wrap", Do: "func:wrap",
-		Retry: &messages.Retry{Attempts: 3, Initial: durationpb.New(time.Millisecond), Max: durationpb.New(time.Millisecond)},
-	}}}, Functions: engine.Functions{
-		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+	s.with(engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{
+		Name:  "wrap",
+		Retry: engine.Retry{Attempts: 3, Initial: time.Millisecond, Max: time.Millisecond},
+		Do: engine.Function(func(context.Context, *engine.Call) (any, error) {
 			if calls.Add(1) > 3 {
-				return engine.Done(nil)
+				return nil, nil
 			}
 			panic("out of paper")
-		},
-	}}, func(ctx context.Context, c *client.Client) {
-		publish(ctx, t, c, gift("o-1", "c-7"))
+		}),
+	}}}, func(ctx context.Context, c *client.Client) {
+		must(t, c.Create(ctx, gift("o-1", "c-7")))
 		view := status(ctx, t, c, "attention")
 		if got, want := kinds(view), "accepted step_failed step_failed step_failed attention"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -164,39 +210,34 @@ func TestPanicsEndInAttention(t *testing.T) {
 		if !strings.Contains(view.LastError, "func:wrap panicked: out of paper (") || !strings.Contains(view.LastError, "engine_test.TestPanicsEndInAttention") {
 			t.Errorf("the last error is %q: want the panic and its place", view.LastError)
 		}
-		publish(ctx, t, c, &messages.RetryOrder{})
+		must(t, c.Retry(ctx, "o-1"))
 		if view, err := c.Wait(ctx, "o-1"); err != nil || view.Status != "completed" {
 			t.Errorf("after the retry: %+v, %v", view, err)
 		}
 	})
 }
 
-// An order that comes to a node without its function parks there at no cost, and goes on at one that has it.
+// An order that a program without its function gets parks there, with no attempt spent, and goes on at one that has it.
 func TestOrderWaitsForANodeWithItsFunction(t *testing.T) {
 	s := newSite(t)
-	able := engine.Config{
-		Node: "able",
-		Plan: &messages.Plan{Name: "gift", Version: 1, Steps: []*messages.Step{{Name: "wrap", Do: "func:wrap"}, {Name: "send", Do: "func:send"}}},
-		Functions: engine.Functions{
-			"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-				return engine.Pending("wrapped", time.Time{})
-			},
-			"send": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return engine.Done(nil) },
-		},
-	}
-	s.carry(able, func(ctx context.Context, c *client.Client) {
-		publish(ctx, t, c, gift("o-1", "c-7"))
+	able := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
+		{Name: "wrap", Do: engine.Function(func(context.Context, *engine.Call) (any, error) { return nil, engine.Pending("wrapped", time.Time{}) })},
+		{Name: "send", Do: engine.Function(nothing)},
+	}}
+	unable := engine.Plan{Name: "other", Version: 1, Steps: []engine.Step{{Name: "print", Do: engine.URL("sim:")}}}
+	s.with(able, func(ctx context.Context, c *client.Client) {
+		must(t, c.Create(ctx, gift("o-1", "c-7")))
 		status(ctx, t, c, "parked")
 	})
-	s.carry(engine.Config{Node: "unable"}, func(ctx context.Context, c *client.Client) {
-		publish(ctx, t, c, &messages.SignalOrder{Name: "wrapped"})
+	s.with(unable, func(ctx context.Context, c *client.Client) {
+		must(t, c.Signal(ctx, "o-1", "wrapped", nil))
 		until(t, "the order parks again", func() bool {
 			view, err := c.Order(ctx, "o-1")
 			return err == nil && strings.Contains(view.WaitsFor, "has no function send")
 		})
 	})
-	s.carry(able, func(ctx context.Context, c *client.Client) {
-		publish(ctx, t, c, &messages.RetryOrder{}) // the timer would do, in half a minute
+	s.with(able, func(ctx context.Context, c *client.Client) {
+		must(t, c.Retry(ctx, "o-1")) // the timer takes up to half a minute
 		view, err := c.Wait(ctx, "o-1")
 		if err != nil || view.Status != "completed" || strings.Contains(kinds(view), "step_failed") {
 			t.Errorf("got %+v, %v: want it completed without a failed attempt", view, err)

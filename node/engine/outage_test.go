@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
@@ -20,24 +17,6 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/engine"
 )
-
-// start runs an engine as cfg says.
-func (s *site) start(cfg engine.Config) {
-	s.t.Helper()
-	e, err := engine.New(s.t.Context(), s.connect(), cfg)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- e.Run(ctx, nil) }()
-	s.t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			s.t.Error(err)
-		}
-	})
-}
 
 // send publishes messages about orders.
 func (s *site) send(out ...ingress.Outgoing) {
@@ -70,11 +49,11 @@ func good(id string) ingress.Outgoing {
 
 // impatient is the built-in plan, whose orders would be in attention after three failures, within seconds. Services that
 // are there have all the time they need.
-func impatient() *messages.Plan {
-	p := plan.Builtin()
-	for _, s := range p.Steps {
-		s.Timeout = durationpb.New(patience)
-		s.Retry = &messages.Retry{Initial: durationpb.New(10 * time.Millisecond), Max: durationpb.New(100 * time.Millisecond), Attempts: 3}
+func impatient() engine.Plan {
+	p := engine.PlanFromProto(plan.Builtin())
+	for i := range p.Steps {
+		p.Steps[i].Timeout = patience
+		p.Steps[i].Retry = engine.Retry{Initial: 10 * time.Millisecond, Max: 100 * time.Millisecond, Attempts: 3}
 	}
 	return p
 }
@@ -159,12 +138,10 @@ func TestOutageUnderLoad(t *testing.T) {
 	paid := services(t, s.connect(), demo.All(demo.Behavior{Latency: 2 * time.Millisecond}))
 	calls := eavesdrop(t, s.connect(), "payments.authorize")
 	p := impatient()
-	for _, step := range p.Steps {
-		if strings.HasPrefix(step.GetDo(), "nats://payments.") {
-			step.Timeout = durationpb.New(timeout)
-		}
+	for _, name := range []string{"authorize_payment", "capture_payment"} {
+		p.Step(name).Timeout = timeout
 	}
-	s.start(engine.Config{Node: "n-1", Plan: p})
+	s.runConfigured(p, engine.Config{})
 
 	var ids []string
 	load := func(d time.Duration) {
@@ -269,10 +246,10 @@ func TestCancelDuringAnOutage(t *testing.T) {
 	}
 	p := impatient()
 	p.Name = "patient"
-	for _, step := range p.Steps {
-		step.Retry.Attempts = 6
+	for i := range p.Steps {
+		p.Steps[i].Retry.Attempts = 6
 	}
-	s.start(engine.Config{Node: "n-1", Plan: p})
+	s.runConfigured(p, engine.Config{})
 	if err := first.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -318,13 +295,13 @@ func TestWaitingForARateLimitKeepsTheDelivery(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	services(t, s.connect(), demo.Behaviors{})
-	p := plan.Builtin()
+	p := engine.PlanFromProto(plan.Builtin())
 	p.Steps = p.Steps[:1]
 	// The last order waits three times as long as a delivery may go without a sign of life. That is longer than a busy
 	// machine is late with one.
 	const rate, orders, ackWait = 2, 31, 5 * time.Second
 	p.Steps[0].Limits.Rate = rate
-	s.start(engine.Config{Node: "n-1", Plan: p, AckWait: ackWait, Hold: patience})
+	s.runConfigured(p, engine.Config{AckWait: ackWait, Hold: patience})
 	var out []ingress.Outgoing
 	for i := range orders {
 		out = append(out, good(fmt.Sprintf("o-%d", i)))

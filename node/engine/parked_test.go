@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"sync/atomic"
@@ -68,18 +69,17 @@ func TestParkedOrdersComeBackOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	steps := plan.Sim("sim:")
-	steps.Name, steps.Steps[1].Do = "patient", "func:later"
-	later := func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-		if r.GetAttempt() > 1 {
-			return engine.Done(nil)
+	p := engine.PlanFromProto(plan.Sim("sim:"))
+	p.Name, p.Steps[1].Do = "parks", engine.Function(func(_ context.Context, c *engine.Call) (any, error) {
+		if c.Attempt > 1 {
+			return nil, nil
 		}
 		h := fnv.New32a()
-		fmt.Fprint(h, r.GetOrderId())
-		return engine.Retry(200*time.Millisecond+time.Duration(h.Sum32()%400_000)*time.Microsecond, "not yet")
-	}
+		fmt.Fprint(h, c.Order.ID)
+		return nil, engine.RetryAfter(200*time.Millisecond+time.Duration(h.Sum32()%400_000)*time.Microsecond, errors.New("not yet"))
+	})
 	for _, name := range []string{"n-1", "n-2"} {
-		s.runConfigured(engine.Config{Node: name, Plan: steps, Hold: time.Millisecond, Functions: engine.Functions{"later": later}})
+		s.runConfigured(p, engine.Config{Node: name, Hold: time.Millisecond})
 	}
 	s.publish(orders)
 	until(t, "no message and no timer left", func() bool {

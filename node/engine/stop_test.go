@@ -7,8 +7,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/orderly-engine/orderly/actors/plan"
-	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/internal/faultnet"
 )
@@ -32,23 +30,22 @@ func TestStopWithASilentServer(t *testing.T) {
 			if _, err := s.nc.Subscribe("slow.do", func(*nats.Msg) { calls <- struct{}{} }); err != nil {
 				t.Fatal(err)
 			}
-			p := plan.Builtin()
-			p.Name, p.Steps = "slow", []*messages.Step{{Name: "wait", Do: "nats://slow.do"}}
-			e, err := engine.New(t.Context(), nc, engine.Config{Node: "n-1", Plan: p, AckWait: patience, DrainTimeout: c.drain})
+			p := engine.Plan{Name: "slow", Version: 1, Steps: []engine.Step{{Name: "wait", Do: engine.URL("nats://slow.do")}}}
+			e, err := engine.New(t.Context(), nc, p, engine.Config{AckWait: patience, DrainTimeout: c.drain})
 			if err != nil {
 				t.Fatal(err)
 			}
 			ctx, stop := context.WithCancel(t.Context())
 			defer stop()
-			abort, ended := make(chan struct{}), make(chan error, 1)
-			go func() { ended <- e.Run(ctx, abort) }()
+			ended := make(chan error, 1)
+			go func() { ended <- e.Run(ctx) }()
 			s.send(good("o-1"))
 			<-calls
 			close(h)
 			began := time.Now()
 			stop()
 			if c.abort {
-				close(abort)
+				e.Close()
 			}
 			select {
 			case err := <-ended:

@@ -97,11 +97,27 @@ func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
 		}
 	}
 	n.announce()
-	err = n.engine.Run(ctx, abort)
+	err = n.carry(ctx, abort)
 	if err == nil {
 		fmt.Fprintln(n.Stdout, "stopped")
 	}
 	return err
+}
+
+// carry runs the engine; abort ends its drain.
+func (n *node) carry(ctx context.Context, abort <-chan struct{}) error {
+	ended := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		select {
+		case <-abort:
+			n.engine.Close()
+		case <-ended:
+		}
+	})
+	defer watching.Wait()
+	defer close(ended)
+	return n.engine.Run(ctx)
 }
 
 // deadline returns a context that ends a moment after abort is closed, or the time-out after stopping has ended.
@@ -240,13 +256,13 @@ func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, e
 // does not.
 func (n *node) assemble(ctx context.Context) (err error) {
 	cfg := engine.Config{
-		Node: n.cfg.NodeID, Plan: n.plan, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
+		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict,
 		Logger:      n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {
-		n.engine, err = engine.New(ctx, n.nc, cfg)
+		n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
 		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
 			break
 		}

@@ -3,6 +3,9 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,10 +25,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what must happen: one of them carries a hundred orders one after the other.
 const patience = 2 * time.Minute
 
-func order(id messages.OrderID) *messages.OrderCreated {
-	return &messages.OrderCreated{
-		OrderId: string(id), CustomerId: "c-7", Items: []*messages.OrderItem{{ProductId: "p", Quantity: 1, UnitPrice: 9.5}},
-	}
+func order(id string) engine.Order {
+	return engine.Order{ID: id, CustomerID: "c-7", Items: []engine.Item{{ProductID: "p", Quantity: 1, UnitPrice: 9.5}}}
 }
 
 // start runs an engine whose steps take as long as the target says, and returns a client.
@@ -44,16 +45,16 @@ func start(t *testing.T, target string) *client.Client {
 		t.Cleanup(nc.Close)
 		return nc
 	}
-	e, err := engine.New(t.Context(), connect(), engine.Config{Node: "n-1", Plan: plan.Sim(target)})
+	e, err := engine.New(t.Context(), connect(), engine.PlanFromProto(plan.Sim(target)), engine.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	abort, ended := make(chan struct{}), make(chan error, 1)
-	go func() { ended <- e.Run(ctx, abort) }()
+	ended := make(chan error, 1)
+	go func() { ended <- e.Run(ctx) }()
 	t.Cleanup(func() {
 		stop()
-		close(abort)
+		e.Close()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
@@ -77,15 +78,15 @@ func within(t *testing.T, d time.Duration) context.Context {
 func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
 	c, ctx := start(t, "sim:"), within(t, patience)
 	for i := range 100 {
-		id := messages.OrderID("o-" + string(rune('a'+i%26)) + string(rune('a'+i/26)))
-		if err := c.Publish(ctx, id, order(id)); err != nil {
+		id := fmt.Sprintf("o-%d", i)
+		if err := c.Create(ctx, order(id)); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Order(ctx, id); err != nil {
 			t.Fatal(err)
 		}
 		view, err := c.Wait(ctx, id)
-		if err != nil || view.Status != "completed" || view.OrderID != string(id) {
+		if err != nil || view.Status != "completed" || view.OrderID != id {
 			t.Fatalf("order %s: %+v, %v", id, view, err)
 		}
 	}
@@ -93,7 +94,7 @@ func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
 
 func TestWaitEndsWithItsContext(t *testing.T) {
 	c := start(t, "sim:?latency=1m")
-	if err := c.Publish(within(t, patience), "o-1", order("o-1")); err != nil {
+	if err := c.Create(within(t, patience), order("o-1")); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := c.Wait(within(t, 200*time.Millisecond), "o-1"); !errors.Is(err, context.DeadlineExceeded) {
@@ -116,7 +117,7 @@ func TestUnknownOrder(t *testing.T) {
 
 func TestFollowTellsTheWholeStory(t *testing.T) {
 	c, ctx := start(t, "sim:?latency=5ms"), within(t, patience)
-	if err := c.Publish(ctx, "o-1", order("o-1")); err != nil {
+	if err := c.Create(ctx, order("o-1")); err != nil {
 		t.Fatal(err)
 	}
 	var kinds []string
@@ -137,12 +138,12 @@ func TestFollowTellsTheWholeStory(t *testing.T) {
 	}
 }
 
-func TestPublishRefusesWhatIsNoMessage(t *testing.T) {
-	c := start(t, "sim:")
-	if err := c.Publish(within(t, time.Second), "o-1", &messages.Plan{}); err == nil {
-		t.Error("a plan is no message about an order")
-	}
-	if err := c.Publish(within(t, time.Second), "not an id", order("o-1")); !errors.Is(err, messages.ErrOrderID) {
+func TestInvalidMessagesAreRefused(t *testing.T) {
+	c, ctx := start(t, "sim:"), within(t, patience)
+	if err := c.Create(ctx, order("not an id")); !errors.Is(err, messages.ErrOrderID) {
 		t.Errorf("got %v, want %v", err, messages.ErrOrderID)
+	}
+	if err := c.Signal(ctx, "o-1", "paid", math.NaN()); err == nil || !strings.Contains(err.Error(), "signal paid of order o-1") {
+		t.Errorf("data that JSON cannot hold: %v", err)
 	}
 }

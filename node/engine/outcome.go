@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// Reject returns the error of a business refusal, such as a declined card: the steps before are undone, and the order ends
+// as rejected, with code and reason. Returned by an undo, which nothing can undo, it sends the order to attention.
+func Reject(code, reason string) error { return &rejection{code, reason} }
+
+type rejection struct{ code, reason string }
+
+func (r *rejection) Error() string { return fmt.Sprintf("rejected: %s: %s", r.code, r.reason) }
+
+// Permanent returns an error that no further attempt can mend, such as a bug or bad configuration. Nothing is undone: the
+// order goes to attention at once, where a person retries, skips or cancels.
+func Permanent(err error) error { return &permanent{err} }
+
+type permanent struct{ err error }
+
+func (p *permanent) Error() string { return p.err.Error() }
+func (p *permanent) Unwrap() error { return p.err }
+
+// RetryAfter returns an error after which the step is attempted again, no sooner than the delay. It counts as an attempt.
+func RetryAfter(delay time.Duration, err error) error { return &retry{delay, err} }
+
+type retry struct {
+	delay time.Duration
+	err   error
+}
+
+func (r *retry) Error() string { return r.err.Error() }
+func (r *retry) Unwrap() error { return r.err }
+
+// Pending returns the error of a step that a signal of that name completes later; the signal's data become its result.
+// The order is parked and holds no memory. Without the signal the step is called again at the deadline, or after an hour if
+// the deadline is zero. An undo cannot be pending: it is attempted again.
+func Pending(signal string, deadline time.Time) error { return &pending{signal, deadline} }
+
+type pending struct {
+	signal   string
+	deadline time.Time
+}
+
+func (p *pending) Error() string { return fmt.Sprintf("pending: waits for signal %q", p.signal) }
+
+// replyOf is what a function's return values mean. Other errors stay as they are: transient failures.
+func replyOf(result any, err error) (*messages.StepReply, error) {
+	if err == nil {
+		return done(result)
+	}
+	var (
+		refused *rejection
+		never   *permanent
+		later   *retry
+		waiting *pending
+	)
+	switch {
+	case errors.As(err, &refused):
+		return &messages.StepReply{Result: &messages.StepReply_Rejected{
+			Rejected: &messages.StepRefused{Code: refused.code, Reason: refused.reason},
+		}}, nil
+	case errors.As(err, &never):
+		return nil, &delivery.Failure{Kind: messages.Poison, Err: err}
+	case errors.As(err, &waiting):
+		w := &messages.StepWaiting{Signal: waiting.signal}
+		if !waiting.deadline.IsZero() {
+			w.Deadline = timestamppb.New(waiting.deadline)
+		}
+		return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: w}}, nil
+	case errors.As(err, &later):
+		return &messages.StepReply{Result: &messages.StepReply_Retry{
+			Retry: &messages.StepAgain{After: durationpb.New(later.delay), Reason: err.Error()},
+		}}, nil
+	}
+	return nil, err
+}
+
+// done is the reply with a result. A result that JSON cannot hold is a defect of the function.
+func done(result any) (*messages.StepReply, error) {
+	d := &messages.StepDone{}
+	if result != nil {
+		d.Data = &structpb.Value{}
+		body, err := json.Marshal(result)
+		if err == nil {
+			err = protojson.Unmarshal(body, d.Data)
+		}
+		if err != nil {
+			return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("result of the step cannot be written as JSON: %w", err)}
+		}
+	}
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: d}}, nil
+}

@@ -1,0 +1,239 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+var (
+	// ErrInvalidPlan is wrapped by errors about a plan that cannot work.
+	ErrInvalidPlan = plan.ErrInvalid
+	// ErrPlanChanged is wrapped by the error about a plan whose name and version are registered with other content.
+	ErrPlanChanged = plan.ErrChanged
+)
+
+// Unlimited is a limit that does not limit.
+const Unlimited = -1
+
+// Plan is the list of steps an order goes through. It is performed in order and undone in reverse. Every order keeps the
+// plan it was accepted with; name and version stand for one content for good.
+type Plan struct {
+	// Name is 1–64 characters of a–z 0–9 _ beginning with a letter.
+	Name string
+	// Version is at least 1. Raise it with every change.
+	Version int
+	// Steps are 1–64.
+	Steps []Step
+}
+
+// Step is one call of a service or a function, with the call that undoes it. Zero values stand for the defaults.
+type Step struct {
+	// Name is 1–64 characters of a–z 0–9 _ beginning with a letter; unique in the plan.
+	Name string
+	// Do performs the step. Undo takes it back; nil: nothing to undo.
+	Do, Undo Target
+	// Timeout of one call, 1 ms to 5 minutes; default 2 seconds.
+	Timeout time.Duration
+	Retry   Retry
+	Limits  Limits
+	// UndoInDoubt: an order that turns back while nobody knows if the step was performed calls Undo at once, which must take
+	// a key that was never performed and refuse it ever after. Otherwise Do is called again under its key first, then Undo.
+	UndoInDoubt bool
+	// Protobuf: calls over NATS and HTTP are encoded as protobuf instead of JSON.
+	Protobuf bool
+}
+
+// Retry says how often and how far apart a call is attempted.
+type Retry struct {
+	// Initial is the delay before the second attempt, default 100 ms. It doubles up to Max, default 30 s.
+	Initial, Max time.Duration
+	// Attempts before the order goes to attention, 1–1000; default 10.
+	Attempts int
+}
+
+// Limits protect the downstream of a step from this program. Steps with the same downstream share them.
+type Limits struct {
+	// Concurrency is how many calls are under way at once; default 256, or Unlimited.
+	Concurrency int
+	// Rate is the number of calls per second; default no limit.
+	Rate float64
+}
+
+// Target is what a step calls: a URL, a Function, or a function made a target by Typed.
+type Target interface{ target() }
+
+// URL is the target of a service: nats://subject, http://…, https://…, or func:name for one of Config.Functions.
+type URL string
+
+func (URL) target()      {}
+func (Function) target() {}
+func (*typed) target()   {}
+
+// Step returns the step of that name, so that its fields can be set, or nil.
+func (p *Plan) Step(name string) *Step {
+	for i := range p.Steps {
+		if p.Steps[i].Name == name {
+			return &p.Steps[i]
+		}
+	}
+	return nil
+}
+
+// LoadPlan reads a plan file (YAML or JSON). Its targets are URLs. The error wraps ErrInvalidPlan, unless the file cannot
+// be read, and names file, line, step and field.
+func LoadPlan(path string) (Plan, error) {
+	p, err := plan.Load(path, checkURL)
+	if err != nil {
+		return Plan{}, err
+	}
+	return PlanFromProto(p), nil
+}
+
+// ParsePlan is LoadPlan for text that was read already.
+func ParsePlan(text []byte) (Plan, error) {
+	p, err := plan.Parse(text, checkURL)
+	if err != nil {
+		return Plan{}, err
+	}
+	return PlanFromProto(p), nil
+}
+
+// checkURL leaves functions to Build, which knows them.
+func checkURL(target string) error {
+	if strings.HasPrefix(target, "func:") {
+		return nil
+	}
+	return gateway.Check(target)
+}
+
+// PlanFromProto returns a plan that is at hand as its message.
+func PlanFromProto(p *messages.Plan) Plan {
+	out := Plan{Name: p.GetName(), Version: int(p.GetVersion()), Steps: make([]Step, len(p.GetSteps()))}
+	for i, s := range p.GetSteps() {
+		out.Steps[i] = Step{
+			Name: s.GetName(), Do: urlOf(s.GetDo()), Undo: urlOf(s.GetUndo()), Timeout: s.GetTimeout().AsDuration(),
+			Retry: Retry{
+				Initial: s.GetRetry().GetInitial().AsDuration(), Max: s.GetRetry().GetMax().AsDuration(),
+				Attempts: int(s.GetRetry().GetAttempts()),
+			},
+			UndoInDoubt: s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO,
+			Protobuf:    s.GetEncoding() == messages.Encoding_ENCODING_PROTOBUF,
+		}
+		if l := s.GetLimits(); l != nil {
+			out.Steps[i].Limits = Limits{Concurrency: int(l.GetConcurrency()), Rate: l.GetRate()}
+			if l.GetConcurrency() == 0 {
+				out.Steps[i].Limits.Concurrency = Unlimited
+			}
+		}
+	}
+	return out
+}
+
+func urlOf(s string) Target {
+	if s == "" {
+		return nil
+	}
+	return URL(s)
+}
+
+// Build returns the plan as the message that is pinned to orders, its defaults filled in, and the functions it names: the
+// plan's own, called func:<step> and func:<step>.undo, besides those given. The error wraps ErrInvalidPlan. New calls it;
+// so does package enginetest.
+func (p Plan) Build(more Functions) (*messages.Plan, gateway.Functions, error) {
+	functions := more.handlers()
+	out := &messages.Plan{Name: p.Name, Version: whole(p.Version)}
+	var before []string
+	for i := range p.Steps {
+		s := &p.Steps[i]
+		m, err := s.build()
+		if err == nil {
+			m.Do, err = bind(s.Do, s.Name, functions, before)
+		}
+		before = append(before, s.Name)
+		if err == nil && s.Undo != nil {
+			m.Undo, err = bind(s.Undo, s.Name+".undo", functions, before)
+			if err != nil {
+				err = fmt.Errorf("undo: %w", err)
+			}
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("%w: step %s: %w", ErrInvalidPlan, s.Name, err)
+		}
+		out.Steps = append(out.Steps, m)
+	}
+	out = plan.WithDefaults(out)
+	if err := plan.Validate(out, functions.Check); err != nil {
+		return nil, nil, err
+	}
+	return out, functions, nil
+}
+
+// build is the step without its targets. What is zero stays open.
+func (s *Step) build() (*messages.Step, error) {
+	if s.Retry.Attempts < 0 || s.Limits.Concurrency < Unlimited {
+		return nil, fmt.Errorf("attempts %d, concurrency %d: want neither negative", s.Retry.Attempts, s.Limits.Concurrency)
+	}
+	m := &messages.Step{Name: s.Name, Timeout: duration(s.Timeout)}
+	if s.Retry != (Retry{}) {
+		m.Retry = &messages.Retry{Initial: duration(s.Retry.Initial), Max: duration(s.Retry.Max), Attempts: whole(s.Retry.Attempts)}
+	}
+	if s.Limits != (Limits{}) {
+		m.Limits = &messages.Limits{Concurrency: plan.DefaultConcurrency, Rate: s.Limits.Rate}
+		if c := s.Limits.Concurrency; c != 0 {
+			m.Limits.Concurrency = whole(c)
+		}
+	}
+	if s.UndoInDoubt {
+		m.InDoubt = messages.InDoubt_IN_DOUBT_UNDO
+	}
+	if s.Protobuf {
+		m.Encoding = messages.Encoding_ENCODING_PROTOBUF
+	}
+	return m, nil
+}
+
+// bind returns the URL of a target. A function is entered under the name. Before are the steps whose results it can read.
+func bind(t Target, name string, functions gateway.Functions, before []string) (string, error) {
+	var f Function
+	switch t := t.(type) {
+	case nil:
+		return "", nil
+	case URL:
+		return string(t), nil
+	case Function:
+		f = t
+	case *typed:
+		if err := t.check(before); err != nil {
+			return "", err
+		}
+		f = t.call
+	}
+	if f == nil {
+		return "", errors.New("the function is nil")
+	}
+	if functions[name] != nil {
+		return "", fmt.Errorf("function %s is given twice: by the step and in Functions", name)
+	}
+	functions[name] = f.handler()
+	return "func:" + name, nil
+}
+
+// duration is nil for 0, which stands for the default.
+func duration(d time.Duration) *durationpb.Duration {
+	if d == 0 {
+		return nil
+	}
+	return durationpb.New(d)
+}
+
+// whole is 0, which stands for no value, for what is negative.
+func whole(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

@@ -46,7 +46,7 @@ var nodePackages = []struct {
 	{"audit", nil},
 	{"demo", nil},
 	{"engine", nil},
-	{"engine/client", []string{"timeline"}},
+	{"engine/client", []string{"timeline", "engine"}},
 	{"server/config", nil},
 	{"server/telemetry", nil},
 	{"server/embedded", nil},

@@ -66,7 +66,7 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *delive
 		Traceparent: o.traceparent(),
 		Events:      events,
 		Previous:    o.state.Last,
-		Checkpoint:  o.state.Checkpoint(o.cfg.Checkpoint),
+		Checkpoint:  o.state.Checkpoint(o.cfg.CheckpointEvery),
 	}
 	a := appendings.Get().(*appending)
 	body, err := journal.Encode(a.Body[:0], entry)

@@ -12,7 +12,7 @@ import (
 // TestLongLife: an order that is called again and again for weeks writes a checkpoint now and then, is taken up from the
 // last one, and goes on as if every entry had been read.
 func TestLongLife(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	const calls = 60
 	for range calls {
 		s.steps.plan["pay/do"] = append(s.steps.plan["pay/do"], answer{reply: reply("pending")})
@@ -46,7 +46,7 @@ func TestLongLife(t *testing.T) {
 			t.Fatalf("entry %d: %d entries since the last checkpoint", e.Entry.GetNumber(), since)
 		}
 	}
-	if state.Checked == 0 {
+	if state.LastCheckpoint == 0 {
 		t.Error("no checkpoint was written")
 	}
 }

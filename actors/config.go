@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -15,7 +16,6 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Journal is the only truth about an order.
@@ -44,14 +44,12 @@ type Timers interface {
 	Schedule(context.Context, messages.Timer) error
 }
 
-// World is what an order actor acts upon.
-type World struct {
+// Deps are what order actors act upon.
+type Deps struct {
 	Journal Journal
 	Steps   Steps
 	Inbox   Inbox
 	Timers  Timers
-	// Policy decides about failed attempts.
-	Policy delivery.Policy
 }
 
 // Config of the order actors.
@@ -60,31 +58,41 @@ type Config struct {
 	Node string
 	// Plan is pinned to the orders that are accepted from now on.
 	Plan *messages.Plan
+	// Hold is the longest wait in memory for the next attempt of a step; longer ones park the order. Default 10 seconds.
+	Hold time.Duration
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration
 	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
 	AckWait time.Duration
 	// Checkpoint is after how many entries one carries a checkpoint; default 16.
-	Checkpoint uint32
+	CheckpointEvery uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration
+	// Rand draws the jitter of retries, uniform in [0,1). It is called from several goroutines at once. Default math/rand/v2.
+	Rand func() float64
 	// Now is the clock, default time.Now; After calls f when d has passed, default time.AfterFunc.
-	Now    func() time.Time
-	After  func(d time.Duration, f func())
-	Logger *slog.Logger
-	Meter  metric.Meter
-	Tracer trace.Tracer
+	Now       func() time.Time
+	AfterFunc func(d time.Duration, f func())
+	Logger    *slog.Logger
+	Meter     metric.Meter
+	Tracer    trace.Tracer
 }
 
 func (c Config) withDefaults() Config {
+	if c.Hold == 0 {
+		c.Hold = 10 * time.Second
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Float64
+	}
 	if c.UnknownAge == 0 {
 		c.UnknownAge = time.Minute
 	}
 	if c.AckWait == 0 {
 		c.AckWait = 5 * time.Second
 	}
-	if c.Checkpoint == 0 {
-		c.Checkpoint = 16
+	if c.CheckpointEvery == 0 {
+		c.CheckpointEvery = 16
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 5 * time.Second
@@ -92,8 +100,8 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	if c.After == nil {
-		c.After = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+	if c.AfterFunc == nil {
+		c.AfterFunc = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

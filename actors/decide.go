@@ -17,7 +17,7 @@ import (
 func (o *Order) decide() {
 	d := o.held[0]
 	fresh := d.Fresh()
-	d.Begun = true
+	d.Started = true
 	if o.state == nil && d.Type == messages.TypeCreated && fresh {
 		// R2: nothing can be known of a message that nobody acted on; the fence finds out if that is wrong.
 		o.state = &order.State{}
@@ -33,7 +33,7 @@ func (o *Order) decide() {
 	}
 	decision := o.receive(o.state, d)
 	o.current = false
-	switch decision.Verb {
+	switch decision.Action {
 	case order.Ack:
 		o.finish(delivery.Done())
 	case order.Drive:
@@ -44,24 +44,24 @@ func (o *Order) decide() {
 		o.startAppend(decision.Events, thenAck, nil)
 	case order.Reschedule:
 		o.schedule(func() { o.finish(delivery.Done()) })
-	case order.Wait:
+	case order.Redeliver:
 		o.finish(delivery.Later(decision.Delay))
-	case order.Keep:
+	case order.Stash:
 		o.putAside(decision.Delay)
-	case order.Bury:
+	case order.DeadLetter:
 		o.finish(delivery.Dead(decision.Reason))
-	case order.LetGo:
+	case order.Drop:
 		o.finish(delivery.Dropped())
-	case order.AskEarlier:
+	case order.CheckPredecessors:
 		o.lookBack(d)
 	}
 }
 
 // receive answers the delivery, given where the order stands.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
-	decision := order.Receive(state, d, order.Circumstances{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Earlier: o.earlier,
-		Alone: min(order.DefaultAlone, o.cfg.AckWait/3),
+	decision := order.Receive(state, d, order.Env{
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.earlier,
+		ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
 	})
 	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
@@ -84,7 +84,7 @@ func (o *Order) wakeUnread(d *delivery.Delivery) bool {
 		return false
 	}
 	decision := o.receive(state, d)
-	if decision.Verb != order.AppendAndDrive {
+	if decision.Action != order.AppendAndDrive {
 		return false
 	}
 	o.state = state
@@ -102,7 +102,7 @@ func (o *Order) take() *delivery.Delivery {
 	d := o.held[0]
 	o.held[0] = nil
 	o.held = o.held[1:]
-	o.earlier = order.Unasked
+	o.earlier = order.PredecessorsUnknown
 	return d
 }
 
@@ -127,7 +127,7 @@ func (o *Order) read() {
 		}
 		state := &order.State{}
 		for _, e := range entries {
-			if err := state.Recall(e.Sequence, e.Entry); err != nil {
+			if err := state.Restore(e.Sequence, e.Entry); err != nil {
 				return func() { o.fail(messages.Defect, err) }
 			}
 		}
@@ -162,7 +162,7 @@ func (o *Order) merge(state *order.State) {
 func (o *Order) lookBack(d *delivery.Delivery) {
 	state := o.state
 	o.leave(func(ctx context.Context) func() {
-		earlier := order.Clear
+		earlier := order.PredecessorsNone
 		for from := state.Watermark + 1; from < d.Sequence; {
 			m, ok, err := o.Inbox.FirstStored(ctx, d.OrderID, from)
 			if err != nil {
@@ -173,13 +173,15 @@ func (o *Order) lookBack(d *delivery.Delivery) {
 			}
 			// To an order that exists no created message does anything, whether it is settled or not.
 			if m.Type != messages.TypeCreated || state.Status == order.None {
-				earlier = order.Open
+				earlier = order.PredecessorsPending
 				break
 			}
 			from = m.Sequence + 1
 		}
 		// Without an order the journal is read again: what is not found in the inbox may have become one meanwhile.
-		return func() { o.earlier, o.current = earlier, earlier == order.Open || state.Status != order.None }
+		return func() {
+			o.earlier, o.current = earlier, earlier == order.PredecessorsPending || state.Status != order.None
+		}
 	})
 }
 

@@ -117,7 +117,7 @@ func (o *Order) answered(m *answered) {
 // keep holds the answer as a fact.
 func (o *Order) keep(c *calling) {
 	failpoint.Pass(failpoint.AfterCall)
-	a := &order.Answer{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.began)}
+	a := &order.CallResult{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.began)}
 	if c.err != nil {
 		if !errors.As(c.err, &a.Failure) {
 			a.Failure = &delivery.Failure{Kind: messages.Transient, Err: c.err}
@@ -128,17 +128,17 @@ func (o *Order) keep(c *calling) {
 
 // settleAnswer journals what the answer amounts to.
 func (o *Order) settleAnswer() {
-	s := o.state.Settle(*o.answer, o.Policy, o.cfg.Now())
-	if len(s.Events) == 0 {
+	events, retryIn := o.state.HandleReply(*o.answer, order.Env{Now: o.cfg.Now(), Hold: o.cfg.Hold, Jitter: o.cfg.Rand()})
+	if len(events) == 0 {
 		o.answer = nil
 		return
 	}
-	if s.Then != order.Restart {
-		o.startAppend(s.Events, thenGo, nil)
+	if events[len(events)-1].GetStepFailed() == nil {
+		o.startAppend(events, thenGo, nil)
 		return
 	}
-	o.startAppend(s.Events, thenRestart, &delivery.Failure{
-		Kind: messages.Transient, After: s.Delay,
+	o.startAppend(events, thenRestart, &delivery.Failure{
+		Kind: messages.Transient, RetryAfter: retryIn,
 		Err: fmt.Errorf("order %s: attempt %d of %s failed", o.state.ID, o.answer.Call.Attempt, o.state.Plan.Steps[o.answer.Call.Step].GetName()),
 	})
 }

@@ -29,7 +29,7 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	var errs [6]error
 	i.accepted, errs[0] = m.Int64Counter("orderly.orders.accepted", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders accepted by this node"))
-	i.ended, errs[1] = m.Int64Counter("orderly.orders.outcomes", metric.WithUnit("{order}"),
+	i.ended, errs[1] = m.Int64Counter("orderly.orders.transitions", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders this node brought to rest, by status"))
 	i.retries, errs[2] = m.Int64Counter("orderly.step.retries", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Failed step attempts that are attempted again"))
@@ -37,7 +37,7 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 		metric.WithDescription("Drivers that another delivery overtook"))
 	i.takeovers, errs[4] = m.Int64Counter("orderly.orders.takeovers", metric.WithUnit("{delivery}"),
 		metric.WithDescription("Redeliveries that took an order over"))
-	i.duration, errs[5] = m.Float64Histogram("orderly.order.duration", metric.WithUnit("s"),
+	i.duration, errs[5] = m.Float64Histogram("orderly.orders.duration", metric.WithUnit("s"),
 		metric.WithDescription("Time from an order's acceptance to its end"))
 	for _, s := range []order.Status{order.Parked, order.Attention, order.Completed, order.Rejected, order.Cancelled} {
 		i.byStatus[s] = metric.WithAttributeSet(attribute.NewSet(attribute.String("status", s.String())))
@@ -65,7 +65,7 @@ func (i *instrumentation) journaled(s *order.State, entry *messages.JournalEntry
 	if by, ok := i.byStatus[s.Status]; ok && rests(entry) {
 		i.ended.Add(ctx, 1, by)
 		if s.Status.Terminal() {
-			i.duration.Record(ctx, s.Changed.Sub(s.Began).Seconds(), by)
+			i.duration.Record(ctx, s.ChangedAt.Sub(s.StartedAt).Seconds(), by)
 		}
 	}
 }
@@ -96,7 +96,7 @@ func (o *Order) logRest(s *order.State) {
 	case order.Parked:
 		log.DebugContext(ctx, "order parked", "reason", s.ParkReason, "until", s.ParkedUntil)
 	case order.Attention:
-		log.WarnContext(ctx, "order needs attention", "step", s.Need.GetStep(), "cause", s.Need.GetCause())
+		log.WarnContext(ctx, "order needs attention", "step", s.AttentionCause.GetStep(), "cause", s.AttentionCause.GetCause())
 	default:
 		log.DebugContext(ctx, "order completed")
 	}

@@ -23,24 +23,24 @@ func (*lookAgain) IgnoreDeadLetterLogging() {}
 
 // putAside keeps the first held delivery until the order begins, or d has passed.
 func (o *Order) putAside(d time.Duration) {
-	if o.Orders.kept.Add(1) > maxKept {
-		o.Orders.kept.Add(-1)
+	if o.Factory.kept.Add(1) > maxKept {
+		o.Factory.kept.Add(-1)
 		o.finish(delivery.Later(crowded))
 		return
 	}
 	o.kept = append(o.kept, o.take())
 	self, root := o.ctx.Self(), o.ctx.ActorSystem().Root
-	o.cfg.After(d, func() { root.Send(self, &lookAgain{o}) })
+	o.cfg.AfterFunc(d, func() { root.Send(self, &lookAgain{o}) })
 }
 
 // reconsider holds what was kept again, before anything that came later.
 func (o *Order) reconsider() {
-	o.Orders.kept.Add(-int64(len(o.kept)))
+	o.Factory.kept.Add(-int64(len(o.kept)))
 	first := 0
 	if o.busy {
 		first = min(1, len(o.held)) // may be under way
 	} else {
-		o.earlier = order.Unasked
+		o.earlier = order.PredecessorsUnknown
 	}
 	o.held = slices.Insert(o.held, first, o.kept...)
 	o.kept = nil

@@ -15,9 +15,9 @@ const undone = "accepted cancel_requested step_completed step_undone,cancelled"
 
 // What comes before its order is recorded before the order's first step is called, as if it had come after it.
 func TestMessageWaitsForItsOrder(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
-	s.await(t, "keep for 25ms")
+	s.await(t, "timer set")
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
 	s.await(t, "settle 1 done")
 	s.await(t, "settle 2 done")
@@ -28,13 +28,13 @@ func TestMessageWaitsForItsOrder(t *testing.T) {
 
 // Several that wait take effect in the order of the inbox.
 func TestMessagesWaitInOrder(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.inbox.stored = []uint64{1, 2, 3}
 	s.inbox.created = []uint64{3}
 	s.deliver(newDelivery(messages.TypeSignal, 1, 1))
-	s.await(t, "keep for 25ms")
+	s.await(t, "timer set")
 	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
-	s.awaitTimes(t, "keep for 25ms", 2)
+	s.awaitTimes(t, "timer set", 2)
 	s.deliver(newDelivery(messages.TypeCreated, 3, 1))
 	for seq := 1; seq <= 3; seq++ {
 		s.await(t, fmt.Sprintf("settle %d done", seq))
@@ -48,9 +48,9 @@ func TestMessagesWaitInOrder(t *testing.T) {
 // Another node may accept the order: therefore the journal is asked again, and the message given back while nobody else
 // can have it.
 func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
-	s.await(t, "keep for 25ms")
+	s.await(t, "timer set")
 	reads := s.memory.readSoFar()
 	s.steps.plan["reserve/do"] = []answer{{later: true}}
 	here := s.order
@@ -75,12 +75,12 @@ func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
 
 // Messages whose orders do not come must not fill the node.
 func TestFewMessagesWaitInHand(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	const most = 256
 	for n := range uint64(most) {
 		s.forget()
 		s.deliver(about(messages.OrderID(fmt.Sprintf("o-%d", n)), 10+n, 0))
-		s.awaitTimes(t, "keep for 25ms", int(n)+1)
+		s.awaitTimes(t, "timer set", int(n)+1)
 	}
 	last := s.order
 	s.forget()
@@ -92,7 +92,7 @@ func TestFewMessagesWaitInHand(t *testing.T) {
 	}
 	s.forget()
 	s.deliver(about("has-room", 6, 0))
-	s.awaitTimes(t, "keep for 25ms", most+1)
+	s.awaitTimes(t, "timer set", most+1)
 }
 
 // about is a cancel of that order, received so long ago.
@@ -104,7 +104,7 @@ func about(id messages.OrderID, seq uint64, ago time.Duration) *delivery.Deliver
 
 // An alarm that comes when its actor has gone is no news.
 func TestAlarmOfAnActorThatHasGone(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	var logged []any
 	sub := s.system.EventStream.Subscribe(func(e any) {
 		if dead, ok := e.(*actor.DeadLetterEvent); ok {
@@ -115,7 +115,7 @@ func TestAlarmOfAnActorThatHasGone(t *testing.T) {
 	})
 	defer s.system.EventStream.Unsubscribe(sub)
 	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
-	s.await(t, "keep for 25ms")
+	s.await(t, "timer set")
 	if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 
 // Order is the actor that carries one order while deliveries about it are unsettled.
 type Order struct {
-	*Orders
+	*Factory
 	ctx actor.Context
 
 	// state is what the journal tells; nil until read or begun.
@@ -31,7 +31,7 @@ type Order struct {
 	// kept are deliveries that wait for the order to begin.
 	kept []*delivery.Delivery
 	// earlier is what is known of the inbox before held[0].
-	earlier order.Earlier
+	earlier order.Predecessors
 	// driver is the delivery that carries the order forward, or nil.
 	driver *delivery.Delivery
 	// span covers the driver's work; nil when nothing is recorded.
@@ -43,7 +43,7 @@ type Order struct {
 	busy bool
 	// call is under way; answer came back and is not in the journal yet.
 	call   *calling
-	answer *order.Answer
+	answer *order.CallResult
 }
 
 // Receive handles one message. It panics with a *delivery.Failure to fail.
@@ -77,7 +77,7 @@ func (o *Order) Receive(ctx actor.Context) {
 		o.found(m)
 	case *actor.Stopping, *actor.Restarting:
 		o.dropCall()
-		o.Orders.kept.Add(-int64(len(o.kept)))
+		o.Factory.kept.Add(-int64(len(o.kept)))
 		o.kept = nil
 		return
 	default:

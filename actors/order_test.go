@@ -7,15 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"google.golang.org/protobuf/proto"
 )
 
 const happy = "accepted step_completed step_completed step_completed,completed"
 
 func TestHappyPathNeedsNoRead(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	want := []string{
@@ -34,7 +36,7 @@ func TestHappyPathNeedsNoRead(t *testing.T) {
 }
 
 func TestAnswersThatComeLater(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	for _, key := range []string{"reserve/do", "pay/do", "ship/do"} {
 		s.steps.plan[key] = []answer{{later: true}}
 	}
@@ -52,7 +54,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 	for _, kinds := range []string{"accepted", "step_completed"} {
 		t.Run(kinds, func(t *testing.T) {
-			s := newStage(t, nil)
+			s := newStage(t)
 			s.memory.loseReply = kinds
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")
@@ -66,7 +68,7 @@ func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 // A lost reply to the last append leaves an order without a driver: the delivery is let go, and its redelivery finds
 // the end.
 func TestLostReplyToTheEnd(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.memory.loseReply = "step_completed,completed"
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 dropped")
@@ -78,12 +80,12 @@ func TestLostReplyToTheEnd(t *testing.T) {
 }
 
 func TestFencedDriverDropsEverything(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
 
-	other := newStage(t, nil)
+	other := newStage(t)
 	other.memory.entries, other.memory.sequence = s.memory.entries, s.memory.sequence
 	other.steps.plan["pay/do"] = []answer{{later: true}}
 	other.deliver(newDelivery(messages.TypeCreated, 1, 2))
@@ -132,7 +134,7 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, nil)
+			s := newStage(t)
 			s.steps.plan["pay/do"] = []answer{{later: true}}
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "call pay/do #1")
@@ -151,7 +153,7 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 }
 
 func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 	d := newDelivery(messages.TypeCreated, 1, 1)
 	s.deliver(d)
@@ -171,8 +173,9 @@ func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
 }
 
 func TestSpentRetriesNeedAttention(t *testing.T) {
-	s := newStage(t, func(messages.FailureKind, delivery.History) delivery.Directive {
-		return delivery.Directive{Action: delivery.ActAttention}
+	s := newStage(t, func(c *actors.Config) {
+		c.Plan = proto.CloneOf(testPlan)
+		c.Plan.Steps[1].Retry = &messages.Retry{Attempts: 1}
 	})
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
@@ -183,7 +186,7 @@ func TestSpentRetriesNeedAttention(t *testing.T) {
 }
 
 func TestRejectionUndoesInReverse(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["ship/do"] = []answer{{reply: reply("rejected")}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
@@ -197,7 +200,7 @@ func TestRejectionUndoesInReverse(t *testing.T) {
 }
 
 func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
@@ -215,7 +218,7 @@ func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
 
 // TestWakeNeedsNoRead when its timer tells how the order stands, and one when that is over, or it tells nothing.
 func TestInvalidOrderEndsRejected(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	d := newDelivery(messages.TypeCreated, 1, 1)
 	d.Invalid = errors.New("customer_id is missing")
 	s.deliver(d)
@@ -226,7 +229,7 @@ func TestInvalidOrderEndsRejected(t *testing.T) {
 }
 
 func TestSameIDAgain(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
@@ -241,7 +244,7 @@ func TestSameIDAgain(t *testing.T) {
 }
 
 func TestMessagesTakeEffectInOrder(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
@@ -257,7 +260,7 @@ func TestMessagesTakeEffectInOrder(t *testing.T) {
 }
 
 func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.system.Root.Send(s.order, &delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
 	s.deliver(newDelivery(messages.TypeCreated, 1, 6))
 	s.await(t, "settle 1 done")
@@ -268,7 +271,7 @@ func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
 
 // The supervisor counts on the attention: an append that was forestalled must not send the order round again.
 func TestGivingUpSurvivesAConflict(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	refused := 0
 	s.memory.before = func(kinds string) error {
 		if kinds == "attention" && refused == 0 {
@@ -293,7 +296,7 @@ func TestGivingUpSurvivesAConflict(t *testing.T) {
 }
 
 func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.memory.before = func(string) error {
 		return &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("down")}
 	}
@@ -309,7 +312,7 @@ func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 
 // A history that cannot be understood must not cost the order its message.
 func TestUnreadableJournalIsADefect(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.memory.entries[id] = []journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{Number: 7}}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "fail defect")
@@ -320,7 +323,7 @@ func TestUnreadableJournalIsADefect(t *testing.T) {
 
 // TestPanicInTheBackground fails the actor, not the node.
 func TestPanicInTheBackground(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.memory.readPanic = true
 	s.deliver(newDelivery(messages.TypeCancel, 2, 2))
 	s.await(t, "fail defect")

@@ -8,9 +8,9 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// Orders makes order actors. What they share is here.
-type Orders struct {
-	World
+// Factory makes order actors, and holds what they share.
+type Factory struct {
+	Deps
 	cfg   Config
 	instr *instrumentation
 	// traced: spans are recorded; without it none is begun.
@@ -22,8 +22,8 @@ type Orders struct {
 	background *background
 }
 
-// NewOrders returns a maker of order actors that act upon w.
-func NewOrders(w World, cfg Config) (*Orders, error) {
+// NewFactory returns a factory of order actors that act upon d.
+func NewFactory(d Deps, cfg Config) (*Factory, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("order actors: %w", err)
@@ -33,12 +33,12 @@ func NewOrders(w World, cfg Config) (*Orders, error) {
 		return nil, fmt.Errorf("order actors: %w", err)
 	}
 	_, noop := cfg.Tracer.(tracenoop.Tracer)
-	o := &Orders{World: w, cfg: cfg, instr: instr, traced: !noop, background: newBackground()}
+	o := &Factory{Deps: d, cfg: cfg, instr: instr, traced: !noop, background: newBackground()}
 	return o, nil
 }
 
 // Close ends what stopped actors have left behind. Call it when all of them have stopped.
-func (o *Orders) Close() { o.background.close() }
+func (o *Factory) Close() { o.background.close() }
 
 // Produce returns a new order actor, for a supervisor to spawn.
-func (o *Orders) Produce() actor.Actor { return &Order{Orders: o} }
+func (o *Factory) Produce() actor.Actor { return &Order{Factory: o} }

@@ -8,13 +8,13 @@ import (
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestPendingParksThenSchedulesThenAcknowledges(t *testing.T) {
-	s := newStage(t, nil)
+	s := newStage(t)
 	s.steps.plan["pay/do"] = []answer{{reply: reply("pending")}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
@@ -62,9 +62,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 		"nonsense": {harm: func(t *messages.Timer) { t.Snapshot = []byte("nonsense") }, reads: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, func(messages.FailureKind, delivery.History) delivery.Directive {
-				return delivery.Directive{Action: delivery.ActPark}
-			})
+			s := newStage(t, func(c *actors.Config) { c.Hold = -1 })
 			s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")

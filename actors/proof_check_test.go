@@ -134,7 +134,7 @@ func (w *world) checkJournal() {
 	}
 	recalled := &order.State{}
 	for _, e := range entries {
-		if err := recalled.Recall(e.Sequence, e.Entry); err != nil {
+		if err := recalled.Restore(e.Sequence, e.Entry); err != nil {
 			w.fail("I7: %v", err)
 			return
 		}
@@ -169,8 +169,8 @@ func (w *world) checkTimer() {
 // checkSettled holds whenever an actor ends a delivery (I1, I5, R3.6, R4, R7).
 func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	s := w.truth
-	switch o.Verdict {
-	case delivery.VerdictDone:
+	switch o.Kind {
+	case delivery.OutcomeDone:
 		switch {
 		case d.Type == messages.TypeCreated && s.Status != order.None && (d.Sequence == s.Accepted || messages.SameOrder(d.Created, s.Order)):
 		case d.Type == messages.TypeWake:
@@ -178,13 +178,13 @@ func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outc
 		default:
 			w.fail("I1: %s %d is acknowledged and not in the journal", d.Type, d.Sequence)
 		}
-	case delivery.VerdictDead:
+	case delivery.OutcomeDead:
 		taken := d.Type == messages.TypeCreated && s.Status != order.None && !messages.SameOrder(d.Created, s.Order)
 		unknown := d.Type != messages.TypeCreated && d.Type != messages.TypeWake && w.now.Sub(d.Stored) > time.Minute && !by.knows
 		if !taken && !unknown {
 			w.fail("I5: %s %d is a dead letter: %s", d.Type, d.Sequence, o.Reason)
 		}
-	case delivery.VerdictLater:
+	case delivery.OutcomeLater:
 		if w.owners[d.Incarnation] {
 			w.fail("R4: a driver gives %s %d back", d.Type, d.Sequence)
 		}

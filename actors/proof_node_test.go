@@ -86,7 +86,7 @@ func newNode(w *world, name string, prompt bool) *node {
 // instance is one life of an order actor.
 type instance struct {
 	node   *node
-	orders *actors.Orders
+	orders *actors.Factory
 	order  *actors.Order
 	pid    *actor.PID
 	// knows: the journal told it of the order.
@@ -153,12 +153,11 @@ const ackWait = 5 * time.Second
 
 func (n *node) spawn() {
 	i := &instance{node: n}
-	orders, err := actors.NewOrders(actors.World{
+	orders, err := actors.NewFactory(actors.Deps{
 		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
-		Policy: func(k messages.FailureKind, h delivery.History) delivery.Directive { return n.w.policy(k, h) },
 	}, actors.Config{
-		Node: n.name, Plan: n.w.plan, AckWait: ackWait, Timeout: time.Hour, Checkpoint: n.w.checkpoint, Now: func() time.Time { return n.w.now },
-		After: func(d time.Duration, ring func()) { n.w.alarms = append(n.w.alarms, &alarm{i, n.w.now.Add(d), ring}) },
+		Node: n.name, Plan: n.w.plan, Hold: n.w.hold, Rand: func() float64 { return 1 }, AckWait: ackWait, Timeout: time.Hour, CheckpointEvery: n.w.checkpoint, Now: func() time.Time { return n.w.now },
+		AfterFunc: func(d time.Duration, ring func()) { n.w.alarms = append(n.w.alarms, &alarm{i, n.w.now.Add(d), ring}) },
 	})
 	if err != nil {
 		n.w.t.Fatal(err)
@@ -213,7 +212,7 @@ func (n *node) settle(d *delivery.Delivery, o delivery.Outcome) {
 		return
 	}
 	n.pending = slices.Delete(n.pending, i, i+1)
-	if o.Verdict == delivery.VerdictDone {
+	if o.Kind == delivery.OutcomeDone {
 		n.giveUp = false
 	}
 	n.w.settle(n.actor, d, o)

@@ -34,13 +34,13 @@ func scripted(t *testing.T, play func(*script)) {
 		w := &world{t: rt, pump: p, id: id, keeper: &memoryKeeper{}, now: epoch, truth: &order.State{},
 			plan: &messages.Plan{Name: "test", Version: 1}, skipped: map[string]bool{}, recorded: map[uint64]bool{},
 			owners: map[string]bool{}, arrivals: make(chan *operation), budget: map[string]int{}}
-		s := &messages.Step{Name: "s1", Do: "sim:", Undo: "sim:"}
+		s := &messages.Step{Name: "s1", Do: "sim:", Undo: "sim:", Retry: &messages.Retry{Attempts: 3}}
 		w.plan.Steps = append(w.plan.Steps, s)
 		w.effects = append(w.effects, &effect{step: s, pendings: 5})
 		for _, n := range []string{"n1", "n2", "n3"} {
 			w.nodes = append(w.nodes, newNode(w, n, false))
 		}
-		w.policy = policy(3, false)
+		w.hold = time.Minute
 		for _, k := range disturbances {
 			w.budget[k] = 100
 		}
@@ -261,7 +261,7 @@ func TestProofForgottenAcknowledgement(t *testing.T) {
 	})
 	t.Run("retry", func(t *testing.T) {
 		scripted(t, func(s *script) {
-			s.policy = policy(1, false)
+			s.plan.Steps[0].Retry.Attempts = 1
 			s.publish("created", "retry")
 			for _, message := range []string{"order.created", "order.retry"} {
 				s.do("deliver", message, "n1")

@@ -44,7 +44,8 @@ type world struct {
 	alarms  []*alarm
 	// arrivals are the operations that actors started in the background.
 	arrivals chan *operation
-	policy   delivery.Policy
+	// hold is the longest wait for a retry in memory; negative: every retry parks.
+	hold time.Duration
 	// checkpoint is after how many entries one carries a checkpoint; 0: as ever.
 	checkpoint uint32
 
@@ -66,8 +67,9 @@ func newWorld(t *rapid.T, p *pump, k keeper) *world {
 		plan:    &messages.Plan{Name: "test", Version: 1},
 		skipped: map[string]bool{}, recorded: map[uint64]bool{}, owners: map[string]bool{}, arrivals: make(chan *operation),
 	}
+	attempts := rapid.Uint32Range(2, 4).Draw(t, "attempts")
 	for i := range rapid.IntRange(1, 4).Draw(t, "steps") {
-		s := &messages.Step{Name: fmt.Sprintf("s%d", i+1), Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Second), Attempts: 3}}
+		s := &messages.Step{Name: fmt.Sprintf("s%d", i+1), Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Second), Attempts: attempts}}
 		if rapid.IntRange(0, 3).Draw(t, "undo") > 0 {
 			s.Undo = "sim:"
 			if rapid.IntRange(0, 2).Draw(t, "tombstone") == 0 {
@@ -92,7 +94,7 @@ func newWorld(t *rapid.T, p *pump, k keeper) *world {
 		w.nodes = append(w.nodes, newNode(w, fmt.Sprintf("n%d", i+1), prompt))
 	}
 	w.checkpoint = rapid.Uint32Range(0, 4).Draw(t, "checkpoint")
-	w.policy = policy(rapid.IntRange(2, 4).Draw(t, "attempts"), rapid.Bool().Draw(t, "parks"))
+	w.hold = rapid.SampledFrom([]time.Duration{-1, time.Second, time.Minute}).Draw(t, "hold")
 	w.budget = map[string]int{}
 	for _, kind := range disturbances {
 		w.budget[kind] = rapid.IntRange(0, 3).Draw(t, kind)
@@ -110,19 +112,6 @@ func (w *world) sleep() {
 		w.publishNext()
 	}
 	w.now = w.now.Add(rapid.SampledFrom([]time.Duration{2 * time.Minute, time.Minute - ackWait - time.Second/2}).Draw(w.t, "slept"))
-}
-
-// policy gives up after so many attempts.
-func policy(attempts int, parks bool) delivery.Policy {
-	return func(_ messages.FailureKind, h delivery.History) delivery.Directive {
-		switch {
-		case h.Attempts >= attempts:
-			return delivery.Directive{Action: delivery.ActAttention}
-		case parks:
-			return delivery.Directive{Action: delivery.ActPark, Delay: 30 * time.Second}
-		}
-		return delivery.Directive{Action: delivery.ActRestart, Delay: time.Second}
-	}
 }
 
 // drawScript draws what clients publish, and reports whether a signal is among it.
@@ -256,12 +245,12 @@ func (w *world) fire() {
 // stored first, and meanwhile anything may happen.
 func (w *world) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	m := w.find(order.SourceOf(d))
-	if m == nil && o.Verdict != delivery.VerdictDead {
+	if m == nil && o.Kind != delivery.OutcomeDead {
 		return
 	}
 	w.checkSettled(by, d, o)
-	names := map[delivery.Verdict]string{delivery.VerdictDead: "bury", delivery.VerdictLater: "give back"}
-	name, later := names[o.Verdict]
+	names := map[delivery.OutcomeKind]string{delivery.OutcomeDead: "bury", delivery.OutcomeLater: "give back"}
+	name, later := names[o.Kind]
 	if !later {
 		w.settled(d, o)
 		return
@@ -273,23 +262,23 @@ func (w *world) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 
 // settled is what becomes of the stored message. A stale answer has its effect all the same, while it is stored.
 func (w *world) settled(d *delivery.Delivery, o delivery.Outcome) {
-	if o.Verdict == delivery.VerdictDead {
+	if o.Kind == delivery.OutcomeDead {
 		w.checkBuried(d)
 	}
 	m := w.find(order.SourceOf(d))
 	if m == nil {
 		return
 	}
-	switch o.Verdict {
-	case delivery.VerdictDone, delivery.VerdictDead:
+	switch o.Kind {
+	case delivery.OutcomeDone, delivery.OutcomeDead:
 		if m.inbox() && !m.settled {
 			w.ended++
 		}
 		m.settled, m.pending = true, false
-		if !m.inbox() || o.Verdict == delivery.VerdictDead {
+		if !m.inbox() || o.Kind == delivery.OutcomeDead {
 			w.stored = slices.DeleteFunc(w.stored, func(s *message) bool { return s == m })
 		}
-	case delivery.VerdictLater:
+	case delivery.OutcomeLater:
 		m.pending, m.due = false, w.now.Add(o.Delay)
 	}
 }

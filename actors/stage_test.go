@@ -66,7 +66,7 @@ var testPlan = &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{
 	{Name: "ship", Do: "sim:", Undo: "sim:"},
 }}
 
-func newStage(t *testing.T, policy delivery.Policy) *stage {
+func newStage(t *testing.T, options ...func(*actors.Config)) *stage {
 	t.Helper()
 	log := &record{moved: make(chan struct{})}
 	s := &stage{
@@ -77,14 +77,11 @@ func newStage(t *testing.T, policy delivery.Policy) *stage {
 		timers: &timers{log: log},
 		system: actor.NewActorSystem(),
 	}
-	if policy == nil {
-		policy = func(messages.FailureKind, delivery.History) delivery.Directive {
-			return delivery.Directive{Action: delivery.ActRestart}
-		}
+	cfg := actors.Config{Node: "n-1", Plan: testPlan, AfterFunc: s.after, Rand: func() float64 { return 0 }}
+	for _, option := range options {
+		option(&cfg)
 	}
-	orders, err := actors.NewOrders(actors.World{
-		Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Policy: policy,
-	}, actors.Config{Node: "n-1", Plan: testPlan, After: s.after})
+	orders, err := actors.NewFactory(actors.Deps{Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,12 +104,12 @@ func (s *stage) forget() {
 	s.order = <-s.parent.spawn
 }
 
-// after notes that an actor keeps something, until ring.
-func (s *stage) after(d time.Duration, f func()) {
+// after keeps the timer of an actor until ring.
+func (s *stage) after(_ time.Duration, f func()) {
 	s.mu.Lock()
 	s.alarms = append(s.alarms, f)
 	s.mu.Unlock()
-	s.add(fmt.Sprintf("keep for %s", d))
+	s.add("timer set")
 }
 
 // ring lets all that was set pass.

@@ -43,7 +43,7 @@ func (o *Order) endSpan(end string) {
 	}
 	o.span.SetAttributes(attribute.String("orderly.order.status", end))
 	if end == "attention" {
-		o.span.SetStatus(codes.Error, o.state.Need.GetCause())
+		o.span.SetStatus(codes.Error, o.state.AttentionCause.GetCause())
 	}
 	o.span.End()
 	o.span = nil

@@ -49,23 +49,23 @@ func (r *receipt) first() bool {
 
 func (r *receipt) end(o delivery.Outcome, class string) {
 	i := r.inbox
-	i.instruments.settled(i.base, o.Verdict)
-	switch o.Verdict {
-	case delivery.VerdictDone:
+	i.instruments.settled(i.base, o.Kind)
+	switch o.Kind {
+	case delivery.OutcomeDone:
 		failpoint.Pass(failpoint.BeforeAck)
 		i.acknowledge(r)
 		failpoint.Pass(failpoint.AfterAck)
-	case delivery.VerdictDead:
+	case delivery.OutcomeDead:
 		r.class, r.reason = class, o.Reason
 		i.bury(r)
-	case delivery.VerdictDropped:
+	case delivery.OutcomeDropped:
 		i.disturb(2 * i.cfg.AckWait)
 		i.release(r)
-	case delivery.VerdictLater:
+	case delivery.OutcomeLater:
 		i.later(r, o.Delay)
 	default:
 		i.log.Error("delivery settled with an unknown verdict", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
-			"verdict", int(o.Verdict))
+			"verdict", int(o.Kind))
 		i.later(r, 0)
 	}
 }

@@ -27,7 +27,7 @@ type instruments struct {
 	deliveries, settlements, ignored, deadLetters, ackProgress metric.Int64Counter
 
 	byType    map[messages.Type][]metric.AddOption
-	byVerdict [delivery.VerdictDropped + 1][]metric.AddOption
+	byVerdict [delivery.OutcomeDropped + 1][]metric.AddOption
 	byClass   map[string][]metric.AddOption
 
 	// lag of orders and wake-ups in messages, and the age of the oldest message about an order in nanoseconds; -1
@@ -95,8 +95,8 @@ func (n *instruments) precompute() {
 		n.byType[t] = option(typeKey, string(t))
 	}
 	n.byType[""] = option(typeKey, "unreadable")
-	for verdict, word := range map[delivery.Verdict]string{delivery.VerdictDone: "done", delivery.VerdictLater: "later",
-		delivery.VerdictDead: "dead", delivery.VerdictDropped: "dropped"} {
+	for verdict, word := range map[delivery.OutcomeKind]string{delivery.OutcomeDone: "done", delivery.OutcomeLater: "later",
+		delivery.OutcomeDead: "dead", delivery.OutcomeDropped: "dropped"} {
 		n.byVerdict[verdict] = option("orderly.verdict", word)
 	}
 	for _, class := range []string{classSubject, classMismatch, classUndecodable, classUnknownType, classTooLarge, classPoison, classRefused} {
@@ -108,7 +108,7 @@ func (n *instruments) delivered(ctx context.Context, t messages.Type) {
 	n.deliveries.Add(ctx, 1, n.byType[t]...)
 }
 
-func (n *instruments) settled(ctx context.Context, v delivery.Verdict) {
+func (n *instruments) settled(ctx context.Context, v delivery.OutcomeKind) {
 	if int(v) < len(n.byVerdict) {
 		n.settlements.Add(ctx, 1, n.byVerdict[v]...)
 	}

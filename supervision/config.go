@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
 )
@@ -23,7 +24,7 @@ type Config struct {
 	// Shards is the number of order supervisors, 1 to MaxShards. Default: twice GOMAXPROCS.
 	Shards int
 	// Backoff spaces the restarts after defects and infrastructure failures. Default: 50 ms to 10 s.
-	Backoff Backoff
+	Backoff backoff.Exponential
 	// OrderBudget is how many defects of an order, with nothing done in between, lead to another restart; the next one
 	// makes the order give up. Default: 5 within 10 minutes.
 	OrderBudget Budget
@@ -55,7 +56,7 @@ func (c Config) withDefaults() Config {
 	if c.Shards == 0 {
 		c.Shards = min(2*runtime.GOMAXPROCS(0), MaxShards)
 	}
-	c.Backoff = c.Backoff.withDefaults(50*time.Millisecond, 10*time.Second)
+	c.Backoff = c.Backoff.WithDefaults(50*time.Millisecond, 10*time.Second)
 	c.OrderBudget = c.OrderBudget.withDefaults(5)
 	c.SubsystemBudget = c.SubsystemBudget.withDefaults(16)
 	if c.OutageLimit == 0 {

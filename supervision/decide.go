@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
@@ -34,12 +35,12 @@ type record struct {
 }
 
 // decide answers a failure. It is pure but for the jitter it draws.
-func decide(f *delivery.Failure, r record, b Backoff, restFor time.Duration, rnd func() float64) (verb, time.Duration) {
+func decide(f *delivery.Failure, r record, b backoff.Exponential, restFor time.Duration, rnd func() float64) (verb, time.Duration) {
 	switch f.Kind {
 	case messages.Transient:
-		return restart, max(f.After, 0)
+		return restart, max(f.RetryAfter, 0)
 	case messages.Infrastructure:
-		return restart, b.delay(r.failures, rnd)
+		return restart, b.Delay(r.failures, rnd())
 	case messages.Poison:
 		return bury, 0
 	case messages.Fenced:
@@ -50,9 +51,9 @@ func decide(f *delivery.Failure, r record, b Backoff, restFor time.Duration, rnd
 	case r.gaveUp:
 		return rest, restFor
 	case r.overdrawn:
-		return giveUp, b.delay(r.failures, rnd)
+		return giveUp, b.Delay(r.failures, rnd())
 	}
-	return restart, b.delay(r.failures, rnd)
+	return restart, b.Delay(r.failures, rnd())
 }
 
 // defect reports whether decide treats the kind as a defect.

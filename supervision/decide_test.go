@@ -5,11 +5,12 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 func TestDecide(t *testing.T) {
-	b := Backoff{Initial: time.Second, Max: 10 * time.Second}
+	b := backoff.Exponential{Initial: time.Second, Max: 10 * time.Second}
 	for _, c := range []struct {
 		name  string
 		f     delivery.Failure
@@ -17,9 +18,9 @@ func TestDecide(t *testing.T) {
 		want  verb
 		delay time.Duration
 	}{
-		{"transient", delivery.Failure{Kind: messages.Transient, After: time.Minute}, record{}, restart, time.Minute},
-		{"transient after give-up", delivery.Failure{Kind: messages.Transient, After: time.Minute}, record{gaveUp: true, overdrawn: true}, restart, time.Minute},
-		{"transient, negative delay", delivery.Failure{Kind: messages.Transient, After: -1}, record{}, restart, 0},
+		{"transient", delivery.Failure{Kind: messages.Transient, RetryAfter: time.Minute}, record{}, restart, time.Minute},
+		{"transient after give-up", delivery.Failure{Kind: messages.Transient, RetryAfter: time.Minute}, record{gaveUp: true, overdrawn: true}, restart, time.Minute},
+		{"transient, negative delay", delivery.Failure{Kind: messages.Transient, RetryAfter: -1}, record{}, restart, 0},
 		{"infrastructure", delivery.Failure{Kind: messages.Infrastructure}, record{failures: 1}, restart, 500 * time.Millisecond},
 		{"infrastructure for long", delivery.Failure{Kind: messages.Infrastructure}, record{failures: 1 << 40, overdrawn: true, gaveUp: true}, restart, 5 * time.Second},
 		{"defect", delivery.Failure{Kind: messages.Defect}, record{failures: 3}, restart, 2 * time.Second},

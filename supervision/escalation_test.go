@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
@@ -188,7 +189,7 @@ func TestCrashesOfSupervisorsEscalateOnceAndAreSurvived(t *testing.T) {
 
 func TestStopDoesNotWaitForTheRestartOfASupervisor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{Backoff: supervision.Backoff{Initial: time.Hour, Max: time.Hour}}, func(ctx actor.Context, life int, message any) {
+		s := newStage(t, supervision.Config{Backoff: backoff.Exponential{Initial: time.Hour, Max: time.Hour}}, func(ctx actor.Context, life int, message any) {
 			if d, ok := message.(*delivery.Delivery); ok && d.OrderID != "held" {
 				done(ctx, life, message)
 			}

@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
@@ -28,12 +29,12 @@ func failing(lives int, reason any) script {
 	}
 }
 
-var quick = supervision.Config{Backoff: supervision.Backoff{Initial: 100 * time.Millisecond, Max: time.Second}}
+var quick = supervision.Config{Backoff: backoff.Exponential{Initial: 100 * time.Millisecond, Max: time.Second}}
 
 func TestATransientFailureRestartsAfterItsDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// More often than the order budget allows for defects.
-		s := newStage(t, quick, failing(8, &delivery.Failure{Kind: messages.Transient, After: 3 * time.Second, Err: errBoom}))
+		s := newStage(t, quick, failing(8, &delivery.Failure{Kind: messages.Transient, RetryAfter: 3 * time.Second, Err: errBoom}))
 		d := s.deliver("o-1", 1)
 		s.after(time.Minute)
 		s.ledger.want(t, d, delivery.Done())
@@ -273,7 +274,7 @@ func TestALateAnswerSparesTheRestart(t *testing.T) {
 			if d, ok := message.(*delivery.Delivery); ok {
 				parent, root := ctx.Parent(), ctx.ActorSystem().Root
 				time.AfterFunc(time.Second, func() { root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()}) })
-				panic(&delivery.Failure{Kind: messages.Transient, After: time.Minute, Err: errBoom})
+				panic(&delivery.Failure{Kind: messages.Transient, RetryAfter: time.Minute, Err: errBoom})
 			}
 		})
 		d := s.deliver("o-1", 1)

@@ -86,7 +86,7 @@ func (r *root) restart(self actor.Supervisor, s *shard, c *crashes, reason any) 
 	}
 	c.count++
 	c.last = now
-	delay := cfg.Backoff.delay(c.count, cfg.Rand)
+	delay := cfg.Backoff.Delay(c.count, cfg.Rand())
 	cfg.Logger.Error("order supervisor crashed and is restarted", keyShard, s.number, keyReason, fmt.Sprint(reason), keyDelay, delay)
 	r.tree.health.crashed(reason)
 	if r.ending {

@@ -14,6 +14,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
@@ -64,7 +65,7 @@ func (s *stormy) act(ctx actor.Context) {
 	case n < 2:
 		panic(errBoom)
 	case n < 4:
-		panic(&delivery.Failure{Kind: messages.Transient, After: time.Millisecond, Err: errBoom})
+		panic(&delivery.Failure{Kind: messages.Transient, RetryAfter: time.Millisecond, Err: errBoom})
 	case n < 6:
 		panic(&delivery.Failure{Kind: messages.Infrastructure, Err: errBoom})
 	case n < 8:
@@ -103,7 +104,7 @@ func storm(t *testing.T, stopEarly bool) {
 	var alive sync.Map
 	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
 	tree, err := supervision.New(sys, func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
-		Backoff:     supervision.Backoff{Initial: time.Millisecond, Max: 2 * time.Millisecond},
+		Backoff:     backoff.Exponential{Initial: time.Millisecond, Max: 2 * time.Millisecond},
 		GiveUpDelay: time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
 	})
 	if err != nil {

@@ -135,7 +135,7 @@ func (v *supervisor) answered(m *delivery.Settled) {
 	if c == nil || !c.remove(m.Delivery) {
 		return
 	}
-	if m.Outcome.Verdict == delivery.VerdictDone {
+	if m.Outcome.Kind == delivery.OutcomeDone {
 		c.progressed()
 		v.tree.health.done()
 	}

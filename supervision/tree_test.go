@@ -11,6 +11,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
@@ -161,7 +162,7 @@ func TestStopSettlesWhatIsPendingAndWhatStillComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t, supervision.Config{}, func(_ actor.Context, _ int, message any) {
 			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "waits" {
-				panic(&delivery.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("busy")})
+				panic(&delivery.Failure{Kind: messages.Transient, RetryAfter: time.Hour, Err: errors.New("busy")})
 			}
 		})
 		deliveries := []*delivery.Delivery{s.deliver("held", 1), s.deliver("held", 2), s.deliver("waits", 3)}
@@ -219,8 +220,8 @@ func TestAnAnswerGivenWhileTheTreeStopsCounts(t *testing.T) {
 func TestAWrongConfigIsRefused(t *testing.T) {
 	for name, cfg := range map[string]supervision.Config{
 		"shards":    {Shards: supervision.MaxShards + 1},
-		"backoff":   {Backoff: supervision.Backoff{Initial: time.Minute, Max: time.Second}},
-		"negative":  {Backoff: supervision.Backoff{Initial: -1}},
+		"backoff":   {Backoff: backoff.Exponential{Initial: time.Minute, Max: time.Second}},
+		"negative":  {Backoff: backoff.Exponential{Initial: -1}},
 		"order":     {OrderBudget: supervision.Budget{Count: -1}},
 		"subsystem": {SubsystemBudget: supervision.Budget{Within: -1}},
 		"delay":     {GiveUpDelay: -1},

@@ -160,7 +160,7 @@ func (c *circuit) delay(err error, rnd func() float64) time.Duration {
 func askedFor(err error) time.Duration {
 	var f *delivery.Failure
 	if errors.As(err, &f) {
-		return min(f.After, maxSpread)
+		return min(f.RetryAfter, maxSpread)
 	}
 	return 0
 }

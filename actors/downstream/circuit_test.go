@@ -232,7 +232,7 @@ func TestRetryAfterIsObeyed(t *testing.T) {
 		s := &service{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, &delivery.Failure{Kind: messages.Transient, After: 30 * time.Second, Err: errSilent.Err})
+		open(t, g, s, &delivery.Failure{Kind: messages.Transient, RetryAfter: 30 * time.Second, Err: errSilent.Err})
 		if d := ask(t, g, "o-1", nil).deferral(); time.Until(d.Until) < 30*time.Second {
 			t.Errorf("parked for %s, the downstream asked for 30s", time.Until(d.Until))
 		}

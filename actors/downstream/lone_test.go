@@ -109,7 +109,7 @@ func TestRetryAfterOfOneOrder(t *testing.T) {
 		defer g.Close()
 		open(t, g, s, errAway)
 		time.Sleep(2 * time.Second)
-		s.becomes(&delivery.Failure{Kind: messages.Transient, After: 30 * time.Second, Err: errSilent.Err})
+		s.becomes(&delivery.Failure{Kind: messages.Transient, RetryAfter: 30 * time.Second, Err: errSilent.Err})
 		for range 2 {
 			if d := ask(t, g, "first-4", nil).deferral(); d == nil || time.Until(d.Until) < 30*time.Second {
 				t.Errorf("put off until %+v, the order was asked to wait 30s", d)

@@ -23,7 +23,7 @@ func transient(format string, args ...any) error {
 }
 
 func transientAfter(after time.Duration, format string, args ...any) error {
-	return &delivery.Failure{Kind: messages.Transient, After: after, Err: fmt.Errorf(format, args...)}
+	return &delivery.Failure{Kind: messages.Transient, RetryAfter: after, Err: fmt.Errorf(format, args...)}
 }
 
 func poison(format string, args ...any) error {
@@ -36,7 +36,7 @@ func withTarget(t *target, err error) error {
 		return nil
 	}
 	f := delivery.AsFailure(err)
-	return &delivery.Failure{Kind: f.Kind, After: f.After, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
+	return &delivery.Failure{Kind: f.Kind, RetryAfter: f.RetryAfter, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
 }
 
 // clip makes a service's words fit for a journal and a log line: valid UTF-8, one line, at most limit bytes.

@@ -162,7 +162,7 @@ func (f *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*
 		failure := &delivery.Failure{Kind: messages.Transient}
 		var typed *delivery.Failure
 		if errors.As(err, &typed) {
-			failure.After = min(typed.After, maxDelay)
+			failure.RetryAfter = min(typed.RetryAfter, maxDelay)
 			if typed.Kind == messages.Poison || typed.Kind == messages.Defect {
 				failure.Kind = typed.Kind
 			}

@@ -122,10 +122,10 @@ func TestPanicOfAFunctionIsLoggedWithItsStack(t *testing.T) {
 
 func TestFunctionAsksToBeCalledLater(t *testing.T) {
 	_, err := withFunction(t, func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-		return nil, &delivery.Failure{Kind: messages.Transient, After: time.Hour, Err: errors.New("closed on Sundays")}
+		return nil, &delivery.Failure{Kind: messages.Transient, RetryAfter: time.Hour, Err: errors.New("closed on Sundays")}
 	})
-	if f := failure(t, err, messages.Transient, "closed on Sundays"); f.After != time.Hour {
-		t.Errorf("asked to come back after %s, want 1h", f.After)
+	if f := failure(t, err, messages.Transient, "closed on Sundays"); f.RetryAfter != time.Hour {
+		t.Errorf("asked to come back after %s, want 1h", f.RetryAfter)
 	}
 }
 

@@ -41,8 +41,8 @@ func FuzzReply(f *testing.F) {
 		status, header, body = code, map[string]string{"Content-Type": contentType, "Retry-After": retryAfter}, answer
 		reply, err := do(t, set, call("http://packing.example/wrap"))
 		if err != nil {
-			if f := failure(t, err, messages.Transient); f.After < 0 || !utf8.ValidString(err.Error()) {
-				t.Fatalf("After %s, error %q", f.After, err)
+			if f := failure(t, err, messages.Transient); f.RetryAfter < 0 || !utf8.ValidString(err.Error()) {
+				t.Fatalf("After %s, error %q", f.RetryAfter, err)
 			}
 			return
 		}

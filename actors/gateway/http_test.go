@@ -83,8 +83,8 @@ func TestHTTPStatuses(t *testing.T) {
 				reply, err := do(t, set, call(target))
 				if c.want == "transient" {
 					f := failure(t, err, messages.Transient, target, c.words)
-					if f.After != c.after {
-						t.Errorf("After is %s, want %s", f.After, c.after)
+					if f.RetryAfter != c.after {
+						t.Errorf("After is %s, want %s", f.RetryAfter, c.after)
 					}
 					if strings.Contains(err.Error(), "s3cret") {
 						t.Errorf("error repeats a secret: %v", err)

@@ -56,8 +56,8 @@ func TestServiceErrorCodesReadLikeHTTP(t *testing.T) {
 				return
 			}
 			f := failure(t, err, messages.Transient, "nats://wrap")
-			if code == "503" && f.After != 3*time.Second {
-				t.Errorf("After is %s, want 3s", f.After)
+			if code == "503" && f.RetryAfter != 3*time.Second {
+				t.Errorf("After is %s, want 3s", f.RetryAfter)
 			}
 		})
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// action is what a row of the table answers.
-type action func(*State, *delivery.Delivery, Circumstances) Decision
+// decideFunc is the answer of a row of the table.
+type decideFunc func(*State, *delivery.Delivery, Env) Decision
 
 // Delays of deliveries that cannot be decided yet.
 const (
@@ -21,87 +21,87 @@ const (
 	waitPark = time.Minute
 )
 
-func ack(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: Ack} }
+func ack(*State, *delivery.Delivery, Env) Decision { return Decision{Action: Ack} }
 
-func drive(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: Drive} }
+func drive(*State, *delivery.Delivery, Env) Decision { return Decision{Action: Drive} }
 
-func reschedule(*State, *delivery.Delivery, Circumstances) Decision {
-	return Decision{Verb: Reschedule}
+func reschedule(*State, *delivery.Delivery, Env) Decision {
+	return Decision{Action: Reschedule}
 }
 
-func letGo(*State, *delivery.Delivery, Circumstances) Decision { return Decision{Verb: LetGo} }
+func drop(*State, *delivery.Delivery, Env) Decision { return Decision{Action: Drop} }
 
-func askEarlier(*State, *delivery.Delivery, Circumstances) Decision {
-	return Decision{Verb: AskEarlier}
+func checkPredecessors(*State, *delivery.Delivery, Env) Decision {
+	return Decision{Action: CheckPredecessors}
 }
 
 // accept is the first entry of an order. An order that cannot be carried out begins and ends in one entry.
-func accept(_ *State, d *delivery.Delivery, c Circumstances) Decision {
+func accept(_ *State, d *delivery.Delivery, e Env) Decision {
 	events := []*messages.Event{accepted(&messages.OrderAccepted{
-		Order: d.Created, Plan: c.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
+		Order: d.Created, Plan: e.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
 	})}
 	if d.Invalid != nil {
-		return Decision{Verb: AppendAndAck, Events: append(events, rejected("invalid", clip(d.Invalid.Error())))}
+		return Decision{Action: AppendAndAck, Events: append(events, rejected("invalid", clip(d.Invalid.Error())))}
 	}
-	return Decision{Verb: AppendAndDrive, Events: events}
+	return Decision{Action: AppendAndDrive, Events: events}
 }
 
 // takeOver fences whoever drove the order before.
-func takeOver(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
-	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
+func takeOver(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
 }
 
 // resume brings a parked order back when its timer fired.
-func resume(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
-	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{resumed(d, "wake")}}
+func resume(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, "wake")}}
 }
 
 // recordAndResume makes the message part of the history and the driver of an order at rest.
-func recordAndResume(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
-	return Decision{Verb: AppendAndDrive, Events: []*messages.Event{recording(d), resumed(d, cause(d.Type))}}
+func recordAndResume(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: AppendAndDrive, Events: []*messages.Event{recording(d), resumed(d, cause(d.Type))}}
 }
 
 // record makes the message part of the history: who drives the order finds it there.
-func record(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
-	return Decision{Verb: AppendAndAck, Events: []*messages.Event{recording(d)}}
+func record(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: AppendAndAck, Events: []*messages.Event{recording(d)}}
 }
 
-func waitForEarlier(s *State, d *delivery.Delivery, c Circumstances) Decision {
+func waitForEarlier(s *State, d *delivery.Delivery, e Env) Decision {
 	if s.Status == None {
-		return waitForOrder(s, d, c)
+		return waitForOrder(s, d, e)
 	}
-	return Decision{Verb: Wait, Delay: waitEarlier}
+	return Decision{Action: Redeliver, Delay: waitEarlier}
 }
 
-func waitForJournal(*State, *delivery.Delivery, Circumstances) Decision {
-	return Decision{Verb: Wait, Delay: waitEarlier}
+func waitForJournal(*State, *delivery.Delivery, Env) Decision {
+	return Decision{Action: Redeliver, Delay: waitEarlier}
 }
 
 // waitForOrder keeps a message in hand until its order comes, so that it is decided next, as if it had come in the other
 // order. It is given back, and comes again at once, before there may be another delivery of it.
-func waitForOrder(_ *State, d *delivery.Delivery, c Circumstances) Decision {
-	waited := max(c.Now.Sub(d.Received), 0)
-	left := c.alone()*3/4 - waited
+func waitForOrder(_ *State, d *delivery.Delivery, e Env) Decision {
+	waited := max(e.Now.Sub(d.Received), 0)
+	left := e.exclusiveFor()*3/4 - waited
 	if left <= 0 {
-		return Decision{Verb: Wait}
+		return Decision{Action: Redeliver}
 	}
-	return Decision{Verb: Keep, Delay: min(max(waited, waitOrder), left)}
+	return Decision{Action: Stash, Delay: min(max(waited, waitOrder), left)}
 }
 
-func waitForPark(s *State, _ *delivery.Delivery, c Circumstances) Decision {
-	return Decision{Verb: Wait, Delay: min(s.ParkedUntil.Sub(c.Now), waitPark)}
+func waitForPark(s *State, _ *delivery.Delivery, e Env) Decision {
+	return Decision{Action: Redeliver, Delay: min(s.ParkedUntil.Sub(e.Now), waitPark)}
 }
 
-func buryTaken(_ *State, d *delivery.Delivery, _ Circumstances) Decision {
-	return Decision{Verb: Bury, Reason: fmt.Sprintf("order %s exists with different content", d.OrderID)}
+func deadLetterTaken(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: DeadLetter, Reason: fmt.Sprintf("order %s exists with different content", d.OrderID)}
 }
 
-func buryUnknown(_ *State, d *delivery.Delivery, c Circumstances) Decision {
-	return Decision{Verb: Bury, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", c.UnknownAge, d.Type)}
+func deadLetterUnknown(_ *State, d *delivery.Delivery, e Env) Decision {
+	return Decision{Action: DeadLetter, Reason: fmt.Sprintf("no such order: none was created within %s of this %s", e.UnknownAge, d.Type)}
 }
 
-func buryGone(*State, *delivery.Delivery, Circumstances) Decision {
-	return Decision{Verb: Bury, Reason: "no such order: its history is gone"}
+func deadLetterGone(*State, *delivery.Delivery, Env) Decision {
+	return Decision{Action: DeadLetter, Reason: "no such order: its history is gone"}
 }
 
 // recording is the event that makes an inbox message part of the history.

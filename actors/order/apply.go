@@ -27,12 +27,12 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 		return s.illegal(entry, "entry", "no events")
 	}
 	s.Last, s.Number = seq, entry.Number
-	s.Changed = entry.GetTime().AsTime()
+	s.ChangedAt = entry.GetTime().AsTime()
 	if s.Number == 1 {
-		s.ID, s.First, s.Began = messages.OrderID(entry.GetOrderId()), seq, s.Changed
+		s.ID, s.First, s.StartedAt = messages.OrderID(entry.GetOrderId()), seq, s.ChangedAt
 	}
 	if entry.Checkpoint != nil {
-		s.Checked = s.Number
+		s.LastCheckpoint = s.Number
 	}
 	for _, e := range entry.Events {
 		if why := s.apply(seq, e); why != "" {
@@ -201,9 +201,9 @@ func (s *State) expectUndo(name string) string {
 	switch i := s.toUndo(); {
 	case s.Status != Compensating:
 		return "not compensating"
-	case s.unsettled():
+	case s.mustResolve():
 		return "the step in doubt is not settled"
-	case s.beyondReturn():
+	case s.pastPivot():
 		return "the last step is performed and cannot be undone"
 	case i < 0:
 		return "nothing is left to undo"
@@ -270,7 +270,7 @@ func (s *State) attention(e *messages.OrderNeedsAttention) string {
 		return "nobody drives the order"
 	}
 	s.rest(Attention)
-	s.Need, s.Skip = e, false
+	s.AttentionCause, s.Skip = e, false
 	return ""
 }
 
@@ -299,7 +299,7 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 		s.Spent, s.Skip = 0, e.GetCause() == cause(messages.TypeSkip)
 	}
 	s.Driver, s.Owner = driver, e.GetIncarnation()
-	s.Park, s.ParkedUntil, s.ParkReason, s.Need = 0, time.Time{}, "", nil
+	s.Park, s.ParkedUntil, s.ParkReason, s.AttentionCause = 0, time.Time{}, "", nil
 	s.Status = Running
 	if s.backward() {
 		s.Status = Compensating
@@ -313,11 +313,11 @@ func (s *State) end(status Status, reason string) string {
 		return "nobody drives the order"
 	case status == Completed && !s.Finished():
 		return "steps are left to do"
-	case status == Completed && s.backward() && !s.beyondReturn():
+	case status == Completed && s.backward() && !s.pastPivot():
 		return "it is being undone"
-	case status != Completed && s.unsettled():
+	case status != Completed && s.mustResolve():
 		return "the step in doubt is not settled"
-	case status != Completed && s.beyondReturn():
+	case status != Completed && s.pastPivot():
 		return "the last step is performed and cannot be undone"
 	case status == Cancelled && s.Cancel == nil:
 		return "no cancel was requested"

@@ -8,7 +8,6 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // BenchmarkHappyPath is everything the core does for a four-step order that meets no trouble: one decision, five
@@ -16,8 +15,7 @@ import (
 func BenchmarkHappyPath(b *testing.B) {
 	plan := planOf(step("reserve", true), step("authorize", true), step("ship", true), step("capture", false))
 	d, now, reply := created(1, "a"), timestamppb.New(epoch), doneReply()
-	c := order.Circumstances{Plan: plan, Now: epoch, UnknownAge: time.Minute}
-	policy := always(delivery.Directive{Action: delivery.ActRestart})
+	e := order.Env{Plan: plan, Now: epoch, UnknownAge: time.Minute}
 	b.ReportAllocs()
 	for b.Loop() {
 		s := &order.State{}
@@ -27,9 +25,10 @@ func BenchmarkHappyPath(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		apply(order.Receive(s, d, c).Events)
+		apply(order.Receive(s, d, e).Events)
 		for s.Status == order.Running {
-			apply(s.Settle(order.Answer{Call: s.Next().Call, Reply: reply, Took: time.Millisecond}, policy, epoch).Events)
+			events, _ := s.HandleReply(order.CallResult{Call: s.Next().Call, Reply: reply, Took: time.Millisecond}, e)
+			apply(events)
 		}
 		if s.Status != order.Completed || s.Number != 5 {
 			b.Fatalf("%s after %d entries", s.Status, s.Number)
@@ -40,10 +39,10 @@ func BenchmarkHappyPath(b *testing.B) {
 // BenchmarkReceive is the decision about a first delivery. The state lives on the heap, as an actor's does.
 func BenchmarkReceive(b *testing.B) {
 	d, s := created(1, "a"), &order.State{}
-	c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute}
+	e := order.Env{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute}
 	b.ReportAllocs()
 	for b.Loop() {
-		if order.Receive(s, d, c).Verb != order.AppendAndDrive {
+		if order.Receive(s, d, e).Action != order.AppendAndDrive {
 			b.Fatal("not accepted")
 		}
 	}

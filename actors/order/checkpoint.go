@@ -17,7 +17,7 @@ const maxCheckpoint = 32 << 10
 // it, besides the first; nil as long as there are no more, and while the state is too large. It is nil of a parked order,
 // too: the next entry ends the park, and the one after can carry a checkpoint that need not tell of it.
 func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
-	if s.Number < max(s.Checked, 1)+every || s.Status == Parked {
+	if s.Number < max(s.LastCheckpoint, 1)+every || s.Status == Parked {
 		return nil
 	}
 	c := s.checkpoint()
@@ -45,7 +45,7 @@ func (s *State) checkpoint() *messages.Checkpoint {
 		Pending:     s.Pending,
 		Signals:     s.Signals,
 		Skip:        s.Skip,
-		Need:        s.Need,
+		Need:        s.AttentionCause,
 		Takeovers:   uint32(s.Takeovers),
 	}
 	for _, r := range s.Results {
@@ -56,16 +56,16 @@ func (s *State) checkpoint() *messages.Checkpoint {
 
 // Recall folds as Apply does, but after the first entry may come one that carries a checkpoint, and those between are left
 // out.
-func (s *State) Recall(seq uint64, entry *messages.JournalEntry) error {
+func (s *State) Restore(seq uint64, entry *messages.JournalEntry) error {
 	if s.Number == 1 && entry.GetNumber() > 2 && messages.CheckpointSupported(entry.GetCheckpoint()) {
 		s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1
-		s.restore(entry.GetCheckpoint())
+		s.restoreCheckpoint(entry.GetCheckpoint())
 	}
 	return s.Apply(seq, entry)
 }
 
 // restore makes s, which knows what the first entry tells, the state that c is of.
-func (s *State) restore(c *messages.Checkpoint) {
+func (s *State) restoreCheckpoint(c *messages.Checkpoint) {
 	s.Status = statusOf(c.GetStatus())
 	s.Driver, s.Owner, s.Watermark = sourceFrom(c.GetDriver()), c.GetOwner(), c.GetWatermark()
 	s.Results = s.Results[:0]
@@ -75,7 +75,7 @@ func (s *State) restore(c *messages.Checkpoint) {
 	s.Closed, s.Cancel, s.Refusal = c.GetClosed(), c.GetCancel(), c.GetRefusal()
 	s.Attempts, s.Spent, s.LastFailure = int(c.GetAttempts()), int(c.GetSpent()), c.GetLastFailure()
 	s.Pending, s.Signals, s.Skip = c.GetPending(), slices.Clip(c.GetSignals()), c.GetSkip()
-	s.Need, s.Takeovers = c.GetNeed(), int(c.GetTakeovers())
+	s.AttentionCause, s.Takeovers = c.GetNeed(), int(c.GetTakeovers())
 }
 
 // ErrCheckpoint is wrapped by what CheckCheckpoint finds.

@@ -32,14 +32,14 @@ func (h *history) recall(t testing.TB) {
 		}
 		s := &order.State{}
 		for at, e := range append([]*messages.JournalEntry{h.entries[0], carrier}, h.entries[i+1:]...) {
-			if err := s.Recall(stored(e.Number), throughWire(e)); err != nil {
+			if err := s.Restore(stored(e.Number), throughWire(e)); err != nil {
 				t.Fatalf("recalled from entry %d: %v", i+1, err)
 			}
 			if at == 0 {
 				continue
 			}
 			want := h.fold(t, int(e.Number))
-			want.Checked = carrier.Number
+			want.LastCheckpoint = carrier.Number
 			if d := difference(want, s); d != "" {
 				t.Errorf("entry %d, recalled from entry %d, differs: %s", e.Number, i+1, d)
 			}
@@ -78,8 +78,8 @@ func TestCheckpointIsDue(t *testing.T) {
 	if err := h.add(entry); err != nil {
 		t.Fatal(err)
 	}
-	if h.state.Checked != 6 || h.state.Checkpoint(4) != nil {
-		t.Errorf("checked at %d: want 6, and no other checkpoint at once", h.state.Checked)
+	if h.state.LastCheckpoint != 6 || h.state.Checkpoint(4) != nil {
+		t.Errorf("checked at %d: want 6, and no other checkpoint at once", h.state.LastCheckpoint)
 	}
 	if c := long(t, 9, structpb.NewStringValue(strings.Repeat("x", 8<<10))).state.Checkpoint(4); c != nil {
 		t.Errorf("a checkpoint of %d bytes", proto.Size(c))
@@ -103,21 +103,21 @@ func TestCheckpointThatCannotBeTrusted(t *testing.T) {
 		t.Errorf("error %v about a checkpoint of another version", err)
 	}
 	s := h.fold(t, 1)
-	if err := s.Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+	if err := s.Restore(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v: want that entries are missing", err)
 	}
 	carrier.Checkpoint.Version--
-	if err := h.fold(t, 1).Recall(stored(6), carrier); err != nil {
+	if err := h.fold(t, 1).Restore(stored(6), carrier); err != nil {
 		t.Errorf("error %v about a good one", err)
 	}
 	if err := h.fold(t, 1).Apply(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v of Apply: want that entries are missing", err)
 	}
-	if err := h.fold(t, 3).Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+	if err := h.fold(t, 3).Restore(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v in the middle of a history: want that entries are missing", err)
 	}
 	carrier.Previous = stored(6)
-	if err := h.fold(t, 1).Recall(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
+	if err := h.fold(t, 1).Restore(stored(6), carrier); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v about an entry stored before the one it follows", err)
 	}
 }

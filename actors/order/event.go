@@ -1,8 +1,11 @@
 package order
 
 import (
+	"time"
+
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 func accepted(e *messages.OrderAccepted) *messages.Event {
@@ -41,8 +44,8 @@ func recorded(e *messages.MessageRecorded) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Recorded{Recorded: e}}
 }
 
-func parked(e *messages.OrderParked) *messages.Event {
-	return &messages.Event{Kind: &messages.Event_Parked{Parked: e}}
+func parked(reason string, until time.Time) *messages.Event {
+	return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Reason: reason, Until: timestamppb.New(until)}}}
 }
 
 func resumed(d *delivery.Delivery, cause string) *messages.Event {

@@ -23,7 +23,7 @@ var words = []struct {
 	{noOrder, "no order"}, {isParked, "parked"}, {inAttention, "attention"}, {hasEnded, "ended"},
 	{idTaken, "created with other content"}, {isRecorded, "recorded"}, {isDriver, "the driver"}, {isOwner, "the owner"},
 	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
-	{inboxUnasked, "inbox not asked"}, {isBehind, "behind an earlier message"},
+	{inboxUnchecked, "predecessors unknown"}, {isBehind, "behind an earlier message"},
 	{isExpired, "older than the age limit"}, {maybeDead, "perhaps a dead letter"}, {isHeld, "long held"},
 }
 

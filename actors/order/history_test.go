@@ -28,7 +28,7 @@ const (
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func step(name string, undo bool) *messages.Step {
-	s := &messages.Step{Name: name, Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Second), Attempts: 3}}
+	s := &messages.Step{Name: name, Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Second), Attempts: 10}}
 	if undo {
 		s.Undo = "sim:"
 	}
@@ -92,11 +92,6 @@ func retryReply(after time.Duration) *messages.StepReply {
 // unavailable is a failed attempt.
 func unavailable(kind messages.FailureKind) *delivery.Failure {
 	return &delivery.Failure{Kind: kind, Err: errors.New("unavailable")}
-}
-
-// always answers every failure in the same way.
-func always(d delivery.Directive) delivery.Policy {
-	return func(messages.FailureKind, delivery.History) delivery.Directive { return d }
 }
 
 // history is the journal of one order. The entry with number n is stored at 10·n.

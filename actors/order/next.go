@@ -23,7 +23,7 @@ type Call struct {
 	// Attempt is 1 for the first call in this direction.
 	Attempt uint32
 	// Settling: the order turned back and the call finds out about the step in doubt.
-	Settling bool
+	ResolvesDoubt bool
 }
 
 // Next decides the driver's next move (R4, R4c). The order must be driven.
@@ -31,14 +31,14 @@ func (s *State) Next() Move {
 	switch {
 	case s.Takeovers > MaxTakeovers:
 		return appends(attention(s.need(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
-	case s.Finished() && (!s.backward() || s.beyondReturn()):
+	case s.Finished() && (!s.backward() || s.pastPivot()):
 		return appends(completed())
 	case s.Skip:
 		return appends(s.closing(s.skip())...)
 	case s.backward():
 		return s.nextBack()
 	case s.Pending != nil:
-		if sig := s.unused(s.Pending.GetSignal()); sig != nil {
+		if sig := s.unusedSignal(s.Pending.GetSignal()); sig != nil {
 			return appends(s.closing(s.bySignal(sig))...)
 		}
 	}
@@ -46,7 +46,7 @@ func (s *State) Next() Move {
 }
 
 func (s *State) nextBack() Move {
-	if s.unsettled() {
+	if s.mustResolve() {
 		return s.call(len(s.Results), messages.Do)
 	}
 	if i := s.toUndo(); i >= 0 {
@@ -66,7 +66,7 @@ func (s *State) backEnd() *messages.Event {
 func (s *State) call(step int, d messages.Direction) Move {
 	return Move{Call: Call{
 		Step: step, Direction: d, Attempt: uint32(s.Attempts) + 1,
-		Settling: d == messages.Do && s.backward(),
+		ResolvesDoubt: d == messages.Do && s.backward(),
 	}}
 }
 
@@ -74,7 +74,7 @@ func appends(events ...*messages.Event) Move { return Move{Events: events} }
 
 // skip passes over the call that a person gave up on.
 func (s *State) skip() *messages.Event {
-	if s.backward() && !s.unsettled() {
+	if s.backward() && !s.mustResolve() {
 		if i := s.toUndo(); i >= 0 {
 			return stepUndone(&messages.StepUndone{Step: s.Plan.Steps[i].GetName(), Skipped: true})
 		}
@@ -100,8 +100,8 @@ func (s *State) closing(events ...*messages.Event) []*messages.Event {
 	if !after.Status.Driven() {
 		return events
 	}
-	if after.backward() && !after.beyondReturn() {
-		if !after.unsettled() && after.toUndo() < 0 {
+	if after.backward() && !after.pastPivot() {
+		if !after.mustResolve() && after.toUndo() < 0 {
 			return append(events, after.backEnd())
 		}
 		return events
@@ -115,7 +115,7 @@ func (s *State) closing(events ...*messages.Event) []*messages.Event {
 // need is the attention event for the call that is next.
 func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNeedsAttention {
 	n := &messages.OrderNeedsAttention{Kind: kind, Cause: clip(cause)}
-	if s.backward() && !s.unsettled() {
+	if s.backward() && !s.mustResolve() {
 		if i := s.toUndo(); i >= 0 {
 			n.Step, n.Direction = s.Plan.Steps[i].GetName(), messages.Undo
 		}

@@ -22,7 +22,7 @@ type waiter struct {
 
 func newWaiter(t *testing.T) *waiter {
 	w := &waiter{history: newHistory(), t: t, now: epoch}
-	w.must(order.Receive(w.state, created(1, "a"), order.Circumstances{Plan: planOf(step("pay", true), step("ship", false))}).Events...)
+	w.must(order.Receive(w.state, created(1, "a"), order.Env{Plan: planOf(step("pay", true), step("ship", false))}).Events...)
 	return w
 }
 
@@ -33,12 +33,17 @@ func (w *waiter) must(events ...*messages.Event) {
 	}
 }
 
+// finish is what the reply to the next call leads to.
+func (w *waiter) finish(reply *messages.StepReply) []*messages.Event {
+	events, _ := w.state.HandleReply(order.CallResult{Call: w.state.Next().Call, Reply: reply}, order.Env{Now: w.now})
+	return events
+}
+
 // ask makes the call, which answers pending with that deadline (zero: none), and returns for how long the order is parked.
 func (w *waiter) ask(deadline time.Time) time.Duration {
 	w.t.Helper()
-	answer := order.Answer{Call: w.state.Next().Call, Reply: pendingReply("paid", deadline)}
-	w.must(w.state.Settle(answer, always(delivery.Directive{}), w.now).Events...)
-	if w.state.ParkedFor() != order.RestPending {
+	w.must(w.finish(pendingReply("paid", deadline))...)
+	if w.state.ParkedFor() != order.ParkPending {
 		w.t.Fatalf("parked for %q", w.state.ParkedFor())
 	}
 	return w.state.ParkedUntil.Sub(w.now)
@@ -51,7 +56,7 @@ func (w *waiter) wake() {
 	w.wakes++
 	d := newDelivery(messages.TypeWake, w.wakes, "w")
 	d.Park = w.state.Park
-	w.must(order.Receive(w.state, d, order.Circumstances{Now: w.now}).Events...)
+	w.must(order.Receive(w.state, d, order.Env{Now: w.now}).Events...)
 }
 
 // TestPendingForEver: a step whose deadlines are always over, or a second ahead, is asked ever more rarely, and no more
@@ -78,7 +83,7 @@ func TestPendingForEver(t *testing.T) {
 		if asked > 110 {
 			t.Errorf("%s: asked %d times in a day", name, asked)
 		}
-		w.must(order.Receive(w.state, signal("paid", w.wakes+2), order.Circumstances{Now: w.now, Earlier: order.Clear}).Events...)
+		w.must(order.Receive(w.state, signal("paid", w.wakes+2), order.Env{Now: w.now, Predecessors: order.PredecessorsNone}).Events...)
 		if move := w.state.Next(); write(move.Events) == "" || move.Events[0].GetStepCompleted().GetSignal() != "paid" {
 			t.Errorf("%s: the signal does not complete the step at once: %v", name, move)
 		}
@@ -115,8 +120,7 @@ func TestPendingOfAnotherStep(t *testing.T) {
 	w := newWaiter(t)
 	w.ask(w.now.Add(8 * time.Hour))
 	w.wake()
-	done := order.Answer{Call: w.state.Next().Call, Reply: doneReply()}
-	w.must(w.state.Settle(done, always(delivery.Directive{}), w.now).Events...)
+	w.must(w.finish(doneReply())...)
 	if got := w.ask(w.now); got != time.Second {
 		t.Errorf("parked for %s", got)
 	}

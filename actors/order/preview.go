@@ -20,7 +20,7 @@ func (s *State) PreviewCancel(refuses bool) (calls []Call, after *State) {
 		move := after.Next()
 		if len(move.Events) == 0 {
 			calls = append(calls, move.Call)
-			move.Events = after.Settle(answerOf(move.Call, refuses), nil, s.Changed).Events
+			move.Events, _ = after.HandleReply(resultOf(move.Call, refuses), Env{Now: s.ChangedAt})
 		}
 		if !after.foresee(move.Events) {
 			break
@@ -35,7 +35,7 @@ func (s *State) cancelNow() []*messages.Event {
 		OrderID: s.ID, Type: messages.TypeCancel, Cancel: &messages.CancelOrder{}, Incarnation: "preview",
 		Stream: messages.StreamOrders, Sequence: max(s.Watermark, s.Accepted) + 1,
 	}
-	return Receive(s, d, Circumstances{Earlier: Clear}).Events
+	return Receive(s, d, Env{Predecessors: PredecessorsNone}).Events
 }
 
 // foresee applies events that decisions led to and reports whether that brought s further.
@@ -48,10 +48,10 @@ func (s *State) foresee(events []*messages.Event) bool {
 	return len(events) > 0
 }
 
-// answerOf is what a service says that does what it is asked, or that refuses to have performed the step in doubt.
-func answerOf(c Call, refuses bool) Answer {
-	if refuses && c.Settling {
-		return Answer{Call: c, Reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{}}}}
+// resultOf is what a service says that does what it is asked, or that refuses to have performed the step in doubt.
+func resultOf(c Call, refuses bool) CallResult {
+	if refuses && c.ResolvesDoubt {
+		return CallResult{Call: c, Reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{}}}}
 	}
-	return Answer{Call: c, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}}
+	return CallResult{Call: c, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}}
 }

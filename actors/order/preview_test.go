@@ -13,7 +13,6 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestPreviewForetellsTheCancel cancels every order of the scenarios at every point of its history, and holds what was
@@ -92,8 +91,7 @@ func drawHistory(r *rapid.T) *history {
 			r.Fatal(err)
 		}
 	}
-	must(order.Receive(h.state, created(seq, "a"), order.Circumstances{Plan: plan}).Events)
-	policies := []delivery.Action{delivery.ActRestart, delivery.ActPark, delivery.ActAttention}
+	must(order.Receive(h.state, created(seq, "a"), order.Env{Plan: plan}).Events)
 	for range rapid.IntRange(0, 12).Draw(r, "moves") {
 		s := h.state
 		switch {
@@ -106,7 +104,7 @@ func drawHistory(r *rapid.T) *history {
 			if kind == messages.TypeSignal {
 				d.Signal.Name = "paid"
 			}
-			must(order.Receive(s, d, order.Circumstances{Earlier: order.Clear}).Events)
+			must(order.Receive(s, d, order.Env{Predecessors: order.PredecessorsNone}).Events)
 			continue
 		}
 		move := s.Next()
@@ -114,10 +112,14 @@ func drawHistory(r *rapid.T) *history {
 			must(move.Events)
 			continue
 		}
-		a := order.Answer{Call: move.Call}
-		switch rapid.IntRange(0, 4).Draw(r, "answer") {
+		a := order.CallResult{Call: move.Call}
+		switch rapid.IntRange(0, 6).Draw(r, "answer") {
 		case 0:
 			a.Failure = unavailable(messages.Transient)
+		case 4:
+			a.Failure = unavailable(messages.Poison)
+		case 5:
+			a.Reply = retryReply(time.Hour)
 		case 1:
 			a.Reply = pendingReply("paid", epoch.Add(time.Hour))
 		case 2:
@@ -125,9 +127,8 @@ func drawHistory(r *rapid.T) *history {
 		default:
 			a.Reply = doneReply()
 		}
-		directive := delivery.Directive{Action: rapid.SampledFrom(policies).Draw(r, "policy"), Delay: time.Minute}
-		if settled := s.Settle(a, always(directive), epoch); len(settled.Events) > 0 {
-			must(settled.Events)
+		if events, _ := s.HandleReply(a, order.Env{Now: epoch, Hold: time.Minute}); len(events) > 0 {
+			must(events)
 		}
 	}
 	return h
@@ -162,7 +163,7 @@ func foretold(t failer, name string, h *history, n int, refuses bool) order.Stat
 		}
 	}
 	if s := actual.state; !s.Status.Terminal() {
-		decision := order.Receive(s, newDelivery(messages.TypeCancel, max(s.Watermark, s.Accepted)+7, "z"), order.Circumstances{Earlier: order.Clear})
+		decision := order.Receive(s, newDelivery(messages.TypeCancel, max(s.Watermark, s.Accepted)+7, "z"), order.Env{Predecessors: order.PredecessorsNone})
 		journal(decision.Events)
 	}
 	for actual.state.Status.Driven() {
@@ -173,10 +174,11 @@ func foretold(t failer, name string, h *history, n int, refuses bool) order.Stat
 		}
 		made = append(made, move.Call)
 		reply := doneReply()
-		if refuses && move.Call.Settling {
+		if refuses && move.Call.ResolvesDoubt {
 			reply = rejectedReply("no")
 		}
-		journal(actual.state.Settle(order.Answer{Call: move.Call, Reply: reply}, nil, epoch).Events)
+		events, _ := actual.state.HandleReply(order.CallResult{Call: move.Call, Reply: reply}, order.Env{Now: epoch})
+		journal(events)
 	}
 
 	if !slices.Equal(calls, made) {

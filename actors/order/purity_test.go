@@ -14,10 +14,12 @@ import (
 func TestPure(t *testing.T) {
 	allowed := map[string]bool{
 		"errors": true, "fmt": true, "slices": true, "strings": true, "time": true,
-		"google.golang.org/protobuf/proto":                   true,
-		"google.golang.org/protobuf/types/known/structpb":    true,
-		"google.golang.org/protobuf/types/known/timestamppb": true,
-		"github.com/orderly-engine/orderly/messages":         true,
+		"google.golang.org/protobuf/proto":                    true,
+		"google.golang.org/protobuf/types/known/structpb":     true,
+		"google.golang.org/protobuf/types/known/timestamppb":  true,
+		"github.com/orderly-engine/orderly/messages":          true,
+		"github.com/orderly-engine/orderly/messages/backoff":  true,
+		"github.com/orderly-engine/orderly/messages/delivery": true,
 	}
 	values := map[string]bool{"Time": true, "Duration": true, "Microsecond": true, "Millisecond": true, "Second": true, "Minute": true, "Hour": true}
 	files, err := os.ReadDir(".")

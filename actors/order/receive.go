@@ -7,88 +7,92 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Verb is what the holder of a delivery does with it.
-type Verb uint8
+// Action is what the holder of a delivery does with it.
+type Action uint8
 
 // What a delivery can mean.
 const (
 	// Ack: its effects are in the journal for good.
-	Ack Verb = iota + 1
+	Ack Action = iota + 1
 	// Drive: the journal already names this very delivery as the owner; go on.
 	Drive
 	// AppendAndDrive: append Events, then drive the order by this delivery.
 	AppendAndDrive
-	// AppendAndAck: append Events, then settle.
+	// AppendAndAck: append Events, then acknowledge.
 	AppendAndAck
-	// Reschedule: schedule the timer of the current park again, then settle.
+	// Reschedule: schedule the timer of the current park again, then acknowledge.
 	Reschedule
-	// Wait: deliver again after Delay.
-	Wait
-	// Keep: hold the delivery, and decide again when the order has begun, or after Delay.
-	Keep
-	// Bury: dead letter with Reason.
-	Bury
-	// LetGo: settle nothing; the message comes again when the acknowledgement wait is over.
-	LetGo
-	// AskEarlier: find out whether an earlier message of the order is stored and not recorded, and decide again.
-	AskEarlier
+	// Redeliver: nak with Delay.
+	Redeliver
+	// Stash: hold the delivery, and decide again when the order has started, or after Delay.
+	Stash
+	// DeadLetter: dead letter with Reason.
+	DeadLetter
+	// Drop: neither acknowledge nor nak; the message comes again when the acknowledgement wait is over.
+	Drop
+	// CheckPredecessors: find out whether an earlier message of the order is stored and not recorded, and decide again.
+	CheckPredecessors
 )
 
 // Decision answers a delivery.
 type Decision struct {
 	// Rule names the row of the table that decided.
 	Rule   string
-	Verb   Verb
+	Action Action
 	Events []*messages.Event
 	Delay  time.Duration
 	Reason string
 }
 
-// Earlier is what is known of earlier messages of the order in the inbox.
-type Earlier uint8
+// Predecessors is what is known of earlier messages of the order in the inbox.
+type Predecessors uint8
 
 // The knowledge about earlier messages.
 const (
-	Unasked Earlier = iota
-	// Open: an earlier message is stored and not recorded.
-	Open
-	// Clear: there is none.
-	Clear
+	PredecessorsUnknown Predecessors = iota
+	// PredecessorsPending: an earlier message is stored and not recorded.
+	PredecessorsPending
+	// PredecessorsNone: none is.
+	PredecessorsNone
 )
 
-// Circumstances are the facts from outside that a decision needs.
-type Circumstances struct {
+// Env holds the facts from outside that decisions need.
+type Env struct {
+	Now time.Time
 	// Plan is pinned to an order that is accepted now.
 	Plan *messages.Plan
-	Now  time.Time
 	// UnknownAge is how long a message about an order that does not exist is kept.
-	UnknownAge time.Duration
-	Earlier    Earlier
-	// Alone is how long after its receipt a delivery is certainly the only one of its message: shorter than the
-	// acknowledgement wait, which must pass before there is another. 0: DefaultAlone.
-	Alone time.Duration
+	UnknownAge   time.Duration
+	Predecessors Predecessors
+	// ExclusiveFor is how long after its receipt a delivery is certainly the only one of its message: less than the
+	// acknowledgement wait, which must pass before there is another. 0: DefaultExclusiveFor.
+	ExclusiveFor time.Duration
+	// Hold is the longest wait for the next attempt of a step in memory; longer ones park the order.
+	Hold time.Duration
+	// Jitter spreads retries, uniform in [0,1).
+	Jitter float64
 }
 
-func (c Circumstances) alone() time.Duration {
-	if c.Alone == 0 {
-		return DefaultAlone
+func (e Env) exclusiveFor() time.Duration {
+	if e.ExclusiveFor == 0 {
+		return DefaultExclusiveFor
 	}
-	return c.Alone
+	return e.ExclusiveFor
 }
 
-// DefaultAlone is a third of the default acknowledgement wait, less what a busy node may need to be told of a delivery.
-const DefaultAlone = time.Second
+// DefaultExclusiveFor is a third of the default acknowledgement wait, less the time in which a busy node learns of a delivery.
+const DefaultExclusiveFor = time.Second
 
-// Receive decides what a delivery means, given all that the journal tells of its order: the first row of the table whose
+// Receive decides what a delivery means, given what the journal holds of its order: the first row of the table whose
 // facts are true answers.
-func Receive(s *State, d *delivery.Delivery, c Circumstances) Decision {
-	f := gather(s, d, c)
+func Receive(s *State, d *delivery.Delivery, e Env) Decision {
+	f := gather(s, d, e)
 	i := 0
 	// The last row asks for nothing.
 	for !f.has(table[i].when) {
 		i++
 	}
-	decision := table[i].then(s, d, c)
+	decision := table[i].decide(s, d, e)
 	decision.Rule = table[i].rule
 	return decision
 }

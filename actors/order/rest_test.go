@@ -8,7 +8,6 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestParkedFor tells the parks apart, also where a step that was pending is called again after its deadline.
@@ -20,32 +19,32 @@ func TestParkedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	call := func(answer order.Answer) []*messages.Event {
-		answer.Call = h.state.Next().Call
-		return h.state.Settle(answer, always(delivery.Directive{Action: delivery.ActPark, Delay: 2 * time.Hour}), epoch).Events
+	call := func(reply *messages.StepReply) {
+		events, _ := h.state.HandleReply(order.CallResult{Call: h.state.Next().Call, Reply: reply}, order.Env{Now: epoch})
+		must(events...)
 	}
 	wake := func(seq uint64) {
 		t.Helper()
 		d := newDelivery(messages.TypeWake, seq, "w")
 		d.Park = h.state.Park
-		must(order.Receive(h.state, d, order.Circumstances{Now: h.state.ParkedUntil}).Events...)
+		must(order.Receive(h.state, d, order.Env{Now: h.state.ParkedUntil}).Events...)
 	}
-	want := func(rest order.Rest) {
+	want := func(rest order.ParkCause) {
 		t.Helper()
 		if got := h.state.ParkedFor(); got != rest {
 			t.Fatalf("parked for %q, want %q", got, rest)
 		}
 	}
 
-	must(order.Receive(h.state, created(1, "a"), order.Circumstances{Plan: planOf(step("pay", true))}).Events...)
+	must(order.Receive(h.state, created(1, "a"), order.Env{Plan: planOf(step("pay", true))}).Events...)
 	want("")
-	must(call(order.Answer{Reply: pendingReply("paid", epoch.Add(time.Hour))})...)
-	want(order.RestPending)
+	call(pendingReply("paid", epoch.Add(time.Hour)))
+	want(order.ParkPending)
 	wake(2)
 	want("")
-	must(call(order.Answer{Failure: unavailable(messages.Transient)})...)
-	want(order.RestRetry)
+	call(retryReply(2 * time.Hour))
+	want(order.ParkRetry)
 	wake(3)
 	must(&messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Reason: "pay is out", Until: timestamppb.New(epoch.Add(3 * time.Hour))}}})
-	want(order.RestOutage)
+	want(order.ParkOutage)
 }

@@ -76,12 +76,11 @@ func TestScenarios(t *testing.T) {
 
 // scenario is one order, its journal, and at most one call under way.
 type scenario struct {
-	t        *testing.T
-	history  *history
-	plan     *messages.Plan
-	policies map[messages.FailureKind]delivery.Directive
-	now      time.Time
-	call     *order.Call
+	t       *testing.T
+	history *history
+	plan    *messages.Plan
+	now     time.Time
+	call    *order.Call
 	// lost: the reply of the append gets lost.
 	lost bool
 	// rules are those that decided, in all scenarios.
@@ -92,7 +91,7 @@ func newScenario(t *testing.T) *scenario { return scenarioOf(t, map[string]bool{
 
 // scenarioOf is a new scenario that notes the rules that decide.
 func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
-	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, policies: map[messages.FailureKind]delivery.Directive{}, rules: rules}
+	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, rules: rules}
 }
 
 // replay checks that the entries alone tell what the scenario arrived at (I7).
@@ -116,9 +115,6 @@ func (s *scenario) play(words []string) string {
 	case "step":
 		s.plan.Steps = append(s.plan.Steps, s.step(args))
 		return ""
-	case "policy":
-		s.policies[kindOf(args[0])] = directive(args[1:])
-		return ""
 	case "at":
 		s.now = epoch.Add(s.duration(args[0]))
 		return ""
@@ -135,7 +131,7 @@ func (s *scenario) play(words []string) string {
 		s.call = &move.Call
 		return "call " + s.writeCall(move.Call)
 	case "answer", "fail", "defer":
-		return s.settle(words, refused)
+		return s.finishCall(words, refused)
 	case "giveup":
 		return s.journal("append", s.history.state.GiveUp(&delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: oh")}), refused)
 	case "show":
@@ -158,29 +154,37 @@ func (s *scenario) journal(verb string, events []*messages.Event, refused bool) 
 }
 
 func (s *scenario) deliver(args []string, refused bool) string {
-	d, earlier := s.delivery(args)
-	c := order.Circumstances{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Earlier: earlier}
-	decision := order.Receive(s.history.state, d, c)
+	d, predecessors := s.delivery(args)
+	decision := order.Receive(s.history.state, d, order.Env{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Predecessors: predecessors})
 	s.rules[decision.Rule] = true
-	switch verb := decision.Rule + ": " + verbs[decision.Verb]; decision.Verb {
-	case order.AppendAndDrive, order.AppendAndAck:
-		return s.journal(verb, decision.Events, refused)
-	case order.Wait, order.Keep:
-		return verb + " " + decision.Delay.String()
-	case order.Bury:
-		return verb + " " + decision.Reason
+	text := decision.Rule + ": " + describe(decision)
+	if decision.Action == order.AppendAndDrive || decision.Action == order.AppendAndAck {
+		return s.journal(text, decision.Events, refused)
+	}
+	return text
+}
+
+// describe is the action with its delay or reason.
+func describe(d order.Decision) string {
+	switch text := actions[d.Action]; d.Action {
+	case order.Redeliver:
+		return text + " in " + d.Delay.String()
+	case order.Stash:
+		return text + " for " + d.Delay.String()
+	case order.DeadLetter:
+		return text + ": " + d.Reason
 	default:
-		return verb
+		return text
 	}
 }
 
-var verbs = map[order.Verb]string{
-	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack",
-	order.Reschedule: "reschedule", order.Wait: "wait", order.Keep: "keep", order.Bury: "bury", order.LetGo: "let go", order.AskEarlier: "ask earlier",
+var actions = map[order.Action]string{
+	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack", order.Reschedule: "reschedule",
+	order.Redeliver: "redeliver", order.Stash: "stash", order.DeadLetter: "dead letter", order.Drop: "drop", order.CheckPredecessors: "check predecessors",
 }
 
-// newDelivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
-func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Earlier) {
+// delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
+func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecessors) {
 	kind, rest, name := messages.Type("order."+args[0]), args[1:], ""
 	if kind == messages.TypeSignal || kind == messages.TypeWake {
 		name, rest = rest[0], rest[1:]
@@ -202,7 +206,7 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Earlier) {
 		}
 	}
 	d.Received = s.now
-	earlier := order.Clear
+	predecessors := order.PredecessorsNone
 	for _, option := range rest[1:] {
 		if step, ok := strings.CutPrefix(option, "of:"); ok {
 			d.Skip = &messages.SkipStep{}
@@ -218,55 +222,55 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Earlier) {
 			d.Created = content("c-2")
 		case "invalid":
 			d.Invalid = errors.New("items is empty")
-		case "unasked":
-			earlier = order.Unasked
+		case "unchecked":
+			predecessors = order.PredecessorsUnknown
 		case "behind":
-			earlier = order.Open
+			predecessors = order.PredecessorsPending
 		case "held":
 			d.Received = s.now.Add(-2 * time.Second)
 		default:
 			s.t.Fatalf("unknown option %q", option)
 		}
 	}
-	return d, earlier
+	return d, predecessors
 }
 
-func (s *scenario) settle(words []string, refused bool) string {
+func (s *scenario) finishCall(words []string, refused bool) string {
 	if s.call == nil {
 		s.t.Fatalf("%v: no call is under way", words)
 	}
-	a := order.Answer{Call: *s.call, Took: time.Millisecond}
+	r := order.CallResult{Call: *s.call, Took: time.Millisecond}
 	switch args := words[1:]; {
 	case words[0] == "fail":
-		a.Failure = unavailable(kindOf(args[0]))
+		r.Failure = unavailable(kindOf(args[0]))
 	case words[0] == "defer":
-		a.Failure = unavailable(messages.Transient)
-		a.Failure.Deferral = &delivery.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
+		r.Failure = unavailable(messages.Transient)
+		r.Failure.Deferral = &delivery.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
 	case args[0] == "done":
-		a.Reply = doneReply()
+		r.Reply = doneReply()
 	case args[0] == "rejected":
-		a.Reply = rejectedReply(args[1])
+		r.Reply = rejectedReply(args[1])
 	case args[0] == "pending":
 		deadline := time.Time{}
 		if len(args) > 2 {
 			deadline = epoch.Add(s.duration(args[2]))
 		}
-		a.Reply = pendingReply(args[1], deadline)
+		r.Reply = pendingReply(args[1], deadline)
 	case args[0] == "retry":
-		a.Reply = retryReply(s.duration(args[1]))
+		r.Reply = retryReply(s.duration(args[1]))
 	case args[0] == "nothing":
-		a.Reply = &messages.StepReply{}
+		r.Reply = &messages.StepReply{}
 	default:
 		s.t.Fatalf("unknown answer %q", args[0])
 	}
-	settlement := s.history.state.Settle(a, s.policy, s.now)
-	if len(settlement.Events) == 0 {
+	events, retryIn := s.history.state.HandleReply(r, order.Env{Now: s.now, Hold: 10 * time.Second, Jitter: 1})
+	if len(events) == 0 {
 		s.call = nil
 		return "obsolete"
 	}
-	text := s.journal("append", settlement.Events, refused)
-	if settlement.Then == order.Restart {
-		text += fmt.Sprintf(", restart after %s", settlement.Delay)
+	text := s.journal("append", events, refused)
+	if retryIn > 0 {
+		text += fmt.Sprintf(", retry in %s", retryIn)
 	}
 	if !refused && !s.lost {
 		s.call = nil
@@ -274,18 +278,10 @@ func (s *scenario) settle(words []string, refused bool) string {
 	return text
 }
 
-// policy is what the scenario says for the kind, and a restart after as many seconds as attempts failed.
-func (s *scenario) policy(kind messages.FailureKind, h delivery.History) delivery.Directive {
-	if d, ok := s.policies[kind]; ok {
-		return d
-	}
-	return delivery.Directive{Action: delivery.ActRestart, Delay: max(time.Duration(h.Attempts)*time.Second, h.After)}
-}
-
 func (s *scenario) writeCall(c order.Call) string {
 	text := fmt.Sprintf("%s/%s %d", s.history.state.Plan.Steps[c.Step].GetName(), c.Direction.Label(), c.Attempt)
-	if c.Settling {
-		text += " settling"
+	if c.ResolvesDoubt {
+		text += " resolves doubt"
 	}
 	return text
 }
@@ -333,6 +329,8 @@ func (s *scenario) step(args []string) *messages.Step {
 			st.Undo = "sim:"
 		case "tombstone":
 			st.Undo, st.InDoubt = "sim:", messages.InDoubt_IN_DOUBT_UNDO
+		case "attempts:1":
+			st.Retry.Attempts = 1
 		default:
 			s.t.Fatalf("unknown option %q of a step", option)
 		}
@@ -355,15 +353,4 @@ func kindOf(word string) messages.FailureKind {
 		}
 	}
 	return 0
-}
-
-func directive(args []string) delivery.Directive {
-	actions := map[string]delivery.Action{
-		"restart": delivery.ActRestart, "park": delivery.ActPark, "attention": delivery.ActAttention, "compensate": delivery.ActCompensate,
-	}
-	d := delivery.Directive{Action: actions[args[0]]}
-	if len(args) > 1 {
-		d.Delay, _ = time.ParseDuration(args[1])
-	}
-	return d
 }

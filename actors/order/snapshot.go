@@ -24,12 +24,12 @@ func (s *State) Snapshot() *messages.Snapshot {
 		Accepted:   s.Accepted,
 		Last:       s.Last,
 		Number:     s.Number,
-		Checked:    s.Checked,
+		Checked:    s.LastCheckpoint,
 		State:      s.checkpoint(),
 		Park:       s.Park,
 		Parked:     &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)},
-		Began:      timestamppb.New(s.Began),
-		Changed:    timestamppb.New(s.Changed),
+		Began:      timestamppb.New(s.StartedAt),
+		Changed:    timestamppb.New(s.ChangedAt),
 	}
 	if proto.Size(n) > maxSnapshot {
 		return nil
@@ -49,21 +49,21 @@ func FromSnapshot(id messages.OrderID, plan *messages.Plan, n *messages.Snapshot
 		return nil
 	}
 	s := &State{
-		ID:          id,
-		Last:        n.GetLast(),
-		Number:      n.GetNumber(),
-		First:       n.GetState().GetFirst(),
-		Checked:     n.GetChecked(),
-		Order:       n.GetOrder(),
-		Plan:        plan,
-		Accepted:    n.GetAccepted(),
-		Results:     make([]Result, 0, len(plan.GetSteps())),
-		Park:        n.GetPark(),
-		ParkedUntil: n.GetParked().GetUntil().AsTime(),
-		ParkReason:  n.GetParked().GetReason(),
-		Began:       n.GetBegan().AsTime(),
-		Changed:     n.GetChanged().AsTime(),
+		ID:             id,
+		Last:           n.GetLast(),
+		Number:         n.GetNumber(),
+		First:          n.GetState().GetFirst(),
+		LastCheckpoint: n.GetChecked(),
+		Order:          n.GetOrder(),
+		Plan:           plan,
+		Accepted:       n.GetAccepted(),
+		Results:        make([]Result, 0, len(plan.GetSteps())),
+		Park:           n.GetPark(),
+		ParkedUntil:    n.GetParked().GetUntil().AsTime(),
+		ParkReason:     n.GetParked().GetReason(),
+		StartedAt:      n.GetBegan().AsTime(),
+		ChangedAt:      n.GetChanged().AsTime(),
 	}
-	s.restore(n.GetState())
+	s.restoreCheckpoint(n.GetState())
 	return s
 }

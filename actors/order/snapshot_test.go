@@ -140,8 +140,8 @@ func FuzzSnapshot(f *testing.F) {
 		}
 		wake := newDelivery(messages.TypeWake, 1, "a")
 		wake.Park = s.Park
-		decision := order.Receive(s, wake, order.Circumstances{Now: s.ParkedUntil})
-		if decision.Verb != order.AppendAndDrive {
+		decision := order.Receive(s, wake, order.Env{Now: s.ParkedUntil})
+		if decision.Action != order.AppendAndDrive {
 			return
 		}
 		entry := &messages.JournalEntry{OrderId: string(id), Number: s.Number + 1, Events: decision.Events}

@@ -16,10 +16,10 @@ type State struct {
 	Last uint64
 	// Number counts the entries; First is the journal sequence of the first, Checked the number of the latest that carries
 	// a checkpoint.
-	Number  uint32
-	First   uint64
-	Checked uint32
-	Status  Status
+	Number         uint32
+	First          uint64
+	LastCheckpoint uint32
+	Status         Status
 
 	Order *messages.OrderCreated
 	// Plan was pinned when the order was accepted.
@@ -58,13 +58,13 @@ type State struct {
 	ParkedUntil time.Time
 	ParkReason  string
 	// Need says why a person must decide.
-	Need *messages.OrderNeedsAttention
+	AttentionCause *messages.OrderNeedsAttention
 	// Takeovers counts the deliveries in a row that took the order over and brought it no further.
 	Takeovers int
 	// End is the reason of a rejected or cancelled order.
 	End string
 	// Began and Changed are the times of the first and the last entry.
-	Began, Changed time.Time
+	StartedAt, ChangedAt time.Time
 }
 
 // Source names a stored inbox message.
@@ -112,7 +112,7 @@ func (s *State) current() *messages.Step {
 }
 
 // unused returns the oldest recorded signal of that name that no step has used, or nil.
-func (s *State) unused(name string) *messages.Signalled {
+func (s *State) unusedSignal(name string) *messages.Signalled {
 	for _, sig := range s.Signals {
 		if sig.GetName() == name {
 			return sig

@@ -20,8 +20,8 @@ const (
 	isExpired
 	// isHeld: received so long ago that there may be another delivery of the message.
 	isHeld
-	// inboxUnasked: nobody has looked for earlier messages yet.
-	inboxUnasked
+	// inboxUnchecked: nobody has looked for earlier messages yet.
+	inboxUnchecked
 	// isBehind: an earlier message of the order is stored and not recorded.
 	isBehind
 )
@@ -56,9 +56,9 @@ const (
 
 // row answers a delivery of which all facts in when are true.
 type row struct {
-	rule string
-	when facts
-	then action
+	rule   string
+	when   facts
+	decide decideFunc
 }
 
 // table is the protocol's answer to every delivery (R2, R3, R5): the first row whose facts are true decides.
@@ -69,14 +69,14 @@ var table = [...]row{
 	{"R5.1", isWake | hasEnded, ack},
 	{"R4 wake", isWake | isOwner, drive},
 	{"R5.2", isWake | isDriver, takeOver},
-	{"R5 gone", isWake | noOrder | isExpired, buryGone},
+	{"R5 gone", isWake | noOrder | isExpired, deadLetterGone},
 	{"R5 stale", isWake | staleRead, waitForJournal},
 	{"R5.3", isWake | thisPark | isDue, resume},
 	{"R5.3 early", isWake | thisPark, waitForPark},
 	{"R5.4", isWake | isParked, reschedule},
 	{"R5.5", isWake, ack},
 
-	{"R3 taken", idTaken, buryTaken},
+	{"R3 taken", idTaken, deadLetterTaken},
 	{"R3.1", hasEnded, ack},
 	// R4: its append was acknowledged, or only the reply was lost.
 	{"R4", isOwner, drive},
@@ -87,11 +87,11 @@ var table = [...]row{
 	{"R3.4", isCreated, ack},
 	// Nothing fences a dead letter. Therefore only a delivery that is certainly the only one buries the message, gives it
 	// back, or lets it take effect: otherwise an order could lose its driver's message.
-	{"R3.6 held", maybeDead | isHeld, letGo},
+	{"R3.6 held", maybeDead | isHeld, drop},
 	// R3.5 looks into the inbox, therefore R3.6 is decided with it.
-	{"R3.5 ask", inboxUnasked, askEarlier},
+	{"R3.5 ask", inboxUnchecked, checkPredecessors},
 	{"R3.5", isBehind, waitForEarlier},
-	{"R3.6", noOrder | isExpired, buryUnknown},
+	{"R3.6", noOrder | isExpired, deadLetterUnknown},
 	{"R3.6 wait", noOrder, waitForOrder},
 	{"R3.7", isParked, recordAndResume},
 	{"R3.7 attention", inAttention | isRuling, recordAndResume},
@@ -99,22 +99,22 @@ var table = [...]row{
 }
 
 // gather finds the facts.
-func gather(s *State, d *delivery.Delivery, c Circumstances) facts {
+func gather(s *State, d *delivery.Delivery, e Env) facts {
 	f := ofOrder[s.Status] | ofMessage(d.Type)
 	if f&(isCreated|noOrder) == isCreated|noOrder {
 		// Nothing else matters to a new order, and most are.
 		return f
 	}
-	f.add(isExpired, c.Now.Sub(d.Stored) > c.UnknownAge)
-	f.add(isHeld, c.Now.Sub(d.Received) > c.alone())
-	f.add(inboxUnasked, c.Earlier == Unasked)
-	f.add(isBehind, c.Earlier == Open)
+	f.add(isExpired, e.Now.Sub(d.Stored) > e.UnknownAge)
+	f.add(isHeld, e.Now.Sub(d.Received) > e.exclusiveFor())
+	f.add(inboxUnchecked, e.Predecessors == PredecessorsUnknown)
+	f.add(isBehind, e.Predecessors == PredecessorsPending)
 	f.add(isDriver, s.Driver == SourceOf(d))
 	f.add(isOwner, f.has(isDriver) && s.Owner == d.Incarnation)
 	if f.has(isWake) {
 		f.add(staleRead, s.Last < d.Park)
 		f.add(thisPark, f.has(isParked) && s.Park == d.Park)
-		f.add(isDue, !c.Now.Before(s.ParkedUntil))
+		f.add(isDue, !e.Now.Before(s.ParkedUntil))
 		return f
 	}
 	f.add(maybeDead, f.has(noOrder) || d.Sequence < s.Accepted)
@@ -129,7 +129,7 @@ func gather(s *State, d *delivery.Delivery, c Circumstances) facts {
 // means reports whether what needs attention is what the skip names, if it names anything.
 func (s *State) means(skip *messages.SkipStep) bool {
 	step, direction := skip.GetStep(), skip.GetDirection()
-	return (step == "" || step == s.Need.GetStep()) && (direction == "" || direction == s.Need.GetDirection().Label())
+	return (step == "" || step == s.AttentionCause.GetStep()) && (direction == "" || direction == s.AttentionCause.GetDirection().Label())
 }
 
 var ofOrder = [...]facts{

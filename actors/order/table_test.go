@@ -57,10 +57,10 @@ func TestEveryDeliveryHasOneAnswer(t *testing.T) {
 	reached := map[string]bool{}
 	for _, c := range cases() {
 		for _, in := range c.inputs {
-			decision := order.Receive(in.state, in.delivery, in.circumstances)
+			decision := order.Receive(in.state, in.delivery, in.env)
 			reached[decision.Rule] = true
-			if !seen[decision.Rule] || verbs[decision.Verb] == "" {
-				t.Errorf("%s %s, %s: rule %q, verb %d", c.status, c.message, c.stands, decision.Rule, decision.Verb)
+			if !seen[decision.Rule] || actions[decision.Action] == "" {
+				t.Errorf("%s %s, %s: rule %q, action %d", c.status, c.message, c.stands, decision.Rule, decision.Action)
 			}
 		}
 	}
@@ -80,13 +80,13 @@ func writeTable() string {
 	return b.String()
 }
 
-// answersOf are the different verbs that the rule answers with.
+// answersOf are the different actions that the rule answers with.
 func answersOf(rule string) []string {
 	var all []string
 	for _, c := range cases() {
 		for _, in := range c.inputs {
-			d := order.Receive(in.state, in.delivery, in.circumstances)
-			if text := verbs[d.Verb] + kinds(d.Events); d.Rule == rule && !slices.Contains(all, text) {
+			d := order.Receive(in.state, in.delivery, in.env)
+			if text := actions[d.Action] + kinds(d.Events); d.Rule == rule && !slices.Contains(all, text) {
 				all = append(all, text)
 			}
 		}
@@ -157,7 +157,7 @@ func linesOf(status order.Status) []string {
 // tell writes the answers to inputs, which differ in their circumstances from that depth on.
 func tell(inputs []input, depth int) []string {
 	if depth == len(inputs[0].known) {
-		d := order.Receive(inputs[0].state, inputs[0].delivery, inputs[0].circumstances)
+		d := order.Receive(inputs[0].state, inputs[0].delivery, inputs[0].env)
 		return []string{fmt.Sprintf("%s: %s", d.Rule, writeDecision(d, inputs[0].delivery.Type))}
 	}
 	type branch struct {
@@ -200,14 +200,7 @@ func distinct(inputs []input, depth int) []string {
 }
 
 func writeDecision(d order.Decision, about messages.Type) string {
-	text := verbs[d.Verb] + kinds(d.Events)
-	switch d.Verb {
-	case order.Wait, order.Keep:
-		text += " " + d.Delay.String()
-	case order.Bury:
-		text += ": " + strings.ReplaceAll(d.Reason, string(about), "TYPE")
-	}
-	return text
+	return strings.ReplaceAll(describe(d), string(about), "TYPE") + kinds(d.Events)
 }
 
 // oneCase is a message about an order in some status, with everything else that may be known.
@@ -218,9 +211,9 @@ type oneCase struct {
 }
 
 type input struct {
-	state         *order.State
-	delivery      *delivery.Delivery
-	circumstances order.Circumstances
+	state    *order.State
+	delivery *delivery.Delivery
+	env      order.Env
 	// known names the circumstances, one word for each dimension.
 	known []string
 }
@@ -324,15 +317,15 @@ var ages = []struct {
 
 func inboxInputs(s *order.State, d *delivery.Delivery) []input {
 	var all []input
-	for _, earlier := range []struct {
+	for _, predecessors := range []struct {
 		name  string
-		value order.Earlier
-	}{{"inbox not asked", order.Unasked}, {"behind another", order.Open}, {"first in the inbox", order.Clear}} {
+		value order.Predecessors
+	}{{"predecessors unknown", order.PredecessorsUnknown}, {"behind another", order.PredecessorsPending}, {"first in the inbox", order.PredecessorsNone}} {
 		for _, age := range ages {
 			aged := *d
 			aged.Stored, aged.Received = epoch.Add(age.stored), epoch.Add(age.having)
-			c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Earlier: earlier.value}
-			all = append(all, input{s, &aged, c, []string{earlier.name, age.name}})
+			e := order.Env{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Predecessors: predecessors.value}
+			all = append(all, input{s, &aged, e, []string{predecessors.name, age.name}})
 		}
 	}
 	return all
@@ -351,8 +344,8 @@ func wakeInputs(s *order.State, d *delivery.Delivery) []input {
 			for _, age := range ages {
 				aged := *d
 				aged.Park, aged.Stored, aged.Received = park.id, clock.now.Add(age.stored), clock.now.Add(age.having)
-				c := order.Circumstances{Plan: planOf(step("reserve", true)), Now: clock.now, UnknownAge: time.Minute}
-				all = append(all, input{s, &aged, c, []string{park.name, clock.name, age.name}})
+				e := order.Env{Plan: planOf(step("reserve", true)), Now: clock.now, UnknownAge: time.Minute}
+				all = append(all, input{s, &aged, e, []string{park.name, clock.name, age.name}})
 			}
 		}
 	}

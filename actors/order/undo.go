@@ -4,7 +4,7 @@ import "github.com/orderly-engine/orderly/messages"
 
 // unsettled reports whether a step in doubt must be called again before anything is undone (R4c): whoever may have
 // called the step after the last done one, its effect may exist.
-func (s *State) unsettled() bool {
+func (s *State) mustResolve() bool {
 	step := s.inDoubt()
 	return step != nil && !tombstone(step)
 }
@@ -39,7 +39,7 @@ func (s *State) toUndo() int {
 // beyondReturn reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds
 // this when it settles the step in doubt came too late, and the order completes. Undoing the rest would leave the
 // customer with half an order.
-func (s *State) beyondReturn() bool {
+func (s *State) pastPivot() bool {
 	n := len(s.Plan.GetSteps())
 	return s.Refusal == nil && n > 0 && s.Finished() && s.Plan.Steps[n-1].GetUndo() == "" && !s.Results[n-1].Skipped
 }

@@ -41,13 +41,13 @@ type Delivery struct {
 
 	// Begun: an order actor has taken the delivery up, so that the journal may know of it even when it is the first.
 	// It belongs to the actor that holds the delivery; all else is read-only once handed on.
-	Begun bool
+	Started bool
 
 	Settler
 }
 
 // Fresh reports whether nobody can have acted on the message yet.
-func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Begun }
+func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Started }
 
 // Source names the stored message in events.
 func (d *Delivery) Source() *messages.Source {

@@ -13,7 +13,7 @@ type Failure struct {
 	Kind messages.FailureKind
 	// After is the delay a Transient failure was journaled with: the supervisor restarts the actor after it.
 	// The strategy chooses the delay of the other kinds.
-	After time.Duration
+	RetryAfter time.Duration
 	// Deferral is set when a step call says nothing about its order: it was not made, or it met a downstream that is known
 	// to be out. It is no attempt, and the order parks.
 	Deferral *Deferral

@@ -6,49 +6,49 @@ import (
 )
 
 // Verdict is the kind of an outcome.
-type Verdict uint8
+type OutcomeKind uint8
 
 // How a delivery can end.
 const (
 	// Done: what it caused is in the journal; acknowledge.
-	VerdictDone Verdict = iota + 1
+	OutcomeDone OutcomeKind = iota + 1
 	// Later: deliver again after a delay.
-	VerdictLater
+	OutcomeLater
 	// Dead: store a dead letter, then terminate.
-	VerdictDead
+	OutcomeDead
 	// Dropped: another holder is ahead; settle nothing, give no sign of life (R4).
-	VerdictDropped
+	OutcomeDropped
 )
 
 // Outcome is how a delivery ends; exactly one per delivery.
 type Outcome struct {
-	Verdict Verdict
-	Delay   time.Duration
-	Reason  string
+	Kind   OutcomeKind
+	Delay  time.Duration
+	Reason string
 }
 
 // Done ends a delivery whose effects are all in the journal.
-func Done() Outcome { return Outcome{Verdict: VerdictDone} }
+func Done() Outcome { return Outcome{Kind: OutcomeDone} }
 
 // Later asks for another delivery after d.
-func Later(d time.Duration) Outcome { return Outcome{Verdict: VerdictLater, Delay: d} }
+func Later(d time.Duration) Outcome { return Outcome{Kind: OutcomeLater, Delay: d} }
 
 // Dead moves the message to the dead letters, with the reason.
-func Dead(reason string) Outcome { return Outcome{Verdict: VerdictDead, Reason: reason} }
+func Dead(reason string) Outcome { return Outcome{Kind: OutcomeDead, Reason: reason} }
 
 // Dropped lets go of a delivery that another holder has overtaken.
-func Dropped() Outcome { return Outcome{Verdict: VerdictDropped} }
+func Dropped() Outcome { return Outcome{Kind: OutcomeDropped} }
 
 func (o Outcome) String() string {
-	switch o.Verdict {
-	case VerdictDone:
+	switch o.Kind {
+	case OutcomeDone:
 		return "done"
-	case VerdictLater:
+	case OutcomeLater:
 		return fmt.Sprintf("later(%s)", o.Delay)
-	case VerdictDead:
+	case OutcomeDead:
 		return fmt.Sprintf("dead(%s)", o.Reason)
-	case VerdictDropped:
+	case OutcomeDropped:
 		return "dropped"
 	}
-	return fmt.Sprintf("outcome(%d)", o.Verdict)
+	return fmt.Sprintf("outcome(%d)", o.Kind)
 }

@@ -214,16 +214,16 @@ func (b *book) count() {
 		case h.state.Status == order.Parked:
 			o.Parked++
 			switch h.state.ParkedFor() {
-			case order.RestPending:
+			case order.ParkPending:
 				o.ParkedFor.Pending++
-			case order.RestRetry:
+			case order.ParkRetry:
 				o.ParkedFor.Retry++
 			default:
 				o.ParkedFor.Outage++
 			}
 		case h.state.Status == order.Attention:
 			o.Attention++
-			causes.add(id, h.state.Need)
+			causes.add(id, h.state.AttentionCause)
 		}
 	}
 	b.report.AttentionCauses = causes.top(MaxCauses)

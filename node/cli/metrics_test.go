@@ -61,9 +61,9 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		`orderly_orders_accepted_total 3`,
-		`orderly_orders_outcomes_total{status="attention"} 1`,
-		`orderly_orders_outcomes_total{status="completed"} 1`,
-		`orderly_orders_outcomes_total{status="rejected"} 1`,
+		`orderly_orders_transitions_total{status="attention"} 1`,
+		`orderly_orders_transitions_total{status="completed"} 1`,
+		`orderly_orders_transitions_total{status="rejected"} 1`,
 		`orderly_step_retries_total 2`,
 	} {
 		if !strings.Contains(body, want+"\n") {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +47,7 @@ type Engine struct {
 	steps   *gateway.Set
 	guard   *downstream.Guard
 	timers  *ingress.Timers
-	orders  *actors.Orders
+	orders  *actors.Factory
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
 
@@ -122,11 +121,10 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if e.timers, err = ingress.NewTimers(nc); err != nil {
 		return err
 	}
-	e.orders, err = actors.NewOrders(actors.World{
+	e.orders, err = actors.NewFactory(actors.Deps{
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: e.timers,
-		Policy: supervision.NewPolicy(c.Hold, rand.Float64),
 	}, actors.Config{
-		Node: c.Node, Plan: e.plan, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})
 	if err != nil {
 		return err

@@ -24,7 +24,7 @@ func actions(s *order.State) []string {
 		return nil
 	case s.Status == order.Attention:
 		all = append(all, actRetry, actSkip)
-	case s.ParkedFor() == order.RestPending && s.Pending.GetSignal() != "":
+	case s.ParkedFor() == order.ParkPending && s.Pending.GetSignal() != "":
 		all = append(all, actSignal, actRetry)
 	case s.Status == order.Parked:
 		all = append(all, actRetry)
@@ -46,7 +46,7 @@ func (v *View) advice() []advice {
 	s := &v.story.state
 	what := v.Next.call()
 	if s.Status == order.Attention {
-		what = about(s.Need)
+		what = about(s.AttentionCause)
 		if what == "" {
 			what = "what comes next"
 		}
@@ -60,11 +60,11 @@ func (v *View) advice() []advice {
 			a.does = fmt.Sprintf("answers %s, with data", what)
 		case act == actRetry && s.Status == order.Attention:
 			a.does = fmt.Sprintf("calls %s again, with as many attempts as before", what)
-		case act == actRetry && s.ParkedFor() == order.RestOutage:
+		case act == actRetry && s.ParkedFor() == order.ParkOutage:
 			a.does = fmt.Sprintf("calls %s now, if its service is back", what)
 		case act == actRetry:
 			a.does = fmt.Sprintf("calls %s again now", what)
-		case act == actSkip && s.Need.GetDirection() == messages.Undo:
+		case act == actSkip && s.AttentionCause.GetDirection() == messages.Undo:
 			a.does = fmt.Sprintf("takes %s as done by hand", what)
 		case act == actSkip:
 			a.does = fmt.Sprintf("goes on past %s, as done by hand; it is not undone later", what)

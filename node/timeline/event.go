@@ -53,7 +53,7 @@ type Story struct {
 // Tell takes in the next entry and returns its moments; the error wraps order.ErrIllegal when no legal history goes on
 // with it.
 func (s *Story) Tell(e journal.Entry) ([]Event, error) {
-	at, status, spent, need := e.Entry.GetTime().AsTime(), s.state.Status, s.state.Spent, s.state.Need
+	at, status, spent, need := e.Entry.GetTime().AsTime(), s.state.Status, s.state.Spent, s.state.AttentionCause
 	if err := s.state.Apply(e.Sequence, e.Entry); err != nil {
 		return nil, err
 	}

@@ -86,10 +86,10 @@ func (v *View) statusLine(now time.Time) string {
 		line += fmt.Sprintf(", %d times in a row since %s", v.story.parks, when(v.story.waiting, now))
 	}
 	switch {
-	case s.Status == order.Attention && s.Need.GetStep() == "":
+	case s.Status == order.Attention && s.AttentionCause.GetStep() == "":
 		line += ": a person must decide"
 	case s.Status == order.Attention:
-		line += ": a person must decide about " + about(s.Need)
+		line += ": a person must decide about " + about(s.AttentionCause)
 	case s.Cancel != nil:
 		line += ": being undone, a cancel was requested" + because("", s.Cancel.GetReason())
 	case s.Refusal != nil:
@@ -134,7 +134,7 @@ func (v *View) untilNote(now time.Time) string {
 	if now.After(v.WaitsUntil.Add(late)) {
 		return "; overdue, no node has woken it: see that one runs"
 	}
-	if v.ParkedFor == string(order.RestPending) {
+	if v.ParkedFor == string(order.ParkPending) {
 		return fmt.Sprintf("; without it %s is called again then", v.Next.call())
 	}
 	return ""

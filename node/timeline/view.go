@@ -99,7 +99,7 @@ func (v *View) fill() {
 	v.Plan = fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion())
 	v.StepsDone, v.Steps = s.Done(), len(s.Plan.GetSteps())
 	v.Undone, v.StepsUndone = v.story.undone, len(v.story.undone)
-	v.CreatedAt, v.UpdatedAt = s.Began, s.Changed
+	v.CreatedAt, v.UpdatedAt = s.StartedAt, s.ChangedAt
 	v.Reason = s.End
 	if s.LastFailure != nil {
 		v.LastError = s.LastFailure.GetError()
@@ -113,7 +113,7 @@ func (v *View) fill() {
 	}
 	switch s.Status {
 	case order.Attention:
-		v.Reason = s.Need.GetCause()
+		v.Reason = s.AttentionCause.GetCause()
 	case order.Parked:
 		v.fillPark(s)
 	case order.Rejected, order.Cancelled:
@@ -130,17 +130,17 @@ func (v *View) fillPark(s *order.State) {
 	until, rest := s.ParkedUntil, s.ParkedFor()
 	v.ParkedFor, v.WaitsFor, v.WaitsUntil = string(rest), s.ParkReason, &until
 	switch rest {
-	case order.RestPending:
+	case order.ParkPending:
 		if v.WaitsSignal = s.Pending.GetSignal(); v.WaitsSignal == "" {
 			return
 		}
 		v.WaitsFor = fmt.Sprintf("signal %q for step %s", v.WaitsSignal, s.Pending.GetStep())
-	case order.RestOutage:
+	case order.ParkOutage:
 		// The step is told by what comes next.
 		if _, reason, ok := strings.Cut(s.ParkReason, " waits: "); ok {
 			v.WaitsFor = reason
 		}
-	case order.RestRetry:
+	case order.ParkRetry:
 		v.WaitsFor = "the next attempt of " + v.Next.call()
 	}
 }
@@ -154,7 +154,7 @@ func next(s *order.State) *Next {
 	step := s.Plan.Steps[move.Call.Step]
 	n := &Next{
 		Step: step.GetName(), Direction: move.Call.Direction.Label(), Attempt: s.Spent + 1,
-		Attempts: int(step.GetRetry().GetAttempts()), Settles: move.Call.Settling,
+		Attempts: int(step.GetRetry().GetAttempts()), Settles: move.Call.ResolvesDoubt,
 	}
 	switch {
 	case s.Status == order.Parked:
@@ -187,7 +187,7 @@ func (v *View) NeedsAttention() (step, direction string, needed bool) {
 	if v.story == nil || v.story.state.Status != order.Attention {
 		return "", "", false
 	}
-	need := v.story.state.Need
+	need := v.story.state.AttentionCause
 	if need.GetStep() == "" {
 		return "", "", true
 	}

@@ -78,7 +78,7 @@ type journal struct {
 	// entries and takeovers of each node, and when they began.
 	nodes map[string]*activity
 	// parks are counted by what they were for.
-	parks map[order.Rest]int
+	parks map[order.ParkCause]int
 	// end is the time of the last entry.
 	end   time.Time
 	wrong []string
@@ -101,7 +101,7 @@ type activity struct {
 // readJournal reads what is stored now.
 func (w *world) readJournal() *journal {
 	w.Helper()
-	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}, parks: map[order.Rest]int{}}
+	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}, parks: map[order.ParkCause]int{}}
 	w.each(messages.StreamEvents, func(seq uint64, m jetstream.Msg) {
 		entry := &messages.JournalEntry{}
 		if err := proto.Unmarshal(m.Data(), entry); err != nil {

@@ -38,7 +38,7 @@ func TestCrashRandom(t *testing.T) {
 		w := newWorld(t, seed(t), "ORDERLY_DURABILITY=relaxed", impatient)
 		w.plan(hastyCall, manyAttempts)
 		j := killAtRandom(w, unreliable, func(kills int) bool { return kills%4 == 1 || kills%4 == 2 })
-		if n := j.parks[order.RestOutage]; n < 20 {
+		if n := j.parks[order.ParkOutage]; n < 20 {
 			t.Errorf("orders parked %d times while payments were away", n)
 		}
 	})

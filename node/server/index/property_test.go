@@ -90,12 +90,12 @@ func (t *tale) told() index.Order {
 	o := index.Order{
 		OrderID: t.id, CustomerID: s.Order.GetCustomerId(), Status: s.Status.String(), Reason: s.End,
 		Total: messages.FormatAmount(s.Order.GetTotalAmount(), s.Order.GetCurrency()), Currency: s.Order.GetCurrency(),
-		Plan: fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion()), StatusSince: t.since(), CreatedAt: s.Began, UpdatedAt: s.Changed,
+		Plan: fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion()), StatusSince: t.since(), CreatedAt: s.StartedAt, UpdatedAt: s.ChangedAt,
 		Sequence: t.sequences[len(t.entries)-1],
 	}
 	switch s.Status {
 	case order.Attention:
-		o.Reason = s.Need.GetCause()
+		o.Reason = s.AttentionCause.GetCause()
 	case order.Parked:
 		until := s.ParkedUntil
 		o.Reason, o.WaitsUntil = s.ParkReason, &until

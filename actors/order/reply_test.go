@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -22,31 +21,32 @@ func TestForeignTextFitsTheJournal(t *testing.T) {
 		"no UTF-8":            "\xff\xfe" + strings.Repeat("a\xff", 2000),
 	} {
 		t.Run(name, func(t *testing.T) {
-			drive := func() (*history, order.Answer) {
+			started := func() (*history, order.CallResult) {
 				h := newHistory()
 				if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
 					t.Fatal(err)
 				}
-				return h, order.Answer{Call: h.state.Next().Call}
+				return h, order.CallResult{Call: h.state.Next().Call}
 			}
-			settle := func(h *history, a order.Answer) []*messages.Event {
-				return h.state.Settle(a, always(delivery.Directive{Action: delivery.ActAttention}), epoch).Events
+			handle := func(h *history, a order.CallResult) []*messages.Event {
+				events, _ := h.state.HandleReply(a, order.Env{Now: epoch})
+				return events
 			}
-			h, a := drive()
-			a.Failure = &delivery.Failure{Kind: messages.Transient, Err: errors.New(text)}
-			fits(t, h, settle(h, a))
-			h, a = drive()
+			h, a := started()
+			a.Failure = &delivery.Failure{Kind: messages.Poison, Err: errors.New(text)}
+			fits(t, h, handle(h, a))
+			h, a = started()
 			a.Reply = &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: text, Reason: text}}}
-			fits(t, h, settle(h, a))
-			h, a = drive()
+			fits(t, h, handle(h, a))
+			h, a = started()
 			a.Reply = &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{Reason: text}}}
-			fits(t, h, settle(h, a))
-			h, _ = drive()
+			fits(t, h, handle(h, a))
+			h, _ = started()
 			fits(t, h, h.state.GiveUp(&delivery.Failure{Kind: messages.Defect, Err: errors.New(text)}))
 			h = newHistory()
 			d := created(1, "a")
 			d.Invalid = errors.New(text)
-			fits(t, h, order.Receive(h.state, d, order.Circumstances{Plan: planOf()}).Events)
+			fits(t, h, order.Receive(h.state, d, order.Env{Plan: planOf()}).Events)
 		})
 	}
 }
@@ -71,10 +71,9 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 
 // TestTooMuchData: an answer that no entry can hold is for a person to see; on the way back it counts as performed.
 func TestTooMuchData(t *testing.T) {
-	policy := always(delivery.Directive{Action: delivery.ActAttention})
-	answer := func(h *history, size int) order.Answer {
+	answer := func(h *history, size int) order.CallResult {
 		data := structpb.NewStringValue(strings.Repeat("x", size))
-		return order.Answer{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
+		return order.CallResult{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
 	}
 	for name, test := range map[string]struct {
 		before []*messages.Event
@@ -91,7 +90,7 @@ func TestTooMuchData(t *testing.T) {
 			if err := h.append(epoch, append([]*messages.Event{evAccepted(1, "a", step("reserve", true), step("ship", true))}, test.before...)...); err != nil {
 				t.Fatal(err)
 			}
-			events := h.state.Settle(answer(h, test.size), policy, epoch).Events
+			events, _ := h.state.HandleReply(answer(h, test.size), order.Env{Now: epoch})
 			if got := write(events); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
@@ -102,31 +101,5 @@ func TestTooMuchData(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-// TestPolicyIsAsked with what the order knows of the failure.
-func TestPolicyIsAsked(t *testing.T) {
-	h := newHistory()
-	if err := h.append(epoch, evAccepted(1, "a", step("reserve", true))); err != nil {
-		t.Fatal(err)
-	}
-	var got delivery.History
-	policy := func(kind messages.FailureKind, history delivery.History) delivery.Directive {
-		if kind != messages.Transient {
-			t.Errorf("kind %s, want transient", kind.Label())
-		}
-		got = history
-		return delivery.Directive{Action: delivery.ActRestart, Delay: time.Second}
-	}
-	for attempt := 1; attempt <= 3; attempt++ {
-		move := h.state.Next()
-		s := h.state.Settle(order.Answer{Call: move.Call, Reply: retryReply(time.Duration(attempt) * time.Minute)}, policy, epoch)
-		if got.Attempts != attempt || got.After != time.Duration(attempt)*time.Minute || got.Retry.GetAttempts() != 3 || got.Direction != messages.Do {
-			t.Errorf("attempt %d: asked with %+v", attempt, got)
-		}
-		if err := h.append(epoch, s.Events...); err != nil {
-			t.Fatal(err)
-		}
 	}
 }

@@ -1,0 +1,195 @@
+package order
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// DefaultPending is how long a step that answered pending without a deadline waits for its signal before it is called again.
+const DefaultPending = time.Hour
+
+const (
+	// minPending and maxPark bound how long a service may ask an order to wait. The server's schedules end with the year 2262:
+	// a later one fires at once, again and again.
+	minPending = time.Second
+	maxPark    = 10 * 365 * 24 * time.Hour
+	// A step that is pending is called again after 1/pendingShare of the time it has been pending, at most maxPending, even
+	// if its deadline is earlier: a service whose deadlines are always over would otherwise be called every second.
+	pendingShare = 8
+	maxPending   = time.Hour
+	// maxError bounds an error's text in the journal, in bytes.
+	maxError = 1024
+	// maxData bounds the encoded data of a step, in bytes. The server stores no entry that is much larger, and an order whose
+	// entry cannot be stored would never come to rest.
+	maxData = messages.MaxBody
+)
+
+// CallResult is what came of a call. The driver holds it until it is in the journal.
+type CallResult struct {
+	Call Call
+	// Reply is the service's; nil when the attempt failed with Failure.
+	Reply   *messages.StepReply
+	Failure *delivery.Failure
+	Took    time.Duration
+}
+
+// certain reports whether the result says for good if the step is performed.
+func (r CallResult) certain() bool {
+	switch r.Reply.GetResult().(type) {
+	case *messages.StepReply_Done, *messages.StepReply_Rejected:
+		return r.Failure == nil
+	}
+	return false
+}
+
+// HandleReply decides what to append for the result of a call, given what the journal holds by now, which may be more than
+// it held when the call was made (R4: merge). No events: the result is obsolete. The call is to be made again after
+// retryIn, unless Next says otherwise by then.
+func (s *State) HandleReply(r CallResult, e Env) (events []*messages.Event, retryIn time.Duration) {
+	if !s.expects(r.Call) {
+		return nil, 0
+	}
+	step := s.Plan.Steps[r.Call.Step]
+	undo := r.Call.Direction == messages.Undo
+	if s.backward() && !undo && !r.Call.ResolvesDoubt && !r.certain() {
+		// The order turned back during the call. A result that leaves the effect in doubt does not count: the call that
+		// resolves the doubt, or the undo, is next.
+		return nil, 0
+	}
+	if f := r.Failure; f != nil {
+		if f.Deferral != nil {
+			return deferred(r.Call, step, f.Deferral), 0
+		}
+		return s.failed(r.Call, step, failure{kind: f.Kind, cause: f.Err.Error(), retryAfter: f.RetryAfter}, e)
+	}
+	switch reply := r.Reply.GetResult().(type) {
+	case *messages.StepReply_Done:
+		return s.done(r, step, reply.Done.GetData(), e)
+	case *messages.StepReply_Rejected:
+		code, reason := reply.Rejected.GetCode(), reply.Rejected.GetReason()
+		if undo {
+			return s.failed(r.Call, step, failure{kind: messages.Rejected, cause: "the undo was refused: " + code + ": " + reason}, e)
+		}
+		return s.closing(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)})), 0
+	case *messages.StepReply_Pending:
+		if undo {
+			return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "the undo is pending"}, e)
+		}
+		return s.pending(r, step, reply.Pending, e)
+	case *messages.StepReply_Retry:
+		return s.failed(r.Call, step, failure{
+			kind: messages.Transient, cause: "asked to come back later: " + reply.Retry.GetReason(), retryAfter: reply.Retry.GetAfter().AsDuration(),
+		}, e)
+	}
+	return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "an answer without a result"}, e)
+}
+
+// expects reports whether the call is still the one the order waits for.
+func (s *State) expects(c Call) bool {
+	if !s.Status.Driven() {
+		return false
+	}
+	if c.Direction == messages.Undo {
+		return s.Status == Compensating && !s.mustResolve() && s.toUndo() == c.Step
+	}
+	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
+}
+
+func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e Env) (events []*messages.Event, retryIn time.Duration) {
+	took := uint64(max(r.Took, 0) / time.Microsecond)
+	if r.Call.Direction == messages.Undo {
+		return s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took})), 0
+	}
+	if size := proto.Size(data); size > maxData {
+		if !s.backward() {
+			cause := fmt.Sprintf("the answer's data has %d bytes: at most %d are kept", size, maxData)
+			return s.failed(r.Call, step, failure{kind: messages.Poison, cause: cause}, e)
+		}
+		// All that counts on the way back is that the step is performed.
+		data = nil
+	}
+	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})
+	if s.backward() {
+		return s.closing(done), 0
+	}
+	if len(s.Results)+1 == len(s.Plan.Steps) {
+		return []*messages.Event{done, completed()}, 0
+	}
+	return []*messages.Event{done}, 0
+}
+
+// pending parks the order until the service sends its signal, unless the signal is here already.
+func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiting, e Env) (events []*messages.Event, retryIn time.Duration) {
+	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
+		// What is pending may yet happen: it counts as performed and is undone. Where the last step cannot be undone, the
+		// end of the order depends on it: the order waits.
+		return s.done(r, step, nil, e)
+	}
+	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
+		return s.closing(s.bySignal(sig)), 0
+	}
+	deadline := e.Now.Add(DefaultPending)
+	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
+		deadline = d.AsTime()
+	}
+	since := e.Now
+	if first := s.Pending.GetSince(); first != nil {
+		since = first.AsTime()
+	}
+	pause := min(max(e.Now.Sub(since)/pendingShare, minPending), maxPending)
+	if earliest := e.Now.Add(pause); deadline.Before(earliest) {
+		deadline = earliest
+	}
+	if latest := e.Now.Add(maxPark); deadline.After(latest) {
+		deadline = latest
+	}
+	return []*messages.Event{
+		stepPending(&messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline), Since: timestamppb.New(since)}),
+		parked("step "+step.GetName()+" waits for signal "+p.GetSignal(), deadline),
+	}, 0
+}
+
+// failed journals one failed attempt, with a park or attention unless the next attempt comes within Hold.
+func (s *State) failed(c Call, step *messages.Step, f failure, e Env) (events []*messages.Event, retryIn time.Duration) {
+	if int(c.Attempt) <= s.Attempts {
+		// The attempt is in the journal; only the reply of its append was lost.
+		return nil, 0
+	}
+	f.inARow = s.Spent + 1
+	attempt := &messages.StepFailed{Step: step.GetName(), Direction: c.Direction, Attempt: c.Attempt, Kind: f.kind, Error: clip(f.cause)}
+	delay, again := f.retryDelay(step.GetRetry(), e)
+	if !again {
+		return []*messages.Event{stepFailed(attempt), attention(&messages.OrderNeedsAttention{
+			Step: step.GetName(), Direction: c.Direction, Kind: f.kind, Cause: clip(f.cause),
+		})}, 0
+	}
+	retryAt := e.Now.Add(min(delay, maxPark))
+	attempt.RetryAt = timestamppb.New(retryAt)
+	if delay > e.Hold {
+		return []*messages.Event{stepFailed(attempt), parked("step "+step.GetName()+" is attempted again", retryAt)}, 0
+	}
+	return []*messages.Event{stepFailed(attempt)}, delay
+}
+
+// deferred parks the order until its service may have room for the call. That is no attempt: what prevents the call does
+// not depend on the order.
+func deferred(c Call, step *messages.Step, d *delivery.Deferral) []*messages.Event {
+	waits := "step " + step.GetName()
+	if c.Direction == messages.Undo {
+		waits = "undo of " + step.GetName()
+	}
+	return []*messages.Event{parked(clip(waits+" waits: "+d.Reason), d.Until)}
+}
+
+// clip cuts untrusted text to what the journal keeps: at most maxError bytes of valid UTF-8.
+func clip(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxError)], "?")
+}

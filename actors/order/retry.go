@@ -1,0 +1,45 @@
+package order
+
+import (
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/backoff"
+)
+
+// Retry of a step whose plan does not say.
+const (
+	defaultInitial  = 100 * time.Millisecond
+	defaultMax      = 30 * time.Second
+	defaultAttempts = 10
+)
+
+// failure is one failed attempt of a step call.
+type failure struct {
+	kind messages.FailureKind
+	// cause in words, for the journal.
+	cause string
+	// inARow counts the failed attempts of the call, this one included, since a person last decided about it.
+	inARow int
+	// retryAfter is the shortest delay the service asked for, or 0.
+	retryAfter time.Duration
+}
+
+// retryDelay is how long to wait before the next attempt; again is false when a person must decide. Both directions of a
+// step are retried alike.
+func (f failure) retryDelay(r *messages.Retry, e Env) (delay time.Duration, again bool) {
+	attempts := defaultAttempts
+	if n := r.GetAttempts(); n > 0 {
+		attempts = int(n)
+	}
+	if f.kind == messages.Rejected || f.kind == messages.Poison || f.inARow >= attempts {
+		return 0, false
+	}
+	b := backoff.Exponential{Initial: r.GetInitial().AsDuration(), Max: r.GetMax().AsDuration()}
+	delay = b.WithDefaults(defaultInitial, defaultMax).Delay(f.inARow, e.Jitter)
+	if f.kind != messages.Transient {
+		// A defect of the code around the call is not worth a park.
+		return min(delay, max(e.Hold, 0)), true
+	}
+	return max(delay, f.retryAfter), true
+}

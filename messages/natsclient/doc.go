@@ -1,0 +1,20 @@
+// Package natsclient holds what the engine needs of JetStream beyond nats.go: a Requester that has any number of requests
+// under way over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, and
+// reads of stored messages, one at a time or in pages. Where nats.go does as well, callers use nats.go.
+//
+// # Ordering
+//
+// Handlers of one Requester (and the Acked of one Publisher) are called one at a time, never on the goroutine that sends: a
+// handler may send, and may not block. Replies to different requests come in any order.
+//
+// # Ownership
+//
+// The connection is the caller's and stays open. A Requester has two goroutines, the subscription's and one that watches
+// time limits and the connection; a Publisher with batches has one more. Close ends them and waits.
+//
+// # Failure
+//
+// Every request ends exactly once: with its last reply, or with an error. The error wraps ErrNotSent if the server
+// certainly did not get the request; after any other error the server may have acted on it, or may yet do so, for
+// nats.go sends what it has buffered once it is connected again.
+package natsclient

@@ -59,7 +59,7 @@ func newStreamKeepers(t *testing.T) *streamKeepers {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	j, err := journal.New(nc, journal.Config{Node: "proof"})
+	j, err := journal.New(js, journal.Config{Node: "proof"})
 	if err != nil {
 		t.Fatal(err)
 	}

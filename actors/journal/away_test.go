@@ -29,12 +29,4 @@ func TestAwayIsToldPlainly(t *testing.T) {
 			t.Errorf("%s: %s", what, text)
 		}
 	}
-	for _, refused := range []error{nats.ErrReconnectBufExceeded, nats.ErrConnectionClosed, nats.ErrConnectionDraining} {
-		if text := journal.Published(refused).Error(); strings.Contains(text, "nats:") {
-			t.Errorf("%v became %s", refused, text)
-		}
-	}
-	if err := journal.Published(nats.ErrTimeout); !errors.Is(err, journal.ErrConflict) || !errors.Is(err, nats.ErrTimeout) {
-		t.Errorf("what may have been sent became %v", err)
-	}
 }

@@ -208,7 +208,7 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 			<-js.PublishAsyncComplete()
-			j := open(b, nc, journal.Config{Alone: c.alone})
+			j := open(b, nc, journal.Config{SingleServer: c.alone})
 			b.ReportAllocs()
 			b.ResetTimer()
 			began, used := time.Now(), cpu()

@@ -73,7 +73,7 @@ func TestThreeReplicas(t *testing.T) {
 	js := stream(t, nc, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
 	// In a cluster nobody is alone, whatever a node was told.
 	asked := spy(t, dial(t, servers[1]))
-	for _, cfg := range []journal.Config{{}, {GroupCommit: true, Alone: true}} {
+	for _, cfg := range []journal.Config{{}, {GroupCommit: true, SingleServer: true}} {
 		t.Run(fmt.Sprintf("group commit %t", cfg.GroupCommit), func(t *testing.T) {
 			// Each journal is on another server, as nodes are.
 			journals := []*journal.Journal{

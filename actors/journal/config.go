@@ -27,7 +27,7 @@ type Config struct {
 	BatchMax int
 	// Alone says that the stream is kept by one server outside any cluster, so that whatever it answers is up to date.
 	// While the connection is to a cluster it has no effect.
-	Alone bool
+	SingleServer bool
 	// AckTimeout is how long a reply is waited for; default 5 seconds.
 	AckTimeout time.Duration
 	Logger     *slog.Logger

@@ -1,60 +1,68 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// ErrConflict is wrapped by the error of an append that another entry of the order forestalled, and of one whose
-// reply was lost: read the order again before deciding anything.
+// ErrConflict is wrapped by the error of an append if another entry of the order was stored before it, or if its reply
+// was lost: read the order again before deciding anything.
 var ErrConflict = errors.New("journal conflict")
 
 // ErrClosed is wrapped by the failure of an append that was handed to a closed journal.
 var ErrClosed = errors.New("journal is closed")
 
 var (
-	errDown  = errors.New("the connection to NATS is down and the append was not sent; check that NATS is reachable")
-	errAway  = errors.New("NATS is away: not sent; check that it is reachable")
-	errStore = errors.New("no stream takes ORDER_EVENT.*; check that the stream ORDER_EVENTS exists, has a leader, and that this client may publish to it")
+	errNoStream = errors.New("no stream takes ORDER_EVENT.*; check that the stream ORDER_EVENTS exists, has a leader, and that this client may publish to it")
 
-	// errFence and errLost are the two ways to a conflict.
-	errFence = fmt.Errorf("%w: another entry came first", ErrConflict)
-	errLost  = fmt.Errorf("%w: the reply was lost", ErrConflict)
+	// errFenced and errLost are the two ways to a conflict.
+	errFenced = fmt.Errorf("%w: another entry was stored first", ErrConflict)
+	errLost   = fmt.Errorf("%w: the reply was lost", ErrConflict)
 )
 
-// infrastructure says that the append was certainly not stored, and not because of its fence.
+// infrastructure marks an append that was certainly not stored for a reason other than its fence, and a read that failed.
 func infrastructure(err error) error {
 	return &delivery.Failure{Kind: messages.Infrastructure, Err: err}
 }
 
-// published types an error of the client library's publish. All but the listed ones can come from a write that got
-// part of the way, so the append may yet be stored.
-func published(err error) error {
+// classify types what became of an append.
+func classify(ack jetstream.PubAck, err error) error {
 	switch {
-	case away(err):
-		return infrastructure(errDown)
+	case err == nil && ack.Stream == messages.StreamEvents:
+		return nil
+	case err == nil:
+		return infrastructure(fmt.Errorf("stream %q took the append instead of %s; remove ORDER_EVENT.* from its subjects", ack.Stream, messages.StreamEvents))
+	case natsclient.WrongLastSequence(err):
+		return fmt.Errorf("%w (%d)", errFenced, natsclient.ErrorCode(err))
+	case natsclient.ErrorCode(err) != 0:
+		return infrastructure(err)
+	case errors.Is(err, nats.ErrNoResponders):
+		return infrastructure(errNoStream)
 	case errors.Is(err, nats.ErrMaxPayload):
 		return infrastructure(fmt.Errorf("the entry is larger than the server's max_payload; raise it there: %w", err))
-	case errors.Is(err, nats.ErrHeadersNotSupported), errors.Is(err, nats.ErrBadSubject), errors.Is(err, nats.ErrBadHeaderMsg):
+	case errors.Is(err, natsclient.ErrClosed) && errors.Is(err, natsclient.ErrNotSent):
+		return infrastructure(ErrClosed)
+	case errors.Is(err, natsclient.ErrNotSent):
 		return infrastructure(err)
 	}
 	return fmt.Errorf("%w (%w)", errLost, err)
 }
 
-// away reports whether the client library refused to send for want of a connection.
-func away(err error) bool {
-	return errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrConnectionDraining) || errors.Is(err, nats.ErrReconnectBufExceeded)
-}
-
-// plain puts such a refusal in words that say what is wrong: the library speaks of the limit of a buffer.
-func plain(err error) error {
-	if away(err) {
-		return errAway
+// readFailure types the error of a read: Infrastructure, unless the caller cancelled it.
+func readFailure(err error) error {
+	switch {
+	case err == nil, errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, nats.ErrNoResponders):
+		return infrastructure(errNoStream)
 	}
-	return err
+	return infrastructure(err)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 func TestAppendIsFenced(t *testing.T) {
@@ -108,7 +109,7 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 func TestConfigIsChecked(t *testing.T) {
 	nc := dial(t, broker(t, t.TempDir(), nil))
 	for _, cfg := range []journal.Config{{BatchMax: -1}, {BatchMax: 10001}, {AckTimeout: -1}} {
-		if _, err := journal.New(nc, cfg); err == nil {
+		if _, err := journal.New(natstest.JetStream(t, nc), cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)
 		}
 	}

@@ -38,13 +38,9 @@ func (i *instrumentation) completed(took time.Duration, err error) {
 	i.duration.Record(context.Background(), took.Seconds())
 	switch {
 	case err == nil:
-	case errors.Is(err, errFence):
+	case errors.Is(err, errFenced):
 		i.fenced.Add(context.Background(), 1)
 	case errors.Is(err, errLost):
 		i.lost.Add(context.Background(), 1)
 	}
-}
-
-func (i *instrumentation) committed(size int) {
-	i.batch.Record(context.Background(), int64(size))
 }

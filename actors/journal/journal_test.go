@@ -110,7 +110,11 @@ func stream(tb testing.TB, nc *nats.Conn, change func(*jetstream.StreamConfig)) 
 
 func open(tb testing.TB, nc *nats.Conn, cfg journal.Config) *journal.Journal {
 	tb.Helper()
-	j, err := journal.New(nc, cfg)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	j, err := journal.New(js, cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -122,7 +126,7 @@ func open(tb testing.TB, nc *nats.Conn, cfg journal.Config) *journal.Journal {
 func modes(t *testing.T, run func(*testing.T, *server.Server, journal.Config)) {
 	t.Run("relaxed", func(t *testing.T) { run(t, broker(t, t.TempDir(), nil), journal.Config{}) })
 	t.Run("strict", func(t *testing.T) {
-		run(t, broker(t, t.TempDir(), syncAlways), journal.Config{GroupCommit: true, Alone: true})
+		run(t, broker(t, t.TempDir(), syncAlways), journal.Config{GroupCommit: true, SingleServer: true})
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 // readAgain is the first pause before a lagging server is asked again; it doubles up to readAgainMax.
@@ -41,18 +42,48 @@ func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) ([]
 // Last returns the order's last entry, from the stream's leader; found is false when the order has none. Errors as
 // those of Read.
 func (j *Journal) Last(ctx context.Context, id messages.OrderID) (e Entry, found bool, err error) {
-	s, found, err := j.reads.leader(ctx, getRequest{LastBy: messages.SubjectEvent + string(id)})
-	if err == nil && found {
-		e, err = s.entry(id)
+	s, err := j.last(ctx, id)
+	if err == nil && s != nil {
+		e, err = entryOf(id, s)
 	}
 	if err != nil {
 		return Entry{}, false, fmt.Errorf("read last entry of order %s: %w", id, err)
 	}
-	return e, found, nil
+	return e, s != nil, nil
+}
+
+// last asks the leader for the order's last message, nil if there is none.
+func (j *Journal) last(ctx context.Context, id messages.OrderID) (*natsclient.StoredMsg, error) {
+	ctx, cancel := j.bound(ctx)
+	defer cancel()
+	s, err := j.api.GetFromLeader(ctx, messages.StreamEvents, natsclient.Get{LastBySubject: messages.SubjectEvent + string(id)})
+	if err != nil {
+		return nil, readFailure(cause(ctx, err))
+	}
+	return s, nil
+}
+
+// bound ends the context when the last reply must be there.
+func (j *Journal) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, j.cfg.AckTimeout, fmt.Errorf("no complete reply within %s", j.cfg.AckTimeout))
+}
+
+// cause is the reason for the end of the context if it has ended, and else err.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // maxPaging is how many orders are read page by page at once: each keeps the server busy for milliseconds.
 const maxPaging = 16
+
+// pageMax and pageBytes bound one page.
+const (
+	pageMax   = 1000
+	pageBytes = 4 << 20
+)
 
 // pages reads the order page by page.
 func (j *Journal) pages(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
@@ -62,11 +93,10 @@ func (j *Journal) pages(ctx context.Context, id messages.OrderID) (entries []Ent
 	case <-ctx.Done():
 		return nil, infrastructure(context.Cause(ctx))
 	}
-	subject := messages.SubjectEvent + string(id)
 	for pause := readAgain; ; pause = min(2*pause, readAgainMax) {
 		// Direct gets may be answered by a server that lags; the leader is asked at the same time how far to read.
-		leader := j.askLast(ctx, subject)
-		entries, err = j.readFrom(ctx, id, subject, entries)
+		leader := j.askLast(ctx, id)
+		entries, err = j.readFrom(ctx, id, entries)
 		last := <-leader
 		switch {
 		case err != nil:
@@ -84,48 +114,50 @@ func (j *Journal) pages(ctx context.Context, id messages.OrderID) (entries []Ent
 	}
 }
 
-// lastSequence is what the leader says; 0 when the order has no entries.
+// lastSequence is the leader's answer; 0 when the order has no entries.
 type lastSequence struct {
 	sequence uint64
 	err      error
 }
 
-func (j *Journal) askLast(ctx context.Context, subject string) <-chan lastSequence {
+func (j *Journal) askLast(ctx context.Context, id messages.OrderID) <-chan lastSequence {
 	answer := make(chan lastSequence, 1)
 	go func() {
-		s, _, err := j.reads.leader(ctx, getRequest{LastBy: subject})
-		answer <- lastSequence{s.sequence, err}
+		s, err := j.last(ctx, id)
+		if s == nil {
+			s = &natsclient.StoredMsg{}
+		}
+		answer <- lastSequence{s.Sequence, err}
 	}()
 	return answer
 }
 
 // readFrom appends the entries that follow those given.
-func (j *Journal) readFrom(ctx context.Context, id messages.OrderID, subject string, entries []Entry) ([]Entry, error) {
-	for more := true; more; {
-		from := uint64(1)
+func (j *Journal) readFrom(ctx context.Context, id messages.OrderID, entries []Entry) ([]Entry, error) {
+	for {
+		get := natsclient.Get{Sequence: 1, NextBySubject: messages.SubjectEvent + string(id), Batch: pageMax, MaxBytes: pageBytes}
 		if n := len(entries); n > 0 {
-			from = entries[n-1].Sequence + 1
+			get.Sequence = entries[n-1].Sequence + 1
 		}
-		var (
-			page []stored
-			err  error
-		)
-		if page, more, err = j.reads.page(ctx, subject, from); err != nil {
-			return nil, err
+		page, err := j.reads.GetPage(ctx, j.api, messages.StreamEvents, get)
+		if err != nil {
+			return nil, readFailure(err)
 		}
-		further, err := decodeAll(id, page)
+		further, err := decodeAll(id, page.Msgs)
 		if err != nil {
 			return nil, err
 		}
 		entries = append(entries, further...)
+		if page.Pending == 0 || len(page.Msgs) == 0 {
+			return entries, nil
+		}
 	}
-	return entries, nil
 }
 
-func decodeAll(id messages.OrderID, found []stored) ([]Entry, error) {
+func decodeAll(id messages.OrderID, found []natsclient.StoredMsg) ([]Entry, error) {
 	entries := make([]Entry, 0, len(found))
-	for _, s := range found {
-		e, err := s.entry(id)
+	for i := range found {
+		e, err := entryOf(id, &found[i])
 		if err != nil {
 			return nil, err
 		}
@@ -134,10 +166,10 @@ func decodeAll(id messages.OrderID, found []stored) ([]Entry, error) {
 	return entries, nil
 }
 
-func (s stored) entry(id messages.OrderID) (Entry, error) {
-	e, err := decode(id, s.sequence, s.body)
+func entryOf(id messages.OrderID, s *natsclient.StoredMsg) (Entry, error) {
+	e, err := decode(id, s.Sequence, s.Data)
 	if err != nil {
 		return Entry{}, err
 	}
-	return Entry{Sequence: s.sequence, Time: s.time, Entry: e}, nil
+	return Entry{Sequence: s.Sequence, Time: s.Time, Entry: e}, nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 const (
@@ -36,11 +37,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 	if stream.CachedInfo().State.Msgs == 0 {
 		return nil
 	}
-	r, err := newRequests(js.Conn(), scanTimeout)
-	if err != nil {
-		return failed(infrastructure(err))
-	}
-	defer r.close()
+	api := natsclient.NewAPI(js)
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{InactiveThreshold: scanTimeout})
 	if err != nil {
 		return failed(infrastructure(err))
@@ -59,11 +56,11 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 		}
 		if errors.Is(err, nats.ErrTimeout) {
 			// A server that lags, or the last messages are deleted: the leader knows.
-			s, found, err := r.leader(ctx, getRequest{Sequence: from, NextBy: messages.SubjectEvent + "*"})
+			s, err := leaderNext(ctx, api, from)
 			if err != nil {
 				return failed(err)
 			}
-			if !found || s.sequence > last {
+			if s == nil || s.Sequence > last {
 				return nil
 			}
 			continue
@@ -86,6 +83,14 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 	return nil
 }
 
+// leaderNext asks the leader for the first message from a sequence on.
+func leaderNext(ctx context.Context, api natsclient.API, from uint64) (*natsclient.StoredMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, scanTimeout)
+	defer cancel()
+	s, err := api.GetFromLeader(ctx, messages.StreamEvents, natsclient.Get{Sequence: from, NextBySubject: messages.SubjectEvent + "*"})
+	return s, readFailure(err)
+}
+
 // removeConsumer takes the consumer away from the server, which else would keep it until it is inactive for long: each one
 // makes every append dearer. It does so also when the context has ended.
 func removeConsumer(ctx context.Context, js jetstream.JetStream, c jetstream.Consumer) {
@@ -103,10 +108,10 @@ func scanned(m jetstream.Msg) (Entry, error) {
 	if err != nil {
 		return Entry{}, infrastructure(err)
 	}
-	s := stored{sequence: meta.Sequence.Stream, time: meta.Timestamp, body: m.Data()}
+	s := &natsclient.StoredMsg{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Data: m.Data()}
 	id, err := messages.IDFromSubject(messages.SubjectEvent, m.Subject())
 	if err != nil {
-		return Entry{}, poison(messages.OrderID(m.Subject()), s.sequence, err)
+		return Entry{}, poison(messages.OrderID(m.Subject()), s.Sequence, err)
 	}
-	return s.entry(id)
+	return entryOf(id, s)
 }

@@ -91,7 +91,7 @@ func TestReadOfALongLife(t *testing.T) {
 	s := broker(t, t.TempDir(), nil)
 	nc := dial(t, s)
 	stream(t, nc, nil)
-	j := open(t, nc, journal.Config{Alone: true})
+	j := open(t, nc, journal.Config{SingleServer: true})
 	const every, n = 16, 600
 	var last, first uint64
 	for i := 1; i <= n; i++ {

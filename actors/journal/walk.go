@@ -4,12 +4,13 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 // walkMax is how many entries are walked at most: each takes one round trip. The server finds a message
@@ -18,147 +19,128 @@ import (
 const walkMax = 256
 
 // walk reads an order's history backwards: its last entry first, and from each the one before, which the entry names.
-// What comes of it is the history as it was when the last entry was read, whoever answers for the others: the message at
-// a sequence never changes.
+// The result is the history as it was when the last entry was read, whichever server replies for the others: the message
+// at a sequence never changes. It is the natsclient.Handler of its requests, of which one is under way at a time.
 type walk struct {
-	reads *requests
-	id    messages.OrderID
+	j  *Journal
+	id messages.OrderID
 	// short: from an entry with a checkpoint it goes on to the first.
 	short bool
 	// leader: the first reply is the leader's.
 	leader bool
 	// found are the entries read, newest first; next is the sequence asked for, 0: the last entry.
-	found []stored
+	found []natsclient.StoredMsg
 	next  uint64
 	// number is that of the entry asked for.
 	number uint64
-	// lost: an entry is missing, does not name the one before, or there are too many.
-	lost bool
-	err  error
-	done chan struct{}
-
-	mu sync.Mutex
-	// asked is the number of the request under way; over: nobody waits any more. Both are guarded by mu.
-	asked uint64
-	over  bool
+	// broken: an entry is missing, does not name the one before, or there are too many.
+	broken bool
+	err    error
+	done   chan struct{}
+	// abandoned: nobody waits any more.
+	abandoned atomic.Bool
 }
 
-// walk returns the order's history, or a short form of it; ok is false if it cannot be had this way.
+// walk returns the order's history, or a short form of it; ok is false if it must be read in pages.
 func (j *Journal) walk(ctx context.Context, id messages.OrderID, short bool) (entries []Entry, ok bool, err error) {
-	w := &walk{reads: j.reads, id: id, short: short, leader: !j.alone(), done: make(chan struct{})}
-	ctx, cancel := j.reads.bound(ctx)
+	ctx, cancel := j.bound(ctx)
 	defer cancel()
-	defer w.forget()
-	if err := w.askLast(); err != nil {
-		return nil, false, err
+	w := &walk{j: j, id: id, short: short, leader: !j.singleServer(), done: make(chan struct{})}
+	w.askLast()
+	select {
+	case <-w.done:
+	case <-ctx.Done():
+		w.abandoned.Store(true)
+		return nil, false, readFailure(context.Cause(ctx))
 	}
-	if err := await(ctx, w.done); err != nil {
-		return nil, false, err
-	}
-	if w.err != nil || w.lost {
-		return nil, false, w.err
+	if w.err != nil || w.broken {
+		return nil, false, readFailure(w.err)
 	}
 	slices.Reverse(w.found)
 	entries, err = decodeAll(id, w.found)
 	return entries, true, err
 }
 
-// alone reports whether no other server than the one that is connected can answer a direct get: then its answer is as
-// new as the leader's, for less than half the work.
-func (j *Journal) alone() bool { return j.cfg.Alone && j.nc.ConnectedClusterName() == "" }
+// singleServer reports whether only the connected server can answer a direct get: then its answer is as new as the
+// leader's, for less than half the work.
+func (j *Journal) singleServer() bool {
+	return j.cfg.SingleServer && j.api.Conn.ConnectedClusterName() == ""
+}
 
-func (w *walk) askLast() error {
-	api := apiDirectGet
+func (w *walk) askLast() {
+	subject := w.j.directGet
 	if w.leader {
-		api = apiMessageGet
+		subject = w.j.leaderGet
 	}
-	return w.ask(api, []byte(`{"last_by_subj":"`+messages.SubjectEvent+string(w.id)+`"}`))
+	w.ask(subject, []byte(`{"last_by_subj":"`+messages.SubjectEvent+string(w.id)+`"}`))
 }
 
 // askNext asks for a body only: headers would double the work.
-func (w *walk) askNext() error {
-	return w.ask(apiDirectGet, append(strconv.AppendUint([]byte(`{"seq":`), w.next, 10), `,"no_hdr":true}`...))
+func (w *walk) askNext() {
+	w.ask(w.j.directGet, append(strconv.AppendUint([]byte(`{"seq":`), w.next, 10), `,"no_hdr":true}`...))
 }
 
-// ask sends a request that has one reply.
-func (w *walk) ask(api string, body []byte) error {
-	w.mu.Lock()
-	if w.over {
-		w.mu.Unlock()
-		return nil
-	}
-	w.asked = w.reads.expect(w)
-	n := w.asked
-	w.mu.Unlock()
-	return w.reads.ask(n, api, body)
+func (w *walk) ask(subject string, body []byte) {
+	w.j.reads.Send(w, func(to natsclient.ReplyTo) error { return w.j.api.Conn.PublishRequest(subject, to.String(), body) })
 }
 
-func (w *walk) forget() {
-	w.mu.Lock()
-	w.over = true
-	w.mu.Unlock()
-	w.reads.forget(w.asked)
+// Fail ends the walk.
+func (w *walk) Fail(err error) {
+	w.err = err
+	close(w.done)
 }
 
-// receive takes one entry and asks for the one before.
-func (w *walk) receive(m *nats.Msg) bool {
-	if more, err := w.take(m); err != nil || !more {
-		w.err = err
-		close(w.done)
+// Reply takes one entry and asks for the one before.
+func (w *walk) Reply(m *nats.Msg) bool {
+	switch more, err := w.take(m); {
+	case err != nil || !more:
+		w.Fail(err)
+	case !w.abandoned.Load():
+		w.askNext()
 	}
 	return true
 }
 
-// take reports whether it asked for another entry.
+// take reports whether there is another entry to ask for.
 func (w *walk) take(m *nats.Msg) (more bool, err error) {
-	s, found, err := w.parse(m)
+	s, err := w.parse(m)
 	if err != nil {
 		return false, err
 	}
-	if !found {
-		// Of the last entry: the order has none. Else the server lags, or retention was here.
-		w.lost = w.next != 0
+	if s == nil {
+		// Of the last entry: the order has none. Else the server lags, or retention removed the entry.
+		w.broken = w.next != 0
 		return false, nil
 	}
-	l, ok := linksOf(s.body)
+	l, ok := linksOf(s.Data)
 	if w.next != 0 {
 		ok = ok && l.number == w.number
 	}
-	w.found = append(w.found, s)
-	w.lost = !ok || (l.number == 1) != (l.previous == 0) || !w.short && l.number > walkMax
+	w.found = append(w.found, *s)
+	w.broken = !ok || (l.number == 1) != (l.previous == 0) || !w.short && l.number > walkMax
 	switch {
-	case w.lost || l.previous == 0:
+	case w.broken || l.previous == 0:
 		return false, nil
 	case len(w.found) == walkMax:
-		w.lost = true
+		w.broken = true
 		return false, nil
 	case w.short && l.first != 0:
 		w.next, w.number = l.first, 1
 	default:
 		w.next, w.number = l.previous, l.number-1
 	}
-	err = w.askNext()
-	return err == nil, err
+	return true, nil
 }
 
-func (w *walk) parse(m *nats.Msg) (s stored, found bool, err error) {
-	status := m.Header.Get(headerStatus)
+// parse reads a reply; nil if there is no such entry.
+func (w *walk) parse(m *nats.Msg) (*natsclient.StoredMsg, error) {
 	switch {
-	case status == statusNoResponders:
-		return s, false, infrastructure(errStore)
-	case w.leader && w.next == 0:
-		return parseLeader(m)
-	case status == statusNotFound:
-		return s, false, nil
-	case status != "":
-		return s, false, refusedGet(messages.SubjectEvent+string(w.id), m)
-	case w.next != 0:
-		return stored{sequence: w.next, body: m.Data}, true, nil
+	case w.next == 0 && w.leader:
+		return natsclient.ParseLeaderGet(m)
+	case w.next == 0 || natsclient.Status(m) != "":
+		return natsclient.ParseDirectGet(m)
 	}
-	if s, err = parseDirect(m); err != nil {
-		return s, false, infrastructure(err)
-	}
-	return s, true, nil
+	return &natsclient.StoredMsg{Sequence: w.next, Data: m.Data}, nil
 }
 
 // links are what an encoded entry says of others: its number, the sequence of the entry before it, and, if it carries a

@@ -22,7 +22,7 @@ var ways = []struct {
 	cfg    journal.Config
 	linked bool
 }{
-	{"walk", journal.Config{Alone: true}, true},
+	{"walk", journal.Config{SingleServer: true}, true},
 	{"walk from the leader's last", journal.Config{}, true},
 	{"pages", journal.Config{}, false},
 }
@@ -101,7 +101,7 @@ func TestWalkNeedsNoPages(t *testing.T) {
 			s := broker(t, t.TempDir(), syncAlways)
 			nc := dial(t, s)
 			stream(t, nc, nil)
-			j := open(t, nc, journal.Config{GroupCommit: true, Alone: alone})
+			j := open(t, nc, journal.Config{GroupCommit: true, SingleServer: alone})
 			const orders, each = 300, 4
 			last := make([]uint64, orders)
 			for n := range each {
@@ -207,7 +207,7 @@ func TestWalkTakesOnlyWhatItAskedFor(t *testing.T) {
 					}
 				}
 			})
-			entries := read(t, open(t, nc, journal.Config{Alone: true}), "a")
+			entries := read(t, open(t, nc, journal.Config{SingleServer: true}), "a")
 			if len(entries) != 3 || entries[0].Sequence != 3 || entries[1].Sequence != 5 || entries[2].Sequence != 8 {
 				t.Errorf("got %+v, want sequences 3, 5, 8", entries)
 			}

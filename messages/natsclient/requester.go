@@ -110,7 +110,9 @@ func (r ReplyTo) String() string { return string(r.Append(nil)) }
 const tokenBase = 32
 
 // Send has publish send a request with that reply subject, and hands the reply to h, or an error.
-func (r *Requester) Send(h Handler, publish func(ReplyTo) error) Token { return r.send(h, false, publish) }
+func (r *Requester) Send(h Handler, publish func(ReplyTo) error) Token {
+	return r.send(h, false, publish)
+}
 
 // SendMany is Send for a request that may have several replies.
 func (r *Requester) SendMany(h Handler, publish func(ReplyTo) error) Token {

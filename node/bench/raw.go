@@ -54,7 +54,7 @@ func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawL
 	if err != nil {
 		return nil, err
 	}
-	j, err := journal.New(g.engine, journal.Config{GroupCommit: g.mode == Strict, AckTimeout: ackWait})
+	j, err := journal.New(js, journal.Config{GroupCommit: g.mode == Strict, AckTimeout: ackWait})
 	if err != nil {
 		return nil, err
 	}

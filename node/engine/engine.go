@@ -104,9 +104,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if err != nil {
 		return err
 	}
-	alone := events.CachedInfo().Cluster == nil || events.CachedInfo().Cluster.Name == ""
-	e.journal, err = journal.New(nc, journal.Config{
-		Node: c.Node, GroupCommit: c.GroupCommit, Alone: alone, Logger: c.Logger, Meter: c.Meter,
+	singleServer := events.CachedInfo().Cluster == nil || events.CachedInfo().Cluster.Name == ""
+	e.journal, err = journal.New(js, journal.Config{
+		Node: c.Node, GroupCommit: c.GroupCommit, SingleServer: singleServer, Logger: c.Logger, Meter: c.Meter,
 	})
 	if err != nil {
 		return err
@@ -137,7 +137,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.inbox, err = ingress.New(js, ingress.Config{
-		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && alone, Logger: c.Logger, Meter: c.Meter,
+		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
 }

@@ -152,7 +152,7 @@ func (s *site) stored(stream string) uint64 {
 // nodes counts the entries that each node appended, after checking that the orders are complete.
 func (s *site) nodes(ids []messages.OrderID) map[string]int {
 	s.t.Helper()
-	j, err := journal.New(s.nc, journal.Config{})
+	j, err := journal.New(s.js, journal.Config{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func (s *site) events(id string) (kinds []string, events []*messages.Event) {
 // entries are the journal of one order.
 func (s *site) entries(id string) []journal.Entry {
 	s.t.Helper()
-	j, err := journal.New(s.nc, journal.Config{})
+	j, err := journal.New(s.js, journal.Config{})
 	if err != nil {
 		s.t.Fatal(err)
 	}

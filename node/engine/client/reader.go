@@ -30,7 +30,7 @@ func NewReader(nc *nats.Conn) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}
-	j, err := journal.New(nc, journal.Config{})
+	j, err := journal.New(js, journal.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("read orders: %w", err)
 	}

@@ -24,9 +24,9 @@ const (
 	dropped   = "not stored, acknowledged as a `duplicate`"
 )
 
-// input is one row of the README's table of inputs and their exact ends, and how a plain NATS client sends it.
+// input is one row of the table of inputs in docs/bad-input.md and their exact ends, and how a plain NATS client sends it.
 type input struct {
-	// what is sent, in the README's words.
+	// what is sent, in the words of the table.
 	what string
 	// end is what becomes of it, and says what the reason, the order's or the dead letter's, says about it.
 	end, says string
@@ -304,9 +304,9 @@ func (p *process) balances(t *testing.T, want report) {
 	})
 }
 
-// TestReadmeHasTheTable holds the README to what is tested here.
-func TestReadmeHasTheTable(t *testing.T) {
-	text := readme(t)
+// TestBadInputIsDocumented holds docs/bad-input.md to what is tested here.
+func TestBadInputIsDocumented(t *testing.T) {
+	text := document(t, "bad-input.md")
 	var table strings.Builder
 	for _, row := range inputs {
 		end := row.end
@@ -316,6 +316,6 @@ func TestReadmeHasTheTable(t *testing.T) {
 		fmt.Fprintf(&table, "| %s | %s |\n", row.what, end)
 	}
 	if !strings.Contains(text, table.String()) {
-		t.Errorf("the section on bad input in the README should have this table:\n%s", &table)
+		t.Errorf("docs/bad-input.md should have this table:\n%s", &table)
 	}
 }

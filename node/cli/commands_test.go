@@ -156,12 +156,12 @@ func TestHelp(t *testing.T) {
 	visit(newRoot(terminal{}))
 }
 
-// TestReadmeNamesEveryCommand: what there is, is documented.
-func TestReadmeNamesEveryCommand(t *testing.T) {
-	text := readme(t)
+// TestEveryCommandIsDocumented: what there is, is documented.
+func TestEveryCommandIsDocumented(t *testing.T) {
+	text := document(t, "cli.md")
 	for _, cmd := range newRoot(terminal{}).Commands() {
 		if !regexp.MustCompile("`(orderly )?" + cmd.Name() + `\b`).MatchString(text) {
-			t.Errorf("the README does not name the command %s", cmd.Name())
+			t.Errorf("docs/cli.md does not name the command %s", cmd.Name())
 		}
 	}
 }
@@ -197,9 +197,9 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestReadmeDocumentsJSON: the README's table of fields is what the types say.
-func TestReadmeDocumentsJSON(t *testing.T) {
-	text := readme(t)
+// TestJSONIsDocumented: the table of fields in docs/cli.md is what the types say.
+func TestJSONIsDocumented(t *testing.T) {
+	text := document(t, "cli.md")
 	for row, v := range map[string]any{
 		"`publish`": summary{}, "`get`, `cancel --wait`": timeline.View{}, "`get`, `driver`": timeline.Driver{}, "`get`, `next`": timeline.Next{},
 		"`get`, each event; `get --follow`, each line": timeline.Event{}, "`cancel --dry-run`": timeline.Cancellation{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
@@ -223,7 +223,7 @@ func TestReadmeDocumentsJSON(t *testing.T) {
 			want = append(want, name)
 		}
 		if !found || !slices.Equal(documented, want) {
-			t.Errorf("the README's row %s has %v: want %v", row, documented, want)
+			t.Errorf("docs/cli.md: the row %s has %v: want %v", row, documented, want)
 		}
 	}
 }

@@ -137,7 +137,7 @@ func (v view) shipped(t *testing.T) string {
 	return ""
 }
 
-// TestSignals: each signal has the answer that the README's table gives it, and the step that waited has the signal's
+// TestSignals: each signal has the answer that the table in docs/messages.md gives it, and the step that waited has the signal's
 // data as its result.
 func TestSignals(t *testing.T) {
 	t.Parallel()

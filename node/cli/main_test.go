@@ -287,12 +287,10 @@ func bareServer(t *testing.T) string {
 	return s.URL()
 }
 
-// documentation is where the tables stand that tests compare with the code.
-const documentation = "../../README.md"
-
-func readme(t *testing.T) string {
+// document returns the text of a file in docs, whose tables tests compare with the code.
+func document(t *testing.T, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(documentation)
+	text, err := os.ReadFile("../../docs/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ var seldom = []string{
 	"orderly_circuit_opens_total", "orderly_downstream_deferred_total",
 }
 
-// TestMetrics: after some of everything /metrics has what the README documents, and nothing it does not.
+// TestMetrics: after some of everything /metrics has what docs/operations.md documents, and nothing it does not.
 func TestMetrics(t *testing.T) {
 	p := withPlan(t, impatient)
 	s := services(t, p, demo.Behaviors{})
@@ -56,7 +56,7 @@ func TestMetrics(t *testing.T) {
 	})
 	for _, name := range there {
 		if !slices.Contains(documented, name) {
-			t.Errorf("%s is not in the README", name)
+			t.Errorf("%s is not in docs/operations.md", name)
 		}
 	}
 	for _, want := range []string{
@@ -77,10 +77,10 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// documentedMetrics are the names in the README's table.
+// documentedMetrics are the names in the table of docs/operations.md.
 func documentedMetrics(t *testing.T) (names []string) {
 	t.Helper()
-	text := readme(t)
+	text := document(t, "operations.md")
 	for line := range strings.Lines(text) {
 		cells := strings.Split(line, "|")
 		if len(cells) < 4 {

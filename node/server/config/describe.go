@@ -44,7 +44,7 @@ func (c Config) Redacted() []Entry {
 	return entries
 }
 
-// MarkdownTable is the README's table of variables.
+// MarkdownTable is the table of variables in docs/configuration.md.
 func MarkdownTable() string {
 	var b strings.Builder
 	b.WriteString("| variable | default | allowed | meaning |\n| --- | --- | --- | --- |\n")

@@ -8,9 +8,9 @@ import (
 	"github.com/orderly-engine/orderly/node/server/config"
 )
 
-// The README's table names every variable with the default in force, and no other.
-func TestReadme(t *testing.T) {
-	text, err := os.ReadFile("../../../README.md")
+// TestDocumentation: docs/configuration.md names every variable with its default, and no other.
+func TestDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,12 +30,12 @@ func TestReadme(t *testing.T) {
 		got, ok := defaults[e.Name]
 		// A default may be followed by its unit.
 		if !ok || got != e.Default && !strings.HasPrefix(got, e.Default+" ") {
-			t.Errorf("%s: the README says default %q (row found: %t), want %q; config.MarkdownTable gives the whole table", e.Name, got, ok, e.Default)
+			t.Errorf("%s: docs/configuration.md says default %q (row found: %t), want %q; config.MarkdownTable gives the whole table", e.Name, got, ok, e.Default)
 		}
 		delete(defaults, e.Name)
 	}
 	for name := range defaults {
-		t.Errorf("the README has %s, which does not exist", name)
+		t.Errorf("docs/configuration.md has %s, which does not exist", name)
 	}
 	if !strings.HasPrefix(config.MarkdownTable(), "| variable | default |") {
 		t.Error("the table has no head")

@@ -1,10 +1,11 @@
 package actors
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"sync"
 
-	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -14,50 +15,31 @@ import (
 	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
-// then says what an append is for.
-type then uint8
-
-const (
-	// thenDrive: the first held delivery becomes the driver.
-	thenDrive then = iota + 1
-	// thenAck: the first held delivery is settled.
-	thenAck
-	// thenGo: the driver decides again.
-	thenGo
-	// thenRestart: the driver journaled a failed attempt and fails.
-	thenRestart
-)
-
-// appending is one append under way, and the message that brings its completion to the actor. An actor has at most one
-// under way; a waiting order holds none.
-type appending struct {
+// pendingAppend is one append under way. An actor has at most one; an actor that waits for something else holds none.
+type pendingAppend struct {
+	operation
 	journal.Append
-	root  *actor.RootContext
-	self  *actor.PID
-	actor *Order
 	entry *messages.JournalEntry
-	then  then
-	// failure is what the driver fails with after thenRestart.
-	failure *delivery.Failure
+	// then is done in the actor when the entry is in the journal.
+	then func(*Order)
 
 	sequence uint64
 	err      error
 }
 
-// appendings that are not under way. One that was meant for an earlier instance of the actor is not put back: nobody
-// knows when the journal is through with it.
-var appendings = sync.Pool{New: func() any {
-	a := &appending{}
-	a.Done = func(_ *journal.Append, seq uint64, err error) {
-		a.sequence, a.err = seq, err
-		a.root.Send(a.self, a)
+// appendPool holds those that are not under way. One that a restarted actor started is not put back: nobody knows when the
+// journal is through with it.
+var appendPool = sync.Pool{New: func() any {
+	a := &pendingAppend{}
+	a.Done = func(_ *journal.Append, sequence uint64, err error) {
+		a.sequence, a.err = sequence, err
+		a.post(a)
 	}
 	return a
 }}
 
-// startAppend journals the events as one entry, fenced by the last one this actor knows. The failure is for
-// thenRestart.
-func (o *Order) startAppend(events []*messages.Event, next then, failure *delivery.Failure) {
+// startAppend journals the events as one entry, fenced by the last one this actor knows.
+func (o *Order) startAppend(events []*messages.Event, then func(*Order)) {
 	entry := &messages.JournalEntry{
 		OrderId:     string(o.id()),
 		Number:      o.state.Number + 1,
@@ -68,13 +50,13 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *delive
 		Previous:    o.state.Last,
 		Checkpoint:  o.state.Checkpoint(o.cfg.CheckpointEvery),
 	}
-	a := appendings.Get().(*appending)
+	a := appendPool.Get().(*pendingAppend)
 	body, err := journal.Encode(a.Body[:0], entry)
 	if err != nil {
-		o.fail(messages.Defect, err)
+		o.fail(defect(err))
 	}
+	a.operation, a.entry, a.then = o.newOperation(), entry, then
 	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.state.Last, journal.Kinds(entry), body
-	a.root, a.self, a.actor, a.entry, a.then, a.failure = o.ctx.ActorSystem().Root, o.ctx.Self(), o, entry, next, failure
 	o.busy = true
 	if a.Expected == 0 {
 		failpoint.Pass(failpoint.BeforeAccept)
@@ -86,58 +68,77 @@ func (o *Order) startAppend(events []*messages.Event, next then, failure *delive
 	o.Journal.Append(&a.Append)
 }
 
-// release makes the appending usable for another append, by whatever actor.
-func (a *appending) release() {
-	a.root, a.self, a.actor, a.entry, a.failure, a.err = nil, nil, nil, nil, nil, nil
-	appendings.Put(a)
-}
+// complete applies the entry, or reads the journal when another entry came first, or the reply was lost (R0).
+func (a *pendingAppend) complete() {
+	o, entry, then, expected, sequence, err := a.actor, a.entry, a.then, a.Expected, a.sequence, a.err
+	a.operation, a.entry, a.then, a.err = operation{}, nil, nil, nil
+	appendPool.Put(a)
 
-// appended goes on after the journal answered.
-func (o *Order) appended(a *appending) {
 	o.busy = false
-	entry, expected, sequence, next, failure, err := a.entry, a.Expected, a.sequence, a.then, a.failure, a.err
-	a.release()
 	switch {
 	case errors.Is(err, journal.ErrConflict):
 		o.read()
 		return
 	case err != nil:
-		o.fail(messages.Infrastructure, err)
+		o.fail(err)
 	}
 	if expected == 0 {
 		failpoint.Pass(failpoint.Accepted)
 	}
-	if next == thenDrive && expected != 0 {
+	if entry.Events[len(entry.Events)-1].GetResumed() != nil {
 		failpoint.Pass(failpoint.Resumed)
 	}
 	failpoint.Pass(failpoint.AfterAppend)
 	if err := o.state.Apply(sequence, entry); err != nil {
-		o.fail(messages.Defect, err)
+		o.fail(defect(err))
 	}
 	o.instr.journaled(o.state, entry)
-	if rests(entry) {
+	if endsDriving(entry) {
 		o.logRest(o.state)
 	}
-	switch next {
-	case thenAck:
-		o.finish(delivery.Done())
-	case thenDrive:
-		o.begin()
-	case thenRestart:
-		panic(failure)
-	case thenGo:
-		o.answer, o.giveUp = nil, nil
-		o.rest()
+	then(o)
+}
+
+// moved goes on after an entry that carried the order forward.
+func (o *Order) moved() {
+	o.result, o.giveUp = nil, nil
+	switch {
+	case o.state.Status == order.Parked:
+		o.schedule()
+	case !o.state.Status.Driven():
+		o.release()
+	case o.state.LastFailure != nil:
+		o.waitForRetry()
 	}
 }
 
-// rest settles the driver when the order needs it no longer.
-func (o *Order) rest() {
+// schedule sets the timer of the current park. Until it is set, the delivery that caused the park, or found it without
+// one, must not be settled (R6).
+func (o *Order) schedule() {
+	timer := messages.Timer{
+		OrderID: o.state.ID, Park: o.state.Park, At: o.state.ParkedUntil, Traceparent: o.traceparent(), Snapshot: journal.EncodeSnapshot(o.state.Snapshot()),
+	}
+	failpoint.Pass(failpoint.BeforeSchedule)
+	if o.driver != nil && o.driver.Type == messages.TypeWake {
+		failpoint.Pass(failpoint.Reparked)
+	}
+	pipeToSelf(o, func(ctx context.Context) (struct{}, error) {
+		err := o.Timers.Schedule(ctx, timer)
+		if err == nil {
+			failpoint.Pass(failpoint.AfterSchedule)
+		}
+		return struct{}{}, err
+	}, (*Order).scheduled)
+}
+
+func (o *Order) scheduled(_ struct{}, err error) {
 	switch {
-	case o.state.Status == order.Parked:
-		o.schedule(o.release)
-	case !o.state.Status.Driven():
+	case err != nil:
+		o.fail(fmt.Errorf("schedule the wake-up: %w", err))
+	case o.driver != nil:
 		o.release()
+	default:
+		o.ack()
 	}
 }
 
@@ -145,5 +146,5 @@ func (o *Order) rest() {
 func (o *Order) release() {
 	o.settle(o.driver, delivery.Done())
 	o.endSpan(o.state.Status.String())
-	o.driver, o.call, o.current = nil, nil, false
+	o.driver, o.current = nil, false
 }

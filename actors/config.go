@@ -18,11 +18,11 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Journal is the only truth about an order.
+// Journal holds the events of all orders.
 type Journal interface {
 	Append(*journal.Append)
-	// Read returns what tells where the order stands: all entries, or, where some carry a checkpoint, the first and those
-	// from the last such on.
+	// Read returns the entries that the order's state is folded from: all of them, or, where some carry a checkpoint, the
+	// first and those from the last checkpoint on.
 	Read(context.Context, messages.OrderID) ([]journal.Entry, error)
 }
 
@@ -31,16 +31,16 @@ type Steps interface {
 	Do(*gateway.Call, gateway.Done)
 }
 
-// Inbox tells which messages of an order are still stored.
+// Inbox looks up which messages of an order are still stored.
 type Inbox interface {
-	// FirstStored is the order's first stored message at or after from. Messages that are settled may be stored: those that
-	// are recorded, and created messages of an order that exists.
+	// FirstStored is the order's first stored message at or after from. Settled messages may still be stored: recorded ones,
+	// and created messages of an order that exists.
 	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.StoredMessage, found bool, err error)
 }
 
 // Timers wake parked orders.
 type Timers interface {
-	// Schedule replaces the order's timer: a wake-up that carries the same is delivered at its time.
+	// Schedule replaces the order's timer: at its time a wake-up with the same contents is delivered.
 	Schedule(context.Context, messages.Timer) error
 }
 
@@ -62,17 +62,18 @@ type Config struct {
 	Hold time.Duration
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration
-	// AckWait is how long a delivery may go without a sign of life; default 5 seconds.
+	// AckWait is how long a delivery may go without a progress acknowledgement; default 5 seconds.
 	AckWait time.Duration
-	// Checkpoint is after how many entries one carries a checkpoint; default 16.
+	// CheckpointEvery is after how many entries one carries a checkpoint; default 16.
 	CheckpointEvery uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration
 	// Rand draws the jitter of retries, uniform in [0,1). It is called from several goroutines at once. Default math/rand/v2.
 	Rand func() float64
-	// Now is the clock, default time.Now; After calls f when d has passed, default time.AfterFunc.
-	Now       func() time.Time
-	AfterFunc func(d time.Duration, f func())
+	// Now is the clock, default time.Now.
+	Now func() time.Time
+	// AfterFunc calls f when d has passed, unless stop is called before; default time.AfterFunc.
+	AfterFunc func(d time.Duration, f func()) (stop func() bool)
 	Logger    *slog.Logger
 	Meter     metric.Meter
 	Tracer    trace.Tracer
@@ -101,7 +102,7 @@ func (c Config) withDefaults() Config {
 		c.Now = time.Now
 	}
 	if c.AfterFunc == nil {
-		c.AfterFunc = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -14,12 +14,12 @@ import (
 
 // instrumentation counts what order actors journal.
 type instrumentation struct {
-	accepted  metric.Int64Counter
-	ended     metric.Int64Counter
-	retries   metric.Int64Counter
-	fences    metric.Int64Counter
-	takeovers metric.Int64Counter
-	duration  metric.Float64Histogram
+	accepted    metric.Int64Counter
+	transitions metric.Int64Counter
+	retries     metric.Int64Counter
+	fences      metric.Int64Counter
+	takeovers   metric.Int64Counter
+	duration    metric.Float64Histogram
 
 	byStatus map[order.Status]metric.MeasurementOption
 }
@@ -29,12 +29,12 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	var errs [6]error
 	i.accepted, errs[0] = m.Int64Counter("orderly.orders.accepted", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders accepted by this node"))
-	i.ended, errs[1] = m.Int64Counter("orderly.orders.transitions", metric.WithUnit("{order}"),
-		metric.WithDescription("Orders this node brought to rest, by status"))
+	i.transitions, errs[1] = m.Int64Counter("orderly.orders.transitions", metric.WithUnit("{order}"),
+		metric.WithDescription("Orders this node ended, parked or left to a person, by status"))
 	i.retries, errs[2] = m.Int64Counter("orderly.step.retries", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Failed step attempts that are attempted again"))
 	i.fences, errs[3] = m.Int64Counter("orderly.orders.fenced", metric.WithUnit("{delivery}"),
-		metric.WithDescription("Drivers that another delivery overtook"))
+		metric.WithDescription("Drivers fenced by another delivery"))
 	i.takeovers, errs[4] = m.Int64Counter("orderly.orders.takeovers", metric.WithUnit("{delivery}"),
 		metric.WithDescription("Redeliveries that took an order over"))
 	i.duration, errs[5] = m.Float64Histogram("orderly.orders.duration", metric.WithUnit("s"),
@@ -62,16 +62,16 @@ func (i *instrumentation) journaled(s *order.State, entry *messages.JournalEntry
 			}
 		}
 	}
-	if by, ok := i.byStatus[s.Status]; ok && rests(entry) {
-		i.ended.Add(ctx, 1, by)
+	if by, ok := i.byStatus[s.Status]; ok && endsDriving(entry) {
+		i.transitions.Add(ctx, 1, by)
 		if s.Status.Terminal() {
 			i.duration.Record(ctx, s.ChangedAt.Sub(s.StartedAt).Seconds(), by)
 		}
 	}
 }
 
-// rests reports whether the entry brings the order to rest.
-func rests(entry *messages.JournalEntry) bool {
+// endsDriving reports whether the entry parks or ends the order, or leaves it to a person.
+func endsDriving(entry *messages.JournalEntry) bool {
 	switch entry.Events[len(entry.Events)-1].GetKind().(type) {
 	case *messages.Event_Parked, *messages.Event_Attention, *messages.Event_Completed, *messages.Event_Rejected, *messages.Event_Cancelled:
 		return true
@@ -81,7 +81,7 @@ func rests(entry *messages.JournalEntry) bool {
 
 func (i *instrumentation) fenced() { i.fences.Add(context.Background(), 1) }
 
-// logRest writes the one line about an order that comes to rest.
+// logRest logs the one line about an order that is parked, ended or left to a person.
 func (o *Order) logRest(s *order.State) {
 	ctx := o.logContext()
 	if s.Status == order.Completed && !o.cfg.Logger.Enabled(ctx, slog.LevelDebug) {

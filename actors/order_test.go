@@ -108,13 +108,7 @@ func TestFencedDriverDropsEverything(t *testing.T) {
 func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 	for name, end := range map[string]func(*stage){
 		"fenced": func(s *stage) {
-			entry := &messages.JournalEntry{OrderId: string(id), Number: 3, Events: []*messages.Event{{Kind: &messages.Event_Resumed{
-				Resumed: &messages.OrderResumed{Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "another"},
-			}}}}
-			s.memory.mu.Lock()
-			s.memory.sequence++
-			s.memory.entries[id] = append(s.memory.entries[id], journal.Entry{Sequence: s.memory.sequence, Entry: entry})
-			s.memory.mu.Unlock()
+			s.fence()
 			s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 			s.await(t, "settle 1 dropped")
 		},
@@ -149,26 +143,6 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestTransientFailureIsJournaledThenRestarted(t *testing.T) {
-	s := newStage(t)
-	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
-	d := newDelivery(messages.TypeCreated, 1, 1)
-	s.deliver(d)
-	s.await(t, "fail transient")
-	if got := s.memory.kinds(id); got != "accepted step_completed step_failed" {
-		t.Fatalf("journal %q before the restart", got)
-	}
-	s.deliver(d) // as the supervisor does after a restart
-	s.await(t, "settle 1 done")
-	s.await(t, "call pay/do #2")
-	if s.memory.fenced > 0 {
-		t.Error("the restarted actor appended without reading first")
-	}
-	if got := s.memory.kinds(id); got != "accepted step_completed step_failed step_completed step_completed,completed" {
-		t.Errorf("journal %q", got)
 	}
 }
 

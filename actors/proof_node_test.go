@@ -26,12 +26,13 @@ type pump struct {
 }
 
 func newPump(t *testing.T) *pump {
-	p := &pump{filled: make(chan struct{}, 1), system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-		return slog.New(slog.DiscardHandler)
-	}))}
+	p := &pump{filled: make(chan struct{}, 1), system: actor.NewActorSystem(actor.WithLoggerFactory(quiet))}
 	t.Cleanup(p.system.Shutdown)
 	return p
 }
+
+// quiet discards what the actor library logs.
+func quiet(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // Schedule makes p an actor.Dispatcher.
 func (p *pump) Schedule(fn func()) {
@@ -121,7 +122,7 @@ func (n *node) HandleFailure(sys *actor.ActorSystem, _ actor.Supervisor, who *ac
 
 func (n *node) failed(f *delivery.Failure) {
 	n.w.t.Logf("  %s fails: %v", n.name, f)
-	if f.Kind != messages.Transient && f.Kind != messages.Infrastructure {
+	if f.Kind != messages.Infrastructure {
 		n.w.fail("%s: %v", n.name, f)
 	}
 	n.fail(false)
@@ -157,7 +158,7 @@ func (n *node) spawn() {
 		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
 	}, actors.Config{
 		Node: n.name, Plan: n.w.plan, Hold: n.w.hold, Rand: func() float64 { return 1 }, AckWait: ackWait, Timeout: time.Hour, CheckpointEvery: n.w.checkpoint, Now: func() time.Time { return n.w.now },
-		AfterFunc: func(d time.Duration, ring func()) { n.w.alarms = append(n.w.alarms, &alarm{i, n.w.now.Add(d), ring}) },
+		AfterFunc: func(d time.Duration, f func()) func() bool { return n.w.afterFunc(i, d, f) },
 	})
 	if err != nil {
 		n.w.t.Fatal(err)

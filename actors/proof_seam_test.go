@@ -74,7 +74,7 @@ func (w *world) forget() {
 		gone := op.replied || !op.by.alive()
 		return gone && (op.effective || op.append == nil && !op.lasting)
 	})
-	w.alarms = slices.DeleteFunc(w.alarms, func(a *alarm) bool { return !a.by.alive() })
+	w.waits = slices.DeleteFunc(w.waits, func(t *wait) bool { return !t.by.alive() })
 }
 
 // seam is what an order actor takes for its journal, services, inbox and timers.

@@ -119,11 +119,14 @@ func (w *world) ordinary() []transition {
 			waiting = due
 		}
 	}
-	for _, a := range w.alarms {
-		if a.due.After(w.now) {
-			until(a.due)
+	for _, t := range w.waits {
+		if t.due.After(w.now) {
+			until(t.due)
 		} else {
-			add("look again", a.by.node.name, func() { w.ring(a) })
+			add("timer", t.by.node.name, func() {
+				w.endWait(t)
+				t.fire()
+			})
 		}
 	}
 	for _, m := range w.stored {

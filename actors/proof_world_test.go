@@ -41,7 +41,7 @@ type world struct {
 	owners  map[string]bool
 	nodes   []*node
 	running []*operation
-	alarms  []*alarm
+	waits   []*wait
 	// arrivals are the operations that actors started in the background.
 	arrivals chan *operation
 	// hold is the longest wait for a retry in memory; negative: every retry parks.
@@ -283,16 +283,26 @@ func (w *world) settled(d *delivery.Delivery, o delivery.Outcome) {
 	}
 }
 
-// alarm is what an actor wants to be told when it is due.
-type alarm struct {
+// wait is a timer of an actor.
+type wait struct {
 	by   *instance
 	due  time.Time
-	ring func()
+	fire func()
 }
 
-func (w *world) ring(a *alarm) {
-	w.alarms = slices.DeleteFunc(w.alarms, func(b *alarm) bool { return a == b })
-	a.ring()
+func (w *world) afterFunc(by *instance, d time.Duration, f func()) (stop func() bool) {
+	t := &wait{by, w.now.Add(d), f}
+	w.waits = append(w.waits, t)
+	return func() bool { return w.endWait(t) }
+}
+
+// endWait reports whether the wait was not over.
+func (w *world) endWait(t *wait) bool {
+	i := slices.Index(w.waits, t)
+	if i >= 0 {
+		w.waits = slices.Delete(w.waits, i, i+1)
+	}
+	return i >= 0
 }
 
 // floor is below the first message of the inbox that is not settled. Messages of other orders may hold it down for as long

@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -54,8 +55,8 @@ type stage struct {
 	top    *actor.PID
 	order  *actor.PID
 
-	mu     sync.Mutex
-	alarms []func()
+	mu      sync.Mutex
+	running []*func()
 }
 
 const id = messages.OrderID("o-1")
@@ -75,7 +76,7 @@ func newStage(t *testing.T, options ...func(*actors.Config)) *stage {
 		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
 		inbox:  &inbox{},
 		timers: &timers{log: log},
-		system: actor.NewActorSystem(),
+		system: actor.NewActorSystem(actor.WithLoggerFactory(quiet)),
 	}
 	cfg := actors.Config{Node: "n-1", Plan: testPlan, AfterFunc: s.after, Rand: func() float64 { return 0 }}
 	for _, option := range options {
@@ -104,22 +105,33 @@ func (s *stage) forget() {
 	s.order = <-s.parent.spawn
 }
 
-// after keeps the timer of an actor until ring.
-func (s *stage) after(_ time.Duration, f func()) {
+// after keeps the timer of an actor until fire.
+func (s *stage) after(_ time.Duration, f func()) func() bool {
 	s.mu.Lock()
-	s.alarms = append(s.alarms, f)
-	s.mu.Unlock()
+	defer s.mu.Unlock()
+	t := &f
+	s.running = append(s.running, t)
 	s.add("timer set")
+	return func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		i := slices.Index(s.running, t)
+		if i >= 0 {
+			s.running = slices.Delete(s.running, i, i+1)
+			s.add("timer stopped")
+		}
+		return i >= 0
+	}
 }
 
-// ring lets all that was set pass.
-func (s *stage) ring() {
+// fire lets the time of all timers pass.
+func (s *stage) fire() {
 	s.mu.Lock()
-	alarms := s.alarms
-	s.alarms = nil
+	timers := s.running
+	s.running = nil
 	s.mu.Unlock()
-	for _, f := range alarms {
-		f()
+	for _, f := range timers {
+		(*f)()
 	}
 }
 

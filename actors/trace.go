@@ -14,7 +14,7 @@ import (
 
 var w3c propagation.TraceContext
 
-// startSpan begins the driver's span, a child of the publisher's.
+// startSpan starts the driver's span, a child of the publisher's.
 func (o *Order) startSpan() {
 	if !o.traced {
 		return
@@ -52,7 +52,7 @@ func (o *Order) endSpan(end string) {
 // traceparent is the W3C context of what the actor does now, or empty.
 func (o *Order) traceparent() string {
 	if o.span != nil {
-		return format(o.span.SpanContext())
+		return formatTraceparent(o.span.SpanContext())
 	}
 	switch {
 	case o.driver != nil:
@@ -63,8 +63,8 @@ func (o *Order) traceparent() string {
 	return ""
 }
 
-// format writes a span context as a traceparent header.
-func format(sc trace.SpanContext) string {
+// formatTraceparent writes a span context as a traceparent header.
+func formatTraceparent(sc trace.SpanContext) string {
 	id, span := sc.TraceID(), sc.SpanID()
 	var b [55]byte
 	copy(b[:], "00-")

@@ -129,6 +129,9 @@ type record struct {
 }
 
 func (r *record) add(line string) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines = append(r.lines, line)

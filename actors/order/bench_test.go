@@ -27,7 +27,7 @@ func BenchmarkHappyPath(b *testing.B) {
 		}
 		apply(order.Receive(s, d, e).Events)
 		for s.Status == order.Running {
-			events, _ := s.HandleReply(order.CallResult{Call: s.Next().Call, Reply: reply, Took: time.Millisecond}, e)
+			events := s.HandleReply(order.CallResult{Call: s.Next().Call, Reply: reply, Took: time.Millisecond}, e)
 			apply(events)
 		}
 		if s.Status != order.Completed || s.Number != 5 {

@@ -35,7 +35,7 @@ func (w *waiter) must(events ...*messages.Event) {
 
 // finish is what the reply to the next call leads to.
 func (w *waiter) finish(reply *messages.StepReply) []*messages.Event {
-	events, _ := w.state.HandleReply(order.CallResult{Call: w.state.Next().Call, Reply: reply}, order.Env{Now: w.now})
+	events := w.state.HandleReply(order.CallResult{Call: w.state.Next().Call, Reply: reply}, order.Env{Now: w.now})
 	return events
 }
 

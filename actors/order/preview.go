@@ -20,7 +20,7 @@ func (s *State) PreviewCancel(refuses bool) (calls []Call, after *State) {
 		move := after.Next()
 		if len(move.Events) == 0 {
 			calls = append(calls, move.Call)
-			move.Events, _ = after.HandleReply(resultOf(move.Call, refuses), Env{Now: s.ChangedAt})
+			move.Events = after.HandleReply(resultOf(move.Call, refuses), Env{Now: s.ChangedAt})
 		}
 		if !after.foresee(move.Events) {
 			break

@@ -127,7 +127,7 @@ func drawHistory(r *rapid.T) *history {
 		default:
 			a.Reply = doneReply()
 		}
-		if events, _ := s.HandleReply(a, order.Env{Now: epoch, Hold: time.Minute}); len(events) > 0 {
+		if events := s.HandleReply(a, order.Env{Now: epoch, Hold: time.Minute}); len(events) > 0 {
 			must(events)
 		}
 	}
@@ -177,7 +177,7 @@ func foretold(t failer, name string, h *history, n int, refuses bool) order.Stat
 		if refuses && move.Call.ResolvesDoubt {
 			reply = rejectedReply("no")
 		}
-		events, _ := actual.state.HandleReply(order.CallResult{Call: move.Call, Reply: reply}, order.Env{Now: epoch})
+		events := actual.state.HandleReply(order.CallResult{Call: move.Call, Reply: reply}, order.Env{Now: epoch})
 		journal(events)
 	}
 

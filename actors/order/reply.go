@@ -51,22 +51,22 @@ func (r CallResult) certain() bool {
 }
 
 // HandleReply decides what to append for the result of a call, given what the journal holds by now, which may be more than
-// it held when the call was made (R4: merge). No events: the result is obsolete. The call is to be made again after
-// retryIn, unless Next says otherwise by then.
-func (s *State) HandleReply(r CallResult, e Env) (events []*messages.Event, retryIn time.Duration) {
+// it held when the call was made (R4: merge). No events: the result is obsolete. A StepFailed alone is attempted again at its
+// RetryAt, at most Hold later.
+func (s *State) HandleReply(r CallResult, e Env) []*messages.Event {
 	if !s.expects(r.Call) {
-		return nil, 0
+		return nil
 	}
 	step := s.Plan.Steps[r.Call.Step]
 	undo := r.Call.Direction == messages.Undo
 	if s.backward() && !undo && !r.Call.ResolvesDoubt && !r.certain() {
 		// The order turned back during the call. A result that leaves the effect in doubt does not count: the call that
 		// resolves the doubt, or the undo, is next.
-		return nil, 0
+		return nil
 	}
 	if f := r.Failure; f != nil {
 		if f.Deferral != nil {
-			return deferred(r.Call, step, f.Deferral), 0
+			return deferred(r.Call, step, f.Deferral)
 		}
 		return s.failed(r.Call, step, failure{kind: f.Kind, cause: f.Err.Error(), retryAfter: f.RetryAfter}, e)
 	}
@@ -78,7 +78,7 @@ func (s *State) HandleReply(r CallResult, e Env) (events []*messages.Event, retr
 		if undo {
 			return s.failed(r.Call, step, failure{kind: messages.Rejected, cause: "the undo was refused: " + code + ": " + reason}, e)
 		}
-		return s.closing(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)})), 0
+		return s.closing(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)}))
 	case *messages.StepReply_Pending:
 		if undo {
 			return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "the undo is pending"}, e)
@@ -103,10 +103,10 @@ func (s *State) expects(c Call) bool {
 	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
 }
 
-func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e Env) (events []*messages.Event, retryIn time.Duration) {
+func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e Env) []*messages.Event {
 	took := uint64(max(r.Took, 0) / time.Microsecond)
 	if r.Call.Direction == messages.Undo {
-		return s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took})), 0
+		return s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took}))
 	}
 	if size := proto.Size(data); size > maxData {
 		if !s.backward() {
@@ -118,23 +118,23 @@ func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e 
 	}
 	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})
 	if s.backward() {
-		return s.closing(done), 0
+		return s.closing(done)
 	}
 	if len(s.Results)+1 == len(s.Plan.Steps) {
-		return []*messages.Event{done, completed()}, 0
+		return []*messages.Event{done, completed()}
 	}
-	return []*messages.Event{done}, 0
+	return []*messages.Event{done}
 }
 
 // pending parks the order until the service sends its signal, unless the signal is here already.
-func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiting, e Env) (events []*messages.Event, retryIn time.Duration) {
+func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiting, e Env) []*messages.Event {
 	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
 		// What is pending may yet happen: it counts as performed and is undone. Where the last step cannot be undone, the
 		// end of the order depends on it: the order waits.
 		return s.done(r, step, nil, e)
 	}
 	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
-		return s.closing(s.bySignal(sig)), 0
+		return s.closing(s.bySignal(sig))
 	}
 	deadline := e.Now.Add(DefaultPending)
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {
@@ -154,14 +154,14 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 	return []*messages.Event{
 		stepPending(&messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline), Since: timestamppb.New(since)}),
 		parked("step "+step.GetName()+" waits for signal "+p.GetSignal(), deadline),
-	}, 0
+	}
 }
 
 // failed journals one failed attempt, with a park or attention unless the next attempt comes within Hold.
-func (s *State) failed(c Call, step *messages.Step, f failure, e Env) (events []*messages.Event, retryIn time.Duration) {
+func (s *State) failed(c Call, step *messages.Step, f failure, e Env) []*messages.Event {
 	if int(c.Attempt) <= s.Attempts {
 		// The attempt is in the journal; only the reply of its append was lost.
-		return nil, 0
+		return nil
 	}
 	f.inARow = s.Spent + 1
 	attempt := &messages.StepFailed{Step: step.GetName(), Direction: c.Direction, Attempt: c.Attempt, Kind: f.kind, Error: clip(f.cause)}
@@ -169,14 +169,14 @@ func (s *State) failed(c Call, step *messages.Step, f failure, e Env) (events []
 	if !again {
 		return []*messages.Event{stepFailed(attempt), attention(&messages.OrderNeedsAttention{
 			Step: step.GetName(), Direction: c.Direction, Kind: f.kind, Cause: clip(f.cause),
-		})}, 0
+		})}
 	}
 	retryAt := e.Now.Add(min(delay, maxPark))
 	attempt.RetryAt = timestamppb.New(retryAt)
 	if delay > e.Hold {
-		return []*messages.Event{stepFailed(attempt), parked("step "+step.GetName()+" is attempted again", retryAt)}, 0
+		return []*messages.Event{stepFailed(attempt), parked("step "+step.GetName()+" is attempted again", retryAt)}
 	}
-	return []*messages.Event{stepFailed(attempt)}, delay
+	return []*messages.Event{stepFailed(attempt)}
 }
 
 // deferred parks the order until its service may have room for the call. That is no attempt: what prevents the call does

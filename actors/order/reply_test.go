@@ -29,7 +29,7 @@ func TestForeignTextFitsTheJournal(t *testing.T) {
 				return h, order.CallResult{Call: h.state.Next().Call}
 			}
 			handle := func(h *history, a order.CallResult) []*messages.Event {
-				events, _ := h.state.HandleReply(a, order.Env{Now: epoch})
+				events := h.state.HandleReply(a, order.Env{Now: epoch})
 				return events
 			}
 			h, a := started()
@@ -90,7 +90,7 @@ func TestTooMuchData(t *testing.T) {
 			if err := h.append(epoch, append([]*messages.Event{evAccepted(1, "a", step("reserve", true), step("ship", true))}, test.before...)...); err != nil {
 				t.Fatal(err)
 			}
-			events, _ := h.state.HandleReply(answer(h, test.size), order.Env{Now: epoch})
+			events := h.state.HandleReply(answer(h, test.size), order.Env{Now: epoch})
 			if got := write(events); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}

@@ -20,7 +20,7 @@ func TestParkedFor(t *testing.T) {
 		}
 	}
 	call := func(reply *messages.StepReply) {
-		events, _ := h.state.HandleReply(order.CallResult{Call: h.state.Next().Call, Reply: reply}, order.Env{Now: epoch})
+		events := h.state.HandleReply(order.CallResult{Call: h.state.Next().Call, Reply: reply}, order.Env{Now: epoch})
 		must(events...)
 	}
 	wake := func(seq uint64) {

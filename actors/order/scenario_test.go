@@ -263,15 +263,12 @@ func (s *scenario) finishCall(words []string, refused bool) string {
 	default:
 		s.t.Fatalf("unknown answer %q", args[0])
 	}
-	events, retryIn := s.history.state.HandleReply(r, order.Env{Now: s.now, Hold: 10 * time.Second, Jitter: 1})
+	events := s.history.state.HandleReply(r, order.Env{Now: s.now, Hold: 10 * time.Second, Jitter: 1})
 	if len(events) == 0 {
 		s.call = nil
 		return "obsolete"
 	}
 	text := s.journal("append", events, refused)
-	if retryIn > 0 {
-		text += fmt.Sprintf(", retry in %s", retryIn)
-	}
 	if !refused && !s.lost {
 		s.call = nil
 	}

@@ -58,7 +58,7 @@ func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
 	s.await(t, "call reserve/do #1")
 	s.order = here
-	s.ring()
+	s.fire()
 	s.await(t, "settle 1 done")
 	if s.memory.readSoFar() == reads {
 		t.Error("the journal is not read again")
@@ -119,7 +119,7 @@ func TestAlarmOfAnActorThatHasGone(t *testing.T) {
 	if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
 		t.Fatal(err)
 	}
-	s.ring()
+	s.fire()
 	if len(logged) > 0 {
 		t.Errorf("logged as dead letters: %v", logged)
 	}

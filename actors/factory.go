@@ -13,13 +13,12 @@ type Factory struct {
 	Deps
 	cfg   Config
 	instr *instrumentation
-	// traced: spans are recorded; without it none is begun.
+	// traced: spans are recorded; without it none is started.
 	traced bool
 
-	// kept counts the deliveries that wait for their orders in actors.
-	kept atomic.Int64
-	// background is what actors leave to goroutines: reads, look-ups, schedulings.
-	background *background
+	// stashedCount counts the stashed deliveries of all actors.
+	stashedCount atomic.Int64
+	pool         *pool
 }
 
 // NewFactory returns a factory of order actors that act upon d.
@@ -33,12 +32,11 @@ func NewFactory(d Deps, cfg Config) (*Factory, error) {
 		return nil, fmt.Errorf("order actors: %w", err)
 	}
 	_, noop := cfg.Tracer.(tracenoop.Tracer)
-	o := &Factory{Deps: d, cfg: cfg, instr: instr, traced: !noop, background: newBackground()}
-	return o, nil
+	return &Factory{Deps: d, cfg: cfg, instr: instr, traced: !noop, pool: newPool()}, nil
 }
 
-// Close ends what stopped actors have left behind. Call it when all of them have stopped.
-func (o *Factory) Close() { o.background.close() }
+// Close ends the background work that stopped actors have left. Call it when all of them have stopped.
+func (f *Factory) Close() { f.pool.close() }
 
 // Produce returns a new order actor, for a supervisor to spawn.
-func (o *Factory) Produce() actor.Actor { return &Order{Factory: o} }
+func (f *Factory) Produce() actor.Actor { return &Order{Factory: f} }

@@ -1,0 +1,138 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// hold takes a delivery in, unless it is held already: after a restart the supervisor sends again what may still be in
+// the mailbox.
+func (o *Order) hold(d *delivery.Delivery) {
+	if d == o.driver || slices.Contains(o.held, d) || slices.Contains(o.stashed, d) {
+		return
+	}
+	if len(o.held) == 0 {
+		o.held = o.heldBuf[:0]
+	}
+	o.held = append(o.held, d)
+}
+
+// decide answers the first held delivery (R2, R3, R5).
+func (o *Order) decide() {
+	d := o.held[0]
+	fresh := d.Fresh()
+	d.Started = true
+	if o.state == nil && d.Type == messages.TypeCreated && fresh {
+		// R2: the journal can hold nothing of a message that nobody acted on; the fence finds out if that is wrong.
+		o.state = &order.State{}
+		o.current = true
+	}
+	if o.mustRead(d) {
+		if !o.resumeUnread(d) {
+			o.read()
+		}
+		return
+	}
+	decision := o.receive(o.state, d)
+	o.current = false
+	switch decision.Action {
+	case order.Ack:
+		o.finish(delivery.Done())
+	case order.Drive:
+		o.becomeDriver()
+	case order.AppendAndDrive:
+		o.startAppend(decision.Events, (*Order).becomeDriver)
+	case order.AppendAndAck:
+		o.startAppend(decision.Events, (*Order).ack)
+	case order.Reschedule:
+		o.schedule()
+	case order.Redeliver:
+		o.finish(delivery.Later(decision.Delay))
+	case order.Stash:
+		o.stash(decision.Delay)
+	case order.DeadLetter:
+		o.finish(delivery.Dead(decision.Reason))
+	case order.Drop:
+		o.finish(delivery.Dropped())
+	case order.CheckPredecessors:
+		o.checkPredecessors(d)
+	}
+}
+
+// mustRead reports whether the state is too old to decide by. What a driver remembers is as good as a read: an append by
+// anybody else since fences its own, or does not matter. But a driver that was fenced without knowing must re-read before
+// it acknowledges a wake-up, which may be the only one of a later park (R5.4). An order that has ended does not change.
+func (o *Order) mustRead(d *delivery.Delivery) bool {
+	switch {
+	case o.current, o.state != nil && o.state.Status.Terminal():
+		return false
+	}
+	return o.driver == nil || d.Type == messages.TypeWake
+}
+
+// resumeUnread resumes a parked order without a read: the timer carries its state, or this actor remembers it. If the
+// order has moved since, the fence refuses the append, and the journal is read (R5). No other answer to a wake-up is
+// fenced: those take a read. It reports whether the append is under way.
+func (o *Order) resumeUnread(d *delivery.Delivery) bool {
+	if d.Type != messages.TypeWake {
+		return false
+	}
+	state := o.state
+	if state == nil {
+		state = order.FromSnapshot(d.OrderID, o.cfg.Plan, journal.DecodeSnapshot(d.Snapshot))
+	}
+	if state == nil {
+		return false
+	}
+	decision := o.receive(state, d)
+	if decision.Action != order.AppendAndDrive {
+		return false
+	}
+	o.state = state
+	o.startAppend(decision.Events, (*Order).becomeDriver)
+	return true
+}
+
+// receive asks the core what the delivery means in that state.
+func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
+	decision := order.Receive(state, d, order.Env{
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.predecessors,
+		ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
+	})
+	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
+		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
+	}
+	return decision
+}
+
+// finish settles the first held delivery.
+func (o *Order) finish(outcome delivery.Outcome) { o.settle(o.take(), outcome) }
+
+// ack settles the first held delivery when what it caused is in the journal.
+func (o *Order) ack() { o.finish(delivery.Done()) }
+
+// take removes the first held delivery.
+func (o *Order) take() *delivery.Delivery {
+	d := o.held[0]
+	o.held[0] = nil
+	o.held = o.held[1:]
+	o.predecessors = order.PredecessorsUnknown
+	return d
+}
+
+// becomeDriver makes the first held delivery the driver. It may take over from another delivery of the same message, if
+// an acknowledgement wait ended though its holder was alive.
+func (o *Order) becomeDriver() {
+	if o.driver != nil {
+		o.settle(o.driver, delivery.Dropped())
+		o.endSpan("overtaken")
+	}
+	o.driver = o.take()
+	o.startSpan()
+}

@@ -1,0 +1,88 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// read reads the order's journal anew.
+func (o *Order) read() {
+	id := o.id()
+	pipeToSelf(o, func(ctx context.Context) (*order.State, error) { return o.load(ctx, id) }, (*Order).merge)
+}
+
+// load folds the order's journal.
+func (f *Factory) load(ctx context.Context, id messages.OrderID) (*order.State, error) {
+	entries, err := f.Journal.Read(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	state := &order.State{}
+	for _, e := range entries {
+		if err := state.Restore(e.Sequence, e.Entry); err != nil {
+			return nil, defect(err)
+		}
+	}
+	return state, nil
+}
+
+// merge replaces the state by what was read. A driver whose incarnation is no longer the owner has been fenced: it drops
+// everything it holds, settles nothing, calls nothing (R4).
+func (o *Order) merge(state *order.State, err error) {
+	if err != nil {
+		o.fail(err)
+	}
+	o.state, o.current = state, true
+	if o.driver != nil && (state.Driver != order.SourceOf(o.driver) || state.Owner != o.driver.Incarnation) {
+		o.instr.fenced()
+		o.settle(o.driver, delivery.Dropped())
+		o.endSpan("fenced")
+		o.dropCall()
+		o.driver, o.result, o.giveUp = nil, nil, nil
+	}
+}
+
+// checkPredecessors finds out whether an earlier message of the order is stored and not recorded (R3.5).
+func (o *Order) checkPredecessors(d *delivery.Delivery) {
+	state := o.state
+	pipeToSelf(o, func(ctx context.Context) (order.Predecessors, error) {
+		found, err := o.pendingPredecessor(ctx, state, d)
+		switch {
+		case err != nil:
+			return 0, fmt.Errorf("look for earlier messages: %w", err)
+		case found:
+			return order.PredecessorsPending, nil
+		}
+		return order.PredecessorsNone, nil
+	}, (*Order).decideWith)
+}
+
+// pendingPredecessor reports whether the inbox holds a message of the order before d that is not recorded.
+func (f *Factory) pendingPredecessor(ctx context.Context, state *order.State, d *delivery.Delivery) (bool, error) {
+	for from := state.Watermark + 1; from < d.Sequence; {
+		m, found, err := f.Inbox.FirstStored(ctx, d.OrderID, from)
+		if err != nil || !found || m.Sequence >= d.Sequence {
+			return false, err
+		}
+		// A created message does nothing to an order that exists, whether it is settled or not.
+		if m.Type != messages.TypeCreated || state.Status == order.None {
+			return true, nil
+		}
+		from = m.Sequence + 1
+	}
+	return false, nil
+}
+
+// decideWith notes what was found in the inbox before the first held delivery. If there is no order, the journal is read
+// again: one may have been accepted meanwhile (R3.6).
+func (o *Order) decideWith(p order.Predecessors, err error) {
+	if err != nil {
+		o.fail(err)
+	}
+	o.predecessors = p
+	o.current = p == order.PredecessorsPending || o.state.Status != order.None
+}

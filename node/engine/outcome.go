@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -89,16 +86,9 @@ func replyOf(result any, err error) (*messages.StepReply, error) {
 
 // done is the reply with a result. A result that JSON cannot hold is a defect of the function.
 func done(result any) (*messages.StepReply, error) {
-	d := &messages.StepDone{}
-	if result != nil {
-		d.Data = &structpb.Value{}
-		body, err := json.Marshal(result)
-		if err == nil {
-			err = protojson.Unmarshal(body, d.Data)
-		}
-		if err != nil {
-			return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("result of the step cannot be written as JSON: %w", err)}
-		}
+	data, err := messages.NewValue(result)
+	if err != nil {
+		return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("result of the step: %w", err)}
 	}
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: d}}, nil
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}, nil
 }

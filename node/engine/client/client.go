@@ -3,13 +3,10 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
@@ -60,18 +57,11 @@ func (c *Client) Cancel(ctx context.Context, id, reason string) error {
 // Signal completes the step that waits for a signal of that name. Its result is data, any value that encoding/json can
 // write, or nil.
 func (c *Client) Signal(ctx context.Context, id, name string, data any) error {
-	s := &messages.SignalOrder{Name: name}
-	if data != nil {
-		body, err := json.Marshal(data)
-		if err == nil {
-			s.Data = &structpb.Value{}
-			err = protojson.Unmarshal(body, s.Data)
-		}
-		if err != nil {
-			return fmt.Errorf("signal %s of order %s: data cannot be written as JSON: %w", name, id, err)
-		}
+	value, err := messages.NewValue(data)
+	if err != nil {
+		return fmt.Errorf("signal %s of order %s: %w", name, id, err)
 	}
-	return c.publish(ctx, id, s)
+	return c.publish(ctx, id, &messages.SignalOrder{Name: name, Data: value})
 }
 
 // Retry attempts the step that needs attention again, with all its attempts.

@@ -47,6 +47,7 @@ var nodePackages = []struct {
 	{"demo", nil},
 	{"engine", nil},
 	{"engine/client", []string{"timeline", "engine"}},
+	{"engine/enginetest", []string{"timeline", "engine"}},
 	{"server/config", nil},
 	{"server/telemetry", nil},
 	{"server/embedded", nil},

@@ -1,0 +1,65 @@
+// Package journaltest has a journal in memory, for tests.
+package journaltest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Journal keeps entries in memory, behind the same fence as JetStream. The zero value is empty. It is safe for concurrent
+// use.
+type Journal struct {
+	mu       sync.Mutex
+	sequence uint64
+	entries  map[messages.OrderID][]journal.Entry
+}
+
+// Append stores the entry and returns its sequence. The error wraps journal.ErrConflict when Expected is not the order's
+// last entry (I3). It does not call Done.
+func (j *Journal) Append(a *journal.Append) (uint64, error) {
+	entry := &messages.JournalEntry{}
+	if err := proto.Unmarshal(a.Body, entry); err != nil {
+		return 0, fmt.Errorf("append order %s: %w", a.OrderID, err)
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	var last uint64
+	entries := j.entries[a.OrderID]
+	if n := len(entries); n > 0 {
+		last = entries[n-1].Sequence
+	}
+	if a.Expected != last {
+		return 0, fmt.Errorf("append order %s after entry %d: %w: the last entry is %d", a.OrderID, a.Expected, journal.ErrConflict, last)
+	}
+	if j.entries == nil {
+		j.entries = map[messages.OrderID][]journal.Entry{}
+	}
+	j.sequence++
+	j.entries[a.OrderID] = append(entries, journal.Entry{Sequence: j.sequence, Time: time.Now(), Entry: entry})
+	return j.sequence, nil
+}
+
+// History returns all entries of an order.
+func (j *Journal) History(id messages.OrderID) []journal.Entry {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return slices.Clone(j.entries[id])
+}
+
+// Read returns what journal.Journal's Read does: the first entry, and those from the latest checkpoint on.
+func (j *Journal) Read(id messages.OrderID) []journal.Entry {
+	entries := j.History(id)
+	for i := len(entries) - 1; i > 0; i-- {
+		if messages.CheckpointSupported(entries[i].Entry.GetCheckpoint()) {
+			return slices.Concat(entries[:1], entries[i:])
+		}
+	}
+	return entries
+}

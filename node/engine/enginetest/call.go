@@ -1,0 +1,105 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// Call is a call of a step function that was made.
+type Call struct {
+	OrderID string
+	// Name is <step>/do or <step>/undo.
+	Name    string
+	Attempt int
+	// Key is the idempotency key.
+	Key string
+	At  time.Time
+	// Answer is what the function returned, in words: done, with the result; rejected; pending; retry; or the error.
+	Answer string
+}
+
+func (c *Call) String() string {
+	return fmt.Sprintf("%s attempt %d: %s", c.Key, c.Attempt, c.Answer)
+}
+
+// record notes every call of a function.
+func (e *Env) record(f gateway.Function) gateway.Function {
+	return func(ctx context.Context, r *messages.StepRequest) (reply *messages.StepReply, err error) {
+		c := &Call{
+			OrderID: r.GetOrderId(), Name: r.GetStep() + "/" + r.GetDirection(), Attempt: int(r.GetAttempt()),
+			Key: r.GetIdempotencyKey(), At: time.Now(), Answer: "panic, or no answer yet",
+		}
+		e.mu.Lock()
+		e.calls = append(e.calls, c)
+		e.mu.Unlock()
+		e.around(c, func() { reply, err = f(ctx, r) })
+		e.mu.Lock()
+		c.Answer = answer(reply, err)
+		e.mu.Unlock()
+		return reply, err
+	}
+}
+
+// answer is a reply in words.
+func answer(reply *messages.StepReply, err error) string {
+	switch r := reply.GetResult().(type) {
+	case *messages.StepReply_Done:
+		if r.Done.GetData() == nil {
+			return "done"
+		}
+		body, _ := protojson.Marshal(r.Done.GetData())
+		return "done " + string(body)
+	case *messages.StepReply_Rejected:
+		return "rejected: " + r.Rejected.GetCode() + ": " + r.Rejected.GetReason()
+	case *messages.StepReply_Pending:
+		return "pending: signal " + r.Pending.GetSignal()
+	case *messages.StepReply_Retry:
+		return fmt.Sprintf("retry after %s: %s", r.Retry.GetAfter().AsDuration(), r.Retry.GetReason())
+	}
+	return fmt.Sprint(err)
+}
+
+// Calls returns the calls made for an order so far, oldest first.
+func (e *Env) Calls(id string) []Call {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []Call
+	for _, c := range e.calls {
+		if c.OrderID == id {
+			all = append(all, *c)
+		}
+	}
+	return all
+}
+
+// WantCalls fails the test unless the calls made for an order so far have these names, as in "reserve/do", "reserve/undo".
+func (e *Env) WantCalls(id string, want ...string) {
+	e.t.Helper()
+	var got []string
+	for _, c := range e.Calls(id) {
+		got = append(got, c.Name)
+	}
+	if !slices.Equal(got, want) {
+		e.t.Errorf("order %s: calls\n  %s\nwant\n  %s\n%s", id, strings.Join(got, " "), strings.Join(want, " "), e.log())
+	}
+}
+
+// log is the calls, one a line.
+func (e *Env) log() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var b strings.Builder
+	b.WriteString("calls:\n")
+	for _, c := range e.calls {
+		fmt.Fprintf(&b, "  %s\n", c)
+	}
+	return b.String()
+}

@@ -3,7 +3,6 @@ package enginetest
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/orderly-engine/orderly/actors"
@@ -28,7 +27,7 @@ type node struct {
 	env    *Env
 	steps  *gateway.Set
 	guard  *downstream.Guard
-	orders *actors.Orders
+	orders *actors.Factory
 	tree   *supervision.Tree
 	// dead: it was killed. Guarded by env.mu.
 	dead bool
@@ -41,9 +40,9 @@ func newNode(e *Env) (*node, error) {
 	if n.guard, err = downstream.New(n.steps, e.plan, downstream.Config{Hold: hold}); err != nil {
 		return nil, err
 	}
-	n.orders, err = actors.NewOrders(actors.World{
-		Journal: n, Steps: n, Inbox: n, Timers: n, Policy: supervision.NewPolicy(hold, rand.Float64),
-	}, actors.Config{Node: "enginetest", Plan: e.plan, AckWait: ackWait})
+	n.orders, err = actors.NewFactory(actors.Deps{
+		Journal: n, Steps: n, Inbox: n, Timers: n,
+	}, actors.Config{Node: "enginetest", Plan: e.plan, Hold: hold, AckWait: ackWait})
 	if err != nil {
 		return nil, err
 	}

@@ -99,12 +99,12 @@ func (s *store) settle(d *delivery.Delivery, o delivery.Outcome) {
 	if i < 0 {
 		return
 	}
-	switch m := s.messages[i]; o.Verdict {
-	case delivery.VerdictLater:
+	switch m := s.messages[i]; o.Kind {
+	case delivery.OutcomeLater:
 		m.held, m.due = false, time.Now().Add(o.Delay)
-	case delivery.VerdictDropped:
+	case delivery.OutcomeDropped:
 		m.held, m.due = false, time.Now().Add(ackWait)
-	case delivery.VerdictDead:
+	case delivery.OutcomeDead:
 		s.dead = append(s.dead, DeadLetter{string(d.OrderID), string(d.Type), o.Reason})
 		fallthrough
 	default:

@@ -131,7 +131,8 @@ func number(m *nats.Msg, header string) (uint64, error) {
 // Page is the reply to a direct get of many messages.
 type Page struct {
 	Msgs []StoredMsg
-	// Pending is how many messages follow; without headers the server counts those of the page in.
+	// Pending is about how many messages follow; 0 if the page reaches to the end of the stream. Without headers it may count
+	// those of the page.
 	Pending uint64
 }
 
@@ -219,6 +220,14 @@ func (c *pageCollector) end(m *nats.Msg) error {
 	want := c.last
 	if c.get.NoHeaders {
 		want = c.get.Sequence + uint64(len(c.page.Msgs)) - 1
+		size := 0
+		for _, s := range c.page.Msgs {
+			size += len(s.Data)
+		}
+		if len(c.page.Msgs) < c.get.Batch && size < c.get.MaxBytes/4 {
+			// Neither bound ended the page. The server's own count does not show it: it leaves the page's messages in.
+			c.page.Pending = 0
+		}
 	}
 	if last != want {
 		return fmt.Errorf("%w after sequence %d", ErrGap, want)

@@ -105,7 +105,10 @@ func (r ReplyTo) Append(b []byte) []byte {
 	return strconv.AppendUint(append(b, r.inbox...), uint64(r.token), tokenBase)
 }
 
-func (r ReplyTo) String() string { return string(r.Append(nil)) }
+func (r ReplyTo) String() string {
+	var b [64]byte // more than an inbox of nats.go and a token
+	return string(r.Append(b[:0]))
+}
 
 const tokenBase = 32
 

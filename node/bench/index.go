@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"path/filepath"
 	"sync"
@@ -48,7 +49,12 @@ func startIndexing(ctx context.Context, g *ground, inFlight int) (*indexing, err
 	if err != nil {
 		return nil, errors.Join(err, r.stop(ctx))
 	}
-	x, err := index.New(nc, index.Config{Dir: filepath.Join(g.dir, "index"), Meter: r.observed.Meter()})
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, errors.Join(err, r.stop(ctx))
+	}
+	x, err := index.New(js, index.Config{Dir: filepath.Join(g.dir, "index"), Meter: r.observed.Meter()})
 	if err != nil {
 		nc.Close()
 		return nil, errors.Join(err, r.stop(ctx))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
@@ -19,7 +20,11 @@ func (n *node) indexOrders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if n.index, err = index.New(nc, index.Config{
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	if n.index, err = index.New(js, index.Config{
 		Dir: n.cfg.DataDir, Node: n.cfg.NodeID, Retention: n.cfg.Retention, Rebuild: n.cfg.Index == config.IndexRebuild,
 		Logger: n.log, Meter: n.telemetry.Meter(),
 	}); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/internal/faultnet"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
@@ -29,7 +30,7 @@ func TestStopWithoutServer(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer nc.Close()
-			x, err := index.New(nc, index.Config{Dir: t.TempDir()})
+			x, err := index.New(natstest.JetStream(t, nc), index.Config{Dir: t.TempDir()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -44,7 +45,7 @@ func TestStopWithoutServer(t *testing.T) {
 			stop()
 			<-ran
 			// The reader waits for five seconds at most, and a drain for ten.
-			if took := time.Since(began); took > 9*time.Second {
+			if took := time.Since(began); took > 4*time.Second {
 				t.Errorf("it ends after %s", took)
 			}
 		})

@@ -16,7 +16,7 @@ func BenchmarkRebuild(b *testing.B) {
 	s.fill(orders)
 	b.ResetTimer()
 	for b.Loop() {
-		x, err := index.New(s.nc, index.Config{Dir: b.TempDir()})
+		x, err := index.New(s.js, index.Config{Dir: b.TempDir()})
 		if err != nil {
 			b.Fatal(err)
 		}

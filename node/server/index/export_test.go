@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
@@ -134,7 +135,7 @@ func NewFed(dir string, hold time.Duration) (*Fed, error) {
 // Take folds an entry in that was read at the time, beyond the database.
 func (f *Fed) Take(sequence uint64, body []byte, read time.Time) error {
 	f.feed.next = sequence + 1
-	return f.feed.takeAll(page{entries: []stored{{sequence: sequence, body: body}}}, read)
+	return f.feed.takeAll(natsclient.Page{Msgs: []natsclient.StoredMsg{{Sequence: sequence, Data: body}}}, read)
 }
 
 // Write brings what is due into the database.

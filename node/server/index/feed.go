@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
@@ -79,10 +80,10 @@ func (f *feed) tick(ctx context.Context) (more bool, err error) {
 		if err := f.takeAll(p, began); err != nil {
 			return false, err
 		}
-		if f.arrived(p, began); p.pending == 0 {
+		if f.arrived(p, began); p.Pending == 0 {
 			return false, f.write()
 		}
-		if p.pending > longBacklog {
+		if p.Pending > longBacklog {
 			select {
 			case <-time.After(time.Since(began)):
 			case <-ctx.Done():
@@ -95,26 +96,26 @@ func (f *feed) tick(ctx context.Context) (more bool, err error) {
 }
 
 // arrived takes note of how far the journal is read.
-func (f *feed) arrived(p page, began time.Time) {
-	if n := len(p.entries); n > 0 {
-		last := p.entries[n-1]
-		f.next = last.sequence + 1
-		if last.sequence > f.progress.last {
-			f.progress.last, f.progress.checksum = last.sequence, checksum(last.body)
+func (f *feed) arrived(p natsclient.Page, began time.Time) {
+	if n := len(p.Msgs); n > 0 {
+		last := p.Msgs[n-1]
+		f.next = last.Sequence + 1
+		if last.Sequence > f.progress.last {
+			f.progress.last, f.progress.checksum = last.Sequence, checksum(last.Data)
 		}
 		if told := time.Unix(0, max(f.entry.Time, 0)); !f.progress.whole || told.After(f.complete) {
 			f.complete = told
 		}
 	}
-	if f.pending = p.pending; p.pending == 0 {
+	if f.pending = p.Pending; p.Pending == 0 {
 		f.complete, f.progress.whole = began, true
 	}
 }
 
-func (f *feed) takeAll(p page, read time.Time) error {
+func (f *feed) takeAll(p natsclient.Page, read time.Time) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, s := range p.entries {
+	for _, s := range p.Msgs {
 		if err := f.take(s, read); err != nil {
 			return err
 		}
@@ -123,11 +124,11 @@ func (f *feed) takeAll(p page, read time.Time) error {
 }
 
 // take folds one entry that was read at the time.
-func (f *feed) take(s stored, read time.Time) error {
+func (f *feed) take(s natsclient.StoredMsg, read time.Time) error {
 	f.unwritten++
 	e := &f.entry
-	if err := f.decode.Decode(s.sequence, s.body, e); err != nil {
-		f.pass(s.sequence, err)
+	if err := f.decode.Decode(s.Sequence, s.Data, e); err != nil {
+		f.pass(s.Sequence, err)
 		return nil
 	}
 	r := f.live[string(e.OrderID)]

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/node/server/telemetry"
@@ -24,7 +23,6 @@ const (
 // Index keeps a row per order of the journal and answers questions about them. Its methods may be called from any
 // goroutine.
 type Index struct {
-	nc      *nats.Conn
 	js      jetstream.JetStream
 	cfg     Config
 	log     *slog.Logger
@@ -35,17 +33,14 @@ type Index struct {
 	rebuilt bool
 }
 
-// New makes an index of the journal that nc leads to. Nothing is read before Run. Close it in the end.
-func New(nc *nats.Conn, cfg Config) (*Index, error) {
+// New makes an index of the journal that js leads to. Nothing is read before Run. Close it in the end.
+func New(js jetstream.JetStream, cfg Config) (*Index, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, fmt.Errorf("index: %w", err)
-	}
-	x := &Index{nc: nc, js: js, cfg: cfg, log: cfg.Logger}
+	x := &Index{js: js, cfg: cfg, log: cfg.Logger}
+	var err error
 	if x.measure, err = newInstrumentation(cfg.Meter, x); err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}

@@ -24,7 +24,7 @@ func (s *site) run(cfg index.Config) (x *index.Index, stop func()) {
 	if cfg.Interval == 0 {
 		cfg.Interval = 5 * time.Millisecond
 	}
-	x, err := index.New(s.nc, cfg)
+	x, err := index.New(s.js, cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

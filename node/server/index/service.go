@@ -42,7 +42,7 @@ var ErrNobody = errors.New("no node with an index answers: start one, with ORDER
 func (x *Index) answer() (stop func(), err error) {
 	var answering sync.WaitGroup
 	slots := make(chan struct{}, readers)
-	sub, err := x.nc.QueueSubscribe(Subject, queue, func(m *nats.Msg) {
+	sub, err := x.js.Conn().QueueSubscribe(Subject, queue, func(m *nats.Msg) {
 		slots <- struct{}{}
 		answering.Go(func() {
 			defer func() { <-slots }()
@@ -57,7 +57,7 @@ func (x *Index) answer() (stop func(), err error) {
 	closed := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(closed) })
 	return func() {
-		if !x.nc.IsConnected() || sub.Drain() != nil {
+		if !x.js.Conn().IsConnected() || sub.Drain() != nil {
 			_ = sub.Unsubscribe() // fails only when it has ended already
 		}
 		select {

@@ -63,7 +63,7 @@ func (x *Index) keep(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("keep the index: stream %s: %w", messages.StreamEvents, err)
 	}
-	r, err := newReader(x.nc)
+	r, err := newReader(x.js)
 	if err != nil {
 		return err
 	}
@@ -152,7 +152,7 @@ func (x *Index) belongs(ctx context.Context, stream jetstream.Stream, r *reader,
 	if err != nil {
 		return err
 	}
-	if len(found.entries) > 0 && found.entries[0].sequence == p.last && checksum(found.entries[0].body) != p.checksum {
+	if len(found.Msgs) > 0 && found.Msgs[0].Sequence == p.last && checksum(found.Msgs[0].Data) != p.checksum {
 		return fmt.Errorf("%w: the stream has another entry at sequence %d", errAnew, p.last)
 	}
 	return nil

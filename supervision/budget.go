@@ -1,60 +1,108 @@
 package supervision
 
-import "time"
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
 
-// window counts the events of the last span of a Budget. The zero value is empty.
-type window struct {
-	times []time.Time
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/messages"
+)
+
+// budget bounds failures. spend records one, of the order c or of a shard supervisor if c is nil, and returns an error that
+// says which budget it exceeds, or nil.
+type budget interface {
+	spend(c *child, f error) error
 }
 
-// spend records an event and reports whether it was still within the budget. It keeps at most Count+1 times.
-func (w *window) spend(b Budget, now time.Time) bool {
-	old := 0
-	for old < len(w.times) && now.Sub(w.times[old]) >= b.Within {
-		old++
+// orderBudget bounds the failures of each order by itself. They are forgotten when a delivery of the order is done.
+type orderBudget Budget
+
+func (b orderBudget) spend(c *child, f error) error {
+	if c.defects == nil {
+		c.defects = actor.NewRestartStatistics()
 	}
-	w.times = append(w.times[old:], now)
-	if len(w.times) > b.Count {
-		w.times = w.times[len(w.times)-b.Count-1:]
-		return false
+	c.defects.Fail()
+	if c.defects.NumberOfFailures(b.Within) > b.Count {
+		return fmt.Errorf("more than %d failures of order %s within %s, the last: %w", b.Count, c.id, b.Within, f)
 	}
-	return true
+	return nil
 }
 
-func (w *window) reset() { w.times = w.times[:0] }
+// subsystemBudget bounds the crashes of shard supervisors and the orders that failed together. An order counts once, from
+// its latest failure.
+type subsystemBudget struct {
+	Budget
 
-// roll is a window in which each name counts once, from the latest time it was seen. The zero value is empty.
-type roll struct {
-	seen map[string]time.Time
+	mu      sync.Mutex
+	crashes *actor.RestartStatistics
+	orders  map[messages.OrderID]time.Time
 }
 
-// spend records an event of name and reports whether the names of the last span are still within the budget.
-func (r *roll) spend(b Budget, name string, now time.Time) bool {
-	if r.seen == nil {
-		r.seen = make(map[string]time.Time)
+func newSubsystemBudget(b Budget) *subsystemBudget {
+	return &subsystemBudget{Budget: b, crashes: actor.NewRestartStatistics(), orders: make(map[messages.OrderID]time.Time)}
+}
+
+func (b *subsystemBudget) spend(c *child, f error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if c == nil {
+		b.crashes.Fail()
+	} else {
+		b.orders[c.id] = now
 	}
-	r.seen[name] = now
-	for n, at := range r.seen {
+	for id, at := range b.orders {
 		if now.Sub(at) >= b.Within {
-			delete(r.seen, n)
+			delete(b.orders, id)
 		}
 	}
-	return len(r.seen) <= b.Count
+	if crashes := b.crashes.NumberOfFailures(b.Within); crashes+len(b.orders) > b.Count {
+		return fmt.Errorf("%d crashes and %d orders that could not be given up within %s, the last: %w", crashes, len(b.orders), b.Within, f)
+	}
+	return nil
 }
 
-// outage is a run of infrastructure failures without a success in between.
-type outage struct {
+// outageLimit bounds the time in which infrastructure failures occur and no delivery of any order is done.
+type outageLimit struct {
+	// limit is negative for none.
+	limit time.Duration
+	// gap without a failure ends an outage: it is longer than any restart delay.
+	gap time.Duration
+	log *slog.Logger
+
+	// failing: there is an outage. It is not under the lock, so that a delivery done costs no lock.
+	failing atomic.Bool
+
+	mu          sync.Mutex
 	since, last time.Time
 }
 
-// failed records a failure and returns how long the run has gone on. After a silence longer than gap a new run begins:
-// failures far apart do not add up.
-func (o *outage) failed(now time.Time, gap time.Duration) time.Duration {
-	if o.since.IsZero() || now.Sub(o.last) > gap {
-		o.since = now
-	}
-	o.last = now
-	return now.Sub(o.since)
+func newOutageLimit(c Config) *outageLimit {
+	return &outageLimit{limit: c.OutageLimit, gap: max(c.OutageLimit, 2*c.Backoff.Max), log: c.Logger}
 }
 
-func (o *outage) over() { *o = outage{} }
+func (l *outageLimit) spend(_ *child, f error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if !l.failing.Swap(true) || now.Sub(l.last) > l.gap {
+		l.since = now
+		l.log.Warn("infrastructure failure, restarting orders with backoff", keyError, f)
+	}
+	l.last = now
+	if lasted := now.Sub(l.since); l.limit > 0 && lasted > l.limit {
+		return fmt.Errorf("infrastructure has failed for %s and no delivery was done: %w", lasted, f)
+	}
+	return nil
+}
+
+// end ends the outage, if there is one: a delivery was done.
+func (l *outageLimit) end() {
+	if l.failing.Load() && l.failing.Swap(false) {
+		l.log.Info("infrastructure has recovered")
+	}
+}

@@ -1,71 +1,92 @@
 package supervision
 
 import (
+	"errors"
+	"log/slog"
 	"strconv"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/orderly-engine/orderly/messages"
 )
 
-func TestWindowForgetsWhatIsOld(t *testing.T) {
-	var w window
-	b := Budget{Count: 2, Within: time.Minute}
-	start := time.Now()
-	for i, c := range []struct {
-		at   time.Duration
-		want bool
-	}{
-		{0, true}, {10 * time.Second, true}, {20 * time.Second, false}, {30 * time.Second, false},
-		{81 * time.Second, true}, {91 * time.Second, true}, {92 * time.Second, false},
-	} {
-		if got := w.spend(b, start.Add(c.at)); got != c.want {
-			t.Fatalf("event %d at %s: within budget is %v, want %v", i, c.at, got, c.want)
+var errTest = errors.New("boom")
+
+func TestOrderBudgetForgetsOldFailures(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := orderBudget{Count: 2, Within: time.Minute}
+		c := newChild("o-1")
+		start := time.Now()
+		for _, step := range []struct {
+			at   time.Duration
+			want bool
+		}{
+			{0, true}, {10 * time.Second, true}, {20 * time.Second, false}, {30 * time.Second, false},
+			{81 * time.Second, true}, {91 * time.Second, true}, {92 * time.Second, false},
+		} {
+			time.Sleep(time.Until(start.Add(step.at)))
+			if err := b.spend(c, errTest); (err == nil) != step.want {
+				t.Fatalf("failure at %s: %v, want within the budget: %v", step.at, err, step.want)
+			}
 		}
-	}
-	w.reset()
-	if !w.spend(b, start) {
-		t.Fatal("a window that was reset is empty")
-	}
+		if err := b.spend(newChild("o-2"), errTest); err != nil {
+			t.Errorf("another order: %v", err)
+		}
+		c.forgetFailures()
+		if err := b.spend(c, errTest); err != nil {
+			t.Errorf("after a delivery was done: %v", err)
+		}
+	})
 }
 
-func TestWindowStaysSmall(t *testing.T) {
-	var w window
-	for i := range 10_000 {
-		w.spend(Budget{Count: 3, Within: time.Hour}, time.Unix(int64(i), 0))
-	}
-	if len(w.times) > 4 || cap(w.times) > 64 {
-		t.Fatalf("the window keeps %d times in room for %d", len(w.times), cap(w.times))
-	}
+func TestSubsystemBudgetCountsCrashesAndEachOrderOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newSubsystemBudget(Budget{Count: 3, Within: time.Minute})
+		order := func(n int) *child { return newChild(messages.OrderID(strconv.Itoa(n))) }
+		for n := range 10 {
+			if err := b.spend(order(n%2), errTest); err != nil {
+				t.Fatalf("two orders: %v", err)
+			}
+		}
+		if err := b.spend(nil, errTest); err != nil {
+			t.Fatalf("two orders and a crash: %v", err)
+		}
+		if err := b.spend(order(2), errTest); !errors.Is(err, errTest) {
+			t.Fatalf("three orders and a crash: %v, want an error that wraps the last", err)
+		}
+		time.Sleep(time.Minute)
+		for range 3 {
+			if err := b.spend(nil, errTest); err != nil {
+				t.Fatalf("three crashes, a minute later: %v", err)
+			}
+		}
+		if err := b.spend(nil, errTest); err == nil {
+			t.Fatal("four crashes are within the budget")
+		}
+	})
 }
 
-func TestRollCountsANameOnce(t *testing.T) {
-	var r roll
-	b := Budget{Count: 2, Within: time.Minute}
-	start := time.Now()
-	for i := range 10 {
-		if !r.spend(b, strconv.Itoa(i%2), start) {
-			t.Fatalf("event %d of two names exceeds a budget of two", i)
+func TestOutageEndsWithADeliveryDoneOrAGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newOutageLimit(Config{OutageLimit: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+		start := time.Now()
+		for _, step := range []struct {
+			at   time.Duration
+			end  bool
+			want bool
+		}{
+			{at: 0, want: true}, {at: 50 * time.Second, want: true}, {at: 61 * time.Second, want: false},
+			{at: 122 * time.Second, want: true}, {at: 180 * time.Second, want: true}, {at: 183 * time.Second, want: false},
+			{at: 184 * time.Second, end: true, want: true}, {at: 240 * time.Second, want: true}, {at: 245 * time.Second, want: false},
+		} {
+			time.Sleep(time.Until(start.Add(step.at)))
+			if step.end {
+				l.end()
+			}
+			if err := l.spend(nil, errTest); (err == nil) != step.want {
+				t.Fatalf("failure at %s: %v, want within the limit: %v", step.at, err, step.want)
+			}
 		}
-	}
-	if r.spend(b, "a third", start) {
-		t.Fatal("a third name is within a budget of two")
-	}
-	if !r.spend(b, "a fourth", start.Add(time.Minute)) {
-		t.Fatal("names of the past count")
-	}
-}
-
-func TestOutageBeginsAnewAfterASilence(t *testing.T) {
-	var o outage
-	start := time.Now()
-	for i, c := range []struct{ at, want time.Duration }{
-		{0, 0}, {10 * time.Second, 10 * time.Second}, {40 * time.Second, 40 * time.Second}, {3 * time.Minute, 0}, {200 * time.Second, 20 * time.Second},
-	} {
-		if got := o.failed(start.Add(c.at), time.Minute); got != c.want {
-			t.Fatalf("failure %d: the outage lasts %s, want %s", i, got, c.want)
-		}
-	}
-	o.over()
-	if got := o.failed(start.Add(time.Hour), time.Hour); got != 0 {
-		t.Fatalf("an outage that is over lasts %s", got)
-	}
+	})
 }

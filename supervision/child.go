@@ -5,27 +5,27 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/scheduler"
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// phase says where an order's actor is. Deliveries are passed on at once only in alive; in the other phases they wait
-// among the pending ones for the next actor.
+// phase of an order's actor. A delivery that comes is passed on to it at once only while it is running.
 type phase uint8
 
 const (
-	// alive: the actor runs, or has failed and its failure is on the way.
-	alive phase = iota + 1
-	// stopping: it was told to stop and has not terminated yet.
+	// unborn: no actor has been spawned.
+	unborn phase = iota
+	// running: the actor runs, or it has failed and childFailed is on its way.
+	running
+	// stopping: the actor was told to stop and has not terminated.
 	stopping
-	// waiting: it has terminated; the next one is spawned when the timer calls.
+	// waiting: the actor has terminated, and the next one is spawned at restartDue.
 	waiting
-	// gone: it terminated untold; its last answers are still to be heard.
-	gone
 )
 
-// child is an order that holds a delivery: its actor, if there is one, and everything of it that must be settled.
+// child is an order with unsettled deliveries, as its shard supervisor sees it.
 type child struct {
 	id    messages.OrderID
 	pid   *actor.PID
@@ -33,23 +33,24 @@ type child struct {
 
 	// pending deliveries, oldest first.
 	pending []*delivery.Delivery
-	one     [1]*delivery.Delivery
+	// first is the memory of pending while there is one.
+	first [1]*delivery.Delivery
 
 	// What follows is used once the order has failed.
 
-	// delay before the next actor is spawned, from the end of the last one.
-	delay time.Duration
-	timer *time.Timer
-	// failures in a row without a delivery done, but for transient ones.
+	// delay from the end of an actor to the start of the next one.
+	delay         time.Duration
+	cancelRestart scheduler.CancelFunc
+	// failures since a delivery was done; the defects among them are those that the order's budget bounds.
 	failures int
-	defects  window
-	// giveUp is sent ahead of the deliveries, to every new actor until a delivery is done.
+	defects  *actor.RestartStatistics
+	// giveUp is sent to every new actor, ahead of the deliveries, until a delivery is done.
 	giveUp *delivery.GiveUp
 }
 
 func newChild(id messages.OrderID) *child {
 	c := &child{id: id}
-	c.pending = c.one[:0]
+	c.pending = c.first[:0]
 	return c
 }
 
@@ -70,34 +71,5 @@ func (c *child) take(i int) *delivery.Delivery {
 	return d
 }
 
-// progressed forgets the failures: the order has brought a delivery to its end.
-func (c *child) progressed() {
-	if c.failures == 0 {
-		return
-	}
-	c.failures = 0
-	c.defects.reset()
-	c.giveUp = nil
-}
-
-// Messages of an order supervisor to itself.
-type (
-	// arrived: the intake is no longer empty.
-	arrived struct{}
-	// failed: the actor has failed, and everything it answered before has been heard.
-	failed struct {
-		who     *actor.PID
-		failure *delivery.Failure
-		message any
-	}
-	// ended: the actor terminated untold, and everything it answered before has been heard.
-	ended struct{ child *child }
-	// due: the delay of a child's restart has passed.
-	due struct{ child *child }
-)
-
-// IgnoreDeadLetterLogging: a timer may call a supervisor that has just stopped.
-func (*due) IgnoreDeadLetterLogging() {}
-
-// IgnoreDeadLetterLogging: a delivery may arrive while the tree stops; Stop settles it.
-func (*arrived) IgnoreDeadLetterLogging() {}
+// forgetFailures restores the order's budget.
+func (c *child) forgetFailures() { c.failures, c.defects, c.giveUp = 0, nil, nil }

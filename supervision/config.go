@@ -8,33 +8,32 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/orderly-engine/orderly/messages/backoff"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/orderly-engine/orderly/messages/backoff"
 )
 
-// MaxShards is the largest number of order supervisors.
+// MaxShards is the largest number of shard supervisors.
 const MaxShards = 64
 
-// ErrConfig is wrapped by every complaint about a Config.
+// ErrConfig is wrapped by the errors of Config.Validate.
 var ErrConfig = errors.New("supervision config")
 
-// Config adjusts a Tree. The zero value of every field means its default.
+// Config adjusts a Tree. The zero value of every field means its default. What budgets and delays are for: see levels.
 type Config struct {
-	// Shards is the number of order supervisors, 1 to MaxShards. Default: twice GOMAXPROCS.
+	// Shards is the number of shard supervisors, 1 to MaxShards. Default: twice GOMAXPROCS.
 	Shards int
-	// Backoff spaces the restarts after defects and infrastructure failures. Default: 50 ms to 10 s.
+	// Backoff delays the restarts of order actors. Default: 50 ms to 10 s.
 	Backoff backoff.Exponential
-	// OrderBudget is how many defects of an order, with nothing done in between, lead to another restart; the next one
-	// makes the order give up. Default: 5 within 10 minutes.
+	// OrderBudget bounds the defects of one order since its last delivery done. Default: 5 within 10 minutes.
 	OrderBudget Budget
-	// SubsystemBudget is how many crashes of order supervisors and orders that failed even to give up are borne;
-	// the next one escalates. An order counts once. Default: 16 within 10 minutes.
+	// SubsystemBudget bounds the crashes of shard supervisors and the orders whose give-up failed, together. An order
+	// counts once. Default: 16 within 10 minutes.
 	SubsystemBudget Budget
-	// OutageLimit is how long infrastructure failures may go on without any delivery done before they escalate.
-	// Default: 1 minute. Negative: without limit.
+	// OutageLimit bounds the time of infrastructure failures with no delivery done. Default: 1 minute. Negative: no limit.
 	OutageLimit time.Duration
-	// GiveUpDelay is the delay of the redelivery for an order whose give-up itself failed. Default: 30 s.
+	// GiveUpDelay delays the redelivery to an order whose give-up failed. Default: 30 s.
 	GiveUpDelay time.Duration
 
 	Logger *slog.Logger
@@ -46,7 +45,7 @@ type Config struct {
 	OnEscalation func(error)
 }
 
-// Budget allows Count events within any span of Within.
+// Budget allows Count failures within any span of Within.
 type Budget struct {
 	Count  int
 	Within time.Duration
@@ -90,7 +89,7 @@ func (b Budget) withDefaults(count int) Budget {
 	return b
 }
 
-// Validate names the first field that is out of its range; the error wraps ErrConfig.
+// Validate returns an error that names the first field out of its range and wraps ErrConfig.
 func (c Config) Validate() error {
 	if c.Shards < 0 || c.Shards > MaxShards {
 		return fmt.Errorf("%w: Shards is %d: want 1 to %d, or 0 for the default", ErrConfig, c.Shards, MaxShards)

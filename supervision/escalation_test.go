@@ -1,7 +1,6 @@
 package supervision_test
 
 import (
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -9,218 +8,225 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
-	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/backoff"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-var errNATSAway = &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("no connection")}
-
-func away(_ actor.Context, _ int, message any) {
-	if _, ok := message.(*delivery.Delivery); ok {
-		panic(errNATSAway)
-	}
+func always(reason any) behavior {
+	return onDelivery(func(actor.Context, int, *delivery.Delivery) { panic(reason) })
 }
 
 func TestAnOutageEscalatesOnceAfterItsLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{OutageLimit: time.Minute}, away)
+		f := start(t, supervision.Config{OutageLimit: time.Minute}, always(infrastructure))
 		for n := range uint64(256) {
-			s.tree.Deliver(s.ledger.delivery(fmt.Sprint("o-", n), n))
+			f.Deliver(newDelivery(fmt.Sprint("o-", n), n))
 		}
-		s.after(59 * time.Second)
-		s.wantEscalations(0)
-		s.after(time.Minute)
-		s.wantEscalations(1)
-		if got := s.tree.Pending(); got != 256 {
+		f.after(59 * time.Second)
+		f.wantEscalations(0)
+		f.after(time.Minute)
+		f.wantEscalations(1)
+		if got := f.Pending(); got != 256 {
 			t.Fatalf("%d pending, want all 256: an outage costs no order its delivery", got)
 		}
-		s.after(2 * time.Minute)
-		s.wantEscalations(1)
+		f.after(2 * time.Minute)
+		f.wantEscalations(1)
 	})
 }
 
 func TestADeliveryDoneEndsAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{OutageLimit: time.Minute}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "works" {
-				done(ctx, life, message)
-				return
+		f := start(t, supervision.Config{OutageLimit: time.Minute}, onDelivery(func(ctx actor.Context, _ int, d *delivery.Delivery) {
+			if d.OrderID == "fails" {
+				panic(infrastructure)
 			}
-			away(ctx, life, message)
-		})
-		s.deliver("fails", 1)
+			answer(ctx, d, delivery.Done())
+		}))
+		f.deliver("fails", 1)
 		for n := range uint64(10) {
-			s.after(45 * time.Second)
-			s.deliver("works", n)
+			f.after(45 * time.Second)
+			f.deliver("works", n)
 		}
-		s.wantEscalations(0)
-		s.after(2 * time.Minute)
-		s.wantEscalations(1)
+		f.wantEscalations(0)
+		f.after(2 * time.Minute)
+		f.wantEscalations(1)
 	})
 }
 
 func TestInfrastructureFailuresFarApartAreNoOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{OutageLimit: time.Minute}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*delivery.Delivery); ok {
-				if life%2 == 1 {
-					panic(errNATSAway)
-				}
-				answer(ctx, d, delivery.Later(time.Second))
+		f := start(t, supervision.Config{OutageLimit: time.Minute}, onDelivery(func(ctx actor.Context, n int, d *delivery.Delivery) {
+			if n%2 == 1 {
+				panic(infrastructure)
 			}
-		})
+			answer(ctx, d, delivery.Later(time.Second))
+		}))
 		for n := range uint64(5) {
-			s.deliver("o-1", n)
-			s.after(time.Hour)
+			f.deliver("o-1", n)
+			f.after(time.Hour)
 		}
-		s.wantEscalations(0)
+		f.wantEscalations(0)
 	})
 }
 
 func TestANegativeOutageLimitNeverEscalates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{OutageLimit: -1}, away)
-		s.deliver("o-1", 1)
-		s.after(time.Hour)
-		s.wantEscalations(0)
+		f := start(t, supervision.Config{OutageLimit: -1}, always(infrastructure))
+		f.deliver("o-1", 1)
+		f.after(time.Hour)
+		f.wantEscalations(0)
 	})
 }
 
-func defective(_ actor.Context, _ int, message any) {
-	if _, ok := message.(*delivery.Delivery); ok {
-		panic(errBoom)
-	}
+func quickWithSubsystem(failures int) supervision.Config {
+	cfg := quick
+	cfg.SubsystemBudget = supervision.Budget{Count: failures, Within: time.Hour}
+	return cfg
 }
 
-func TestOrdersThatFailEvenGivenUpEscalateBeyondTheBudget(t *testing.T) {
+func TestOrdersThatCannotBeGivenUpEscalateBeyondTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := quick
-		cfg.SubsystemBudget = supervision.Budget{Count: 3, Within: time.Hour}
-		s := newStage(t, cfg, defective)
-		for n := range uint64(3) {
-			s.deliver(fmt.Sprint("o-", n), n)
+		f := start(t, quickWithSubsystem(3), always(errBoom))
+		for n := range uint64(5) {
+			f.deliver(fmt.Sprint("o-", n), n)
+			f.after(time.Minute)
+			f.wantEscalations(int(n / 3))
 		}
-		s.after(time.Minute)
-		s.wantEscalations(0)
-		s.deliver("o-3", 3)
-		s.after(time.Minute)
-		s.wantEscalations(1)
-		s.deliver("o-4", 4)
-		s.after(time.Minute)
-		s.wantEscalations(1)
 	})
 }
 
 func TestOneOrderAloneDoesNotEscalate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := quick
-		cfg.SubsystemBudget = supervision.Budget{Count: 3, Within: time.Hour}
-		s := newStage(t, cfg, defective)
+		f := start(t, quickWithSubsystem(3), always(errBoom))
 		for n := range uint64(50) {
-			s.deliver("o-1", n)
-			s.after(30 * time.Second)
+			f.deliver("o-1", n)
+			f.after(30 * time.Second)
 		}
-		s.wantIdle()
-		s.wantEscalations(0)
+		f.wantIdle()
+		f.wantEscalations(0)
 	})
 }
 
-// crashing makes the code of the order supervisor panic: Settle runs there.
-type crashing struct{ settled *int }
+// afterCrash is longer than the delay of a shard supervisor's first restart.
+const afterCrash = 51 * time.Millisecond
 
-func (c crashing) Settle(delivery.Outcome) {
-	*c.settled++
-	panic("a settler that breaks its contract")
-}
-
-func TestACrashedSupervisorStartsClean(t *testing.T) {
+func TestACrashedShardSupervisorStartsClean(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var held *delivery.Delivery
-		s := newStage(t, quick, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*delivery.Delivery); ok && d.OrderID == "held" && life == 1 {
-				held = d
-				return
+		f := start(t, quick, onDelivery(func(ctx actor.Context, n int, d *delivery.Delivery) {
+			if n > 1 {
+				answer(ctx, d, delivery.Done())
 			}
-			done(ctx, life, message)
-		})
-		one := s.deliver("held", 1)
-		waiting := s.ledger.delivery("later", 3)
-		calls := 0
-		crash := s.ledger.delivery("crash", 2)
-		crash.Settler = crashing{&calls}
-		s.tree.Deliver(crash)
-		synctest.Wait()
-		s.tree.Deliver(waiting)
-		synctest.Wait()
-		s.ledger.want(t, one)
-		s.ledger.want(t, waiting)
-		s.after(50 * time.Millisecond)
-		s.ledger.want(t, one, delivery.Later(0))
-		s.ledger.want(t, waiting, delivery.Done())
-		if calls != 1 {
-			t.Fatalf("the crashing delivery was settled %d times, want once", calls)
-		}
-		s.ledger.want(t, s.deliver("held", 4), delivery.Done())
-		s.ledger.want(t, held, delivery.Later(0))
-		s.wantIdle()
-		s.wantEscalations(0)
+		}))
+		held := f.deliver("held", 1)
+		crash := f.crash()
+		waiting := f.deliver("later", 3)
+		want(t, held)
+		want(t, waiting)
+		f.after(afterCrash)
+		want(t, crash, delivery.Done())
+		want(t, held, delivery.Later(0))
+		want(t, waiting, delivery.Done())
+		want(t, f.deliver("held", 4), delivery.Done())
+		want(t, held, delivery.Later(0))
+		f.wantIdle()
+		f.wantEscalations(0)
 	})
 }
 
-func TestCrashesOfSupervisorsEscalateOnceAndAreSurvived(t *testing.T) {
+// Until it is restarted, a crashed shard supervisor handles nothing: not even the end of an order actor.
+func TestACrashedShardSupervisorIgnoresItsActors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := quick
-		cfg.SubsystemBudget = supervision.Budget{Count: 2, Within: time.Hour}
-		s := newStage(t, cfg, done)
-		calls := 0
+		f := start(t, quick, slowStop(2))
+		crash := newDelivery("crash", 1)
+		crash.Settler = &outcomes{panics: true}
+		f.deliver("o-1", 1)
+		two := f.deliver("o-1", 2) // It waits for the actor that is stopping.
+		f.Deliver(crash)
+		f.after(time.Second)
+		want(t, crash, delivery.Done())
+		f.wantEvents("0s actor 1: o-1/1", "40ms actor 2: crash/1")
+		f.after(time.Minute)
+		want(t, two, delivery.Later(0))
+		f.wantIdle()
+	})
+}
+
+func TestCrashesOfShardSupervisorsEscalateOnceAndAreSurvived(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, quickWithSubsystem(2), done)
 		for n := range 5 {
-			d := s.ledger.delivery("crash", uint64(n))
-			d.Settler = crashing{&calls}
-			s.tree.Deliver(d)
-			s.after(time.Minute)
-			s.wantEscalations(min(n/2, 1))
+			f.crash()
+			f.after(time.Minute)
+			f.wantEscalations(min(n/2, 1))
 		}
-		s.ledger.want(t, s.deliver("o-1", 1), delivery.Done())
-		s.wantIdle()
+		want(t, f.deliver("o-1", 1), delivery.Done())
+		f.wantIdle()
 	})
 }
 
-func TestStopDoesNotWaitForTheRestartOfASupervisor(t *testing.T) {
+func TestStopDoesNotWaitForTheRestartOfAShardSupervisor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, supervision.Config{Backoff: backoff.Exponential{Initial: time.Hour, Max: time.Hour}}, func(ctx actor.Context, life int, message any) {
-			if d, ok := message.(*delivery.Delivery); ok && d.OrderID != "held" {
-				done(ctx, life, message)
+		f := start(t, quick, onDelivery(func(ctx actor.Context, n int, d *delivery.Delivery) {
+			if d.OrderID != "held" {
+				answer(ctx, d, delivery.Done())
 			}
-		})
-		held := s.deliver("held", 1)
-		calls := 0
-		crash := s.ledger.delivery("crash", 2)
-		crash.Settler = crashing{&calls}
-		s.tree.Deliver(crash)
-		synctest.Wait()
-		waiting := s.deliver("later", 3)
-		s.tree.Stop()
-		s.ledger.want(t, held, delivery.Later(0))
-		s.ledger.want(t, waiting, delivery.Later(0))
-		if waited := time.Since(s.begun); waited != 0 {
+		}))
+		held := f.deliver("held", 1)
+		f.crash()
+		waiting := f.deliver("later", 3)
+		f.Stop()
+		want(t, held, delivery.Later(0))
+		want(t, waiting, delivery.Later(0))
+		if waited := time.Since(f.begun); waited != 0 {
 			t.Fatalf("stop waited %s", waited)
 		}
-		s.wantIdle()
+		f.wantIdle()
 	})
 }
 
-func TestASupervisorThatIsStoppedEscalates(t *testing.T) {
+// Protoactor lets a restart overtake a stop that still waits for children.
+func TestARestartDuringStopDoesNotKeepAShardSupervisorAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newStage(t, quick, func(ctx actor.Context, _ int, message any) {
-			if _, ok := message.(*delivery.Delivery); ok {
-				ctx.Stop(ctx.Parent())
+		f := start(t, quick, func(ctx actor.Context, n int, m any) {
+			if d, ok := m.(*delivery.Delivery); ok && d.OrderID == "held" {
+				return
 			}
+			if _, ok := m.(*actor.Stopping); ok {
+				time.Sleep(2 * afterCrash)
+			}
+			done(ctx, n, m)
 		})
-		d := s.deliver("o-1", 1)
-		s.wantEscalations(1)
-		s.tree.Stop()
-		s.ledger.want(t, d, delivery.Later(0))
+		held := f.deliver("held", 1)
+		f.crash()
+		f.Stop()
+		want(t, held, delivery.Later(0))
+		f.wantIdle()
+	})
+}
+
+func TestAShardSupervisorThatStopsEscalates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, quick, onDelivery(func(ctx actor.Context, _ int, _ *delivery.Delivery) { ctx.Stop(ctx.Parent()) }))
+		d := f.deliver("o-1", 1)
+		f.wantEscalations(1)
+		f.Stop()
+		want(t, d, delivery.Later(0))
+	})
+}
+
+func TestRestartDelaysOfAShardSupervisorGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := start(t, supervision.Config{Backoff: backoff.Exponential{Initial: time.Nanosecond, Max: time.Nanosecond}}, done)
+		for n := range 3 {
+			f.crash()
+			restarted := time.Duration(n+1) * 50 * time.Millisecond
+			d := newDelivery("o-1", 1)
+			f.Deliver(d)
+			f.after(restarted - time.Millisecond)
+			want(t, d)
+			f.after(2 * time.Millisecond)
+			want(t, d, delivery.Done())
+		}
 	})
 }

@@ -1,7 +1,7 @@
 package supervision
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 
@@ -11,57 +11,60 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// guard stands before an order actor. It types what the actor panics with, while the stack is still there, and keeps a
-// panic in its last messages from leaving it half stopped for ever: protoactor would neither end nor report it.
+// guard wraps an order actor and turns its panics into failures, with the stack, which is gone when protoactor hands a
+// panic to the supervisor. An actor that has panicked gets no further message, which protoactor does not rule out, and
+// one that panics at Stopping or Stopped still terminates: protoactor would leave it half stopped and report nothing.
+//
+// It is no actor.ReceiverMiddleware because that allocates an envelope for each message: 36 allocations for an order
+// instead of 22 (go test ./supervision -run - -bench Order/guard).
 type guard struct {
-	order actor.Actor
-	log   *slog.Logger
+	order  actor.Actor
+	log    *slog.Logger
+	failed bool
 }
 
 func (g *guard) Receive(ctx actor.Context) {
+	_, stopping := ctx.Message().(*actor.Stopping)
+	_, stopped := ctx.Message().(*actor.Stopped)
+	ending := stopping || stopped
+	if g.failed && !ending {
+		return
+	}
 	defer func() {
-		if r := recover(); r != nil {
-			g.failed(ctx, r)
+		reason := recover()
+		switch {
+		case reason == nil:
+		case ending:
+			g.log.Error("order actor panicked while stopping", keyError, delivery.AsFailure(reason), keyStack, string(debug.Stack()))
+		default:
+			g.failed = true
+			panic(asFailure(reason))
 		}
 	}()
 	g.order.Receive(ctx)
 }
 
-func (g *guard) failed(ctx actor.Context, reason any) {
+// asFailure types a panic, and adds the stack to a defect.
+func asFailure(reason any) *delivery.Failure {
 	f := delivery.AsFailure(reason)
-	switch ctx.Message().(type) {
-	case *actor.Stopping, *actor.Stopped:
-		g.log.Error("order actor panicked while it stopped", keyError, f, keyStack, string(debug.Stack()))
-		return
-	}
 	if f.Kind == messages.Defect {
-		f = &delivery.Failure{Kind: messages.Defect, Err: &panicked{f.Err, debug.Stack()}}
+		f = &delivery.Failure{Kind: messages.Defect, Err: &panicked{f.Err, string(debug.Stack())}}
 	}
-	panic(f)
+	return f
 }
 
-// panicked is the error of a defect with where it happened. The stack goes into the log, not into the text.
+// panicked is an error with the stack of its panic, which is for the log and not part of the text.
 type panicked struct {
 	error
-	stack []byte
+	stack string
 }
 
 func (p *panicked) Unwrap() error { return p.error }
 
-// stillborn takes the place of an order actor whose producer failed: it fails at its start, like any other actor.
-type stillborn struct{ reason any }
-
-func (s stillborn) Receive(actor.Context) { panic(s.reason) }
-
-// produce calls the producer of order actors; a panic there is a failure of the order, not of its supervisor.
-func produce(order func() actor.Actor) (a actor.Actor) {
-	defer func() {
-		if r := recover(); r != nil {
-			a = stillborn{r}
-		}
-	}()
-	if a = order(); a == nil {
-		return stillborn{fmt.Errorf("the producer of order actors returned nil")}
+// stackOf returns the stack of the panic behind f, or nothing.
+func stackOf(f *delivery.Failure) string {
+	if p := (*panicked)(nil); errors.As(f, &p) {
+		return p.stack
 	}
-	return a
+	return ""
 }

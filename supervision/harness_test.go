@@ -2,7 +2,6 @@ package supervision_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -19,147 +18,165 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ledger records how each delivery ends and how often.
-type ledger struct {
-	mu    sync.Mutex
-	ended map[*delivery.Delivery][]delivery.Outcome
+// outcomes records how a delivery was settled. If panics is set, Settle panics, which crashes the shard supervisor.
+type outcomes struct {
+	mu     sync.Mutex
+	all    []delivery.Outcome
+	panics bool
 }
 
-func newLedger() *ledger { return &ledger{ended: make(map[*delivery.Delivery][]delivery.Outcome)} }
-
-type line struct {
-	ledger *ledger
-	of     *delivery.Delivery
-}
-
-func (l line) Settle(o delivery.Outcome) {
-	l.ledger.mu.Lock()
-	defer l.ledger.mu.Unlock()
-	l.ledger.ended[l.of] = append(l.ledger.ended[l.of], o)
-}
-
-func (l *ledger) delivery(id string, sequence uint64) *delivery.Delivery {
-	d := &delivery.Delivery{OrderID: messages.OrderID(id), Stream: messages.StreamOrders, Sequence: sequence, Deliveries: 1}
-	d.Settler = line{l, d}
-	return d
-}
-
-func (l *ledger) want(t *testing.T, d *delivery.Delivery, want ...delivery.Outcome) {
-	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if got := l.ended[d]; !slices.Equal(got, want) {
-		t.Fatalf("delivery %s/%d was settled as %v, want %v", d.OrderID, d.Sequence, got, want)
+func (o *outcomes) Settle(outcome delivery.Outcome) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.all = append(o.all, outcome)
+	if o.panics {
+		panic("Settle panicked")
 	}
 }
 
-// script is what an order actor does with a delivery or a give-up; life counts the actors that were produced, from 1.
-type script func(ctx actor.Context, life int, message any)
+// want checks that d was settled with exactly the outcomes.
+func want(t *testing.T, d *delivery.Delivery, want ...delivery.Outcome) {
+	t.Helper()
+	o := d.Settler.(*outcomes)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !slices.Equal(o.all, want) {
+		t.Fatalf("delivery %s/%d was settled as %v, want %v", d.OrderID, d.Sequence, o.all, want)
+	}
+}
+
+// behavior is what the n-th order actor of a test, from 1, does with a message.
+type behavior func(ctx actor.Context, n int, message any)
+
+// onDelivery makes a behavior of what an actor does with a delivery.
+func onDelivery(f func(ctx actor.Context, n int, d *delivery.Delivery)) behavior {
+	return func(ctx actor.Context, n int, message any) {
+		if d, ok := message.(*delivery.Delivery); ok {
+			f(ctx, n, d)
+		}
+	}
+}
 
 func answer(ctx actor.Context, d *delivery.Delivery, o delivery.Outcome) {
 	ctx.Send(ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: o})
 }
 
-// stage runs a script and writes down what reached which life of the actor, and when.
-type stage struct {
-	t      *testing.T
-	tree   *supervision.Tree
-	ledger *ledger
-	begun  time.Time
-
-	mu        sync.Mutex
-	lives     int
-	stops     int
-	events    []string
-	escalated []error
+// answerAfter answers Done from elsewhere, after a time.
+func answerAfter(ctx actor.Context, after time.Duration, d *delivery.Delivery) {
+	parent, root := ctx.Parent(), ctx.ActorSystem().Root
+	time.AfterFunc(after, func() { root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()}) })
 }
 
-func newStage(t *testing.T, cfg supervision.Config, play script) *stage {
+var done = onDelivery(func(ctx actor.Context, _ int, d *delivery.Delivery) { answer(ctx, d, delivery.Done()) })
+
+// fixture is a tree of one shard. It records which message reached which order actor, and when.
+type fixture struct {
+	*supervision.Tree
+	t     *testing.T
+	begun time.Time
+
+	mu             sync.Mutex
+	started, ended int
+	events         []string
+	escalated      []error
+}
+
+// start makes a fixture; without a Config.Rand every delay is half of its cap.
+func start(t *testing.T, cfg supervision.Config, behave behavior) *fixture {
 	t.Helper()
-	s := &stage{t: t, ledger: newLedger(), begun: time.Now()}
+	f := &fixture{t: t, begun: time.Now()}
 	cfg.Shards = 1
-	if cfg.Rand == nil {
-		cfg.Rand = func() float64 { return 0.5 }
-	}
+	cfg.Rand = func() float64 { return 0.5 }
 	cfg.OnEscalation = func(err error) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.escalated = append(s.escalated, err)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.escalated = append(f.escalated, err)
 	}
-	tree, err := supervision.New(supervision.NewSystem(slog.New(slog.DiscardHandler)), func() actor.Actor {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.lives++
-		life := s.lives
-		return actor.ReceiveFunc(func(ctx actor.Context) { s.receive(ctx, life, play) })
+	tree, err := supervision.New(func() actor.Actor {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.started++
+		n := f.started
+		return actor.ReceiveFunc(func(ctx actor.Context) {
+			f.record(n, ctx.Message())
+			behave(ctx, n, ctx.Message())
+		})
 	}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.tree = tree
-	t.Cleanup(tree.Stop)
-	return s
+	f.Tree = tree
+	t.Cleanup(func() {
+		tree.Stop()
+		time.Sleep(time.Second) // Goroutines of the actor system end, which count messages to actors that have stopped.
+	})
+	return f
 }
 
-func (s *stage) receive(ctx actor.Context, life int, play script) {
-	switch m := ctx.Message().(type) {
+func (f *fixture) record(n int, message any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	event := fmt.Sprintf("%s actor %d: ", time.Since(f.begun), n)
+	switch m := message.(type) {
 	case *delivery.Delivery:
-		s.note(fmt.Sprintf("%s life %d: %s/%d", time.Since(s.begun), life, m.OrderID, m.Sequence))
+		f.events = append(f.events, event+fmt.Sprintf("%s/%d", m.OrderID, m.Sequence))
 	case *delivery.GiveUp:
-		s.note(fmt.Sprintf("%s life %d: give up, %v", time.Since(s.begun), life, m.Failure))
+		f.events = append(f.events, event+"give up, "+m.Failure.Error())
 	case *actor.Stopped:
-		s.mu.Lock()
-		s.stops++
-		s.mu.Unlock()
+		f.ended++
 	}
-	play(ctx, life, ctx.Message())
 }
 
-func (s *stage) note(event string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.events = append(s.events, event)
+func newDelivery(id string, sequence uint64) *delivery.Delivery {
+	return &delivery.Delivery{OrderID: messages.OrderID(id), Sequence: sequence, Settler: &outcomes{}}
 }
 
-// deliver hands over a delivery and waits until nothing moves.
-func (s *stage) deliver(id string, sequence uint64) *delivery.Delivery {
-	s.t.Helper()
-	d := s.ledger.delivery(id, sequence)
-	s.tree.Deliver(d)
+// deliver delivers a message and waits until all goroutines are idle.
+func (f *fixture) deliver(id string, sequence uint64) *delivery.Delivery {
+	d := newDelivery(id, sequence)
+	f.Deliver(d)
 	synctest.Wait()
 	return d
 }
 
-func (s *stage) after(d time.Duration) {
+// crash makes the shard supervisor panic while it settles a delivery of the order "crash", which done must answer.
+func (f *fixture) crash() *delivery.Delivery {
+	d := newDelivery("crash", 1)
+	d.Settler = &outcomes{panics: true}
+	f.Deliver(d)
+	synctest.Wait()
+	return d
+}
+
+func (f *fixture) after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-func (s *stage) wantEvents(want ...string) {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !slices.Equal(s.events, want) {
-		s.t.Fatalf("events:\n%q\nwant\n%q", s.events, want)
+func (f *fixture) wantEvents(want ...string) {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !slices.Equal(f.events, want) {
+		f.t.Fatalf("events:\n%q\nwant\n%q", f.events, want)
 	}
 }
 
-// wantIdle asserts that every actor that was produced is stopped and no delivery is pending.
-func (s *stage) wantIdle() {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lives != s.stops || s.tree.Pending() != 0 {
-		s.t.Fatalf("%d actors were produced, %d are stopped, %d deliveries are pending; want all stopped, none pending",
-			s.lives, s.stops, s.tree.Pending())
+// wantIdle checks that every order actor has stopped and no delivery is pending.
+func (f *fixture) wantIdle() {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.started != f.ended || f.Pending() != 0 {
+		f.t.Fatalf("%d actors started, %d stopped, %d deliveries pending; want all stopped, none pending", f.started, f.ended, f.Pending())
 	}
 }
 
-func (s *stage) wantEscalations(n int) {
-	s.t.Helper()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.escalated) != n {
-		s.t.Fatalf("escalated %d times %v, want %d", len(s.escalated), s.escalated, n)
+func (f *fixture) wantEscalations(n int) {
+	f.t.Helper()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.escalated) != n {
+		f.t.Fatalf("escalated %d times %v, want %d", len(f.escalated), f.escalated, n)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -62,30 +61,18 @@ func (s *stormy) count(delta int32) int32 {
 
 func (s *stormy) act(ctx actor.Context) {
 	switch n := rand.IntN(100); {
-	case n < 2:
-		panic(errBoom)
 	case n < 4:
-		panic(&delivery.Failure{Kind: messages.Transient, RetryAfter: time.Millisecond, Err: errBoom})
-	case n < 6:
-		panic(&delivery.Failure{Kind: messages.Infrastructure, Err: errBoom})
+		panic(errBoom)
 	case n < 8:
-		panic(&delivery.Failure{Kind: messages.Poison, Err: errBoom})
+		panic(infrastructure)
 	case n < 10:
-		panic(&delivery.Failure{Kind: messages.Fenced, Err: errBoom})
-	case n < 12:
 		ctx.Stop(ctx.Self())
-	case n < 20 && len(s.held) < 3:
-		// Held until the next delivery comes, or for a moment.
-		self, root := ctx.Self(), ctx.ActorSystem().Root
-		held := s.held
-		parent := ctx.Parent()
+	case n < 18 && len(s.held) < 3:
+		// Answered in a moment.
+		for _, d := range s.held {
+			answerAfter(ctx, time.Millisecond, d)
+		}
 		s.held = nil
-		time.AfterFunc(time.Millisecond, func() {
-			for _, d := range held {
-				root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()})
-			}
-			root.Send(self, "late")
-		})
 	default:
 		for _, d := range s.held {
 			answer(ctx, d, delivery.Done())
@@ -102,8 +89,7 @@ func (t *tally) Settle(delivery.Outcome) { t.n.Add(1) }
 func storm(t *testing.T, stopEarly bool) {
 	const orders, senders, each = 8, 4, 2500
 	var alive sync.Map
-	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
-	tree, err := supervision.New(sys, func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
+	tree, err := supervision.New(func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
 		Backoff:     backoff.Exponential{Initial: time.Millisecond, Max: 2 * time.Millisecond},
 		GiveUpDelay: time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
 	})
@@ -157,10 +143,14 @@ func TestStopInAStormSettlesEachDeliveryOnce(t *testing.T) {
 	}
 }
 
+// prompt produces an actor that answers at once.
+func prompt() actor.Actor {
+	return actor.ReceiveFunc(func(ctx actor.Context) { done(ctx, 1, ctx.Message()) })
+}
+
 func TestStartAndStopManyTimes(t *testing.T) {
-	sys := supervision.NewSystem(slog.New(slog.DiscardHandler))
 	for range 50 {
-		tree, err := supervision.New(sys, func() actor.Actor { return immediate{} }, supervision.Config{Shards: 3})
+		tree, err := supervision.New(prompt, supervision.Config{Shards: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -184,7 +174,7 @@ func TestStartAndStopManyTimes(t *testing.T) {
 }
 
 func TestDrainAfterStopReturnsAtOnce(t *testing.T) {
-	tree, err := supervision.New(supervision.NewSystem(slog.New(slog.DiscardHandler)), func() actor.Actor { return immediate{} }, supervision.Config{})
+	tree, err := supervision.New(prompt, supervision.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,17 +8,20 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// NewSystem returns an actor system for a Tree: its own metrics are off, and it logs to logger from warn upwards.
-func NewSystem(logger *slog.Logger) *actor.ActorSystem {
+// deadLetterInterval is how long a goroutine of the actor system counts messages to actors that have stopped, which are
+// normal here.
+const deadLetterInterval = 100 * time.Millisecond
+
+// newSystem returns an actor system whose metrics are off and that logs to logger from warn upwards.
+func newSystem(logger *slog.Logger) *actor.ActorSystem {
 	warn := slog.New(atLeastWarn{logger.Handler()})
 	return actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warn }),
-		// A late reply to an actor that is gone is normal here. The period bounds a goroutine of the system.
-		actor.WithDeadLetterThrottleInterval(100*time.Millisecond),
+		actor.WithDeadLetterThrottleInterval(deadLetterInterval),
 	)
 }
 
-// atLeastWarn keeps the actor system's chatter (a line for each failure and late message) out of the log.
+// atLeastWarn drops what the actor system logs about each failure and each message to an actor that has stopped.
 type atLeastWarn struct{ slog.Handler }
 
 func (h atLeastWarn) Enabled(ctx context.Context, l slog.Level) bool {

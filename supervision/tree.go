@@ -1,12 +1,7 @@
 package supervision
 
 import (
-	"context"
-	"fmt"
-	"hash/maphash"
-	"math/bits"
-	"sync"
-	"sync/atomic"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -14,141 +9,112 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Tree is a running supervisor tree. Its methods may be called from any goroutine.
-type Tree struct {
-	sys    *actor.ActorSystem
-	order  func() actor.Actor
-	cfg    Config
-	meters *instrumentation
-	health *health
-
-	workers workers
-	shards  []*shard
-	seed    maphash.Seed
-	root    *actor.PID
-	// started and stopped are closed by root.
-	started, stopped chan struct{}
-	// timers counts the timers of root that may still call back.
-	timers sync.WaitGroup
-
-	pending atomic.Int64
-	// idle holds a token when pending may have become 0.
-	idle chan struct{}
-
-	stop sync.Once
-	// settledAll is closed when Stop has done everything.
-	settledAll chan struct{}
+// levels specifies the tree: who supervises whom, how each failure is answered, how many are borne, and what follows the
+// next one. The other files carry it out.
+//
+//	node                   a failure escalated to it stops the node (Config.OnEscalation)
+//	└─ shard supervisor    Config.Shards of them; the hash of an order's id says which one it belongs to
+//	   └─ order actor      one for each order with unsettled deliveries
+//	      └─ step call     no actor: its failure is a reply, which the order answers by its plan (package order)
+//
+// Each level answers one for one: no actor is restarted because a sibling failed.
+type levels struct {
+	// node is the guardian of the shard supervisors.
+	node level
+	// shardSupervisor supervises the order actors of its shard.
+	shardSupervisor level
 }
 
-// New starts a tree on sys; order produces an order actor. The error wraps ErrConfig, or comes from the meter.
-// The caller ends it with Stop; sys stays the caller's.
-func New(sys *actor.ActorSystem, order func() actor.Actor, cfg Config) (*Tree, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
-	t := &Tree{
-		sys:        sys,
-		order:      order,
-		cfg:        cfg.withDefaults(),
-		seed:       maphash.MakeSeed(),
-		started:    make(chan struct{}),
-		stopped:    make(chan struct{}),
-		idle:       make(chan struct{}, 1),
-		settledAll: make(chan struct{}),
-	}
-	for i := range t.cfg.Shards {
-		t.shards = append(t.shards, newShard(i, t))
-	}
-	var err error
-	if t.meters, err = newInstrumentation(t.cfg.Meter, t.actors, t.pending.Load); err != nil {
-		return nil, fmt.Errorf("start supervisor tree: %w", err)
-	}
-	t.health = newHealth(t.cfg, t.meters)
-	t.root = sys.Root.SpawnPrefix(actor.PropsFromProducer(func() actor.Actor { return &root{tree: t} }), "orders")
-	<-t.started
-	return t, nil
+// level is how a supervisor answers the failures of its children.
+type level struct {
+	// strategy of the library that carries out restarts, or nil for shard.HandleFailure.
+	strategy actor.SupervisorStrategy
+	rules    map[failure]rule
 }
 
-// Deliver hands d to the supervisor of its order. It never blocks. After Stop it settles d as Later(0) itself.
-func (t *Tree) Deliver(d *delivery.Delivery) {
-	t.pending.Add(1)
-	s := t.shardOf(d.OrderID)
-	open, tell := s.put(d)
-	if !open {
-		s.settle(d, delivery.Later(0))
-		return
-	}
-	if tell {
-		t.sys.Root.Send(s.pid, &arrived{})
+// rule answers a failure with within while the budget lasts, then with beyond.
+type rule struct {
+	within directive
+	delay  delay
+	budget budget
+	beyond directive
+}
+
+func newLevels(c Config, outage *outageLimit) levels {
+	backoff := func(n int) time.Duration { return c.Backoff.Delay(n, c.Rand()) }
+	subsystem := newSubsystemBudget(c.SubsystemBudget)
+	return levels{
+		node: level{
+			// The n-th restart in a row is delayed by n × 50 ms.
+			strategy: actor.NewExponentialBackoffStrategy(c.SubsystemBudget.Within, 50*time.Millisecond),
+			rules: map[failure]rule{
+				crash: {within: restart, budget: subsystem, beyond: escalate},
+			},
+		},
+		shardSupervisor: level{
+			rules: map[failure]rule{
+				infrastructure: {within: restart, delay: backoff, budget: outage, beyond: escalate},
+				defect:         {within: restart, delay: backoff, budget: orderBudget(c.OrderBudget), beyond: giveUp},
+				failedGiveUp:   {within: redeliver, delay: fixed(c.GiveUpDelay), budget: subsystem, beyond: escalate},
+			},
+		},
 	}
 }
 
-// Pending is the number of deliveries that are not yet settled.
-func (t *Tree) Pending() int { return int(t.pending.Load()) }
+// failure is a class of failures that are answered alike.
+type failure uint8
 
-// Drain waits until no delivery is pending. It refuses no delivery: the caller stops delivering first. When ctx ends
-// before, it returns ctx's error.
-func (t *Tree) Drain(ctx context.Context) error {
-	for t.pending.Load() > 0 {
-		select {
-		case <-t.idle:
-		case <-ctx.Done():
-			return fmt.Errorf("drain %d pending deliveries: %w", t.Pending(), context.Cause(ctx))
-		}
+const (
+	// crash: a shard supervisor panicked. That is a defect of this package.
+	crash failure = iota
+	// infrastructure: an order actor cannot reach the journal or NATS.
+	infrastructure
+	// defect: an order actor panicked for any other reason.
+	defect
+	// failedGiveUp: an order actor panicked instead of giving its order up.
+	failedGiveUp
+)
+
+// classify says what the failure of an order actor is; givingUp: the actor was told to give its order up.
+func classify(f *delivery.Failure, givingUp bool) failure {
+	switch {
+	case f.Kind == messages.Infrastructure:
+		return infrastructure
+	case givingUp:
+		return failedGiveUp
 	}
-	t.signalIdle() // There may be other callers.
-	return nil
+	return defect
 }
 
-// Stop stops all actors, waits for them, and settles what is still pending as Later(0). It waits for an order actor
-// that is in the middle of a message. More than one call is one call.
-func (t *Tree) Stop() {
-	t.stop.Do(t.end)
-	<-t.settledAll
-}
+// directive is what a supervisor does about a failure.
+type directive uint8
 
-func (t *Tree) end() {
-	defer close(t.settledAll)
-	for _, s := range t.shards {
-		s.close()
+const (
+	// restart starts a new actor after the delay. An order actor gets all its pending deliveries again; those of a crashed
+	// shard supervisor are settled as Later(0).
+	restart directive = iota
+	// giveUp restarts an order actor that is told to journal attention instead of driving its order.
+	giveUp
+	// redeliver settles the pending deliveries of an order as Later(delay). No actor is started before one comes back.
+	redeliver
+	// escalate tells the node to stop, once. Until it does, failures are answered as if they were within the budget.
+	escalate
+)
+
+// answer records a failure and returns what to do about it; escalation is why the node must stop, or nil. c is nil when a
+// shard supervisor failed.
+func (r rule) answer(c *child, f error) (d directive, escalation error) {
+	exceeded := r.budget.spend(c, f)
+	switch {
+	case exceeded == nil:
+		return r.within, nil
+	case r.beyond == escalate:
+		return r.within, exceeded
 	}
-	t.sys.Root.Stop(t.root)
-	<-t.stopped
-	t.timers.Wait()
-	t.workers.close()
-	for _, s := range t.shards {
-		s.abandon()
-		s.swap()
-		s.abandon()
-		s.timers.Wait()
-	}
-	_ = t.meters.observed.Unregister()
+	return r.beyond, nil
 }
 
-func (t *Tree) shardOf(id messages.OrderID) *shard {
-	high, _ := bits.Mul64(maphash.String(t.seed, string(id)), uint64(len(t.shards)))
-	return t.shards[high]
-}
+// delay of the answer to the n-th failure in a row.
+type delay func(n int) time.Duration
 
-// settled books the end of a delivery.
-func (t *Tree) settled() {
-	if t.pending.Add(-1) == 0 {
-		t.signalIdle()
-	}
-}
-
-func (t *Tree) signalIdle() {
-	select {
-	case t.idle <- struct{}{}:
-	default:
-	}
-}
-
-// actors is the number of order actors in memory.
-func (t *Tree) actors() int64 {
-	var n int64
-	for _, s := range t.shards {
-		n += s.actors.Load()
-	}
-	return n
-}
+func fixed(d time.Duration) delay { return func(int) time.Duration { return d } }

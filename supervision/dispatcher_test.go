@@ -8,32 +8,31 @@ import (
 	"testing/synctest"
 )
 
-// Calls that block are made up for, one worker after the other.
-func TestWorkersGoOnBehindBlockedCalls(t *testing.T) {
+func TestDispatcherAddsWorkersWhileTheyAreStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w workers
+		d := newDispatcher()
 		block := make(chan struct{})
 		ran := make(chan struct{})
 		blocked := 3 * runtime.GOMAXPROCS(0)
 		for range blocked {
-			w.Schedule(func() { <-block })
+			d.Schedule(func() { <-block })
 		}
-		w.Schedule(func() { close(ran) })
+		d.Schedule(func() { close(ran) })
 		<-ran // or the test never ends
 		close(block)
 		synctest.Wait()
-		w.mu.Lock()
-		count := w.count
-		w.mu.Unlock()
-		if count > w.size {
-			t.Errorf("%d workers are left, want at most %d", count, w.size)
+		d.mu.Lock()
+		workers := d.workers
+		d.mu.Unlock()
+		if workers > d.limit {
+			t.Errorf("%d workers are left, want at most %d", workers, d.limit)
 		}
-		w.close()
+		d.close()
 	})
 }
 
-func TestWorkersRunEveryCallOnce(t *testing.T) {
-	var w workers
+func TestDispatcherRunsEachFunctionOnce(t *testing.T) {
+	d := newDispatcher()
 	var ran atomic.Int64
 	var callers, calls sync.WaitGroup
 	const each = 20_000
@@ -41,7 +40,7 @@ func TestWorkersRunEveryCallOnce(t *testing.T) {
 		callers.Go(func() {
 			for range each {
 				calls.Add(1)
-				w.Schedule(func() {
+				d.Schedule(func() {
 					ran.Add(1)
 					calls.Done()
 				})
@@ -50,36 +49,31 @@ func TestWorkersRunEveryCallOnce(t *testing.T) {
 	}
 	callers.Wait()
 	calls.Wait()
-	w.close()
+	d.close()
 	if ran.Load() != 8*each {
 		t.Errorf("%d calls ran, want %d", ran.Load(), 8*each)
 	}
 }
 
-func TestWorkersCloseWaitsAndStillRunsWhatComesLate(t *testing.T) {
+func TestDispatcherCloseWaitsAndLaterFunctionsStillRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var w workers
+		d := newDispatcher()
 		var ran atomic.Int64
 		release := make(chan struct{})
-		w.Schedule(func() { <-release; ran.Add(1) })
-		w.Schedule(func() { ran.Add(1) })
+		d.Schedule(func() { <-release; ran.Add(1) })
+		d.Schedule(func() { ran.Add(1) })
 		go func() {
 			synctest.Wait()
 			close(release)
 		}()
-		w.close()
+		d.close()
 		if ran.Load() != 2 {
 			t.Fatal("close did not wait for the calls")
 		}
-		w.Schedule(func() { ran.Add(1) })
+		d.Schedule(func() { ran.Add(1) })
 		synctest.Wait()
 		if ran.Load() != 3 {
 			t.Fatal("a late call was not run")
 		}
 	})
-}
-
-func TestWorkersThatNeverRanClose(t *testing.T) {
-	var w workers
-	w.close()
 }

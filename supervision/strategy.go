@@ -1,0 +1,67 @@
+package supervision
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// guardian is the node's strategy for the shard supervisors. It runs on the goroutine of the one that panicked.
+type guardian struct{ *Tree }
+
+func (g guardian) HandleFailure(system *actor.ActorSystem, node actor.Supervisor, pid *actor.PID, stats *actor.RestartStatistics, reason, message any) {
+	g.instr.crashes.Add(context.Background(), 1)
+	g.cfg.Logger.Error("shard supervisor panicked, restarting it", keyShard, pid.Id, keyReason, fmt.Sprint(reason), keyStack, string(debug.Stack()))
+	if _, exceeded := g.levels.node.rules[crash].answer(nil, delivery.AsFailure(reason)); exceeded != nil {
+		g.escalate(exceeded)
+	}
+	g.levels.node.strategy.HandleFailure(system, node, pid, stats, reason, message)
+}
+
+// HandleFailure makes the shard supervisor the strategy of its order actors; the failed one is suspended by now. None of
+// the library's strategies will do: a restart there drops the message that failed and keeps those behind it
+// (TestLibraryRestartLosesTheOrder), and its delays have no jitter, so that all orders would come back from an outage at once.
+//
+// The failure waits its turn behind what the actor sent before.
+func (s *shard) HandleFailure(_ *actor.ActorSystem, _ actor.Supervisor, pid *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
+	s.ctx.Send(s.pid, childFailed{pid, delivery.AsFailure(reason)})
+}
+
+// childFailed answers the failure of an order actor as newLevels specifies, and stops the actor.
+func (s *shard) childFailed(pid *actor.PID, f *delivery.Failure) {
+	c := s.childOf(pid)
+	if s.stopping || c == nil || c.phase != running {
+		return
+	}
+	c.failures++
+	class := classify(f, c.giveUp != nil)
+	rule := s.tree.levels.shardSupervisor.rules[class]
+	answer, exceeded := rule.answer(c, f)
+	if exceeded != nil {
+		s.tree.escalate(exceeded)
+	}
+	delay := rule.delay(c.failures)
+	c.delay = delay
+	log := s.tree.cfg.Logger.With(keyOrderID, c.id, keyKind, f.Kind.Label(), keyError, f.Err, keyDelay, delay)
+	switch answer {
+	case restart:
+		s.tree.instr.restarted(f.Kind)
+		if class != infrastructure { // outageLimit logs once for all orders.
+			log.Error("order actor failed, restarting it", keyStack, stackOf(f))
+		}
+	case giveUp:
+		s.tree.instr.restarted(f.Kind)
+		s.tree.instr.giveUps.Add(context.Background(), 1)
+		log.Error("order exceeded its restart budget, giving it up")
+		c.giveUp = &delivery.GiveUp{Failure: f}
+	case redeliver:
+		log.Error("giving the order up failed, redelivering its messages")
+		c.delay = 0
+		s.settlePending(c, delivery.Later(delay))
+	}
+	s.stop(c)
+}

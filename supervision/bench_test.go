@@ -32,7 +32,7 @@ func BenchmarkOrder(b *testing.B) {
 	} {
 		for _, inFlight := range []int{1, 64, 4096} {
 			b.Run(variant.name+"/inflight="+strconv.Itoa(inFlight), func(b *testing.B) {
-				system := newSystem(slog.New(slog.DiscardHandler))
+				system := NewSystem(slog.New(slog.DiscardHandler))
 				if variant.system != nil {
 					system = variant.system()
 				}
@@ -70,7 +70,7 @@ type room chan struct{}
 func (r room) Settle(delivery.Outcome) { <-r }
 
 func benchmarkOrder(b *testing.B, system *actor.ActorSystem, inFlight int, options []actor.PropsOption) {
-	tree, err := newTree(system, func() actor.Actor { return &busyOrder{6} }, Config{}.withDefaults(), options...)
+	tree, err := newTree(system, func() actor.Actor { return &busyOrder{6} }, Config{}, options...)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package supervision_test
 
 import (
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -92,7 +93,7 @@ func start(t *testing.T, cfg supervision.Config, behave behavior) *fixture {
 		defer f.mu.Unlock()
 		f.escalated = append(f.escalated, err)
 	}
-	tree, err := supervision.New(func() actor.Actor {
+	tree, err := supervision.New(newSystem(), func() actor.Actor {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.started++
@@ -126,6 +127,8 @@ func (f *fixture) record(n int, message any) {
 		f.ended++
 	}
 }
+
+func newSystem() *actor.ActorSystem { return supervision.NewSystem(slog.New(slog.DiscardHandler)) }
 
 func newDelivery(id string, sequence uint64) *delivery.Delivery {
 	return &delivery.Delivery{OrderID: messages.OrderID(id), Sequence: sequence, Settler: &outcomes{}}

@@ -89,7 +89,7 @@ func (t *tally) Settle(delivery.Outcome) { t.n.Add(1) }
 func storm(t *testing.T, stopEarly bool) {
 	const orders, senders, each = 8, 4, 2500
 	var alive sync.Map
-	tree, err := supervision.New(func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
+	tree, err := supervision.New(newSystem(), func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
 		Backoff:     backoff.Exponential{Initial: time.Millisecond, Max: 2 * time.Millisecond},
 		GiveUpDelay: time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
 	})
@@ -149,8 +149,9 @@ func prompt() actor.Actor {
 }
 
 func TestStartAndStopManyTimes(t *testing.T) {
+	system := newSystem()
 	for range 50 {
-		tree, err := supervision.New(prompt, supervision.Config{Shards: 3})
+		tree, err := supervision.New(system, prompt, supervision.Config{Shards: 3})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestStartAndStopManyTimes(t *testing.T) {
 }
 
 func TestDrainAfterStopReturnsAtOnce(t *testing.T) {
-	tree, err := supervision.New(prompt, supervision.Config{})
+	tree, err := supervision.New(newSystem(), prompt, supervision.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}

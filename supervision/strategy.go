@@ -13,7 +13,7 @@ import (
 // guardian is the node's strategy for the shard supervisors. It runs on the goroutine of the one that panicked.
 type guardian struct{ *Tree }
 
-func (g guardian) HandleFailure(system *actor.ActorSystem, node actor.Supervisor, pid *actor.PID, stats *actor.RestartStatistics, reason, message any) {
+func (g *guardian) HandleFailure(system *actor.ActorSystem, node actor.Supervisor, pid *actor.PID, stats *actor.RestartStatistics, reason, message any) {
 	g.instr.crashes.Add(context.Background(), 1)
 	g.cfg.Logger.Error("shard supervisor panicked, restarting it", keyShard, pid.Id, keyReason, fmt.Sprint(reason), keyStack, string(debug.Stack()))
 	if _, exceeded := g.levels.node.rules[crash].answer(nil, delivery.AsFailure(reason)); exceeded != nil {

@@ -29,7 +29,8 @@ type Tree struct {
 	dispatcher *dispatcher
 	orderProps *actor.Props
 
-	shards []*shard
+	guardian *guardian
+	shards   []*shard
 	// running counts the shard supervisors that have not stopped.
 	running sync.WaitGroup
 	// seed of the hash that assigns orders to shards.
@@ -44,17 +45,18 @@ type Tree struct {
 	stopped chan struct{}
 }
 
-// New starts a tree whose order actors are made by order. The error wraps ErrConfig, or comes from the meter. Stop ends it.
-func New(order actor.Producer, cfg Config) (*Tree, error) {
+// New starts a tree on the system, whose order actors are made by order. The error wraps ErrConfig, or comes from the
+// meter. Stop ends the tree; the system stays the caller's.
+func New(system *actor.ActorSystem, order actor.Producer, cfg Config) (*Tree, error) {
+	return newTree(system, order, cfg)
+}
+
+// newTree is New with options for all actors, which override those of this package.
+func newTree(system *actor.ActorSystem, order actor.Producer, cfg Config, options ...actor.PropsOption) (*Tree, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return newTree(newSystem(cfg.Logger), order, cfg)
-}
-
-// newTree starts a tree on the system. The options are for all actors and override those of this package.
-func newTree(system *actor.ActorSystem, order actor.Producer, cfg Config, options ...actor.PropsOption) (*Tree, error) {
 	t := &Tree{
 		cfg:     cfg,
 		outage:  newOutageLimit(cfg),
@@ -64,6 +66,7 @@ func newTree(system *actor.ActorSystem, order actor.Producer, cfg Config, option
 		idle:    make(chan struct{}, 1),
 		stopped: make(chan struct{}),
 	}
+	t.guardian = &guardian{t}
 	t.levels = newLevels(cfg, t.outage)
 	for i := range cfg.Shards {
 		t.shards = append(t.shards, &shard{number: i, tree: t, children: make(map[messages.OrderID]*child)})
@@ -75,7 +78,7 @@ func newTree(system *actor.ActorSystem, order actor.Producer, cfg Config, option
 	t.dispatcher = newDispatcher()
 	options = append([]actor.PropsOption{actor.WithDispatcher(t.dispatcher)}, options...)
 	t.orderProps = actor.PropsFromProducer(func() actor.Actor { return &guard{order: order(), log: cfg.Logger} }, options...)
-	options = append(options, actor.WithGuardian(&guardian{t}))
+	options = append(options, actor.WithGuardian(t.guardian))
 	for _, s := range t.shards {
 		t.running.Add(1)
 		s.pid = system.Root.SpawnPrefix(actor.PropsFromProducer(func() actor.Actor { return s }, options...), "shard")
@@ -130,7 +133,7 @@ func (t *Tree) Stop() {
 			s.settleTaken()
 		}
 		_ = t.instr.observed.Unregister()
-		t.system.Shutdown()
+		t.guardian.Tree = nil // The system never forgets a guardian.
 	})
 	<-t.stopped
 }

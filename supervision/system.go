@@ -12,8 +12,8 @@ import (
 // normal here.
 const deadLetterInterval = 100 * time.Millisecond
 
-// newSystem returns an actor system whose metrics are off and that logs to logger from warn upwards.
-func newSystem(logger *slog.Logger) *actor.ActorSystem {
+// NewSystem returns an actor system for trees, whose metrics are off and that logs to logger from warn upwards.
+func NewSystem(logger *slog.Logger) *actor.ActorSystem {
 	warn := slog.New(atLeastWarn{logger.Handler()})
 	return actor.NewActorSystem(
 		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return warn }),

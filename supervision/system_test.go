@@ -9,7 +9,7 @@ import (
 
 func TestTheActorSystemLogsFromWarn(t *testing.T) {
 	var out bytes.Buffer
-	log := newSystem(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Logger().With("a", 1).WithGroup("g")
+	log := NewSystem(slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))).Logger().With("a", 1).WithGroup("g")
 	log.Info("chatter")
 	log.Warn("trouble")
 	if got := out.String(); strings.Contains(got, "chatter") || strings.Contains(got, "started") || !strings.Contains(got, "trouble") {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -41,6 +42,7 @@ type Engine struct {
 	plan      *messages.Plan
 	functions gateway.Functions
 
+	system  *actor.ActorSystem
 	journal *journal.Journal
 	steps   *gateway.Set
 	guard   *downstream.Guard
@@ -127,7 +129,8 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if err != nil {
 		return err
 	}
-	e.tree, err = supervision.New(e.orders.Produce, supervision.Config{
+	e.system = supervision.NewSystem(c.Logger)
+	e.tree, err = supervision.New(e.system, e.orders.Produce, supervision.Config{
 		Logger: c.Logger, Meter: c.Meter, OnEscalation: e.escalate,
 	})
 	if err != nil {
@@ -265,5 +268,8 @@ func (e *Engine) stopParts(ctx context.Context) {
 	}
 	if e.journal != nil {
 		e.journal.Close()
+	}
+	if e.system != nil {
+		e.system.Shutdown()
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -141,11 +142,11 @@ func TestTypedDecodesItsInput(t *testing.T) {
 	}
 }
 
-// until the order has the status.
+// status waits until the order has the status.
 func status(ctx context.Context, t *testing.T, c *client.Client, want string) *timeline.View {
 	t.Helper()
 	var view *timeline.View
-	until(t, "status "+want, func() bool {
+	natstest.Eventually(t, "status "+want, func() bool {
 		var err error
 		if view, err = c.Order(ctx, "o-1"); err != nil {
 			t.Fatal(err)
@@ -163,20 +164,18 @@ func kinds(v *timeline.View) string {
 	return strings.Join(all, " ")
 }
 
-// with runs an engine and hands a client to f.
-func (s *site) with(p engine.Plan, f func(context.Context, *client.Client)) {
+// with runs an engine and calls f with a client.
+func (s *server) with(p engine.Plan, f func(context.Context, *client.Client)) {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
-	defer cancel()
-	r := s.runConfigured(p, engine.Config{})
-	c, err := client.New(s.connect())
+	r := s.start(p, engine.Config{})
+	c, err := client.New(s.Connect())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer c.Close()
-	f(ctx, c)
+	f(natstest.Context(s.t), c)
 	r.stop()
-	if err := r.end(s.t); err != nil {
+	if err := r.wait(s.t); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -190,7 +189,7 @@ func must(t *testing.T, err error) {
 
 // A panic costs an attempt, not the process. When all are spent the order goes to attention, with the place of the panic.
 func TestPanicsEndInAttention(t *testing.T) {
-	s := newSite(t)
+	s := newServer(t)
 	var calls atomic.Int32
 	s.with(engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{
 		Name:  "wrap",
@@ -219,7 +218,7 @@ func TestPanicsEndInAttention(t *testing.T) {
 
 // An order that a program without its function gets parks there, with no attempt spent, and goes on at one that has it.
 func TestOrderWaitsForANodeWithItsFunction(t *testing.T) {
-	s := newSite(t)
+	s := newServer(t)
 	able := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
 		{Name: "wrap", Do: engine.Function(func(context.Context, *engine.Call) (any, error) { return nil, engine.Pending("wrapped", time.Time{}) })},
 		{Name: "send", Do: engine.Function(nothing)},
@@ -231,7 +230,7 @@ func TestOrderWaitsForANodeWithItsFunction(t *testing.T) {
 	})
 	s.with(unable, func(ctx context.Context, c *client.Client) {
 		must(t, c.Signal(ctx, "o-1", "wrapped", nil))
-		until(t, "the order parks again", func() bool {
+		natstest.Eventually(t, "the order parks again", func() bool {
 			view, err := c.Order(ctx, "o-1")
 			return err == nil && strings.Contains(view.WaitsFor, "has no function send")
 		})

@@ -17,50 +17,52 @@ import (
 	"github.com/orderly-engine/orderly/node/engine"
 )
 
-// begin makes an engine with the plan and closes it again.
-func (s *site) begin(p *messages.Plan) error {
+// register makes an engine with the plan and closes it.
+func (s *server) register(p engine.Plan) error {
 	s.t.Helper()
-	e, err := engine.New(s.t.Context(), s.connect(), engine.PlanFromProto(p), engine.Config{})
+	e, err := engine.New(s.t.Context(), s.Connect(), p, engine.Config{})
 	if err == nil {
 		e.Close()
 	}
 	return err
 }
 
+func builtin() engine.Plan { return engine.PlanFromProto(plan.Builtin()) }
+
 func TestChangedPlanStopsTheStart(t *testing.T) {
-	s := newSite(t)
+	s := newServer(t)
 	for range 2 {
-		if err := s.begin(plan.Builtin()); err != nil {
+		if err := s.register(builtin()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	p := plan.Builtin()
-	p.Steps[1].Timeout = durationpb.New(3 * time.Second)
-	err := s.begin(p)
-	if !errors.Is(err, plan.ErrChanged) || !strings.Contains(err.Error(), "plan order v1 is registered with other content (step authorize_payment: timeout: 2s → 3s)") {
-		t.Errorf("New returned %v, want %v, and what changed", err, plan.ErrChanged)
+	p := builtin()
+	p.Steps[1].Timeout = 3 * time.Second
+	err := s.register(p)
+	if !errors.Is(err, engine.ErrPlanChanged) || !strings.Contains(err.Error(), "plan order v1 is registered with other content (step authorize_payment: timeout: 2s → 3s)") {
+		t.Errorf("New returned %v, want %v, and what changed", err, engine.ErrPlanChanged)
 	}
 	p.Version = 2
-	for _, good := range []*messages.Plan{p, plan.Builtin(), plan.Sim("sim:")} {
-		if err := s.begin(good); err != nil {
+	for _, good := range []engine.Plan{p, builtin(), sim("sim:")} {
+		if err := s.register(good); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := s.begin(plan.Sim("sim:?latency=1ms")); !errors.Is(err, plan.ErrChanged) {
-		t.Errorf("another simulation under the same name: %v", err)
+	if err := s.register(sim("sim:?latency=1ms")); !errors.Is(err, engine.ErrPlanChanged) {
+		t.Errorf("another simulation under the same name: %v, want %v", err, engine.ErrPlanChanged)
 	}
 }
 
-// Of nodes that start at once with different content under one name and version, those of one content start.
-func TestNodesThatRaceAgreeOnAPlan(t *testing.T) {
-	s := newSite(t)
-	for version := uint32(1); version <= 5; version++ {
+// Of six programs that register one name and version at once, with two contents, those of one content start.
+func TestRacingProgramsAgreeOnAPlan(t *testing.T) {
+	s := newServer(t)
+	for version := 1; version <= 5; version++ {
 		errs := make([]error, 6)
 		var wg sync.WaitGroup
 		for i := range errs {
-			p := plan.Builtin()
-			p.Version, p.Steps[0].Do = version, fmt.Sprintf("nats://inventory-%d.reserve", i%2)
-			wg.Go(func() { errs[i] = s.begin(p) })
+			p := builtin()
+			p.Version, p.Steps[0].Do = version, engine.URL(fmt.Sprintf("nats://inventory-%d.reserve", i%2))
+			wg.Go(func() { errs[i] = s.register(p) })
 		}
 		wg.Wait()
 		var started [2]int
@@ -68,26 +70,16 @@ func TestNodesThatRaceAgreeOnAPlan(t *testing.T) {
 			switch {
 			case err == nil:
 				started[i%2]++
-			case !errors.Is(err, plan.ErrChanged):
+			case !errors.Is(err, engine.ErrPlanChanged):
 				t.Error(err)
 			}
 		}
 		if started != [2]int{3, 0} && started != [2]int{0, 3} {
-			t.Errorf("version %d: %v nodes started with each content, want all of one", version, started)
+			t.Errorf("version %d: %v programs started with each content, want all of one", version, started)
 		}
 	}
 }
 
-func TestMissingFunctionStopsTheStart(t *testing.T) {
-	s := newSite(t)
-	p := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{Name: "wrap", Do: engine.URL("func:wrap"), Undo: engine.URL("func:unwrap")}}}
-	_, err := engine.New(t.Context(), s.connect(), p, engine.Config{Functions: engine.Functions{"wrap": nothing}})
-	if !errors.Is(err, engine.ErrInvalidPlan) || !strings.Contains(err.Error(), "step wrap: undo: target func:unwrap names no function of this program: it has wrap") {
-		t.Errorf("New returned %v, want %v, and the step, the field and the function", err, engine.ErrInvalidPlan)
-	}
-}
-
-// A plan that became Go values and back is the same.
 func TestPlanFromProtoLosesNothing(t *testing.T) {
 	odd := plan.Builtin()
 	odd.Steps[0].Limits, odd.Steps[0].InDoubt = &messages.Limits{Rate: 2.5}, messages.InDoubt_IN_DOUBT_UNDO
@@ -110,36 +102,49 @@ func TestPlanFileKeepsItsFunctions(t *testing.T) {
 	if _, _, err := p.Build(engine.Functions{"wrap": nothing}); err != nil || p.Version != 2 || p.Step("wrap").Limits.Rate != 3 {
 		t.Errorf("got %+v, %v", p, err)
 	}
-	if _, err := engine.ParsePlan([]byte("name: gift\nversion: 2\nsteps:\n  - name: wrap\n    do: ftp://x\n")); !errors.Is(err, engine.ErrInvalidPlan) || !strings.Contains(err.Error(), "line 5: step wrap: do") {
+	_, err = engine.ParsePlan([]byte("name: gift\nversion: 2\nsteps:\n  - name: wrap\n    do: ftp://x\n"))
+	if !errors.Is(err, engine.ErrInvalidPlan) || !strings.Contains(err.Error(), "line 5: step wrap: do") {
 		t.Errorf("got %v, want %v and the line", err, engine.ErrInvalidPlan)
 	}
 }
 
-func TestBuildNamesWhatIsWrong(t *testing.T) {
-	wants := func(_ context.Context, _ *engine.Call, in struct{ Wrap, Paint string }) (string, error) {
+func TestInvalidPlanStopsTheStart(t *testing.T) {
+	_, err := engine.New(t.Context(), newServer(t).Connect(), engine.Plan{Name: "gift", Version: 1}, engine.Config{})
+	if !errors.Is(err, engine.ErrInvalidPlan) {
+		t.Errorf("New returned %v, want %v", err, engine.ErrInvalidPlan)
+	}
+}
+
+func TestBuildNamesTheMistake(t *testing.T) {
+	do := engine.Function(nothing)
+	reads := func(_ context.Context, _ *engine.Call, in struct{ Wrap, Paint string }) (string, error) {
 		return in.Wrap, nil
 	}
-	do := engine.Function(nothing)
 	for want, steps := range map[string][]engine.Step{
-		"there are 0":     {},
-		"do is missing":   {{Name: "wrap"}},
-		"function is nil": {{Name: "wrap", Do: engine.Function(nil)}},
-		"step send: input field Paint wants the result of step paint: steps before it are wrap": {{Name: "wrap", Do: do}, {Name: "send", Do: engine.Typed(wants)}},
-		"input int is no struct":            {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
-		"function old is given twice":       {{Name: "old", Do: do}},
-		"attempts -1":                       {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
-		"timeout is -1s":                    {{Name: "wrap", Do: do, Timeout: -time.Second}},
-		"in_doubt is undo, but the step":    {{Name: "wrap", Do: do, UndoInDoubt: true}},
-		`name "wrap" is the name of step 1`: {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
+		"there are 0":                         {},
+		"do is missing":                       {{Name: "wrap"}},
+		"step wrap: do: target has no scheme": {{Name: "wrap", Do: engine.URL("ftp://x")}},
+		"function is nil":                     {{Name: "wrap", Do: engine.Function(nil)}},
+		"input int is no struct":              {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
+		"function old is given twice":         {{Name: "old", Do: do}},
+		"attempts -1":                         {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
+		"timeout is -1s":                      {{Name: "wrap", Do: do, Timeout: -time.Second}},
+		"in_doubt is undo, but":               {{Name: "wrap", Do: do, UndoInDoubt: true}},
+		`"wrap" is the name of step`:          {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
+		"step wrap: undo: target func:unwrap names no function of this program: it has old":     {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
+		"step send: input field Paint wants the result of step paint: steps before it are wrap": {{Name: "wrap", Do: do}, {Name: "send", Do: engine.Typed(reads)}},
 	} {
 		_, _, err := engine.Plan{Name: "gift", Version: 1, Steps: steps}.Build(engine.Functions{"old": nothing})
 		if !errors.Is(err, engine.ErrInvalidPlan) || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %v with %q", err, engine.ErrInvalidPlan, want)
 		}
 	}
-	// An undo reads the result of its own step.
-	own := func(_ context.Context, _ *engine.Call, in struct{ Wrap string }) (string, error) { return in.Wrap, nil }
-	if _, _, err := (engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{Name: "wrap", Do: do, Undo: engine.Typed(own)}}}).Build(nil); err != nil {
+}
+
+func TestUndoReadsTheResultOfItsStep(t *testing.T) {
+	undo := func(_ context.Context, _ *engine.Call, in struct{ Wrap string }) (string, error) { return in.Wrap, nil }
+	p := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{Name: "wrap", Do: engine.Function(nothing), Undo: engine.Typed(undo)}}}
+	if _, _, err := p.Build(nil); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/internal/faultnet"
 )
@@ -20,18 +21,14 @@ func TestStopWithASilentServer(t *testing.T) {
 	}{"time-out": {time.Second, false}, "abort": {time.Minute, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, h := newSite(t), make(faultnet.Hush)
-			nc, err := s.server.Connect(nats.SetCustomDialer(h), nats.ReconnectBufSize(-1))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer nc.Close()
+			s, h := newServer(t), make(faultnet.Hush)
+			nc := s.Connect(nats.SetCustomDialer(h), nats.ReconnectBufSize(-1))
 			calls := make(chan struct{}, 100)
-			if _, err := s.nc.Subscribe("slow.do", func(*nats.Msg) { calls <- struct{}{} }); err != nil {
+			if _, err := s.js.Conn().Subscribe("slow.do", func(*nats.Msg) { calls <- struct{}{} }); err != nil {
 				t.Fatal(err)
 			}
 			p := engine.Plan{Name: "slow", Version: 1, Steps: []engine.Step{{Name: "wait", Do: engine.URL("nats://slow.do")}}}
-			e, err := engine.New(t.Context(), nc, p, engine.Config{AckWait: patience, DrainTimeout: c.drain})
+			e, err := engine.New(t.Context(), nc, p, engine.Config{AckWait: natstest.Patience, DrainTimeout: c.drain})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,7 +36,7 @@ func TestStopWithASilentServer(t *testing.T) {
 			defer stop()
 			ended := make(chan error, 1)
 			go func() { ended <- e.Run(ctx) }()
-			s.send(good("o-1"))
+			s.publish(created("o-1"))
 			<-calls
 			close(h)
 			began := time.Now()
@@ -52,7 +49,7 @@ func TestStopWithASilentServer(t *testing.T) {
 				if took := time.Since(began); err != nil || took > 9*time.Second {
 					t.Errorf("%v after %s", err, took)
 				}
-			case <-time.After(patience):
+			case <-time.After(natstest.Patience):
 				t.Fatal("it does not stop")
 			}
 		})

@@ -3,9 +3,7 @@ package enginetest_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -59,30 +57,11 @@ func (s *shop) plan() engine.Plan {
 	return p
 }
 
-// failures is a testing.TB that keeps what it is told.
-type failures struct {
-	testing.TB
-	all []string
-}
-
-func (f *failures) Errorf(format string, args ...any) {
-	f.all = append(f.all, fmt.Sprintf(format, args...))
-}
-func (f *failures) Fatalf(format string, args ...any) { f.Errorf(format, args...); runtime.Goexit() }
-func (f *failures) Fatal(args ...any)                 { f.Fatalf("%s", fmt.Sprint(args...)) }
-
 // crashes returns the failures of CrashEverywhere.
 func crashes(t *testing.T, setup func() enginetest.Case) []string {
 	t.Helper()
 	f := &failures{TB: t}
-	synctest.Test(t, func(*testing.T) {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			enginetest.CrashEverywhereInBubble(f, setup)
-		}()
-		<-done
-	})
+	synctest.Test(t, func(*testing.T) { f.of(func() { enginetest.CrashEverywhereInBubble(f, setup) }) })
 	return f.all
 }
 

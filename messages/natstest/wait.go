@@ -26,9 +26,15 @@ func Context(t testing.TB) context.Context {
 // Eventually polls until ok, and fails the test after Patience. Call it from the test's goroutine.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(Patience); !ok(); {
+	Within(t, Patience, what, ok)
+}
+
+// Within is Eventually with another limit.
+func Within(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(limit); !ok(); {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", Patience, what)
+			t.Fatalf("not within %s: %s", limit, what)
 		}
 		<-time.After(pollInterval)
 	}

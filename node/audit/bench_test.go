@@ -20,7 +20,7 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*orders), "µs/order")
 }
 
-// BenchmarkReadParked reads a ledger of orders that all wait for their timers.
+// BenchmarkReadParked audits orders that all wait for their timers.
 func BenchmarkReadParked(b *testing.B) {
 	w := newWorld(b)
 	const orders = 2000

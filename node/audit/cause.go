@@ -11,12 +11,12 @@ import (
 // MaxCauses is how many causes of attention a report lists.
 const MaxCauses = 10
 
-// maxCause bounds the text of a cause, in bytes.
+// maxCause is the longest text of a cause, in bytes.
 const maxCause = 160
 
-// Cause is why orders rest in attention.
+// Cause is why orders are in attention.
 type Cause struct {
-	// Step and Direction (do or undo) name the call that a person must decide about; empty when there is none.
+	// Step and Direction (do or undo) name the call that a person must decide about; empty without one.
 	Step      string `json:"step,omitempty"`
 	Direction string `json:"direction,omitempty"`
 	Kind      string `json:"kind"`
@@ -27,7 +27,7 @@ type Cause struct {
 // causes counts orders by cause; the key has no count.
 type causes map[Cause]uint64
 
-// add counts an order. Its own id in the text would make a cause of its own of every order.
+// add counts an order. Its id is cut out of the text, so that orders with the same cause count together.
 func (c causes) add(id messages.OrderID, need *messages.OrderNeedsAttention) {
 	text := strings.ReplaceAll(need.GetCause(), "order "+string(id), "order …")
 	if len(text) > maxCause {
@@ -40,7 +40,7 @@ func (c causes) add(id messages.OrderID, need *messages.OrderNeedsAttention) {
 	c[key]++
 }
 
-// top lists the n commonest, the commonest first.
+// top lists the n most frequent causes, the most frequent first.
 func (c causes) top(n int) []Cause {
 	all := make([]Cause, 0, len(c))
 	for key, orders := range c {

@@ -10,19 +10,20 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestCheckpointIsNoOffense also where it tells what the ledger does not keep: data, and texts of errors.
-func TestCheckpointIsNoOffense(t *testing.T) {
+// TestEngineCheckpointIsLegal: a checkpoint that the engine's fold makes is what the audit's own fold amounts to, also with
+// the data and error texts that the audit does not keep.
+func TestEngineCheckpointIsLegal(t *testing.T) {
 	w := newWorld(t)
 	seq := w.message("o")
-	said := w.message("o")
-	done, told := step("first"), signal(inbox(said))
+	signalled := w.message("o")
+	done, sent := step("first"), signal(inbox(signalled))
 	done.GetStepCompleted().Data = structpb.NewStringValue("r-1")
-	told.GetSignalled().Data = structpb.NewNumberValue(7)
+	sent.GetSignalled().Data = structpb.NewNumberValue(7)
 	failure := &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{
 		Step: "second", Direction: messages.Do, Attempt: 1, Kind: messages.Transient, Error: "no responders",
 	}}}
 	state := &order.State{}
-	for i, events := range [][]*messages.Event{{accepted("o", seq)}, {done}, {told}, {failure}, {step("second"), completed()}} {
+	for i, events := range [][]*messages.Event{{accepted("o", seq)}, {done}, {sent}, {failure}, {step("second"), completed()}} {
 		e := &messages.JournalEntry{
 			OrderId: "o", Number: uint32(i + 1), Time: timestamppb.Now(), Previous: state.Last, Events: events, Checkpoint: state.Checkpoint(3),
 		}
@@ -34,7 +35,7 @@ func TestCheckpointIsNoOffense(t *testing.T) {
 		}
 	}
 	w.ack(seq)
-	w.ack(said)
+	w.ack(signalled)
 	if r := w.read(); !r.Balanced() || r.Orders.Completed != 1 {
 		t.Errorf("not balanced: %+v", r)
 	}

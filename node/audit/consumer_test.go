@@ -3,6 +3,7 @@ package audit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -10,10 +11,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/audit"
 )
 
-// consumers are the names of those of all streams.
+// consumers are the names of the consumers of all streams.
 func (w *world) consumers() []string {
 	w.Helper()
 	var names []string
@@ -30,22 +32,14 @@ func (w *world) consumers() []string {
 	return names
 }
 
-// untilConsumers waits until there are these again: the server answers a question beside what it was asked for before. By
-// itself it removes one after a minute.
+// untilConsumers waits until the streams have these consumers: the server removes one asynchronously, and by itself only after
+// a minute.
 func (w *world) untilConsumers(want []string) {
 	w.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		got := w.consumers()
-		if slices.Equal(got, want) {
-			return
-		}
-		if time.Now().After(end) {
-			w.Fatalf("consumers %v are left, want %v", got, want)
-		}
-	}
+	natstest.Within(w, 30*time.Second, fmt.Sprintf("the streams have the consumers %v", want), func() bool { return slices.Equal(w.consumers(), want) })
 }
 
-// watched tells of every consumer that is made.
+// watched calls made after each consumer that is created.
 type watched struct {
 	jetstream.JetStream
 	made func()
@@ -67,8 +61,8 @@ func (s watchedStream) OrderedConsumer(ctx context.Context, cfg jetstream.Ordere
 	return c, err
 }
 
-// A ledger leaves no consumer on the streams, whether it is read to its end or given up.
-func TestReadLeavesNothing(t *testing.T) {
+// TestReadLeavesNoConsumers: whether it ends or is cancelled.
+func TestReadLeavesNoConsumers(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.complete("o", w.accept("o"))

@@ -9,29 +9,29 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// MaxOffenses is how many offenses a report lists, and how many warnings; it counts all.
-const MaxOffenses = 1000
+// MaxListed is how many violations, and how many warnings, a report lists; it counts all.
+const MaxListed = 1000
 
-// Report is the ledger.
+// Report is the result of an audit.
 type Report struct {
 	// Taken is when the inbox was read.
 	Taken time.Time `json:"taken"`
-	// Orders are counted as the journal told when it was read.
+	// Orders are counted by where they were in the journal when that was read.
 	Orders Orders `json:"orders"`
 	Inbox  Inbox  `json:"inbox"`
 	Timers Timers `json:"timers"`
-	// AttentionCauses are the commonest causes for which orders rest in attention, MaxCauses at most.
+	// AttentionCauses are the most frequent causes of attention, MaxCauses at most.
 	AttentionCauses []Cause `json:"attention_causes"`
 	// Journal and Dead are the streams' own counts.
-	Journal Stored `json:"journal"`
-	Dead    Stored `json:"dead_letters"`
-	// Offending counts the offenses, Offenses lists the first MaxOffenses of them.
-	Offending int       `json:"offending"`
-	Offenses  []Offense `json:"offenses"`
-	// Warned counts what strangers left in the streams, which is not part of the proof, and Warnings lists the first
-	// MaxOffenses of it.
-	Warned   int      `json:"warned"`
-	Warnings []string `json:"warnings"`
+	Journal StreamCount `json:"journal"`
+	Dead    StreamCount `json:"dead_letters"`
+	// ViolationCount counts the violations, Violations lists the first MaxListed of them.
+	ViolationCount int         `json:"offending"`
+	Violations     []Violation `json:"offenses"`
+	// WarningCount counts messages in the streams that no node stored, which are not part of the proof; Warnings lists the first
+	// MaxListed of them.
+	WarningCount int      `json:"warned"`
+	Warnings     []string `json:"warnings"`
 }
 
 // Orders counts the orders of the journal by where they are.
@@ -43,7 +43,7 @@ type Orders struct {
 	InFlight  uint64 `json:"in_flight"`
 	Parked    uint64 `json:"parked"`
 	Attention uint64 `json:"attention"`
-	// ParkedFor divides the parked ones by what they wait for.
+	// ParkedFor divides the parked orders by what they wait for.
 	ParkedFor ParkedFor `json:"parked_for"`
 }
 
@@ -54,58 +54,59 @@ type ParkedFor struct {
 	Outage  uint64 `json:"outage"`
 }
 
-// Timers counts the orders of which ORDER_TIMERS stores something, and those that need it to. Stored is the sum of
-// Scheduled, Waking, Stale and Orphaned.
+// Timers counts the orders that ORDER_TIMERS stores a message of, and those that need one. Stored is the sum of Scheduled,
+// Waking, Stale and Orphaned.
 type Timers struct {
 	Stored uint64 `json:"stored"`
 	// Scheduled are parked, and their timers will wake them.
 	Scheduled uint64 `json:"scheduled"`
 	// Waking have a timer that fired, and its wake-up is not settled.
 	Waking uint64 `json:"waking"`
-	// Stale are parked no more, or have ended: their timers fire without effect.
+	// Stale are no longer parked, or have ended: their timers fire without effect.
 	Stale uint64 `json:"stale"`
 	// Orphaned are orders whose history was removed since (Journal.Removed): their timers fire without effect.
 	Orphaned uint64 `json:"orphaned"`
-	// Unscheduled are parked and have no timer yet: the message that parked them is stored, and will schedule it.
+	// Unscheduled are parked and have no timer yet: the message that parked them is stored, and its delivery schedules it.
 	Unscheduled uint64 `json:"unscheduled"`
 }
 
 // Inbox counts the messages that the inbox had ever stored when it was read. EverStored is the sum of the others.
 type Inbox struct {
 	EverStored uint64 `json:"ever_stored"`
-	// Waiting were stored, and the journal did not know them.
+	// Waiting were stored and not in the journal.
 	Waiting uint64 `json:"waiting"`
-	// Held were stored, and the journal knew them: their deliveries carry orders, or were about to be settled.
+	// Held were stored and in the journal: their deliveries drive orders, or were about to be settled.
 	Held uint64 `json:"held"`
-	// Accepted, Recorded and DeadLettered had left the inbox for the journal and for the dead letters.
+	// Accepted, Recorded and DeadLettered had left the inbox, and are in the journal or among the dead letters.
 	Accepted     uint64 `json:"accepted"`
 	Recorded     uint64 `json:"recorded"`
 	DeadLettered uint64 `json:"dead_lettered"`
-	// WithoutEffect had left the inbox and no trace: duplicates, messages about orders that had ended, and those
-	// whose trace was removed since (Journal.Removed, Dead.Removed). It is found by subtraction.
+	// WithoutEffect had left the inbox without a trace: duplicates, messages about orders that had ended, and those whose
+	// trace was removed since (Journal.Removed, Dead.Removed). It is the remainder.
 	WithoutEffect uint64 `json:"without_effect"`
 }
 
-// Stored counts what a stream stores, and what was removed from it.
-type Stored struct {
+// StreamCount counts what a stream stores, and what was removed from it.
+type StreamCount struct {
 	Messages uint64 `json:"messages"`
 	Removed  uint64 `json:"removed"`
 }
 
-// Offense is one thing that cannot be.
-type Offense struct {
-	// OrderID is empty when the offense concerns no single order.
+// Violation is a defect in what the streams store.
+type Violation struct {
+	// OrderID is empty when the violation concerns no single order.
 	OrderID messages.OrderID `json:"order_id,omitempty"`
 	Reason  string           `json:"reason"`
 }
 
-// Balanced reports whether the ledger proves that nothing was lost.
+// Balanced reports whether the audit proves that no order was lost.
 func (r *Report) Balanced() bool {
 	o := r.Orders
-	return r.Offending == 0 && o.Parked == o.ParkedFor.Pending+o.ParkedFor.Retry+o.ParkedFor.Outage && o.Accepted == o.Completed+o.Rejected+o.Cancelled+o.InFlight+o.Parked+o.Attention
+	return r.ViolationCount == 0 && o.Parked == o.ParkedFor.Pending+o.ParkedFor.Retry+o.ParkedFor.Outage &&
+		o.Accepted == o.Completed+o.Rejected+o.Cancelled+o.InFlight+o.Parked+o.Attention
 }
 
-// MarshalJSON adds the verdict.
+// MarshalJSON adds balanced.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	type plain Report
 	return json.Marshal(struct {
@@ -114,20 +115,20 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	}{r.Balanced(), (*plain)(r)})
 }
 
-func (r *Report) offend(id messages.OrderID, reason string) {
-	r.Offending++
-	if len(r.Offenses) < MaxOffenses {
-		r.Offenses = append(r.Offenses, Offense{OrderID: id, Reason: reason})
+func (r *Report) violate(id messages.OrderID, reason string) {
+	r.ViolationCount++
+	if len(r.Violations) < MaxListed {
+		r.Violations = append(r.Violations, Violation{OrderID: id, Reason: reason})
 	}
 }
 
 func (r *Report) warn(text string) {
-	r.Warned++
-	if len(r.Warnings) < MaxOffenses {
+	r.WarningCount++
+	if len(r.Warnings) < MaxListed {
 		r.Warnings = append(r.Warnings, text)
 	}
 }
 
 func (r *Report) sort() {
-	slices.SortStableFunc(r.Offenses, func(a, b Offense) int { return cmp.Compare(a.OrderID, b.OrderID) })
+	slices.SortStableFunc(r.Violations, func(a, b Violation) int { return cmp.Compare(a.OrderID, b.OrderID) })
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// WriteText writes the report for people.
+// WriteText writes the report as text.
 func (r *Report) WriteText(w io.Writer) error {
 	var b bytes.Buffer
 	o, in, t := r.Orders, r.Inbox, r.Timers
@@ -41,9 +41,9 @@ func (r *Report) WriteText(w io.Writer) error {
 			{"orders with timers", t.Stored, ""},
 			{"  scheduled", t.Scheduled, ""},
 			{"  waking", t.Waking, "fired, not yet settled"},
-			{"  stale", t.Stale, "parked no more, they fire without effect"},
+			{"  stale", t.Stale, "no longer parked, they fire without effect"},
 			{"  orphaned", t.Orphaned, "their history was removed, they fire without effect"},
-			{"parked without a timer yet", t.Unscheduled, "whoever parked them will set it"},
+			{"parked without a timer yet", t.Unscheduled, "the message that parked them is stored and sets it"},
 		},
 		{
 			{"journal entries", r.Journal.Messages, removed(r.Journal)},
@@ -68,7 +68,7 @@ func (r *Report) WriteText(w io.Writer) error {
 	}
 	r.causes(&b)
 	r.warnings(&b)
-	r.verdict(&b)
+	r.conclusion(&b)
 	_, err := w.Write(b.Bytes())
 	return err
 }
@@ -87,14 +87,13 @@ func (r *Report) noTrace() string {
 	return note
 }
 
-func removed(s Stored) string {
+func removed(s StreamCount) string {
 	if s.Removed == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%d more were removed", s.Removed)
 }
 
-// causes says why orders rest in attention.
 func (r *Report) causes(b *bytes.Buffer) {
 	if len(r.AttentionCauses) == 0 {
 		return
@@ -119,20 +118,20 @@ func (r *Report) causes(b *bytes.Buffer) {
 }
 
 func (r *Report) warnings(b *bytes.Buffer) {
-	if r.Warned == 0 {
+	if r.WarningCount == 0 {
 		return
 	}
 	b.WriteString("warnings\n")
 	for _, each := range r.Warnings {
 		fmt.Fprintf(b, "  %s\n", printable(each))
 	}
-	if more := r.Warned - len(r.Warnings); more > 0 {
+	if more := r.WarningCount - len(r.Warnings); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
 	}
 	b.WriteByte('\n')
 }
 
-// printable keeps what strangers wrote on its line and away from the terminal.
+// printable replaces control characters in untrusted text.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -142,7 +141,7 @@ func printable(s string) string {
 	}, s)
 }
 
-func (r *Report) verdict(b *bytes.Buffer) {
+func (r *Report) conclusion(b *bytes.Buffer) {
 	o := r.Orders
 	fmt.Fprintf(b, "%d accepted = %d completed + %d rejected + %d cancelled + %d in flight + %d parked + %d attention\n",
 		o.Accepted, o.Completed, o.Rejected, o.Cancelled, o.InFlight, o.Parked, o.Attention)
@@ -150,8 +149,8 @@ func (r *Report) verdict(b *bytes.Buffer) {
 		b.WriteString("balanced\n")
 		return
 	}
-	fmt.Fprintf(b, "NOT balanced: %d offenses\n", r.Offending)
-	for _, each := range r.Offenses {
+	fmt.Fprintf(b, "NOT balanced: %d violations\n", r.ViolationCount)
+	for _, each := range r.Violations {
 		if each.OrderID != "" {
 			fmt.Fprintf(b, "  order %s: ", each.OrderID)
 		} else {
@@ -159,7 +158,7 @@ func (r *Report) verdict(b *bytes.Buffer) {
 		}
 		fmt.Fprintln(b, printable(each.Reason))
 	}
-	if more := r.Offending - len(r.Offenses); more > 0 {
+	if more := r.ViolationCount - len(r.Violations); more > 0 {
 		fmt.Fprintf(b, "  and %d more\n", more)
 	}
 }

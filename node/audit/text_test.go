@@ -11,14 +11,14 @@ import (
 
 func example() *audit.Report {
 	return &audit.Report{
-		Taken:    time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
-		Orders:   audit.Orders{Accepted: 1200, Completed: 1180, Rejected: 9, Cancelled: 3, InFlight: 5, Parked: 2, Attention: 1, ParkedFor: audit.ParkedFor{Pending: 1, Outage: 1}},
-		Inbox:    audit.Inbox{EverStored: 1240, Waiting: 4, Held: 5, Accepted: 1195, Recorded: 6, DeadLettered: 20, WithoutEffect: 10},
-		Journal:  audit.Stored{Messages: 6004},
-		Dead:     audit.Stored{Messages: 18, Removed: 2},
-		Timers:   audit.Timers{Stored: 4, Scheduled: 1, Waking: 1, Stale: 2},
-		Offenses: []audit.Offense{},
-		Warnings: []string{},
+		Taken:      time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+		Orders:     audit.Orders{Accepted: 1200, Completed: 1180, Rejected: 9, Cancelled: 3, InFlight: 5, Parked: 2, Attention: 1, ParkedFor: audit.ParkedFor{Pending: 1, Outage: 1}},
+		Inbox:      audit.Inbox{EverStored: 1240, Waiting: 4, Held: 5, Accepted: 1195, Recorded: 6, DeadLettered: 20, WithoutEffect: 10},
+		Journal:    audit.StreamCount{Messages: 6004},
+		Dead:       audit.StreamCount{Messages: 18, Removed: 2},
+		Timers:     audit.Timers{Stored: 4, Scheduled: 1, Waking: 1, Stale: 2},
+		Violations: []audit.Violation{},
+		Warnings:   []string{},
 		AttentionCauses: []audit.Cause{
 			{Step: "pay", Direction: "undo", Kind: "transient", Cause: "no responders\n", Orders: 1},
 		},
@@ -52,9 +52,9 @@ inbox messages ever stored  1240
 orders with timers             4
   scheduled                    1
   waking                       1  fired, not yet settled
-  stale                        2  parked no more, they fire without effect
+  stale                        2  no longer parked, they fire without effect
   orphaned                     0  their history was removed, they fire without effect
-parked without a timer yet     0  whoever parked them will set it
+parked without a timer yet     0  the message that parked them is stored and sets it
 
 journal entries             6004
 dead letters                  18  2 more were removed
@@ -70,15 +70,15 @@ balanced
 	}
 }
 
-func TestTextNamesOffenses(t *testing.T) {
+func TestTextNamesViolations(t *testing.T) {
 	r := example()
-	r.Offending = 3
-	r.Offenses = []audit.Offense{{OrderID: "o-1", Reason: "nobody carries it"}, {Reason: "a dead letter of nothing"}}
+	r.ViolationCount = 3
+	r.Violations = []audit.Violation{{OrderID: "o-1", Reason: "no node will drive it"}, {Reason: "a dead letter of nothing"}}
 	var b strings.Builder
 	if err := r.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	const want = "NOT balanced: 3 offenses\n  order o-1: nobody carries it\n  a dead letter of nothing\n  and 1 more\n"
+	const want = "NOT balanced: 3 violations\n  order o-1: no node will drive it\n  a dead letter of nothing\n  and 1 more\n"
 	if !strings.HasSuffix(b.String(), want) {
 		t.Errorf("got\n%s", b.String())
 	}
@@ -86,12 +86,12 @@ func TestTextNamesOffenses(t *testing.T) {
 
 func TestTextNamesWarnings(t *testing.T) {
 	r := example()
-	r.Warned, r.Warnings = 2, []string{"a dead letter of a stranger\x1b[31m"}
+	r.WarningCount, r.Warnings = 2, []string{"a foreign dead letter\x1b[31m"}
 	var b strings.Builder
 	if err := r.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}
-	const want = "no responders \n\nwarnings\n  a dead letter of a stranger [31m\n  and 1 more\n\n1200 accepted = "
+	const want = "no responders \n\nwarnings\n  a foreign dead letter [31m\n  and 1 more\n\n1200 accepted = "
 	if !strings.Contains(b.String(), want) || !strings.HasSuffix(b.String(), "\nbalanced\n") {
 		t.Errorf("got\n%s", b.String())
 	}

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
@@ -15,12 +14,13 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/audit"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a server with the streams, written to by hand as a node would.
+// world is a server with the streams, to which a test writes what a node would.
 type world struct {
 	testing.TB
 	js     jetstream.JetStream
@@ -32,37 +32,9 @@ type world struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	js := connect(t)
-	if err := ingress.EnsureStreams(t.Context(), js, ingress.Streams{}); err != nil {
-		t.Fatal(err)
-	}
-	return &world{TB: t, js: js, number: map[string]uint32{}, last: map[string]uint64{}}
-}
-
-func connect(t testing.TB) jetstream.JetStream {
-	t.Helper()
-	srv, err := server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 4 << 30,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv.Start()
-	t.Cleanup(func() { srv.Shutdown(); srv.WaitForShutdown() })
-	if !srv.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the server did not start")
-	}
-	nc, err := nats.Connect(srv.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	w := &world{TB: t, js: natstest.Start(t).JetStream(), number: map[string]uint32{}, last: map[string]uint64{}}
+	w.must(ingress.EnsureStreams(t.Context(), w.js, ingress.Streams{}))
+	return w
 }
 
 func (w *world) must(err error) {
@@ -88,24 +60,24 @@ func (w *world) store(subject string, body []byte, header ...string) uint64 {
 // message publishes a message about the order to the inbox.
 func (w *world) message(id string) uint64 { return w.store(messages.SubjectOrder+id, []byte("{}")) }
 
-// gone removes a message, as an acknowledgement does.
-func (w *world) gone(stream string, seq uint64) {
+// remove removes a message, as an acknowledgement does.
+func (w *world) remove(stream string, seq uint64) {
 	w.Helper()
 	s, err := w.js.Stream(w.Context(), stream)
 	w.must(err)
 	w.must(s.DeleteMsg(w.Context(), seq))
 }
 
-func (w *world) ack(seq uint64) { w.Helper(); w.gone(messages.StreamOrders, seq) }
+func (w *world) ack(seq uint64) { w.Helper(); w.remove(messages.StreamOrders, seq) }
 
 // append journals one entry.
 func (w *world) append(id string, events ...*messages.Event) {
 	w.Helper()
 	w.mu.Lock()
 	w.number[id]++
-	n := w.number[id]
+	e := &messages.JournalEntry{OrderId: id, Number: w.number[id], Previous: w.last[id], Time: timestamppb.Now(), Events: events}
 	w.mu.Unlock()
-	seq := w.entry(id, &messages.JournalEntry{OrderId: id, Number: n, Time: timestamppb.Now(), Events: events})
+	seq := w.entry(id, e)
 	w.mu.Lock()
 	w.last[id] = seq
 	w.mu.Unlock()
@@ -139,14 +111,14 @@ func (w *world) scheduleWith(id string, park uint64, body []byte) {
 		"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
 }
 
-// park is the park of an order that parked last.
+// park is the journal sequence of the order's last entry, a park.
 func (w *world) park(id string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last[id]
 }
 
-// fire does what the server does when the timer is due, and returns the wake-up.
+// fire does what the server does when the timer is due, and returns the sequence of the wake-up.
 func (w *world) fire(id string) uint64 {
 	w.Helper()
 	seq := w.store(messages.SubjectWake+id, nil, messages.HeaderPark, fmt.Sprint(w.park(id)))
@@ -169,12 +141,20 @@ func (w *world) accept(id string) uint64 {
 	return seq
 }
 
-// complete carries an order that was accepted to its end.
+// complete completes an order that was accepted.
 func (w *world) complete(id string, seq uint64) {
 	w.Helper()
 	w.append(id, step("first"))
 	w.append(id, step("second"), completed())
 	w.ack(seq)
+}
+
+// resume ends the order's park with a signal, and returns the signal's sequence.
+func (w *world) resume(id string) uint64 {
+	w.Helper()
+	seq := w.message(id)
+	w.append(id, signal(inbox(seq)), resumed(inbox(seq)))
+	return seq
 }
 
 func (w *world) read() *audit.Report {

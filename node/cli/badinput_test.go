@@ -294,11 +294,11 @@ type report struct {
 	Dead struct{ Messages, Removed int } `json:"dead_letters"`
 }
 
-// balances waits until the ledger balances with these numbers.
+// balances waits until the audit balances with these numbers.
 func (p *process) balances(t *testing.T, want report) {
 	t.Helper()
 	want.Balanced = true
-	eventually(t, "the expected ledger", func() (bool, any) {
+	eventually(t, "the expected report", func() (bool, any) {
 		got := command(t, p.environ, "", "verify", "-o", "json")
 		return got.code == exitOK && decode[report](t, got.out) == want, fmt.Sprintf("%s%s\nwant %+v", got.out, got.err, want)
 	})

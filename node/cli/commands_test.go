@@ -286,7 +286,7 @@ $`)).MatchString(text) {
 	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
 }
 
-// TestVerify: the ledger in both forms, and exit code 1 with the order named when it does not balance.
+// TestVerify: the report in both forms, and exit code 1 with the order named when it does not balance.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -314,7 +314,7 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := command(t, p.environ, "", "verify")
-	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 offenses") || !strings.Contains(got.out, "order o-2: ") {
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 violations") || !strings.Contains(got.out, "order o-2: ") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {

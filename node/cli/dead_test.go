@@ -176,7 +176,7 @@ func TestForeignDeadLetter(t *testing.T) {
 	}
 
 	verified := ok(t, p.environ, "verify")
-	if !strings.Contains(verified, "warnings\n  dead letter 2 is of no message, no node stored it (header Orderly-Dead-Reason is missing, ") || !strings.HasSuffix(verified, "\nbalanced\n") {
+	if !strings.Contains(verified, "warnings\n  message 2 of ORDER_DEAD is not a node's dead letter (header Orderly-Dead-Reason is missing, ") || !strings.HasSuffix(verified, "\nbalanced\n") {
 		t.Errorf("got\n%s", verified)
 	}
 

@@ -202,9 +202,9 @@ func TestCancelWaitFails(t *testing.T) {
 	}
 }
 
-// TestVerifyTellsWhoRests: parked orders and those in attention are in the ledger with what they wait for, and a parked
-// one whose timer is lost is named.
-func TestVerifyTellsWhoRests(t *testing.T) {
+// TestVerifyCountsRestingOrders: the report counts parked orders by what they wait for and those in attention by cause, and
+// names a parked one whose timer is lost.
+func TestVerifyCountsRestingOrders(t *testing.T) {
 	t.Parallel()
 	p, s := waiting(t)
 	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Fail: 1}}); err != nil {
@@ -229,7 +229,7 @@ func TestVerifyTellsWhoRests(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := command(t, p.environ, "", "verify")
-	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 offenses\n  order o-1: parked until ") || !strings.Contains(got.out, "nobody will wake it in time") {
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 violations\n  order o-1: parked until ") || !strings.Contains(got.out, "nothing will wake it in time") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 }

@@ -8,13 +8,14 @@ import (
 func newVerify(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Prove from the streams that no order was lost; exit 1 if the ledger does not balance",
-		Long: `Read the streams and account for every message the inbox ever stored, for every order that was accepted (parked ones by
-what they wait for, those in attention by cause), and for every timer. The ledger balances when each is where it
-belongs: whoever carries an order is stored, what wakes a parked one is stored, and a timer has an order. Otherwise the
-offending orders are named and the exit code is 1. A timer that outlives its park is legal: it fires without effect.
+		Short: "Prove from the streams that no order was lost; exit 1 if they do not balance",
+		Long: `Read the streams and account for every message that the inbox ever stored, for every accepted order (parked ones by what
+they wait for, those in attention by cause), and for every timer. The report balances when each is accounted for, every
+running order's driver message and every parked order's wake-up is stored, every timer belongs to an order, and every
+history is legal. Otherwise the violations are listed and the exit code is 1. A timer may outlive its park: it fires
+without effect.
 
-It changes nothing and may run at any time, also under load.`,
+The command changes nothing and may run at any time, also under load.`,
 		Args: arguments(),
 	}
 	output := outputFlag(cmd)

@@ -32,7 +32,7 @@ func (o *Order) Apply(seq uint64, e *messages.JournalEntry) error {
 		why = fmt.Sprintf("in the history of order %s", o.ID)
 	case len(e.GetEvents()) == 0:
 		why = "no events"
-	case messages.Readable(e.GetCheckpoint()) && !proto.Equal(e.GetCheckpoint(), o.State):
+	case messages.CheckpointSupported(e.GetCheckpoint()) && !proto.Equal(e.GetCheckpoint(), o.State):
 		return fmt.Errorf("order %s, entry %d: %w", e.GetOrderId(), e.GetNumber(), ErrCheckpoint)
 	default:
 		before := o.Status()
@@ -226,9 +226,9 @@ func (f *fold) answers(step string, d messages.Direction) string {
 	}
 	switch {
 	case due < 0:
-		return fmt.Sprintf("no %s is due", d.Word())
+		return fmt.Sprintf("no %s is due", d.Label())
 	case f.steps()[due].GetName() != step:
-		return fmt.Sprintf("step %q: the %s of step %q is due", step, d.Word(), f.steps()[due].GetName())
+		return fmt.Sprintf("step %q: the %s of step %q is due", step, d.Label(), f.steps()[due].GetName())
 	}
 	return ""
 }

@@ -138,6 +138,17 @@ func TestNodeArrows(t *testing.T) {
 	}
 }
 
+// TestAuditDoesNotTrustTheEngine: the audit checks the engine, so it shares neither its fold nor its policies.
+func TestAuditDoesNotTrustTheEngine(t *testing.T) {
+	for _, f := range parse(t, "node/audit") {
+		for _, path := range f.imports() {
+			if !f.test() && (path == module+"/"+core || strings.HasPrefix(path, module+"/supervision")) {
+				t.Errorf("%s imports %s", f.name, path)
+			}
+		}
+	}
+}
+
 func TestSupervisionDoesNotKnowNATS(t *testing.T) {
 	for _, f := range parse(t, "supervision") {
 		for _, path := range f.imports() {

@@ -84,7 +84,7 @@ func (w *world) rested() (n int) {
 	case err != nil:
 		w.Fatal(err)
 	case !report.Balanced():
-		x.add("the ledger does not balance: %d offenses, the first: %+v", report.Offending, report.Offenses[:min(len(report.Offenses), 3)])
+		x.add("the audit does not balance: %d violations, the first: %+v", report.ViolationCount, report.Violations[:min(len(report.Violations), 3)])
 	case int(report.Orders.Attention) != n:
 		x.add("%d orders rest in attention, and the ledger has %d", n, report.Orders.Attention)
 	}

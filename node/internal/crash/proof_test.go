@@ -277,7 +277,7 @@ func (w *world) proveLedger(x *wrongs, j *journal) {
 		w.Fatal(err)
 	}
 	if !report.Balanced() {
-		x.add("the ledger does not balance: %d offenses, the first: %+v", report.Offending, report.Offenses[:min(len(report.Offenses), 3)])
+		x.add("the audit does not balance: %d violations, the first: %+v", report.ViolationCount, report.Violations[:min(len(report.Violations), 3)])
 	}
 	if int(report.Orders.Accepted) != len(w.load.orders) {
 		x.add("%d orders accepted, %d published", report.Orders.Accepted, len(w.load.orders))

@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// The current park's timer that wakes its order long after the time it is parked until is found; one that is a little
+// TestLateTimer: a timer of the current park that is due long after the park's end is a violation; one that is up to a minute
 // late, or of an earlier park, is not.
 func TestLateTimer(t *testing.T) {
 	t.Parallel()
@@ -32,13 +32,11 @@ func TestLateTimer(t *testing.T) {
 		"early":         {func(w *world) { due(w, "o", w.park("o"), until.Add(-time.Minute)) }, ""},
 		"of a park that is over": {func(w *world) {
 			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
-			ask := w.message("o")
-			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			w.resume("o")
 		}, ""},
 		"of an earlier park, whose driver is still stored": {func(w *world) {
 			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
-			ask := w.message("o")
-			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			w.resume("o")
 			w.append("o", parkedUntil(until))
 		}, ""},
 	} {
@@ -52,12 +50,12 @@ func TestLateTimer(t *testing.T) {
 			r := w.read()
 			if c.says == "" {
 				if !r.Balanced() {
-					t.Errorf("offenses %+v", r.Offenses)
+					t.Errorf("violations %+v", r.Violations)
 				}
 				return
 			}
-			if len(r.Offenses) != 1 || r.Offenses[0].OrderID != "o" || !strings.HasPrefix(r.Offenses[0].Reason, c.says) {
-				t.Errorf("offenses %+v, want %q", r.Offenses, c.says)
+			if len(r.Violations) != 1 || r.Violations[0].OrderID != "o" || !strings.HasPrefix(r.Violations[0].Reason, c.says) {
+				t.Errorf("violations %+v, want %q", r.Violations, c.says)
 			}
 		})
 	}

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/audit"
 )
 
@@ -34,23 +35,23 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	w.ack(seq)
 
 	seq = w.accept("cancelled")
-	ask := w.message("cancelled")
-	w.append("cancelled", cancel(ask))
-	w.ack(ask)
+	decision := w.message("cancelled")
+	w.append("cancelled", cancel(decision))
+	w.ack(decision)
 	w.append("cancelled", step("first"))
 	w.append("cancelled", undone("first"), cancelled())
 	w.ack(seq)
 
 	w.append("inflight", accepted("inflight", w.message("inflight")))
 
-	seq = w.accept("asleep")
-	w.append("asleep", pending(), parked())
-	w.schedule("asleep")
+	seq = w.accept("parked")
+	w.append("parked", pending(), parked())
+	w.schedule("parked")
 	w.ack(seq)
 
-	// A crash between the journal and the schedule: the driver comes again and repairs it.
-	w.accept("dozing")
-	w.append("dozing", failed(), parked())
+	// A crash between the journal and the schedule: the redelivered driver repairs it.
+	w.accept("unscheduled")
+	w.append("unscheduled", failed(), parked())
 
 	seq = w.accept("waking")
 	w.append("waking", parked())
@@ -58,14 +59,14 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	w.ack(seq)
 	w.fire("waking")
 
-	seq = w.accept("awake")
-	w.append("awake", parked())
-	w.schedule("awake")
+	seq = w.accept("woken")
+	w.append("woken", parked())
+	w.schedule("woken")
 	w.ack(seq)
-	w.append("awake", resumed(wake(w.fire("awake"))))
+	w.append("woken", resumed(wake(w.fire("woken"))))
 
-	seq = w.accept("stuck")
-	w.append("stuck", attention())
+	seq = w.accept("attention")
+	w.append("attention", attention())
 	w.ack(seq)
 
 	seq = w.message("bad")
@@ -77,7 +78,7 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 
 	r := w.read()
 	if !r.Balanced() {
-		t.Fatalf("not balanced: %+v", r.Offenses)
+		t.Fatalf("not balanced: %+v", r.Violations)
 	}
 	if want := (audit.Orders{Accepted: 9, Completed: 1, Rejected: 1, Cancelled: 1, InFlight: 2, Parked: 3, Attention: 1,
 		ParkedFor: audit.ParkedFor{Pending: 1, Retry: 1, Outage: 1}}); r.Orders != want {
@@ -93,13 +94,13 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	if want := []audit.Cause{{Step: "first", Direction: "do", Kind: "transient", Cause: "no responders", Orders: 1}}; !slices.Equal(r.AttentionCauses, want) {
 		t.Errorf("causes %+v, want %+v", r.AttentionCauses, want)
 	}
-	if r.Dead != (audit.Stored{Messages: 2}) || r.Journal.Removed != 0 {
+	if r.Dead != (audit.StreamCount{Messages: 2}) || r.Journal.Removed != 0 {
 		t.Errorf("dead letters %+v, journal %+v", r.Dead, r.Journal)
 	}
 }
 
 // A message may be dead-lettered, not terminated by a crash, and delivered again to an order that exists by then.
-func TestDeadLetteredAndRecordedIsNoOffense(t *testing.T) {
+func TestDeadLetteredAndRecordedIsLegal(t *testing.T) {
 	w := newWorld(t)
 	early := w.message("o")
 	w.dead(early)
@@ -107,17 +108,17 @@ func TestDeadLetteredAndRecordedIsNoOffense(t *testing.T) {
 	w.append("o", cancel(early))
 	w.ack(early)
 	if r := w.read(); !r.Balanced() || r.Inbox.Recorded != 1 || r.Inbox.DeadLettered != 0 || r.Inbox.Held != 1 {
-		t.Errorf("%+v %+v", r.Inbox, r.Offenses)
+		t.Errorf("%+v %+v", r.Inbox, r.Violations)
 	}
 }
 
-func TestOffenses(t *testing.T) {
+func TestViolations(t *testing.T) {
 	for name, test := range map[string]struct {
 		make func(*world)
 		id   messages.OrderID
 		says string
 	}{
-		"driver gone": {func(w *world) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is stored no more"},
+		"driver gone": {func(w *world) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is not stored"},
 		"driver of the undoing gone": {func(w *world) {
 			seq := w.accept("o")
 			w.append("o", step("first"))
@@ -131,23 +132,22 @@ func TestOffenses(t *testing.T) {
 			w.ack(seq)
 			woken := w.fire("o")
 			w.append("o", resumed(wake(woken)))
-			w.gone(messages.StreamTimers, woken)
-		}, "o", "its driver, message 2 of ORDER_TIMERS, is stored no more"},
+			w.remove(messages.StreamTimers, woken)
+		}, "o", "its driver, message 2 of ORDER_TIMERS, is not stored"},
 		"parked without a timer": {func(w *world) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.ack(seq)
-		}, "o", "nobody will wake it"},
+		}, "o", "nothing will wake it"},
 		"timer of an earlier park": {func(w *world) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.schedule("o")
 			w.ack(seq)
-			ask := w.message("o")
-			w.append("o", signal(inbox(ask)), resumed(inbox(ask)))
+			decision := w.resume("o")
 			w.append("o", parked())
-			w.ack(ask)
-		}, "o", "there is one of an earlier park, 2"},
+			w.ack(decision)
+		}, "o", "(only one of an earlier park, 2)"},
 		"timer of no order":            {func(w *world) { w.scheduleFor("o", 0) }, "o", "it was never accepted"},
 		"timer of an order to come":    {func(w *world) { w.scheduleFor("o", 99) }, "o", "it was never accepted"},
 		"timer of another order":       {func(w *world) { w.complete("p", w.accept("p")); w.scheduleFor("o", 2) }, "o", "for a park at 2 of ORDER_EVENTS, and it was never accepted"},
@@ -164,7 +164,7 @@ func TestOffenses(t *testing.T) {
 			w.append("o", parked())
 			w.schedule("other")
 			w.ack(seq)
-		}, "o", "nobody will wake it"},
+		}, "o", "nothing will wake it"},
 		"illegal step":   {func(w *world) { w.accept("o"); w.append("o", step("second")) }, "o", "illegal history"},
 		"ended early":    {func(w *world) { w.accept("o"); w.append("o", completed()) }, "o", "illegal history"},
 		"no beginning":   {func(w *world) { w.append("o", step("first")) }, "o", "illegal history"},
@@ -174,16 +174,16 @@ func TestOffenses(t *testing.T) {
 			w.accept("o")
 			w.append("o", step("first"))
 			w.append("o", step("second"), completed())
-			w.gone(messages.StreamEvents, 2)
+			w.remove(messages.StreamEvents, 2)
 		}, "o", "want number 2"},
 		"wrong checkpoint": {func(w *world) {
 			seq := w.accept("o")
 			w.append("o", step("first"))
-			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
+			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Previous: w.last["o"], Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
 				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
-		}, "o", "entry 3: the checkpoint is not what the entries before it come to"},
+		}, "o", "entry 3: the checkpoint is not what the entries before it amount to"},
 		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
-		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if none wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
+		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
 		"misfiled": {func(w *world) {
 			w.entry("o", &messages.JournalEntry{OrderId: "p", Number: 1, Time: timestamppb.Now(), Events: []*messages.Event{accepted("p", w.message("p"))}})
 		}, "o", `is about order "p"`},
@@ -191,7 +191,7 @@ func TestOffenses(t *testing.T) {
 		"message of the future": {func(w *world) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
 			"names message 7 of ORDERS, which has stored only 2"},
 		"no source":      {func(w *world) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
-		"foreign source": {func(w *world) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "no inbox of orders"},
+		"foreign source": {func(w *world) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "want stream ORDERS"},
 		"one message, two orders": {func(w *world) {
 			seq := w.accept("o")
 			w.append("p", accepted("p", seq))
@@ -209,10 +209,10 @@ func TestOffenses(t *testing.T) {
 			w := newWorld(t)
 			w.complete("good", func() uint64 { test.make(w); return w.accept("good") }())
 			r := w.read()
-			if r.Balanced() || r.Offending == 0 {
+			if r.Balanced() || r.ViolationCount == 0 {
 				t.Fatalf("balanced: %+v", r)
 			}
-			for _, o := range r.Offenses {
+			for _, o := range r.Violations {
 				if (o.OrderID == test.id || test.id == "") && strings.Contains(o.Reason, test.says) {
 					if r.Orders.Completed < 1 {
 						t.Errorf("the good order is not counted: %+v", r.Orders)
@@ -220,28 +220,42 @@ func TestOffenses(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("no offense of %q says %q: %+v", test.id, test.says, r.Offenses)
+			t.Errorf("no violation of %q says %q: %+v", test.id, test.says, r.Violations)
 		})
 	}
 }
 
-func TestOffensesAreCountedBeyondTheList(t *testing.T) {
+// An illegal history is one violation, whatever follows; a stranded order is not also counted as unscheduled.
+func TestOneViolationPerOrder(t *testing.T) {
 	w := newWorld(t)
-	for range audit.MaxOffenses + 5 {
+	w.accept("illegal")
+	w.append("illegal", step("second"))
+	w.append("illegal", step("first"))
+	seq := w.accept("stranded")
+	w.append("stranded", parked())
+	w.ack(seq)
+	if r := w.read(); r.ViolationCount != 2 || r.Timers != (audit.Timers{}) {
+		t.Errorf("timers %+v, violations %+v", r.Timers, r.Violations)
+	}
+}
+
+func TestViolationsBeyondTheListAreCounted(t *testing.T) {
+	w := newWorld(t)
+	for range audit.MaxListed + 5 {
 		w.store("ORDER_EVENT.~", nil)
 		w.store("ORDER_DEAD.o", nil)
 	}
 	r := w.read()
-	if r.Offending != audit.MaxOffenses+5 || len(r.Offenses) != audit.MaxOffenses {
-		t.Errorf("%d offenses counted, %d listed", r.Offending, len(r.Offenses))
+	if r.ViolationCount != audit.MaxListed+5 || len(r.Violations) != audit.MaxListed {
+		t.Errorf("%d violations counted, %d listed", r.ViolationCount, len(r.Violations))
 	}
-	if r.Warned != audit.MaxOffenses+5 || len(r.Warnings) != audit.MaxOffenses {
-		t.Errorf("%d warnings counted, %d listed", r.Warned, len(r.Warnings))
+	if r.WarningCount != audit.MaxListed+5 || len(r.Warnings) != audit.MaxListed {
+		t.Errorf("%d warnings counted, %d listed", r.WarningCount, len(r.Warnings))
 	}
 }
 
-// TestForeignDeadLetters: what no node stored is named, is no trace of the message it may claim to be, and does not keep
-// the rest from being proved; what looks like a node's is held to what it says.
+// TestForeignDeadLetters: a message among the dead letters that no node stored is a warning, whatever inbox message it names,
+// and no violation; one with all headers of a node's dead letter counts as such.
 func TestForeignDeadLetters(t *testing.T) {
 	w := newWorld(t)
 	w.complete("good", w.accept("good"))
@@ -252,27 +266,27 @@ func TestForeignDeadLetters(t *testing.T) {
 	w.store("ORDER_DEAD.o", nil, messages.HeaderDeadReason, "I say", messages.HeaderDeadStream, messages.StreamOrders,
 		messages.HeaderDeadSubject, "ORDER.o", messages.HeaderDeadSequence, "-1")
 	r := w.read()
-	if !r.Balanced() || r.Warned != 3 || len(r.Warnings) != 3 || r.Inbox.DeadLettered != 0 || r.Inbox.WithoutEffect != 1 || r.Dead.Messages != 3 {
+	if !r.Balanced() || r.WarningCount != 3 || len(r.Warnings) != 3 || r.Inbox.DeadLettered != 0 || r.Inbox.WithoutEffect != 1 || r.Dead.Messages != 3 {
 		t.Fatalf("got %+v", r)
 	}
 	for i, says := range []string{"header Orderly-Dead-Reason is missing", "header Orderly-Dead-Subject is missing", `header Orderly-Dead-Sequence is "-1"`} {
-		if got := r.Warnings[i]; !strings.HasPrefix(got, fmt.Sprintf("dead letter %d is of no message, ", i+1)) || !strings.Contains(got, says) ||
+		if got := r.Warnings[i]; !strings.HasPrefix(got, fmt.Sprintf("message %d of ORDER_DEAD is not a node's dead letter ", i+1)) || !strings.Contains(got, says) ||
 			!strings.HasSuffix(got, fmt.Sprintf(`remove it with "nats stream rmm ORDER_DEAD %d"`, i+1)) {
 			t.Errorf("no %q in %s", says, got)
 		}
 	}
 	w.dead(bad)
-	if r := w.read(); !r.Balanced() || r.Warned != 3 || r.Inbox.DeadLettered != 1 || r.Inbox.WithoutEffect != 0 {
+	if r := w.read(); !r.Balanced() || r.WarningCount != 3 || r.Inbox.DeadLettered != 1 || r.Inbox.WithoutEffect != 0 {
 		t.Errorf("got %+v", r)
 	}
 	w.dead(99)
-	if r := w.read(); r.Balanced() || r.Offending != 1 || r.Warned != 3 {
+	if r := w.read(); r.Balanced() || r.ViolationCount != 1 || r.WarningCount != 3 {
 		t.Errorf("got %+v", r)
 	}
 }
 
-// Orders come, rest, wake and end while the ledger is taken again and again: it accuses nobody, and finds the trace of
-// every message that left the inbox.
+// TestRunningSystem audits while orders are accepted, park, wake and end: there is no violation, and every message that left
+// the inbox has a trace.
 func TestRunningSystem(t *testing.T) {
 	for _, retention := range []bool{false, true} {
 		t.Run(fmt.Sprintf("retention=%v", retention), func(t *testing.T) {
@@ -287,7 +301,7 @@ func TestRunningSystem(t *testing.T) {
 						case <-stop:
 							return
 						default:
-							live(w, fmt.Sprintf("o-%d-%d", worker, n), n, retention)
+							runOrder(w, fmt.Sprintf("o-%d-%d", worker, n), n, retention)
 							done.Add(1)
 						}
 					}
@@ -295,12 +309,11 @@ func TestRunningSystem(t *testing.T) {
 			}
 			defer running.Wait()
 			defer close(stop)
-			// Until there was enough to see, however long it takes.
 			began := time.Now()
 			for reads := 0; time.Since(began) < 2*time.Second || done.Load() < 50 || reads < 3; reads++ {
 				r := w.read()
 				if !r.Balanced() {
-					t.Fatalf("read %d: %+v %+v", reads, r.Orders, r.Offenses)
+					t.Fatalf("read %d: %+v %+v", reads, r.Orders, r.Violations)
 				}
 				if !retention && r.Inbox.WithoutEffect != 0 {
 					t.Fatalf("read %d: messages left without a trace: %+v", reads, r.Inbox)
@@ -310,8 +323,8 @@ func TestRunningSystem(t *testing.T) {
 	}
 }
 
-// live is the life of one order, every fact stored before the message that caused it is removed.
-func live(w *world, id string, n int, retention bool) {
+// runOrder takes one order through a life that depends on n: every fact is stored before the message that caused it is removed.
+func runOrder(w *world, id string, n int, retention bool) {
 	seq := w.accept(id)
 	switch n % 3 {
 	case 0:
@@ -320,36 +333,34 @@ func live(w *world, id string, n int, retention bool) {
 		w.append(id, step("first"))
 		w.append(id, parked())
 		if n%9 == 1 {
-			return // crashed, and its driver comes again one day
+			return // a crash; the driver is redelivered some day
 		}
 		w.schedule(id)
 		w.ack(seq)
 		if n%9 == 7 && n%2 == 1 {
-			// A signal is faster, and the timer stays.
-			ask := w.message(id)
-			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			// A signal comes before the timer, which stays.
+			decision := w.resume(id)
 			w.append(id, parked())
 			w.schedule(id)
-			w.ack(ask)
-			ask = w.message(id)
-			w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+			w.ack(decision)
+			decision = w.resume(id)
 			w.append(id, step("second"), completed())
-			w.ack(ask)
+			w.ack(decision)
 			break
 		}
 		if n%9 == 4 {
-			return // asleep
+			return // parked
 		}
 		woken := w.fire(id)
 		w.append(id, resumed(wake(woken)))
 		w.append(id, step("second"), completed())
-		w.gone(messages.StreamTimers, woken)
+		w.remove(messages.StreamTimers, woken)
 	case 2:
 		w.append(id, attention())
 		w.ack(seq)
-		ask := w.message(id)
-		w.append(id, recorded(ask), resumed(inbox(ask)))
-		w.complete(id, ask)
+		decision := w.message(id)
+		w.append(id, recorded(decision), resumed(inbox(decision)))
+		w.complete(id, decision)
 	}
 	if retention && n%2 == 0 {
 		w.purge(messages.StreamEvents, messages.SubjectEvent+id)
@@ -357,7 +368,7 @@ func live(w *world, id string, n int, retention bool) {
 }
 
 func TestReadNeedsTheStreams(t *testing.T) {
-	_, err := audit.Read(t.Context(), connect(t))
+	_, err := audit.Read(t.Context(), natstest.Start(t).JetStream())
 	if !errors.Is(err, jetstream.ErrStreamNotFound) || !strings.Contains(err.Error(), "open stream ORDER") {
 		t.Errorf("got %v", err)
 	}

@@ -10,38 +10,37 @@ import (
 	"github.com/orderly-engine/orderly/node/audit"
 )
 
-// A timer outlives the park it is for, the order, and even the order's history; it fires without effect.
-func TestLeftoverTimersAreNoOffense(t *testing.T) {
+// A timer may outlive its park, its order, and even the order's history: it fires without effect.
+func TestLeftoverTimersAreLegal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	for _, id := range []string{"ended", "forgotten", "resting", "running", "again"} {
+	for _, id := range []string{"ended", "removed", "attention", "running", "again"} {
 		seq := w.accept(id)
 		w.append(id, parked())
 		w.schedule(id)
 		w.ack(seq)
-		ask := w.message(id)
-		w.append(id, signal(inbox(ask)), resumed(inbox(ask)))
+		decision := w.resume(id)
 		switch id {
-		case "ended", "forgotten":
+		case "ended", "removed":
 			w.append(id, step("first"))
 			w.append(id, step("second"), completed())
-			w.ack(ask)
-		case "resting":
+			w.ack(decision)
+		case "attention":
 			w.append(id, attention())
-			w.ack(ask)
+			w.ack(decision)
 		case "again":
 			w.append(id, parked()) // and a crash before the schedule: the signal is still stored
 		}
 	}
-	w.purge(messages.StreamEvents, messages.SubjectEvent+"forgotten")
+	w.purge(messages.StreamEvents, messages.SubjectEvent+"removed")
 	r := w.read()
 	if want := (audit.Timers{Stored: 5, Stale: 4, Orphaned: 1, Unscheduled: 1}); !r.Balanced() || r.Timers != want {
-		t.Errorf("timers %+v, want %+v; %+v", r.Timers, want, r.Offenses)
+		t.Errorf("timers %+v, want %+v; %+v", r.Timers, want, r.Violations)
 	}
 }
 
-// An order that parked and was scheduled after its journal was read is nobody's offense.
-func TestYoungOrderIsNoOffense(t *testing.T) {
+// An order that is accepted, parked and scheduled while the streams are read is no violation.
+func TestYoungOrderIsLegal(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	stop := make(chan struct{})
@@ -63,7 +62,7 @@ func TestYoungOrderIsNoOffense(t *testing.T) {
 	}()
 	for range 10 {
 		if r := w.read(); !r.Balanced() {
-			t.Errorf("%+v %+v", r.Timers, r.Offenses)
+			t.Errorf("%+v %+v", r.Timers, r.Violations)
 		}
 	}
 	close(stop)
@@ -84,21 +83,21 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// Causes are counted over orders, whose ids in the text do not tell them apart, and the commonest are listed.
+// Causes that differ only by the order's id are counted together, and the most frequent are listed.
 func TestCauses(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	rest := func(id string, cause string) {
+	needsAttention := func(id string, cause string) {
 		seq := w.accept(id)
 		w.append(id, attentionFor("first", messages.Do, cause))
 		w.ack(seq)
 	}
 	for n := range 3 {
 		id := fmt.Sprint("p-", n)
-		rest(id, "order "+id+": panic: oh")
+		needsAttention(id, "order "+id+": panic: oh")
 	}
 	for n := range audit.MaxCauses + 2 {
-		rest(fmt.Sprint("q-", n), fmt.Sprint("cause ", n))
+		needsAttention(fmt.Sprint("q-", n), fmt.Sprint("cause ", n))
 	}
 	r := w.read()
 	if len(r.AttentionCauses) != audit.MaxCauses || r.AttentionCauses[0].Orders != 3 || r.AttentionCauses[0].Cause != "order …: panic: oh" {

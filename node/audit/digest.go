@@ -1,0 +1,63 @@
+package audit
+
+import (
+	"hash/maphash"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/audit/replay"
+)
+
+// snapshotDigest is the snapshot of a timer in a few bytes: there may be millions of timers.
+type snapshotDigest struct {
+	// last is the journal sequence of the order's last entry when the snapshot was made, 0 without a readable snapshot.
+	last uint64
+	hash uint64
+}
+
+var digestSeed = maphash.MakeSeed()
+
+// digestBody digests the snapshot in a timer's body.
+func digestBody(body []byte) snapshotDigest {
+	n := new(messages.Snapshot)
+	if proto.Unmarshal(body, n) != nil || !messages.CheckpointSupported(n.GetState()) {
+		return snapshotDigest{}
+	}
+	return digest(n)
+}
+
+// digest leaves out what a history does not keep.
+func digest(n *messages.Snapshot) snapshotDigest {
+	n.Order = nil
+	trimState(n.GetState())
+	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(n)
+	if err != nil {
+		return snapshotDigest{}
+	}
+	return snapshotDigest{last: n.GetLast(), hash: maphash.Bytes(digestSeed, body)}
+}
+
+// differs says that the snapshot is not what the order's history amounts to, or "". The snapshot of a history that has grown
+// since is not used: the fence tells its reader.
+func (d snapshotDigest) differs(h *history) string {
+	if d.last == 0 || h == nil || h.Last != d.last || h.Status() != replay.Parked {
+		return ""
+	}
+	if digest(&messages.Snapshot{
+		OrderId:    string(h.ID),
+		PlanDigest: []byte(messages.PlanDigest(h.Accepted.GetPlan())),
+		Accepted:   h.Accepted.GetDriver().GetSequence(),
+		Last:       h.Last,
+		Number:     h.Number,
+		Checked:    h.Checked,
+		State:      h.State,
+		Park:       h.Park,
+		Parked:     h.Parked,
+		Began:      h.Began,
+		Changed:    h.Changed,
+	}) == d {
+		return ""
+	}
+	return "the snapshot in its timer is not what its history amounts to"
+}

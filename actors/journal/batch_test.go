@@ -10,9 +10,10 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// burst hands over n appends at once; the first goes alone, the others wait for it and become a batch.
+// burst hands over n appends at once; the first is published by itself, the others wait for it and become a batch.
 func burst(t *testing.T, j *journal.Journal, n int, id func(int) messages.OrderID, expected func(int) uint64) []result {
 	t.Helper()
 	done := make([]<-chan result, n)
@@ -31,7 +32,7 @@ func order(i int) messages.OrderID { return messages.OrderID(fmt.Sprintf("o-%d",
 func none(int) uint64 { return 0 }
 
 func TestBatchSequencesAreTheStreams(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), syncAlways))
+	nc := natstest.Start(t, natstest.SyncAlways).Connect()
 	js := stream(t, nc, nil)
 	j := open(t, nc, journal.Config{GroupCommit: true, BatchMax: 700})
 	results := burst(t, j, 2000, order, none)
@@ -43,7 +44,7 @@ func TestBatchSequencesAreTheStreams(t *testing.T) {
 		}
 		got := orders[order(i)]
 		if len(got) != 1 || got[0].seq != r.seq {
-			t.Fatalf("order %d: stored %v, told %d", i, got, r.seq)
+			t.Fatalf("order %d: stored %v, acked %d", i, got, r.seq)
 		}
 		if got[0].batch != "" {
 			batched++
@@ -57,7 +58,7 @@ func TestBatchSequencesAreTheStreams(t *testing.T) {
 func TestConflictInABatchIsOnlyItsOwn(t *testing.T) {
 	for _, bad := range []map[int]bool{{1: true}, {50: true}, {199: true}, {7: true, 8: true, 120: true}} {
 		t.Run(fmt.Sprint(bad), func(t *testing.T) {
-			nc := dial(t, broker(t, t.TempDir(), syncAlways))
+			nc := natstest.Start(t, natstest.SyncAlways).Connect()
 			js := stream(t, nc, nil)
 			j := open(t, nc, journal.Config{GroupCommit: true})
 			expected := func(i int) uint64 {
@@ -72,10 +73,10 @@ func TestConflictInABatchIsOnlyItsOwn(t *testing.T) {
 				switch got := orders[order(i)]; {
 				case bad[i]:
 					if !errors.Is(r.err, journal.ErrConflict) || len(got) != 0 {
-						t.Errorf("order %d: stored %v, told %v, want a conflict", i, got, r.err)
+						t.Errorf("order %d: stored %v, acked %v, want a conflict", i, got, r.err)
 					}
 				case r.err != nil || len(got) != 1 || got[0].seq != r.seq:
-					t.Errorf("order %d: stored %v, told %+v", i, got, r)
+					t.Errorf("order %d: stored %v, acked %+v", i, got, r)
 				}
 			}
 		})
@@ -83,7 +84,7 @@ func TestConflictInABatchIsOnlyItsOwn(t *testing.T) {
 }
 
 func TestTwoAppendsOfOneOrderInABatch(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), syncAlways))
+	nc := natstest.Start(t, natstest.SyncAlways).Connect()
 	js := stream(t, nc, nil)
 	j := open(t, nc, journal.Config{GroupCommit: true})
 	// Orders 40 and 41 are the same.
@@ -112,7 +113,7 @@ func TestTwoAppendsOfOneOrderInABatch(t *testing.T) {
 }
 
 func TestStreamWithoutBatches(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	js := stream(t, nc, func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false })
 	j := open(t, nc, journal.Config{GroupCommit: true})
 	for round := range 2 {
@@ -129,10 +130,10 @@ func TestStreamWithoutBatches(t *testing.T) {
 }
 
 func TestBatchLargerThanTheServerTakes(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), func(o *server.Options) {
+	nc := natstest.Start(t, func(o *server.Options) {
 		o.SyncAlways = true
 		o.JetStreamLimits.MaxBatchSize = 100
-	}))
+	}).Connect()
 	js := stream(t, nc, nil)
 	j := open(t, nc, journal.Config{GroupCommit: true, BatchMax: 2000})
 	results := burst(t, j, 1000, order, none)
@@ -141,7 +142,7 @@ func TestBatchLargerThanTheServerTakes(t *testing.T) {
 	for i, r := range results {
 		got := orders[order(i)]
 		if r.err != nil || len(got) != 1 || got[0].seq != r.seq {
-			t.Fatalf("order %d: stored %v, told %+v", i, got, r)
+			t.Fatalf("order %d: stored %v, acked %+v", i, got, r)
 		}
 		if got[0].batch != "" {
 			batched++
@@ -153,7 +154,7 @@ func TestBatchLargerThanTheServerTakes(t *testing.T) {
 }
 
 func TestLargeEntriesAreSplitOverBatches(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), syncAlways))
+	nc := natstest.Start(t, natstest.SyncAlways).Connect()
 	stream(t, nc, nil)
 	j := open(t, nc, journal.Config{GroupCommit: true})
 	const n = 30

@@ -10,12 +10,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // Appends per order in the benchmarks.
@@ -27,6 +29,12 @@ func cpu() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// benchServer syncs as the engine's own server does.
+func benchServer(b *testing.B, options ...natstest.Option) *natstest.Server {
+	b.Helper()
+	return natstest.Start(b, append(options, func(o *server.Options) { o.SyncInterval = 100 * time.Millisecond })...)
 }
 
 // report adds appends per second and CPU per append, server included.
@@ -68,13 +76,13 @@ var benchBody = func() []byte {
 func BenchmarkRelaxed(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 2000} {
 		b.Run(fmt.Sprintf("journal/inflight=%d", inFlight), func(b *testing.B) {
-			nc := dial(b, broker(b, b.TempDir(), nil))
+			nc := benchServer(b).Connect()
 			stream(b, nc, nil)
 			drive(b, open(b, nc, journal.Config{}), inFlight)
 		})
 	}
 	b.Run("plain/inflight=2000", func(b *testing.B) {
-		nc := dial(b, broker(b, b.TempDir(), nil))
+		nc := benchServer(b).Connect()
 		js := stream(b, nc, nil)
 		plain(b, nc, js, 2000)
 	})
@@ -127,13 +135,13 @@ func plain(b *testing.B, nc *nats.Conn, _ jetstream.JetStream, inFlight int) {
 func BenchmarkStrict(b *testing.B) {
 	for _, inFlight := range []int{1, 64, 4000, 16000} {
 		b.Run(fmt.Sprintf("journal/inflight=%d", inFlight), func(b *testing.B) {
-			nc := dial(b, broker(b, b.TempDir(), syncAlways))
+			nc := benchServer(b, natstest.SyncAlways).Connect()
 			stream(b, nc, nil)
 			drive(b, open(b, nc, journal.Config{GroupCommit: true}), inFlight)
 		})
 	}
 	b.Run("plain/batch=1000", func(b *testing.B) {
-		nc := dial(b, broker(b, b.TempDir(), syncAlways))
+		nc := benchServer(b, natstest.SyncAlways).Connect()
 		stream(b, nc, nil)
 		plainBatches(b, nc, 1000)
 	})
@@ -165,7 +173,7 @@ func plainBatches(b *testing.B, nc *nats.Conn, size int) {
 				continue
 			}
 			m.Header.Set("Nats-Batch-Commit", "1")
-			if _, err := nc.RequestMsg(m, patience); err != nil {
+			if _, err := nc.RequestMsg(m, natstest.Patience); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -189,11 +197,11 @@ func BenchmarkRead(b *testing.B) {
 	const orders, each, readers = 20000, 3, 64
 	for _, c := range []struct {
 		name   string
-		alone  bool
+		single bool
 		linked bool
-	}{{"walk/alone", true, true}, {"walk/leader", false, true}, {"pages", false, false}} {
+	}{{"walk/single", true, true}, {"walk/leader", false, true}, {"pages", false, false}} {
 		b.Run(c.name, func(b *testing.B) {
-			nc := dial(b, broker(b, b.TempDir(), nil))
+			nc := benchServer(b).Connect()
 			js := stream(b, nc, nil)
 			for n := range each {
 				for i := range orders {
@@ -202,13 +210,13 @@ func BenchmarkRead(b *testing.B) {
 					if c.linked {
 						m.Data = body(b, order(i), n+1, uint64(max(0, (n-1)*orders+i+1)))
 					}
-					if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(patience)); err != nil {
+					if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(natstest.Patience)); err != nil {
 						b.Fatal(err)
 					}
 				}
 			}
 			<-js.PublishAsyncComplete()
-			j := open(b, nc, journal.Config{SingleServer: c.alone})
+			j := open(b, nc, journal.Config{SingleServer: c.single})
 			b.ReportAllocs()
 			b.ResetTimer()
 			began, used := time.Now(), cpu()
@@ -231,7 +239,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func BenchmarkScan(b *testing.B) {
-	nc := dial(b, broker(b, b.TempDir(), nil))
+	nc := benchServer(b).Connect()
 	js := stream(b, nc, nil)
 	j := open(b, nc, journal.Config{})
 	const orders = 20000

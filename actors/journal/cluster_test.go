@@ -4,80 +4,28 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// freePort is a port that stays free while nobody listens there: it is none of those that outgoing connections are given.
-func freePort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(20000)
-		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
-			l.Close()
-			return port
-		}
-	}
-	t.Fatal("no free port")
-	return 0
-}
-
-// cluster starts three servers with routes between them.
-func cluster(t *testing.T) []*server.Server {
-	t.Helper()
-	var routes string
-	ports := make([]int, 3)
-	for i := range ports {
-		ports[i] = freePort(t)
-		routes += fmt.Sprintf(",nats://127.0.0.1:%d", ports[i])
-	}
-	servers := make([]*server.Server, 3)
-	var group sync.WaitGroup
-	for i := range servers {
-		dir := t.TempDir()
-		group.Go(func() {
-			servers[i] = broker(t, dir, func(o *server.Options) {
-				o.ServerName = fmt.Sprintf("s%d", i+1)
-				o.Cluster = server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: ports[i], NoAdvertise: true}
-				o.Routes = server.RoutesFromStr(routes[1:])
-			})
-		})
-	}
-	group.Wait()
-	if t.Failed() {
-		t.FailNow()
-	}
-	eventually(t, func() bool {
-		for _, s := range servers {
-			if s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == 3 {
-				return true
-			}
-		}
-		return false
-	})
-	return servers
-}
-
 func TestThreeReplicas(t *testing.T) {
-	servers := cluster(t)
-	nc := dial(t, servers[0])
+	servers := natstest.Cluster(t)
+	nc := servers[0].Connect()
 	js := stream(t, nc, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
-	// In a cluster nobody is alone, whatever a node was told.
-	asked := spy(t, dial(t, servers[1]))
+	// In a cluster, Config.SingleServer has no effect.
+	asked := spy(t, servers[1].Connect())
 	for _, cfg := range []journal.Config{{}, {GroupCommit: true, SingleServer: true}} {
 		t.Run(fmt.Sprintf("group commit %t", cfg.GroupCommit), func(t *testing.T) {
 			// Each journal is on another server, as nodes are.
 			journals := []*journal.Journal{
-				open(t, dial(t, servers[0]), cfg), open(t, dial(t, servers[1]), cfg), open(t, dial(t, servers[2]), cfg),
+				open(t, servers[0].Connect(), cfg), open(t, servers[1].Connect(), cfg), open(t, servers[2].Connect(), cfg),
 			}
 			name := func(i int) messages.OrderID {
 				return messages.OrderID(fmt.Sprintf("o-%t-%d", cfg.GroupCommit, i))
@@ -104,7 +52,7 @@ func TestThreeReplicas(t *testing.T) {
 					}
 				}
 			}
-			eventually(t, func() bool { return asked.leader.Load() >= before+orders*int32(len(journals)) })
+			natstest.Eventually(t, "the leader is asked once for each read", func() bool { return asked.leader.Load() >= before+orders*int32(len(journals)) })
 			// Of several appends in flight behind the same fence exactly one is stored.
 			for i := range 20 {
 				id := messages.OrderID(fmt.Sprintf("race-%t-%d", cfg.GroupCommit, i))
@@ -142,7 +90,7 @@ func batches(t *testing.T, j *journal.Journal, js jetstream.JetStream, cfg journ
 	for i, r := range results {
 		h := got[id(i)]
 		if r.err != nil || len(h) != 1 || h[0].seq != r.seq {
-			t.Fatalf("order %s: stored %v, told %+v", id(i), h, r)
+			t.Fatalf("order %s: stored %v, acked %+v", id(i), h, r)
 		}
 		if h[0].batch != "" {
 			batched++
@@ -154,16 +102,16 @@ func batches(t *testing.T, j *journal.Journal, js jetstream.JetStream, cfg journ
 }
 
 // leaderDies shuts the stream's leader down under appends.
-func leaderDies(t *testing.T, servers []*server.Server, js jetstream.JetStream) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+func leaderDies(t *testing.T, servers []*natstest.Server, js jetstream.JetStream) {
+	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
 	s, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
 		t.Fatal(err)
 	}
 	leader := s.CachedInfo().Cluster.Leader
-	var alive []*server.Server
-	var dead *server.Server
+	var alive []*natstest.Server
+	var dead *natstest.Server
 	for _, s := range servers {
 		if s.Name() == leader {
 			dead = s
@@ -171,10 +119,11 @@ func leaderDies(t *testing.T, servers []*server.Server, js jetstream.JetStream) 
 			alive = append(alive, s)
 		}
 	}
-	strict := open(t, dial(t, alive[0]), journal.Config{GroupCommit: true, AckTimeout: time.Second})
-	relaxed := open(t, dial(t, alive[1]), journal.Config{AckTimeout: time.Second})
+	strict := open(t, alive[0].Connect(), journal.Config{GroupCommit: true, AckTimeout: time.Second})
+	relaxed := open(t, alive[1].Connect(), journal.Config{AckTimeout: time.Second})
 	const orders, entries = 20, 30
 	id := func(i int) messages.OrderID { return messages.OrderID(fmt.Sprintf("survivor-%d", i)) }
+	before := s.CachedInfo().State.Msgs
 	var group sync.WaitGroup
 	for i := range orders {
 		j := strict
@@ -183,16 +132,16 @@ func leaderDies(t *testing.T, servers []*server.Server, js jetstream.JetStream) 
 		}
 		group.Go(func() { insist(t, j, id(i), entries) })
 	}
-	time.Sleep(30 * time.Millisecond) // some appends, at no particular moment
-	stop(dead)
+	stored(t, dead, before+50) // some appends
+	dead.Stop()
 	group.Wait()
-	nc := dial(t, alive[0])
+	nc := alive[0].Connect()
 	survivor, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The appends go on under the stream's new leader; consumers need the cluster's as well.
-	eventually(t, func() bool {
+	natstest.Eventually(t, "the stream and the cluster have leaders", func() bool {
 		_, noStream := survivor.Stream(t.Context(), messages.StreamEvents)
 		_, noLeader := survivor.AccountInfo(t.Context())
 		return noStream == nil && noLeader == nil

@@ -11,8 +11,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// unmarshal decodes an entry. Most of an order's first entry is the plan, which the orders of a node have in common:
-// the one that was read last is shared by all that have it, and must not change.
+// unmarshal decodes an entry. Most of an order's first entry is the plan, which the orders of a node have in common: the
+// one that was decoded last is shared by all entries that have it, and must not change.
 func unmarshal(body []byte) (*messages.JournalEntry, error) {
 	if e := unmarshalAccepted(body); e != nil {
 		return e, nil
@@ -46,7 +46,7 @@ func unmarshalAccepted(body []byte) *messages.JournalEntry {
 	return e
 }
 
-// cut takes the first occurrence of a field out of an encoded message. The rest may share the memory of b.
+// cut takes the first occurrence of a field out of an encoded message. rest may share the memory of b.
 func cut(b []byte, field protowire.Number) (value, rest []byte, found bool) {
 	for at := 0; at < len(b); {
 		number, kind, n := protowire.ConsumeField(b[at:])
@@ -63,7 +63,7 @@ func cut(b []byte, field protowire.Number) (value, rest []byte, found bool) {
 	return nil, nil, false
 }
 
-// without is b less b[from:to].
+// without returns b without b[from:to].
 func without(b []byte, from, to int) []byte {
 	switch {
 	case to == len(b):
@@ -74,16 +74,16 @@ func without(b []byte, from, to int) []byte {
 	return slices.Concat(b[:from], b[to:])
 }
 
-var lastDecoded atomic.Pointer[plan]
+var lastDecodedPlan atomic.Pointer[cachedPlan]
 
 func decodedPlan(body []byte) *messages.Plan {
-	if last := lastDecoded.Load(); last != nil && bytes.Equal(last.body, body) {
+	if last := lastDecodedPlan.Load(); last != nil && bytes.Equal(last.body, body) {
 		return last.of
 	}
 	p := new(messages.Plan)
 	if proto.Unmarshal(body, p) != nil {
 		return nil
 	}
-	lastDecoded.Store(&plan{of: p, body: bytes.Clone(body)})
+	lastDecodedPlan.Store(&cachedPlan{of: p, body: bytes.Clone(body)})
 	return p
 }

@@ -46,9 +46,9 @@ const (
 	completedTook    = 6
 )
 
-// Encode appends the encoded entry to dst. It writes what every order writes by hand, field by field, and leaves the
-// rest to the protobuf library: five entries an order make the library's encoder the dearest part of the engine. Plans
-// are encoded once and must not change.
+// Encode appends the encoded entry to dst. It encodes the events that every order has by hand, field by field, and the
+// others with the protobuf library: at five entries an order the library's encoder would be the most expensive part of
+// the engine. Plans are encoded once and must not change.
 func Encode(dst []byte, e *messages.JournalEntry) ([]byte, error) {
 	for _, text := range [...]string{e.GetOrderId(), e.GetNode(), e.GetTraceparent()} {
 		if !utf8.ValidString(text) {
@@ -132,23 +132,23 @@ func appendStepCompleted(b []byte, c *messages.StepCompleted) (_ []byte, err err
 	return appendUint(b, completedTook, c.GetTookUs()), nil
 }
 
-// plan is the encoding of the plan that was used last; a node has one.
-type plan struct {
+// cachedPlan is a plan with its encoding. A node has one plan, so the last one is cached.
+type cachedPlan struct {
 	of   *messages.Plan
 	body []byte
 }
 
-var lastPlan atomic.Pointer[plan]
+var lastEncodedPlan atomic.Pointer[cachedPlan]
 
 func encodedPlan(p *messages.Plan) ([]byte, error) {
-	if last := lastPlan.Load(); last != nil && last.of == p {
+	if last := lastEncodedPlan.Load(); last != nil && last.of == p {
 		return last.body, nil
 	}
 	body, err := proto.Marshal(p)
 	if err != nil {
 		return nil, err
 	}
-	lastPlan.Store(&plan{of: p, body: body})
+	lastEncodedPlan.Store(&cachedPlan{of: p, body: body})
 	return body, nil
 }
 

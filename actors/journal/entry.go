@@ -13,7 +13,7 @@ import (
 type Entry struct {
 	// Sequence in the journal; the fence of the order's next append.
 	Sequence uint64
-	// Time of storing, by the server's clock; zero where a read did without.
+	// Time at which it was stored, by the server's clock; zero if the read did without headers.
 	Time  time.Time
 	Entry *messages.JournalEntry
 }
@@ -25,7 +25,7 @@ func decode(id messages.OrderID, sequence uint64, body []byte) (*messages.Journa
 		return nil, poison(id, sequence, err)
 	}
 	if e.GetOrderId() != string(id) {
-		return nil, poison(id, sequence, fmt.Errorf("it is an entry of order %q", e.GetOrderId()))
+		return nil, poison(id, sequence, fmt.Errorf("it belongs to order %q", e.GetOrderId()))
 	}
 	return e, nil
 }
@@ -49,10 +49,10 @@ func Kinds(e *messages.JournalEntry) string {
 		}
 		return first + "," + second
 	default:
-		words := make([]string, len(events))
+		kinds := make([]string, len(events))
 		for i, event := range events {
-			words[i] = messages.KindOf(event)
+			kinds[i] = messages.KindOf(event)
 		}
-		return strings.Join(words, ",")
+		return strings.Join(kinds, ",")
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -16,8 +15,8 @@ import (
 )
 
 func TestAppendIsFenced(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-		nc := dial(t, s)
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+		nc := s.Connect()
 		js := stream(t, nc, nil)
 		j := open(t, nc, cfg)
 		first, err := put(t, j, "o-1", 0, 1)
@@ -78,8 +77,8 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-				nc := dial(t, s)
+			modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+				nc := s.Connect()
 				c.stream(t, nc)
 				j := open(t, nc, cfg)
 				// Several at once, so that group commit makes a batch of some.
@@ -107,7 +106,7 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 }
 
 func TestConfigIsChecked(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	for _, cfg := range []journal.Config{{BatchMax: -1}, {BatchMax: 10001}, {AckTimeout: -1}} {
 		if _, err := journal.New(natstest.JetStream(t, nc), cfg); err == nil {
 			t.Errorf("%+v was accepted", cfg)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // kept is one message of the stream, read without the journal.
@@ -23,7 +24,7 @@ type kept struct {
 // leader at any time: the client library makes another one, and goes on where the last one was.
 func history(tb testing.TB, js jetstream.JetStream) map[messages.OrderID][]kept {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*natstest.Patience)
 	defer cancel()
 	s, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
@@ -76,7 +77,7 @@ func unbroken(tb testing.TB, orders map[messages.OrderID][]kept) {
 func scan(tb testing.TB, js jetstream.JetStream) []journal.Entry {
 	tb.Helper()
 	var entries []journal.Entry
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), natstest.Patience)
 	defer cancel()
 	err := journal.Scan(ctx, js, func(e journal.Entry) error {
 		entries = append(entries, e)

@@ -21,7 +21,7 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 		metric.WithDescription("Time from an append to its completion."),
 		metric.WithExplicitBucketBoundaries(.0005, .001, .002, .003, .005, .0075, .01, .025, .05, .1, .25, .5, 1, 2.5, 5))
 	fenced, err2 := m.Int64Counter("orderly.journal.append.fenced", metric.WithUnit("{append}"),
-		metric.WithDescription("Appends that another entry of their order forestalled."))
+		metric.WithDescription("Appends refused because another entry of their order was stored first."))
 	lost, err3 := m.Int64Counter("orderly.journal.append.lost", metric.WithUnit("{append}"),
 		metric.WithDescription("Appends whose reply was lost."))
 	batch, err4 := m.Int64Histogram("orderly.journal.batch.size", metric.WithUnit("{append}"),
@@ -33,7 +33,7 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	return &instrumentation{duration, fenced, lost, batch}, nil
 }
 
-// completed counts one append.
+// completed records the end of one append.
 func (i *instrumentation) completed(took time.Duration, err error) {
 	i.duration.Record(context.Background(), took.Seconds())
 	switch {

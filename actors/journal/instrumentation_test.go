@@ -7,11 +7,12 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 func TestAppendsAreMeasured(t *testing.T) {
 	reader := sdk.NewManualReader()
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	stream(t, nc, nil)
 	j := open(t, nc, journal.Config{GroupCommit: true, Meter: sdk.NewMeterProvider(sdk.WithReader(reader)).Meter("test")})
 	burst(t, j, 100, order, none)

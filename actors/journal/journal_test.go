@@ -7,87 +7,21 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-func TestMain(m *testing.M) {
-	// A server stopped within an atomic batch leaves the goroutines of that batch's store behind.
-	const server = "github.com/nats-io/nats-server/v2/server"
-	goleak.VerifyTestMain(m,
-		goleak.IgnoreTopFunction(server+".(*fileStore).flushStreamStateLoop"),
-		goleak.IgnoreTopFunction(server+".(*msgBlock).flushLoop"),
-		goleak.IgnoreTopFunction(server+"/ats.Register.func1"))
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// patience is how long a test waits for what must happen.
-const patience = time.Minute
-
-// broker starts an embedded server that keeps its store in dir.
-func broker(tb testing.TB, dir string, change func(*server.Options)) *server.Server {
-	tb.Helper()
-	opts := &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: dir, NoSigs: true, NoLog: true,
-		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 8 << 30,
-	}
-	// What is measured is measured as the engine's own server syncs. Tests leave it at minutes: the server sets the timer
-	// without its lock, and the race detector sees that where the timer fires before the store is ready.
-	if _, measured := tb.(*testing.B); measured {
-		opts.SyncInterval = 100 * time.Millisecond
-	}
-	if change != nil {
-		change(opts)
-	}
-	s, err := server.NewServer(opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s.Start()
-	tb.Cleanup(func() { stop(s) })
-	if !s.ReadyForConnections(patience) {
-		tb.Fatal("server is not ready for connections")
-	}
-	return s
-}
-
-func stop(s *server.Server) {
-	s.Shutdown()
-	s.WaitForShutdown()
-}
-
-func syncAlways(o *server.Options) { o.SyncAlways = true }
-
-func dial(tb testing.TB, s *server.Server, options ...nats.Option) *nats.Conn {
-	tb.Helper()
-	nc, err := nats.Connect(s.ClientURL(), append([]nats.Option{
-		nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(10 * time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
-	}, options...)...)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	closed := make(chan struct{})
-	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
-	tb.Cleanup(func() {
-		nc.Close()
-		<-closed
-	})
-	return nc
-}
-
-// stream creates the journal's stream. In a young cluster a request can be refused, for want of peers, or have no answer,
-// for its leader is another one by now: it is sent again.
+// stream creates the journal's stream. A young cluster refuses requests or does not answer them.
 func stream(tb testing.TB, nc *nats.Conn, change func(*jetstream.StreamConfig)) jetstream.JetStream {
 	tb.Helper()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		tb.Fatal(err)
-	}
+	js := natstest.JetStream(tb, nc)
 	cfg := jetstream.StreamConfig{
 		Name: messages.StreamEvents, Subjects: []string{messages.SubjectEvent + "*"}, Storage: jetstream.FileStorage,
 		AllowDirect: true, AllowAtomicPublish: true, Duplicates: time.Second,
@@ -95,26 +29,18 @@ func stream(tb testing.TB, nc *nats.Conn, change func(*jetstream.StreamConfig)) 
 	if change != nil {
 		change(&cfg)
 	}
-	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+	natstest.Eventually(tb, "the stream is created", func() bool {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		_, err = js.CreateStream(ctx, cfg)
-		cancel()
-		if err == nil {
-			return js
-		}
-		if time.Now().After(end) {
-			tb.Fatal(err)
-		}
-	}
+		defer cancel()
+		_, err := js.CreateStream(ctx, cfg)
+		return err == nil
+	})
+	return js
 }
 
 func open(tb testing.TB, nc *nats.Conn, cfg journal.Config) *journal.Journal {
 	tb.Helper()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	j, err := journal.New(js, cfg)
+	j, err := journal.New(natstest.JetStream(tb, nc), cfg)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -123,10 +49,10 @@ func open(tb testing.TB, nc *nats.Conn, cfg journal.Config) *journal.Journal {
 }
 
 // modes runs the test against a journal of each kind.
-func modes(t *testing.T, run func(*testing.T, *server.Server, journal.Config)) {
-	t.Run("relaxed", func(t *testing.T) { run(t, broker(t, t.TempDir(), nil), journal.Config{}) })
+func modes(t *testing.T, run func(*testing.T, *natstest.Server, journal.Config)) {
+	t.Run("relaxed", func(t *testing.T) { run(t, natstest.Start(t), journal.Config{}) })
 	t.Run("strict", func(t *testing.T) {
-		run(t, broker(t, t.TempDir(), syncAlways), journal.Config{GroupCommit: true, SingleServer: true})
+		run(t, natstest.Start(t, natstest.SyncAlways), journal.Config{GroupCommit: true, SingleServer: true})
 	})
 }
 
@@ -177,13 +103,7 @@ func appended(j *journal.Journal, id messages.OrderID, expected uint64, body []b
 
 func await(tb testing.TB, done <-chan result) result {
 	tb.Helper()
-	select {
-	case r := <-done:
-		return r
-	case <-time.After(patience):
-		tb.Fatal("the append was not completed")
-		panic("unreachable")
-	}
+	return natstest.Receive(tb, done, "the completion of an append")
 }
 
 // put appends and waits.
@@ -195,9 +115,7 @@ func put(tb testing.TB, j *journal.Journal, id messages.OrderID, expected uint64
 
 func read(tb testing.TB, j *journal.Journal, id messages.OrderID) []journal.Entry {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	entries, err := j.Read(ctx, id)
+	entries, err := j.Read(natstest.Context(tb), id)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -4,16 +4,17 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // wire is a network whose replies can be held back, and whose requests can.
@@ -101,22 +102,13 @@ func (c *wired) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// stored waits until the stream holds n messages, seen over another connection.
-func stored(t *testing.T, s *server.Server, n uint64) {
+// stored waits until the server stores n messages.
+func stored(t *testing.T, s *natstest.Server, n uint64) {
 	t.Helper()
-	eventually(t, func() bool {
+	natstest.Eventually(t, "the messages are stored", func() bool {
 		info, err := s.Jsz(nil)
 		return err == nil && info.Messages >= n
 	})
-}
-
-func eventually(t *testing.T, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it did not happen in time")
-		}
-	}
 }
 
 func TestLostReplyIsAConflict(t *testing.T) {
@@ -130,9 +122,9 @@ func TestLostReplyIsAConflict(t *testing.T) {
 	}
 	for name, loss := range losses {
 		t.Run(name, func(t *testing.T) {
-			modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+			modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
 				w := newWire()
-				nc := dial(t, s, nats.SetCustomDialer(w))
+				nc := s.Connect(nats.SetCustomDialer(w))
 				stream(t, nc, nil)
 				cfg.AckTimeout = loss.timeout
 				j := open(t, nc, cfg)
@@ -162,7 +154,7 @@ func TestLostReplyIsAConflict(t *testing.T) {
 				}
 				w.release()
 				// That it is connected is not enough: the connection may not have noticed yet that it was cut.
-				eventually(t, func() bool { return nc.Stats().Reconnects >= loss.reconnects && nc.IsConnected() })
+				natstest.Eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects >= loss.reconnects && nc.IsConnected() })
 				// The rule: read again, then append after what is there.
 				if entries := read(t, open(t, nc, journal.Config{}), order(0)); len(entries) != 1 {
 					t.Fatalf("read %d entries, want the one whose reply was lost", len(entries))
@@ -175,7 +167,7 @@ func TestLostReplyIsAConflict(t *testing.T) {
 func TestLateReplyFindsNobody(t *testing.T) {
 	// Where a reply that is let through takes longer than the time-out, nothing is shown: it has to be longer there.
 	for timeout := 300 * time.Millisecond; !lateReply(t, timeout); timeout *= 2 {
-		if timeout > patience {
+		if timeout > natstest.Patience {
 			t.Fatalf("no reply came within %s", timeout)
 		}
 	}
@@ -185,9 +177,9 @@ func TestLateReplyFindsNobody(t *testing.T) {
 // false if the time of that one was over as well.
 func lateReply(t *testing.T, timeout time.Duration) bool {
 	t.Helper()
-	s := broker(t, t.TempDir(), nil)
+	s := natstest.Start(t)
 	w := newWire()
-	nc := dial(t, s, nats.SetCustomDialer(w))
+	nc := s.Connect(nats.SetCustomDialer(w))
 	js := stream(t, nc, nil)
 	j := open(t, nc, journal.Config{AckTimeout: timeout})
 	w.hold()
@@ -206,7 +198,7 @@ func lateReply(t *testing.T, timeout time.Duration) bool {
 		t.Fatal(r.err)
 	}
 	if got := history(t, js)["b"]; len(got) != 1 || got[0].seq != r.seq {
-		t.Fatalf("stored %v, told %d", got, r.seq)
+		t.Fatalf("stored %v, acked %d", got, r.seq)
 	}
 	return true
 }
@@ -214,9 +206,9 @@ func lateReply(t *testing.T, timeout time.Duration) bool {
 // TestAppendIsNotGivenBackWhileItIsSent: its owner would write into the body that is being sent.
 func TestAppendIsNotGivenBackWhileItIsSent(t *testing.T) {
 	const timeout = 50 * time.Millisecond
-	s := broker(t, t.TempDir(), nil)
+	s := natstest.Start(t)
 	w := newWire()
-	nc := dial(t, s, nats.SetCustomDialer(w))
+	nc := s.Connect(nats.SetCustomDialer(w))
 	stream(t, nc, nil)
 	j := open(t, nc, journal.Config{AckTimeout: timeout})
 	w.clog()
@@ -243,16 +235,16 @@ func TestAppendIsNotGivenBackWhileItIsSent(t *testing.T) {
 }
 
 func TestAppendWhileDisconnectedFailsAtOnce(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-		nc := dial(t, s)
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+		nc := s.Connect()
 		stream(t, nc, nil)
 		cfg.AckTimeout = time.Hour
 		j := open(t, nc, cfg)
 		if _, err := put(t, j, "a", 0, 1); err != nil {
 			t.Fatal(err)
 		}
-		stop(s)
-		eventually(t, func() bool {
+		s.Stop()
+		natstest.Eventually(t, "appends fail at once", func() bool {
 			_, err := put(t, j, "b", 0, 1)
 			var f *delivery.Failure
 			return errors.As(err, &f) && f.Kind == messages.Infrastructure
@@ -261,9 +253,9 @@ func TestAppendWhileDisconnectedFailsAtOnce(t *testing.T) {
 }
 
 func TestCloseEndsWhatIsPending(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
 		w := newWire()
-		nc := dial(t, s, nats.SetCustomDialer(w))
+		nc := s.Connect(nats.SetCustomDialer(w))
 		stream(t, nc, nil)
 		j := open(t, nc, cfg)
 		w.hold()
@@ -295,9 +287,8 @@ func TestCloseEndsWhatIsPending(t *testing.T) {
 
 // TestServerDies kills the server under appends and starts it again on the same store and port.
 func TestServerDies(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-		dir, port := s.StoreDir(), s.Addr().(*net.TCPAddr).Port
-		nc := dial(t, s)
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+		nc := s.Connect()
 		stream(t, nc, nil)
 		cfg.AckTimeout = time.Second
 		j := open(t, nc, cfg)
@@ -306,17 +297,14 @@ func TestServerDies(t *testing.T) {
 		for i := range orders {
 			group.Go(func() { insist(t, j, order(i), entries) })
 		}
-		for range 3 {
-			before := s
-			time.Sleep(50 * time.Millisecond) // some appends, at no particular moment
-			stop(before)
-			s = broker(t, dir, func(o *server.Options) {
-				o.Port, o.SyncAlways = port, cfg.GroupCommit
-			})
+		for i := range 3 {
+			stored(t, s, uint64(100*(i+1))) // some appends
+			s.Stop()
+			s.Start()
 		}
 		group.Wait()
 		// A request that is sent before the connection has noticed would get lost.
-		eventually(t, func() bool { return nc.FlushTimeout(time.Second) == nil })
+		natstest.Eventually(t, "the connection works", func() bool { return nc.FlushTimeout(time.Second) == nil })
 		js := stream(t, nc, nil)
 		got := history(t, js)
 		unbroken(t, got)
@@ -332,9 +320,9 @@ func TestServerDies(t *testing.T) {
 func insist(t *testing.T, j *journal.Journal, id messages.OrderID, n int) {
 	var have int
 	var last uint64
-	for end := time.Now().Add(3 * patience); have < n; {
+	for end := time.Now().Add(3 * natstest.Patience); have < n; {
 		if time.Now().After(end) {
-			t.Errorf("order %s has %d entries after %s", id, have, 3*patience)
+			t.Errorf("order %s has %d entries after %s", id, have, 3*natstest.Patience)
 			return
 		}
 		seq, err := put(t, j, id, last, have+1)
@@ -344,11 +332,30 @@ func insist(t *testing.T, j *journal.Journal, id messages.OrderID, n int) {
 		}
 		entries, err := j.Read(t.Context(), id)
 		if err != nil {
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 			continue
 		}
 		if have, last = len(entries), 0; have > 0 {
 			last = entries[have-1].Sequence
+		}
+	}
+}
+
+// TestNotSent: a request that nats.go refuses to send fails as infrastructure, with an error that says what to do.
+func TestNotSent(t *testing.T) {
+	s := natstest.Start(t)
+	nc := s.Connect(nats.ReconnectBufSize(-1))
+	stream(t, nc, nil)
+	j := open(t, nc, journal.Config{})
+	s.Shutdown()
+	natstest.Eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
+	_, read := j.Read(t.Context(), "o-1")
+	for what, err := range map[string]error{"read": read, "append": await(t, begin(t, j, "o-1", 0, 1)).err} {
+		var failure *delivery.Failure
+		if !errors.As(err, &failure) || failure.Kind != messages.Infrastructure || errors.Is(err, journal.ErrConflict) {
+			t.Errorf("%s: got %v, want a failure of the infrastructure", what, err)
+		} else if text := err.Error(); !strings.Contains(text, "not sent; check that") || strings.Contains(text, "nats:") {
+			t.Errorf("%s: %s", what, text)
 		}
 	}
 }

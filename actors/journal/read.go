@@ -9,21 +9,21 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// readAgain is the first pause before a lagging server is asked again; it doubles up to readAgainMax.
+// retryPause is the first pause before a lagging server is asked again; it doubles up to retryPauseMax.
 const (
-	readAgain    = 2 * time.Millisecond
-	readAgainMax = 100 * time.Millisecond
+	retryPause    = 2 * time.Millisecond
+	retryPauseMax = 100 * time.Millisecond
 )
 
-// Read returns what tells where the order stands, oldest first: all its entries, or, where some carry a checkpoint, the
-// first and those from the last such on; none when there are none. It is at least as new as the stream leader's last
-// entry of the order at the time of the call. The error wraps a delivery.Failure, of kind Poison when an entry cannot be
-// decoded and else Infrastructure, or is the context's when that was canceled.
+// Read returns the entries that give the order's state, oldest first: all of them, or, if some carry a checkpoint, the
+// first one and those from the last checkpoint on; none if the order has none. They are at least as new as the stream
+// leader's last entry of the order at the time of the call. The error wraps a delivery.Failure, of kind Poison if an
+// entry cannot be decoded and else Infrastructure, or is the context's if that was canceled.
 func (j *Journal) Read(ctx context.Context, id messages.OrderID) ([]Entry, error) {
 	return j.read(ctx, id, true)
 }
 
-// History returns all entries of the order, else as Read does. That of a long life takes long: see Read.
+// History returns all entries of the order, otherwise as Read does. It takes one round trip for each of up to 256 entries.
 func (j *Journal) History(ctx context.Context, id messages.OrderID) ([]Entry, error) {
 	return j.read(ctx, id, false)
 }
@@ -31,7 +31,7 @@ func (j *Journal) History(ctx context.Context, id messages.OrderID) ([]Entry, er
 func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) ([]Entry, error) {
 	entries, ok, err := j.walk(ctx, id, short)
 	if err == nil && !ok {
-		entries, err = j.pages(ctx, id)
+		entries, err = j.readPages(ctx, id)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read order %s: %w", id, err)
@@ -39,8 +39,8 @@ func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) ([]
 	return entries, nil
 }
 
-// Last returns the order's last entry, from the stream's leader; found is false when the order has none. Errors as
-// those of Read.
+// Last returns the order's last entry, from the stream's leader; found is false if the order has none. Errors are those
+// of Read.
 func (j *Journal) Last(ctx context.Context, id messages.OrderID) (e Entry, found bool, err error) {
 	s, err := j.last(ctx, id)
 	if err == nil && s != nil {
@@ -63,12 +63,12 @@ func (j *Journal) last(ctx context.Context, id messages.OrderID) (*natsclient.St
 	return s, nil
 }
 
-// bound ends the context when the last reply must be there.
+// bound ends the context when the last reply is overdue.
 func (j *Journal) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, j.cfg.AckTimeout, fmt.Errorf("no complete reply within %s", j.cfg.AckTimeout))
 }
 
-// cause is the reason for the end of the context if it has ended, and else err.
+// cause is why the context ended, or err if it has not.
 func cause(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -76,7 +76,7 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// maxPaging is how many orders are read page by page at once: each keeps the server busy for milliseconds.
+// maxPaging is the most orders that are read in pages at once: each keeps the server busy for milliseconds.
 const maxPaging = 16
 
 // pageMax and pageBytes bound one page.
@@ -85,17 +85,17 @@ const (
 	pageBytes = 4 << 20
 )
 
-// pages reads the order page by page.
-func (j *Journal) pages(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
+// readPages reads the order in pages.
+func (j *Journal) readPages(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
 	select {
 	case j.paging <- struct{}{}:
 		defer func() { <-j.paging }()
 	case <-ctx.Done():
 		return nil, infrastructure(context.Cause(ctx))
 	}
-	for pause := readAgain; ; pause = min(2*pause, readAgainMax) {
-		// Direct gets may be answered by a server that lags; the leader is asked at the same time how far to read.
-		leader := j.askLast(ctx, id)
+	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {
+		// A server that lags may answer direct gets, so the leader is asked at the same time how far to read.
+		leader := j.requestLast(ctx, id)
 		entries, err = j.readFrom(ctx, id, entries)
 		last := <-leader
 		switch {
@@ -120,7 +120,7 @@ type lastSequence struct {
 	err      error
 }
 
-func (j *Journal) askLast(ctx context.Context, id messages.OrderID) <-chan lastSequence {
+func (j *Journal) requestLast(ctx context.Context, id messages.OrderID) <-chan lastSequence {
 	answer := make(chan lastSequence, 1)
 	go func() {
 		s, err := j.last(ctx, id)
@@ -132,7 +132,7 @@ func (j *Journal) askLast(ctx context.Context, id messages.OrderID) <-chan lastS
 	return answer
 }
 
-// readFrom appends the entries that follow those given.
+// readFrom appends the entries after those given.
 func (j *Journal) readFrom(ctx context.Context, id messages.OrderID, entries []Entry) ([]Entry, error) {
 	for {
 		get := natsclient.Get{Sequence: 1, NextBySubject: messages.SubjectEvent + string(id), Batch: pageMax, MaxBytes: pageBytes}

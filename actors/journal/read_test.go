@@ -9,15 +9,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 func TestReadReturnsTheWholeOrder(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	stream(t, nc, nil)
 	j := open(t, nc, journal.Config{})
 	for _, n := range []int{0, 1, 2500} {
@@ -50,8 +49,8 @@ func TestReadReturnsTheWholeOrder(t *testing.T) {
 }
 
 func TestReadSeesWhatWasAppended(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-		nc := dial(t, s)
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+		nc := s.Connect()
 		stream(t, nc, nil)
 		j := open(t, nc, cfg)
 		var last uint64
@@ -71,7 +70,7 @@ func TestReadSeesWhatWasAppended(t *testing.T) {
 func TestReadSaysWhichEntryIsUnusable(t *testing.T) {
 	for name, foreign := range map[string][]byte{"garbage": {0xff, 0xff}, "another order's": body(t, "b", 1)} {
 		t.Run(name, func(t *testing.T) {
-			nc := dial(t, broker(t, t.TempDir(), nil))
+			nc := natstest.Start(t).Connect()
 			js := stream(t, nc, nil)
 			j := open(t, nc, journal.Config{})
 			if _, err := put(t, j, "a", 0, 1); err != nil {
@@ -95,7 +94,7 @@ func TestReadSaysWhichEntryIsUnusable(t *testing.T) {
 }
 
 func TestReadFailsInTime(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	j := open(t, nc, journal.Config{})
 	_, err := j.Read(t.Context(), "a")
 	var f *delivery.Failure
@@ -110,7 +109,7 @@ func TestReadFailsInTime(t *testing.T) {
 }
 
 func TestScanReadsEverythingOnce(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	js := stream(t, nc, nil)
 	j := open(t, nc, journal.Config{})
 	if got := scan(t, js); len(got) != 0 {

@@ -16,17 +16,17 @@ import (
 const (
 	// scanTimeout bounds one request to the leader.
 	scanTimeout = 10 * time.Second
-	// scanIdle is how long nothing comes before the leader is asked whether there is anything left.
+	// scanIdle is the longest wait for a message before the leader is asked whether there is another.
 	scanIdle = 250 * time.Millisecond
-	// scanBytes bounds what is fetched ahead. There is no bound on messages: the client library makes just so much room
-	// for them, and drops one when a word of the server comes on top.
+	// scanBytes bounds what is fetched ahead. There is no bound on messages: nats.go has room for just as many, and drops
+	// one if a status of the server comes in between.
 	scanBytes = 8 << 20
-	// farewell is how long the server may take to remove a consumer that is used no more.
-	farewell = 500 * time.Millisecond
+	// deleteTimeout is the longest wait for the server to delete the consumer at the end.
+	deleteTimeout = 500 * time.Millisecond
 )
 
-// Scan calls visit for each entry that is in the journal when it is called, of all orders, in the order of storing. It
-// stops at the first error that visit returns and returns it; its own errors are as those of Read.
+// Scan calls visit for each entry of all orders that is in the journal at the time of the call, in the order of the
+// stream. It stops at the first error of visit and returns it; its own errors are those of Read.
 func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) error {
 	failed := func(err error) error { return fmt.Errorf("scan the journal: %w", err) }
 	stream, err := js.Stream(ctx, messages.StreamEvents)
@@ -55,7 +55,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 			return failed(context.Cause(ctx))
 		}
 		if errors.Is(err, nats.ErrTimeout) {
-			// A server that lags, or the last messages are deleted: the leader knows.
+			// The server lags, or the last messages are deleted: the leader knows.
 			s, err := leaderNext(ctx, api, from)
 			if err != nil {
 				return failed(err)
@@ -68,7 +68,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 		if err != nil {
 			return failed(infrastructure(err))
 		}
-		e, err := scanned(m)
+		e, err := decodeScanned(m)
 		switch {
 		case err != nil:
 			return failed(err)
@@ -91,19 +91,19 @@ func leaderNext(ctx context.Context, api natsclient.API, from uint64) (*natsclie
 	return s, readFailure(err)
 }
 
-// removeConsumer takes the consumer away from the server, which else would keep it until it is inactive for long: each one
-// makes every append dearer. It does so also when the context has ended.
+// removeConsumer deletes the consumer, also when the context has ended: the server would keep it for another ten seconds, and
+// each consumer makes every append more expensive.
 func removeConsumer(ctx context.Context, js jetstream.JetStream, c jetstream.Consumer) {
 	if !js.Conn().IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteTimeout)
 	defer cancel()
-	// If it fails the consumer goes later, by itself.
+	// If it fails the server deletes the consumer later.
 	_ = js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
 }
 
-func scanned(m jetstream.Msg) (Entry, error) {
+func decodeScanned(m jetstream.Msg) (Entry, error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return Entry{}, infrastructure(err)

@@ -10,12 +10,12 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// TestScanLeavesNoConsumer: however a scan ends, nothing of it stays on the server, where each consumer makes every append
-// dearer.
+// TestScanLeavesNoConsumer, however it ends: each consumer makes every append more expensive.
 func TestScanLeavesNoConsumer(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), nil))
+	nc := natstest.Start(t).Connect()
 	js := stream(t, nc, nil)
 	write(t, js, "a", 10, false)
 	enough := errors.New("enough")
@@ -39,7 +39,7 @@ func TestScanLeavesNoConsumer(t *testing.T) {
 			t.Errorf("%s: error %v, want %v", name, err, c.want)
 		}
 		// The server answers a question beside what it was asked for before. By itself it removes a consumer after ten seconds.
-		for end := time.Now().Add(5 * time.Second); consumers(t, js) != 0; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(5 * time.Second); consumers(t, js) != 0; <-time.After(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %d consumers are left", name, consumers(t, js))
 			}

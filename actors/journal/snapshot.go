@@ -6,7 +6,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// EncodeSnapshot encodes what a timer carries: nothing for nil, or for what cannot be encoded.
+// EncodeSnapshot encodes the snapshot that a timer carries; nil if n is nil or cannot be encoded.
 func EncodeSnapshot(n *messages.Snapshot) []byte {
 	if n == nil {
 		return nil
@@ -18,7 +18,7 @@ func EncodeSnapshot(n *messages.Snapshot) []byte {
 	return body
 }
 
-// DecodeSnapshot decodes what a timer carries, or returns nil.
+// DecodeSnapshot decodes the snapshot that a timer carries; nil if there is none that can be decoded.
 func DecodeSnapshot(body []byte) *messages.Snapshot {
 	n := new(messages.Snapshot)
 	if len(body) == 0 || proto.Unmarshal(body, n) != nil {

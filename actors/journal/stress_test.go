@@ -7,22 +7,21 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/nats-io/nats-server/v2/server"
-
 	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// TestManyOwners runs 64 goroutines over 100 orders, so that owners meet; some have a wrong fence. What the journal told
-// them must be what the stream holds.
+// TestManyOwners runs 64 goroutines over 100 orders, so that owners meet; some have a wrong fence. The
+// sequences they got must be those of the stream.
 func TestManyOwners(t *testing.T) {
-	modes(t, func(t *testing.T, s *server.Server, cfg journal.Config) {
-		nc := dial(t, s)
+	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
+		nc := s.Connect()
 		js := stream(t, nc, nil)
 		j := open(t, nc, cfg)
 		const owners, rounds, orders = 64, 20, 50
 		var (
 			group     sync.WaitGroup
-			told      sync.Map // sequence → order
+			acked     sync.Map // sequence → order
 			conflicts atomic.Int64
 		)
 		for range owners {
@@ -48,7 +47,7 @@ func TestManyOwners(t *testing.T) {
 					case err != nil:
 						t.Error(err)
 					default:
-						if other, twice := told.LoadOrStore(seq, id); twice {
+						if other, twice := acked.LoadOrStore(seq, id); twice {
 							t.Errorf("sequence %d was given to orders %s and %s", seq, other, id)
 						}
 					}
@@ -62,8 +61,8 @@ func TestManyOwners(t *testing.T) {
 		for id, entries := range got {
 			for _, e := range entries {
 				stored++
-				if owner, ok := told.Load(e.seq); !ok || owner != id {
-					t.Errorf("the entry of order %s at sequence %d was told to %v", id, e.seq, owner)
+				if owner, ok := acked.Load(e.seq); !ok || owner != id {
+					t.Errorf("the entry of order %s at sequence %d was acked to the owner of %v", id, e.seq, owner)
 				}
 			}
 		}

@@ -13,9 +13,9 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// walkMax is how many entries are walked at most: each takes one round trip. The server finds a message
-// by its sequence at once, but the next one of a subject by looking at all between: where the entries of thousands of
-// orders alternate, a walk is dozens of times cheaper than a page.
+// walkMax is the most entries of a walk: each takes one round trip. The server finds a message by its sequence at once, but
+// the next one of a subject by looking at all in between: where the entries of thousands of orders alternate, a walk is
+// dozens of times cheaper than a page.
 const walkMax = 256
 
 // walk reads an order's history backwards: its last entry first, and from each the one before, which the entry names.
@@ -46,7 +46,7 @@ func (j *Journal) walk(ctx context.Context, id messages.OrderID, short bool) (en
 	ctx, cancel := j.bound(ctx)
 	defer cancel()
 	w := &walk{j: j, id: id, short: short, leader: !j.singleServer(), done: make(chan struct{})}
-	w.askLast()
+	w.requestLast()
 	select {
 	case <-w.done:
 	case <-ctx.Done():
@@ -67,20 +67,20 @@ func (j *Journal) singleServer() bool {
 	return j.cfg.SingleServer && j.api.Conn.ConnectedClusterName() == ""
 }
 
-func (w *walk) askLast() {
+func (w *walk) requestLast() {
 	subject := w.j.directGet
 	if w.leader {
 		subject = w.j.leaderGet
 	}
-	w.ask(subject, []byte(`{"last_by_subj":"`+messages.SubjectEvent+string(w.id)+`"}`))
+	w.request(subject, []byte(`{"last_by_subj":"`+messages.SubjectEvent+string(w.id)+`"}`))
 }
 
 // askNext asks for a body only: headers would double the work.
-func (w *walk) askNext() {
-	w.ask(w.j.directGet, append(strconv.AppendUint([]byte(`{"seq":`), w.next, 10), `,"no_hdr":true}`...))
+func (w *walk) requestNext() {
+	w.request(w.j.directGet, append(strconv.AppendUint([]byte(`{"seq":`), w.next, 10), `,"no_hdr":true}`...))
 }
 
-func (w *walk) ask(subject string, body []byte) {
+func (w *walk) request(subject string, body []byte) {
 	w.j.reads.Send(w, func(to natsclient.ReplyTo) error { return w.j.api.Conn.PublishRequest(subject, to.String(), body) })
 }
 
@@ -96,7 +96,7 @@ func (w *walk) Reply(m *nats.Msg) bool {
 	case err != nil || !more:
 		w.Fail(err)
 	case !w.abandoned.Load():
-		w.askNext()
+		w.requestNext()
 	}
 	return true
 }
@@ -112,7 +112,7 @@ func (w *walk) take(m *nats.Msg) (more bool, err error) {
 		w.broken = w.next != 0
 		return false, nil
 	}
-	l, ok := linksOf(s.Data)
+	l, ok := parseLinks(s.Data)
 	if w.next != 0 {
 		ok = ok && l.number == w.number
 	}
@@ -143,11 +143,11 @@ func (w *walk) parse(m *nats.Msg) (*natsclient.StoredMsg, error) {
 	return &natsclient.StoredMsg{Sequence: w.next, Data: m.Data}, nil
 }
 
-// links are what an encoded entry says of others: its number, the sequence of the entry before it, and, if it carries a
-// checkpoint that can be read, that of the first.
+// links are an entry's number and the sequences it names: that of the entry before it, and, with a checkpoint of a known
+// version, that of the order's first entry.
 type links struct{ number, previous, first uint64 }
 
-func linksOf(body []byte) (l links, ok bool) {
+func parseLinks(body []byte) (l links, ok bool) {
 	var version, first uint64
 	ok = eachField(body, func(field protowire.Number, v uint64, nested []byte) bool {
 		switch field {
@@ -174,8 +174,8 @@ func linksOf(body []byte) (l links, ok bool) {
 	return l, ok
 }
 
-// eachField calls visit with each number and each value of bytes in an encoded message, and reports whether that can be
-// read.
+// eachField calls visit with the number or the bytes of each field of an encoded message, and reports whether the message
+// is valid.
 func eachField(body []byte, visit func(field protowire.Number, number uint64, value []byte) bool) bool {
 	for len(body) > 0 {
 		field, kind, n := protowire.ConsumeTag(body)

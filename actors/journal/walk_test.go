@@ -14,6 +14,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // ways are the ways in which a history can be read. Entries that do not name the one before are read page by page.
@@ -57,7 +58,7 @@ func TestReadsAgree(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			nc := dial(t, broker(t, t.TempDir(), nil))
+			nc := natstest.Start(t).Connect()
 			js := stream(t, nc, nil)
 			j := open(t, nc, way.cfg)
 			for _, n := range []int{0, 1, 2, 7, 255, 256, 257, 300} {
@@ -96,12 +97,12 @@ func spy(t *testing.T, nc *nats.Conn) *requests {
 
 // TestWalkNeedsNoPages: one request for each entry is all it takes to read what the journal appends.
 func TestWalkNeedsNoPages(t *testing.T) {
-	for _, alone := range []bool{true, false} {
-		t.Run(fmt.Sprintf("alone %t", alone), func(t *testing.T) {
-			s := broker(t, t.TempDir(), syncAlways)
-			nc := dial(t, s)
+	for _, single := range []bool{true, false} {
+		t.Run(fmt.Sprintf("single server %t", single), func(t *testing.T) {
+			s := natstest.Start(t, natstest.SyncAlways)
+			nc := s.Connect()
 			stream(t, nc, nil)
-			j := open(t, nc, journal.Config{GroupCommit: true, SingleServer: alone})
+			j := open(t, nc, journal.Config{GroupCommit: true, SingleServer: single})
 			const orders, each = 300, 4
 			last := make([]uint64, orders)
 			for n := range each {
@@ -109,17 +110,17 @@ func TestWalkNeedsNoPages(t *testing.T) {
 					last[i] = r.seq
 				}
 			}
-			asked := spy(t, dial(t, s))
+			asked := spy(t, s.Connect())
 			for i := range orders {
 				if entries := read(t, j, order(i)); len(entries) != each || entries[each-1].Sequence != last[i] {
 					t.Fatalf("read %d entries of order %d, want %d", len(entries), i, each)
 				}
 			}
 			leader, direct := int32(orders), int32(orders*(each-1))
-			if alone {
+			if single {
 				leader, direct = 0, orders*each
 			}
-			eventually(t, func() bool { return asked.leader.Load() == leader && asked.direct.Load() == direct })
+			natstest.Eventually(t, "one request for each entry", func() bool { return asked.leader.Load() == leader && asked.direct.Load() == direct })
 			if n := asked.pages.Load(); n > 0 {
 				t.Errorf("%d pages read, want none", n)
 			}
@@ -147,7 +148,7 @@ func burstOf(t *testing.T, j *journal.Journal, orders, n int, last []uint64) []r
 
 // TestWalkMeetsALaggingServer: an entry that the leader's last one names is missing at the server asked, and comes.
 func TestWalkMeetsALaggingServer(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), noJetStream))
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	answer(t, nc, leaderGet, func(m *nats.Msg) {
 		_ = m.Respond(fmt.Appendf(nil, `{"message":{"subject":"ORDER_EVENT.a","seq":8,"data":%q,"time":"2025-01-01T00:00:00Z"}}`,
 			base64.StdEncoding.EncodeToString(body(t, "a", 3, 5))))
@@ -184,7 +185,7 @@ func TestWalkTakesOnlyWhatItAskedFor(t *testing.T) {
 		"no end":       {body(t, "a", 1), body(t, "a", 2, 5)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			nc := dial(t, broker(t, t.TempDir(), noJetStream))
+			nc := natstest.Start(t, natstest.NoJetStream).Connect()
 			answer(t, nc, leaderGet, func(m *nats.Msg) {
 				_ = m.Respond([]byte(`{"message":{"subject":"ORDER_EVENT.a","seq":8,"time":"2025-01-01T00:00:00Z"}}`))
 			})
@@ -224,7 +225,7 @@ func TestReadsAmongAppends(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()
-			nc := dial(t, broker(t, t.TempDir(), nil))
+			nc := natstest.Start(t).Connect()
 			js := stream(t, nc, nil)
 			j := open(t, nc, way.cfg)
 			var known atomic.Uint64

@@ -6,6 +6,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // TestReadStopsAtACheckpoint and goes on to the first entry, if that is the first and the checkpoint can be read; History
@@ -31,8 +32,8 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 		for _, way := range ways[:2] {
 			t.Run(name+", "+way.name, func(t *testing.T) {
 				t.Parallel()
-				s := broker(t, t.TempDir(), nil)
-				nc := dial(t, s)
+				s := natstest.Start(t)
+				nc := s.Connect()
 				js := stream(t, nc, nil)
 				var sequences []uint64
 				var last uint64
@@ -55,7 +56,7 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 					sequences = append(sequences, last)
 				}
 				j := open(t, nc, way.cfg)
-				asked := spy(t, dial(t, s))
+				asked := spy(t, s.Connect())
 				entries := read(t, j, "a")
 				if got := numbersOf(entries); !slices.Equal(got, c.want) {
 					t.Errorf("read entries %d, want %d", got, c.want)
@@ -66,10 +67,10 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 					}
 				}
 				if c.pages {
-					eventually(t, func() bool { return asked.pages.Load() > 0 })
+					natstest.Eventually(t, "pages are read", func() bool { return asked.pages.Load() > 0 })
 				} else {
 					want := int32(len(c.want))
-					eventually(t, func() bool { return asked.leader.Load()+asked.direct.Load() == want })
+					natstest.Eventually(t, "one request for each entry", func() bool { return asked.leader.Load()+asked.direct.Load() == want })
 					if asked.pages.Load() > 0 {
 						t.Error("it was read page by page")
 					}
@@ -88,8 +89,8 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 
 // TestReadOfALongLife takes as many requests as one of a short life.
 func TestReadOfALongLife(t *testing.T) {
-	s := broker(t, t.TempDir(), nil)
-	nc := dial(t, s)
+	s := natstest.Start(t)
+	nc := s.Connect()
 	stream(t, nc, nil)
 	j := open(t, nc, journal.Config{SingleServer: true})
 	const every, n = 16, 600
@@ -112,12 +113,12 @@ func TestReadOfALongLife(t *testing.T) {
 			first = last
 		}
 	}
-	asked := spy(t, dial(t, s))
+	asked := spy(t, s.Connect())
 	if got, want := numbersOf(read(t, j, "a")), append(numbers(1, 1), numbers(n-n%every, n)...); !slices.Equal(got, want) {
 		t.Errorf("read entries %d, want %d", got, want)
 	}
 	want := int32(1 + 1 + n%every)
-	eventually(t, func() bool { return asked.direct.Load() == want })
+	natstest.Eventually(t, "one request for each entry", func() bool { return asked.direct.Load() == want })
 	if asked.pages.Load() != 0 {
 		t.Error("pages were read")
 	}

@@ -8,17 +8,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // The tests below stand in for JetStream, to give answers that a real server gives only by accident.
-
-func noJetStream(o *server.Options) { o.JetStream = false }
 
 const (
 	directGet = "$JS.API.DIRECT.GET.ORDER_EVENTS"
@@ -67,7 +65,7 @@ func direct(t *testing.T, nc *nats.Conn, m *nats.Msg, id messages.OrderID, pendi
 func TestReadIsAsNewAsTheLeader(t *testing.T) {
 	for _, late := range [][]uint64{{}, {3}, {3, 5}} {
 		t.Run(fmt.Sprint(late), func(t *testing.T) {
-			nc := dial(t, broker(t, t.TempDir(), noJetStream))
+			nc := natstest.Start(t, natstest.NoJetStream).Connect()
 			var asked atomic.Int32
 			answer(t, nc, leaderGet, func(m *nats.Msg) {
 				_ = m.Respond([]byte(`{"message":{"subject":"ORDER_EVENT.a","seq":8,"time":"2025-01-01T00:00:00Z"}}`))
@@ -97,7 +95,7 @@ func TestReadIsAsNewAsTheLeader(t *testing.T) {
 
 func TestReadNoticesMissingReplies(t *testing.T) {
 	for _, lost := range []uint64{3, 5, 8} {
-		nc := dial(t, broker(t, t.TempDir(), noJetStream))
+		nc := natstest.Start(t, natstest.NoJetStream).Connect()
 		answer(t, nc, leaderGet, func(m *nats.Msg) {
 			_ = m.Respond([]byte(`{"message":{"subject":"ORDER_EVENT.a","seq":8,"time":"2025-01-01T00:00:00Z"}}`))
 		})
@@ -130,7 +128,7 @@ func TestAnswersToAnAppend(t *testing.T) {
 		{"too many requests", nats.Header{"Status": {"429"}}, `{"error":{"code":429,"err_code":10167,"description":"too many requests"}}`, 0, errInfrastructure},
 		{"no responders", nats.Header{"Status": {"503"}}, ``, 0, errInfrastructure},
 	}
-	nc := dial(t, broker(t, t.TempDir(), noJetStream))
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	j := open(t, nc, journal.Config{})
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -177,7 +175,7 @@ var errInfrastructure = errors.New("infrastructure")
 
 // TestBatchAnswerThatDoesNotFit: a server that acknowledges another number of messages leaves everything in doubt.
 func TestBatchAnswerThatDoesNotFit(t *testing.T) {
-	nc := dial(t, broker(t, t.TempDir(), noJetStream))
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	answer(t, nc, "ORDER_EVENT.*", func(m *nats.Msg) {
 		switch {
 		case m.Header.Get("Nats-Batch-Commit") != "":
@@ -190,7 +188,7 @@ func TestBatchAnswerThatDoesNotFit(t *testing.T) {
 	doubtful := 0
 	for i, r := range burst(t, j, 200, order, none) {
 		switch {
-		case r.err == nil && r.seq == 1: // went alone
+		case r.err == nil && r.seq == 1: // published by itself
 		case errors.Is(r.err, journal.ErrConflict):
 			doubtful++
 		default:

@@ -52,9 +52,10 @@ func TestTranscripts(t *testing.T) {
 
 // session is a shell in a directory of its own.
 type session struct {
-	t       *testing.T
-	dir     string
-	environ []string
+	t *testing.T
+	// dir is where commands run, root the module.
+	dir, root string
+	environ   []string
 	// addresses of the documents, and those of this session.
 	replaced *strings.Replacer
 	restored *strings.Replacer
@@ -77,6 +78,9 @@ func newSession(t *testing.T) *session {
 		if err := os.Symlink(self, filepath.Join(bin, name)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if s.root, err = filepath.Abs(root); err != nil {
+		t.Fatal(err)
 	}
 	natsAddr, httpAddr, serviceAddr := natstest.FreeAddr(t), natstest.FreeAddr(t), natstest.FreeAddr(t)
 	host, port, _ := strings.Cut(serviceAddr, ":")
@@ -122,6 +126,8 @@ func (s *session) run(line string) result {
 }
 
 func (s *session) command(ctx context.Context, line string) *exec.Cmd {
+	// A Go program of a document is in no module of its own: it is built in this one.
+	line = strings.Replace(line, "go run main.go", "(cd "+s.root+" && go build -o "+s.dir+"/program "+s.dir+"/main.go) && exec ./program", 1)
 	cmd := exec.CommandContext(ctx, "sh", "-c", s.replaced.Replace(line))
 	cmd.Dir = s.dir
 	cmd.Env = slices.Clone(s.environ)
@@ -136,7 +142,8 @@ func (s *session) command(ctx context.Context, line string) *exec.Cmd {
 // background starts a command that goes on until the test ends, and returns what it has printed so far.
 func (s *session) background(line string) func() string {
 	s.t.Helper()
-	if strings.Contains(line, "orderly run") {
+	isNode := regexp.MustCompile(`orderly run|go run`).MatchString(line)
+	if isNode {
 		s.stopNode()
 	}
 	var out output
@@ -151,7 +158,7 @@ func (s *session) background(line string) func() string {
 		defer kill.Stop()
 		_ = cmd.Wait()
 	})
-	if strings.Contains(line, "orderly run") {
+	if isNode {
 		s.stopNode = stop
 	}
 	s.t.Cleanup(func() {
@@ -248,6 +255,7 @@ var varying = []struct {
 	by   string
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`\d{4}/\d\d/\d\d \d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? ?(ns|µs|ms|s|m|h)(\d+(\.\d+)?(ms|s|m))*\b|\bjust now\b`), "DURATION"},
 	{regexp.MustCompile(`DURATION ago`), "DURATION"},

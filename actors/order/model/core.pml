@@ -1,5 +1,5 @@
 /* What a slot does with its delivery and with the journal: the folding (apply.go), the driver's moves (next.go, undo.go)
-   and what a fact amounts to (settle.go). order.pml decides when. */
+   and what it appends for a result (reply.go). order.pml decides when. */
 
 /* What a slot is about to do. */
 #define FREE 0
@@ -11,14 +11,14 @@
 #define TAKE 6         /* append [recorded, OrderResumed] */
 #define RESUME 7       /* append OrderResumed */
 #define CALL 8
-#define APPEND 9       /* append what the fact amounts to */
+#define APPEND 9       /* append the result or the move */
 #define REREAD 10
 #define SCHEDULE 11
 #define ACK 12
 #define LATER 13
-#define BURY 14
-#define CONFIRM 15    /* nothing earlier lies in the inbox: is there still no order? */
-/* What a driver holds: an answer (settle.go), or a move without a call (next.go). */
+#define DEADLETTER 14
+#define CONFIRM 15    /* the inbox holds nothing earlier: is there still no order? */
+/* What a driver holds: the result of a call (reply.go), or a move without a call (next.go). */
 #define NOTHING 0
 #define ANSWERED 1
 #define REFUSED 2
@@ -29,10 +29,11 @@
 #define PASSOVER 7
 #define BYSIGNAL 8
 #define END 9
+#define RETRIED 10
 
 #define SAY(x) printf("@slot %d, message %d: ", id, m); printf(x); printf("\n")
 
-/* What an actor remembers counts only where it answers from memory. */
+/* What an actor remembers matters only where it answers from memory. */
 #ifdef SHARED
 #define REMEMBER knownwatermark = watermark; knownpark = park;
 #define FORGET knownwatermark = 0; knownpark = 0;
@@ -51,12 +52,12 @@ inline take(x) {
   SAY("delivered")
 }
 
-/* A server was killed and has lost the acknowledgement, and the count of deliveries with it. No ack wait is over. */
-inline reverted(x) { revert--; delivered[x] = 0; printf("@the acknowledgement of message %d is forgotten\n", x) }
+/* A killed server has lost the acknowledgement, and the count of deliveries with it. No ack wait is over. */
+inline reverted(x) { revert--; delivered[x] = 0; printf("@the acknowledgement of message %d is lost\n", x) }
 
 /* The slot has settled or dropped its delivery; its identity is never used again. */
 inline finish() {
-  if :: (pc==BURY || pc==LATER) && !WAKE(m) -> sure = sure & ~BIT(m) :: else fi;
+  if :: (pc==DEADLETTER || pc==LATER) && !WAKE(m) -> sure = sure & ~BIT(m) :: else fi;
   if
   :: WAKE(m) -> readers[m]--; if :: at[m]==GONE && readers[m]==0 -> at[m] = ABSENT; wakes[m] = 0 :: else fi
   :: else
@@ -66,20 +67,20 @@ inline finish() {
   holds[id] = 0; stale[id] = 0; late[id] = 0
 }
 
-/* No ack, no nak, no sign of life: the stream delivers the message again. */
+/* No ack, no nak, no progress: the stream delivers the message again. */
 inline drop() {
   if :: at[m]==HELD && holder[m]==id -> at[m] = AVAILABLE; holder[m] = 0 :: else fi;
   finish()
 }
 
 inline remove(x) { if :: at[x]!=ABSENT -> at[x] = GONE; holder[x] = 0 :: else fi }
-/* An acknowledgement counts, whoever works on the message by now (R7). */
+/* An acknowledgement removes the message whoever holds it (R7). */
 inline acknowledge(x) { if :: STORED(x) -> at[x] = ACKED(x); holder[x] = 0 :: else fi }
 
 /* The append took effect. A lost reply counts as a conflict (R0). */
 #define STOREDTHEN(go) OUTDATE; if :: lose>0 -> lose--; stale[id] = 1; SAY("(reply lost)") :: true -> go fi
 
-/* The driver's next move, from what the journal told just now: State.Next. */
+/* The driver's next move, from a fresh state: State.Next. */
 inline next() {
   fact = NOTHING; undo = 0; settling = BACKWARD; s = done+1; pc = CALL; REMEMBER
   if
@@ -113,7 +114,7 @@ inline own() {
 }
 inline rest(how) { status = how; driver = 0; owner = NOBODY }
 
-/* The call has come to its end. So has the order, in the same entry, when nothing is left: State.closing. */
+/* The call has its result. The order ends in the same entry when nothing is left: State.closing. */
 inline close() {
   waiting = 0; pass = 0;
   if
@@ -124,7 +125,7 @@ inline close() {
 }
 inline complete() { done = s; closed = (closed || BACKWARD) }
 
-/* State.concerns, and what makes an uncertain answer obsolete: the order turned back after the call was made. */
+/* State.expects, and what makes an uncertain result obsolete: the order turned back after the call was made. */
 #define AWAITED (undo -> (UNDOING && NEXTUNDO==s) : (!closed && s==done+1))
 #define OBSOLETE (!undo && BACKWARD && !settling)
 #if defined(IRREVERSIBLE) && !defined(BREAK_PENDINGLAST)
@@ -133,7 +134,7 @@ inline complete() { done = s; closed = (closed || BACKWARD) }
 #define ASDONE settling
 #endif
 
-/* What the fact amounts to: State.Settle, State.skip, State.GiveUp. An obsolete answer amounts to nothing. */
+/* What is appended for the fact: State.HandleReply, State.skip, State.GiveUp; nothing for an obsolete result. */
 #define CERTAIN (fact==GAVEUP || fact==END || fact==PASSOVER || fact==BYSIGNAL)
 #define COUNTS (CERTAIN || (AWAITED && (fact==ANSWERED || fact==REFUSED || !OBSOLETE)))
 inline amount() {
@@ -141,7 +142,7 @@ inline amount() {
   :: fact==GAVEUP || fact==FAILED -> SAY("append attention"); given = CURRENT; pass = 0; rest(ATTENTION)
   :: fact==END -> SAY("append the end"); close()
   :: fact==PASSOVER -> SAY("append the call passed over");
-     MUST("skip", CURRENT==given);                                         /* what a person gave up, nothing else */
+     MUST("skip", CURRENT==given);                                         /* the call that needed attention, no other */
      if
      :: UNDOING -> passed = passed | BIT(NEXTUNDO)
      :: else -> s = done+1; passed = passed | BIT(s); complete()
@@ -156,6 +157,7 @@ inline amount() {
      signal = 0; effect[s] = (effect[s]==OPEN -> PERFORMED : effect[s]); complete(); close()
   :: fact==PENDING && !ASDONE && !signal -> SAY("append parked, pending"); waiting = 1; park++; rest(PARKED)
   :: fact==POSTPONED -> SAY("append parked, again later"); park++; rest(PARKED)
+  :: fact==RETRIED -> SAY("append step failed")
   :: (fact==ANSWERED && !undo) || (fact==PENDING && ASDONE) -> SAY("append step completed"); complete(); close()
   :: fact==ANSWERED && undo -> SAY("append step undone");
      done = (s>done -> s : done); undone = undone | BIT(s); closed = 1; close()
@@ -167,11 +169,12 @@ inline amount() {
   fi
 }
 
-/* A step call reaches its service, or does not, and the answer comes back, or does not. */
+/* A step call may not reach its service, and its reply may not come back. */
 inline fails() {
   if
-  :: again>0 -> again--; fact = POSTPONED; SAY("no answer, to be called again later")
-  :: fail>0 -> fail--; fact = FAILED; SAY("no answer, given up")
+  :: again>0 -> again--; fact = POSTPONED; SAY("no reply, to be called again later")
+  :: hold>0 -> hold--; fact = RETRIED; SAY("no reply, to be called again by this driver")
+  :: fail>0 -> fail--; fact = FAILED; SAY("no reply, given up")
   fi
 }
 inline perform() {
@@ -195,7 +198,7 @@ inline compensate() {
   :: fails()
   :: true ->
 #ifndef TOMBSTONE
-     MUST("I4", effect[s]!=UNASKED && effect[s]!=DECLINED);                /* what was never done is not undone */
+     MUST("I4", effect[s]!=UNASKED && effect[s]!=DECLINED);                /* a step that was never called is not undone */
 #endif
      MUST("I4", s==K || !HASUNDO(K) || !MAYSTAND(K) || (passed & BIT(K)));  /* in reverse */
      MUST("I4", effect[s]==UNDONE || status!=TERMINAL || (passed & BIT(s)));

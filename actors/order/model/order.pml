@@ -1,36 +1,36 @@
-/* The order protocol, rules R0 to R8: one order and all deliveries about it, on any number of nodes. README.md tells
-   how to read this file beside the code.
+/* The order protocol, rules R0 to R8 of docs/protocol.md: one order and all deliveries about it, on any number of nodes.
+   README.md maps this file to the code.
 
-   The journal is kept as the state folded from it. A fence holds while the slot is not stale: an append makes all other
-   slots stale, a read makes its reader fresh. So nodes that fence each other for ever are a cycle of the state graph.
+   The journal is represented by the state folded from it. An append makes all other slots stale, a read makes its reader
+   fresh; a stale slot's append conflicts. So nodes that fence each other for ever are a cycle of the state graph.
 
-   A message whose holder is gone is delivered again at once; beside a live holder only by spending `expire`. A message
-   put off comes back when the reason is gone, earlier by spending `soon`; one that was acknowledged by spending `revert`.
-   Every budget starts anywhere between 0 and its most: "no livelock" is "no cycle at all" (-DNP), "no deadlock" is "every
-   longest run ends well" (Monitor).
+   A message whose holder died is delivered again at once, one with a live holder only by spending `expire`. A nak'ed
+   message is delivered again when its reason is gone, or earlier by spending `soon`; an acknowledged one by spending
+   `revert`. Every budget starts at any value from 0 to its maximum: "no livelock" is "no cycle" (-DNP), "no deadlock" is
+   "every run that cannot go on has ended well" (Monitor).
 
-   BREAK_… are mutations, DRAFT_… rules of the first draft, LIMIT_… assumptions dropped: the search must find each. */
+   BREAK_… are mutations, DRAFT_… rules of the first draft, LIMIT_… dropped assumptions: the search must find each. */
 
 #include "world.pml"
 #include "core.pml"
 
-/* Put off: when is the reason gone? */
+/* Whether the reason of a nak is gone. */
 #ifdef DRAFT_CREATED
 #define DUE(x) (!EARLIER(x) && (status!=NONE || TYPE(x)==CREATED))
 #else
 #define DUE(x) (TYPE(x)==CREATED || (!EARLIER(x) && (status!=NONE || (aged && NOHOLDER(x)))))
 #endif
 
-/* R3.6: nothing fences a dead letter. Therefore a message that came before its order's created message is buried, put
-   off, and takes effect, only in the first moments after its receipt, when no other delivery of it can have begun. */
+/* R3.6: nothing fences a dead letter. Therefore a message from before its order's created message is dead-lettered, nak'ed
+   or recorded only while no redelivery of it can exist. */
 #if defined(BREAK_GUARD)
-#define LETGO false
+#define MUSTDROP false
 #elif defined(BREAK_EFFECT)
-#define LETGO (late[id] && saw==NONE)
+#define MUSTDROP (late[id] && saw==NONE)
 #elif defined(BREAK_BOUNDARY)
-#define LETGO (late[id] && aged && (saw==NONE || m<accepted))
+#define MUSTDROP (late[id] && aged && (saw==NONE || m<accepted))
 #else
-#define LETGO (late[id] && (saw==NONE || m<accepted))
+#define MUSTDROP (late[id] && (saw==NONE || m<accepted))
 #endif
 
 /* Whether the message ends attention (R3.7). */
@@ -39,16 +39,16 @@
 #else
 #define ENDSATTENTION(x) URGES(x)
 #endif
-/* Whether a driver whose append conflicted may go on (merge in decide.go). */
+/* Whether a driver whose append conflicted may go on (merge in read.go). */
 #if defined(BREAK_FENCE) || defined(BREAK_IDENTITY)
 #define SAMEOWNER true
 #else
 #define SAMEOWNER (owner==id)
 #endif
-/* What the actor of a driver acknowledges without a read: all of it is settled for good (R7). */
+/* What the actor of a driver acknowledges without a read: it is settled for good (R7). */
 #define ARRIVES(x) ((pc==CALL || pc==APPEND) && m!=x && at[x]==AVAILABLE)
-#define OLDNEWS(x) (ARRIVES(x) && (x==accepted || x<=knownwatermark || TYPE(x)==CREATED))
-#define OLDWAKE(x) (ARRIVES(x) && wakes[x]<=knownpark)
+#define STALEMSG(x) (ARRIVES(x) && (x==accepted || x<=knownwatermark || TYPE(x)==CREATED))
+#define STALEWAKE(x) (ARRIVES(x) && wakes[x]<=knownpark)
 
 #ifdef BREAK_TIMERFIRST
 #define TIMERFIRST true
@@ -58,7 +58,7 @@
 #ifdef BREAK_CONFIRM
 #define WITHOUTORDER true
 #else
-#define WITHOUTORDER (status==NONE && !LETGO)
+#define WITHOUTORDER (status==NONE && !MUSTDROP)
 #endif
 #define BEHIND (((before & 1) && LIES(1)) || ((before & 2) && LIES(2)))
 
@@ -90,19 +90,19 @@ proctype Slot(byte id) {
   :: atomic { pc==FREE && LOWESTFREE && revert>0 && at[2]==SETTLED -> reverted(2); take(2) }
   :: atomic { pc==FREE && LOWESTFREE && revert>0 && at[3]==SETTLED -> reverted(3); take(3) }
 
-  /* ---- what goes wrong ---- */
+  /* ---- failures ---- */
   :: atomic { pc!=FREE && crash>0 -> crash--; SAY("the node dies"); drop() }
   :: atomic { (pc==CALL || pc==APPEND) && restart>0 -> restart--; SAY("the actor restarts"); fact = NOTHING; undo = 0; settling = 0; s = 0; pc = READ }
   :: atomic { pc==CALL && fail>0 -> fail--; SAY("the drivers keep failing"); fact = GAVEUP; pc = APPEND }
 
-  /* ---- R2: Fresh in decide.go ---- */
+  /* ---- R2: Delivery.Fresh ---- */
   :: atomic { pc==BLIND ->
       if
       :: status!=NONE -> SAY("append accepted: conflict"); pc = READ
       :: else -> SAY("append accepted, blind"); record(); own(); STOREDTHEN(goto drives)
       fi }
 
-  /* ---- R3: Receive, the cases up to AskEarlier ---- */
+  /* ---- R3: the rows of table.go up to CheckPredecessors ---- */
   :: atomic { pc==READ && !WAKE(m) -> stale[id] = 0;
       if
       :: status==TERMINAL -> SAY("R3.1 terminal"); pc = ACK
@@ -143,14 +143,14 @@ proctype Slot(byte id) {
       if
 #ifdef BREAK_BEHIND
       :: BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
-      :: !BEHIND && LETGO -> SAY("R3.6 held too long"); drop()
+      :: !BEHIND && MUSTDROP -> SAY("R3.6 held too long"); drop()
 #else
-      :: LETGO -> SAY("R3.6 held too long"); drop()
-      :: !LETGO && BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
+      :: MUSTDROP -> SAY("R3.6 held too long"); drop()
+      :: !MUSTDROP && BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
 #endif
-      :: !BEHIND && !LETGO && saw==NONE -> pc = CONFIRM
-      :: !BEHIND && !LETGO && (saw==PARKED || (saw==ATTENTION && ENDSATTENTION(m))) -> pc = TAKE
-      :: !BEHIND && !LETGO && (saw==DRIVEN || (saw==ATTENTION && !ENDSATTENTION(m))) -> pc = RECORD
+      :: !BEHIND && !MUSTDROP && saw==NONE -> pc = CONFIRM
+      :: !BEHIND && !MUSTDROP && (saw==PARKED || (saw==ATTENTION && ENDSATTENTION(m))) -> pc = TAKE
+      :: !BEHIND && !MUSTDROP && (saw==DRIVEN || (saw==ATTENTION && !ENDSATTENTION(m))) -> pc = RECORD
       fi;
       if :: pc==LATER -> sure = sure | BIT(m) :: else fi;
       saw = NONE; before = 0 }
@@ -158,9 +158,9 @@ proctype Slot(byte id) {
       if
 #ifndef BREAK_CONFIRM
       :: status!=NONE -> pc = READ
-      :: status==NONE && LETGO -> SAY("R3.6 held too long"); drop()
+      :: status==NONE && MUSTDROP -> SAY("R3.6 held too long"); drop()
 #endif
-      :: WITHOUTORDER && aged -> SAY("R3.6 unknown and too old"); pc = BURY; sure = sure | BIT(m)
+      :: WITHOUTORDER && aged -> SAY("R3.6 unknown and too old"); pc = DEADLETTER; sure = sure | BIT(m)
       :: WITHOUTORDER && !aged -> SAY("R3.6 unknown"); pc = LATER; sure = sure | BIT(m)
       fi }
   :: atomic { pc==ACCEPT ->
@@ -239,12 +239,15 @@ proctype Slot(byte id) {
          amount();
          STOREDTHEN(goto rests)
       fi }
-  /* Reached only by goto, with what the slot knows of the journal at that moment. */
+  /* Reached only by goto, while the slot is fresh. */
   :: atomic { false ->
 rests:
       if
       :: status==PARKED && !TIMERFIRST -> s = park; pc = SCHEDULE
       :: status==ATTENTION || status==TERMINAL || (status==PARKED && TIMERFIRST) -> pc = ACK
+#ifdef BREAK_HOLD
+      :: status==DRIVEN && fact==RETRIED -> pc = ACK
+#endif
       :: status==DRIVEN ->
 drives:
          next()
@@ -272,12 +275,12 @@ drives:
 
 #ifdef SHARED
   /* ---- further deliveries to the actor that drives ---- */
-  :: atomic { OLDNEWS(1) -> SAY("message 1 is old news: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); acknowledge(1) }
-  :: atomic { OLDNEWS(2) -> SAY("message 2 is old news: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); acknowledge(2) }
-  :: atomic { OLDNEWS(3) -> SAY("message 3 is old news: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); acknowledge(3) }
+  :: atomic { STALEMSG(1) -> SAY("message 1 is stale: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); acknowledge(1) }
+  :: atomic { STALEMSG(2) -> SAY("message 2 is stale: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); acknowledge(2) }
+  :: atomic { STALEMSG(3) -> SAY("message 3 is stale: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); acknowledge(3) }
 #ifdef BREAK_MEMORY
-  :: atomic { OLDWAKE(4) -> SAY("wake-up 4 is old news: ack"); acknowledge(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
-  :: atomic { OLDWAKE(5) -> SAY("wake-up 5 is old news: ack"); acknowledge(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
+  :: atomic { STALEWAKE(4) -> SAY("wake-up 4 is stale: ack"); acknowledge(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
+  :: atomic { STALEWAKE(5) -> SAY("wake-up 5 is stale: ack"); acknowledge(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
 #endif
 #endif
 
@@ -286,10 +289,10 @@ drives:
       MUST("I1", at[m]==GONE || WAKE(m) || status==TERMINAL || (recorded & BIT(m)) || (TYPE(m)==CREATED && status!=NONE));
       acknowledge(m); finish() }
   :: atomic { pc==LATER -> SAY("later"); if :: at[m]==HELD -> at[m] = PUTOFF; holder[m] = 0 :: else fi; finish() }
-  :: atomic { pc==BURY -> SAY("bury");
-      MUST("I5", !(recorded & BIT(m)));                                    /* what took effect is no dead letter, */
-      MUST("I5", accepted==0 || accepted>m);                               /* nor is what came after its order */
-#ifdef BREAK_BURIED
+  :: atomic { pc==DEADLETTER -> SAY("dead letter");
+      MUST("I5", !(recorded & BIT(m)));                                    /* a dead letter took no effect */
+      MUST("I5", accepted==0 || accepted>m);                               /* and did not come after its order */
+#ifdef BREAK_DEADSTAYS
       acknowledge(m); finish() }
 #else
       remove(m); finish() }
@@ -298,7 +301,7 @@ drives:
 }
 
 
-/* ---- everybody else ---- */
+/* ---- clients, clock, checks ---- */
 proctype Clients() {
   atomic { at[1] = AVAILABLE; printf("@message 1 is published\n") }
 #if M2!=0
@@ -317,33 +320,33 @@ end:
 #ifdef AGES
   :: atomic { !aged -> aged = 1; printf("@messages about an unknown order grow too old\n") }
 #endif
-  /* The sweeper: up to the acknowledgement floor, which messages of other orders can hold down. */
+  /* The purge: up to the acknowledgement floor, which messages of other orders can hold down. */
   :: atomic { sweep && at[1]==SETTLED -> at[1] = GONE }
   :: atomic { sweep && at[2]==SETTLED && at[1]==GONE -> at[2] = GONE }
   :: atomic { sweep && at[3]==SETTLED && at[2]==GONE && at[1]==GONE -> at[3] = GONE }
   od
 }
 
-/* I2. Where a mutation breaks it by definition, CONSEQUENCE asks for more: that nobody is left who knows of the order. */
+/* I2. Where a mutation breaks it by definition, CONSEQUENCE asks for more: that no slot holds a message of the order either. */
 #ifdef CONSEQUENCE
-#define FORSAKEN (status==DRIVEN && QUIET && (driver==0 || !STORED(driver)))
+#define UNDRIVEN (status==DRIVEN && QUIET && (driver==0 || !STORED(driver)))
 #else
-#define FORSAKEN (status==DRIVEN && (driver==0 || !STORED(driver)))
+#define UNDRIVEN (status==DRIVEN && (driver==0 || !STORED(driver)))
 #endif
-#define ASLEEP (status==PARKED && QUIET && timer==0 && INBOXEMPTY && !STORED(4) && !STORED(5))
+#define UNWAKEABLE (status==PARKED && QUIET && timer==0 && INBOXEMPTY && !STORED(4) && !STORED(5))
 /* I4. */
 #define MISSING(i) (effect[i]!=PERFORMED && !(passed & BIT(i)))
 #define LEFT(i) (MAYSTAND(i) && !(passed & BIT(i)))
 #define HALF (status==TERMINAL && ((completed && (MISSING(1) || MISSING(2))) || (!completed && (LEFT(1) || LEFT(2)))))
-/* The end of every run: nothing is left in a stream, and the order has ended, or rests in attention and nobody has said
-   a word since. */
+/* The end of every run: no open message in a stream, and the order has ended, or rests in attention and no message that
+   would end it was recorded since. */
 #define WELL (QUIET && INBOXEMPTY && !STORED(4) && !STORED(5) && timer==0 && \
   (status==TERMINAL || (status==ATTENTION && !unheard) || (status==NONE && !EXISTS)))
 #ifndef NP
 proctype Monitor() {
   if
-  :: atomic { FORSAKEN -> MUST("I2, the driver's message is not stored", false) }
-  :: atomic { ASLEEP -> MUST("I2, parked and nothing will wake the order", false) }
+  :: atomic { UNDRIVEN -> MUST("I2, the driver's message is not stored", false) }
+  :: atomic { UNWAKEABLE -> MUST("I2, parked and nothing will wake the order", false) }
   :: atomic { HALF -> MUST("I4, the effects are not what the end says", false) }
   :: atomic { timeout ->
       printf("@the end: status %d, driver %d, timer %d, messages %d %d %d, wake-ups %d %d\n", status, driver, timer, at[1], at[2], at[3], at[4], at[5]);
@@ -354,7 +357,7 @@ proctype Monitor() {
 
 init { atomic {
   select(crash : 0 .. CRASH); select(expire : 0 .. EXPIRE); select(lose : 0 .. LOSE); select(restart : 0 .. RESTART);
-  select(pend : 0 .. PEND); select(again : 0 .. AGAIN); select(fail : 0 .. FAIL); select(refuse : 0 .. REFUSE);
+  select(pend : 0 .. PEND); select(again : 0 .. AGAIN); select(hold : 0 .. HOLD); select(fail : 0 .. FAIL); select(refuse : 0 .. REFUSE);
   select(early : 0 .. EARLY); select(soon : 0 .. SOON); select(revert : 0 .. REVERT);
 #ifdef STAYS
   select(sweep : 0 .. 1);

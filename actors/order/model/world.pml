@@ -1,5 +1,5 @@
-/* The world of one order: the settings of a case, the streams, the journal and the services. core.pml has what a driver does, order.pml
-   the rules of deliveries. */
+/* The surroundings of one order: the settings of a case, the streams, the journal and the services. core.pml has what a
+   driver does, order.pml the rules of deliveries. */
 
 #define CREATED 1
 #define SIGNAL 2
@@ -7,7 +7,7 @@
 #define RETRY 4
 #define SKIP 5
 
-/* ---- a case: what clients publish, in this order, and the most of each thing that may go wrong ---- */
+/* ---- a case: what clients publish, in this order, and the most of each failure ---- */
 #ifndef W
 #define W 2         /* deliveries alive at a time: 2 or 3 */
 #endif
@@ -24,19 +24,22 @@
 #define CRASH 0     /* a holder dies */
 #endif
 #ifndef EXPIRE
-#define EXPIRE 0    /* an ack wait runs out though the holder is alive */
+#define EXPIRE 0    /* an ack wait ends though the holder is alive */
 #endif
 #ifndef LOSE
 #define LOSE 0      /* the reply of an append that took effect is lost */
 #endif
 #ifndef RESTART
-#define RESTART 0   /* a driver's actor fails and starts anew with the same delivery and incarnation */
+#define RESTART 0   /* a driver's actor is restarted with the same delivery and incarnation */
 #endif
 #ifndef PEND
 #define PEND 0      /* a step answers pending */
 #endif
 #ifndef AGAIN
 #define AGAIN 0     /* a call fails and is attempted again after a park */
+#endif
+#ifndef HOLD
+#define HOLD 0      /* a call fails and is made again by the same driver */
 #endif
 #ifndef FAIL
 #define FAIL 0      /* a call fails for good, or its drivers give up: attention */
@@ -48,14 +51,14 @@
 #define EARLY 0     /* a wake-up is early by its reader's clock */
 #endif
 #ifndef SOON
-#define SOON 0      /* a message put off comes back before the reason is gone */
+#define SOON 0      /* a nak'ed message is delivered before the reason is gone */
 #endif
 #ifndef REVERT
-#define REVERT 0    /* a killed server comes back without an acknowledgement of the inbox; needs STAYS */
+#define REVERT 0    /* a killed server loses an acknowledgement of the inbox; needs STAYS */
 #endif
 /* Switches. AGES: messages about an unknown order grow old. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
    steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. STAYS: what
-   is acknowledged lies in the inbox until a sweep, or for ever: nothing may wait for a sweep. */
+   is acknowledged stays in the inbox until a purge, or for ever: nothing may wait for a purge. */
 
 /* A check that fails ends the search; its name is the last line of the trace. */
 #define MUST(name, holds) if :: (holds) :: else -> printf("@broken: "); printf(name); printf("\n"); assert(false) fi
@@ -63,7 +66,7 @@
 #define K 2                         /* steps of the plan */
 #define BIT(i) (1 << ((i) - 1))
 #define TYPE(x) ((x)==1 -> M1 : ((x)==2 -> M2 : M3))
-#define WAKE(x) ((x)>3)             /* messages 1..3 lie in the inbox, 4 and 5 are wake-ups */
+#define WAKE(x) ((x)>3)             /* messages 1..3 are in the inbox, 4 and 5 are wake-ups */
 #define URGES(x) (TYPE(x)==CANCEL || TYPE(x)==RETRY || TYPE(x)==SKIP)
 #define EXISTS (M1==CREATED || M2==CREATED || M3==CREATED)
 
@@ -71,9 +74,9 @@
 #define ABSENT 0
 #define AVAILABLE 1
 #define HELD 2                      /* delivered; the stream waits for the acknowledgement */
-#define PUTOFF 3                    /* given back, to be delivered later */
+#define PUTOFF 3                    /* nak'ed, to be delivered later */
 #define GONE 4
-#define SETTLED 5                   /* acknowledged, and not swept yet */
+#define SETTLED 5                   /* acknowledged, and not purged yet */
 #ifdef STAYS
 #define ACKED(x) (WAKE(x) -> GONE : SETTLED)
 #else
@@ -81,9 +84,9 @@
 #endif
 byte at[6], holder[6];              /* where a message is; the slot of its latest delivery while that is alive */
 bit delivered[4];                   /* delivered once before */
-byte wakes[6], readers[6];          /* the park a wake-up belongs to; how many slots still know of it */
+byte wakes[6], readers[6];          /* the park a wake-up belongs to; how many slots hold or held it */
 byte timer;                         /* the park that is scheduled, or 0: one schedule per order, the next replaces it */
-bit aged;                           /* what lies in the inbox about an unknown order is past its age */
+bit aged;                           /* messages about an unknown order are past their age */
 #define STORED(x) (at[x]>=AVAILABLE && at[x]<=PUTOFF)
 #define LIES(x) (STORED(x) || at[x]==SETTLED)
 #define INBOXEMPTY (!STORED(1) && !STORED(2) && !STORED(3))
@@ -106,7 +109,7 @@ bit cancel, refusal, closed, waiting, signal, pass, completed;
 #else
 #define RECORDED(x) (status!=NONE && ((x)==accepted || (x)<=watermark))
 #endif
-/* R3.5: whether message x, when it lies in the inbox, holds back later ones. */
+/* R3.5: whether message x delays later ones while it is in the inbox. */
 #if defined(BREAK_DUPLICATE)
 #define HOLDSBACK(x) (!RECORDED(x))
 #elif defined(BREAK_PASSEDOVER)
@@ -143,21 +146,21 @@ bit cancel, refusal, closed, waiting, signal, pass, completed;
 #define NEXTUNDO (UNDODOUBT -> done+1 : (TOUNDO(2) -> 2 : (TOUNDO(1) -> 1 : 0)))
 #define UNDOING (BACKWARD && !UNSETTLED)
 
-/* ---- services: they answer a key alike, whenever and by whomever it is called ---- */
+/* ---- services: they answer a key the same way every time ---- */
 #define UNASKED 0
 #define PERFORMED 1
 #define UNDONE 2                    /* and never performed any more */
 #define DECLINED 3
 #define OPEN 4                      /* pending: it may yet be performed */
-#define LAPSED 5                    /* pending, then declined: an undo that comes all the same is taken */
+#define LAPSED 5                    /* pending, then declined: an undo is accepted all the same */
 byte effect[K+1];
 #define OVER(i) (effect[i]==UNDONE || effect[i]==DECLINED || effect[i]==LAPSED)
 #define MAYSTAND(i) (effect[i]==PERFORMED || effect[i]==OPEN)
 
 /* ---- slots: live deliveries, each with an identity of its own (R0) ---- */
-bit stale[W+1];                     /* somebody else appended since this slot last read or appended */
-bit late[W+1];                      /* its ack wait ran out: there may be another delivery of its message */
-byte sure;                          /* messages about to be buried or put off */
+bit stale[W+1];                     /* another slot appended since this slot last read or appended */
+bit late[W+1];                      /* its ack wait is over: there may be another delivery of its message */
+byte sure;                          /* messages about to be dead-lettered or nak'ed */
 byte holds[W+1];                    /* the message, 0: the slot is free */
 #if W==3
 #define QUIET (holds[1]==0 && holds[2]==0 && holds[3]==0)
@@ -177,24 +180,24 @@ byte holds[W+1];                    /* the message, 0: the slot is free */
 #undef WAITOVER
 #define WAITOVER(x) skip
 #endif
-/* Assumed: what was decided to be buried or put off is so within what is left of the ack wait. */
+/* Assumed: a dead letter or nak that was decided is done within what is left of the ack wait. */
 #ifdef LIMIT_SETTLING
 #define SURE(x) false
 #else
 #define SURE(x) (sure & BIT(x))
 #endif
-/* R8: with signs of life an ack wait hardly ever runs out beside a live holder. */
+/* R8: with progress acknowledgements an ack wait rarely ends while its holder is alive. */
 #ifdef DRAFT_SILENT
 #define SPENT 0
 #else
 #define SPENT 1
 #endif
 
-/* ---- what is left to go wrong, and what only the checks know ---- */
-byte crash, expire, lose, restart, pend, again, fail, refuse, early, soon, revert;
-bit sweep;                          /* what is acknowledged is swept */
+/* ---- failures left, and what only the checks know ---- */
+byte crash, expire, lose, restart, pend, again, hold, fail, refuse, early, soon, revert;
+bit sweep;                          /* what is acknowledged is purged */
 byte recorded;                      /* messages that are in the journal */
-bit unheard;                        /* a word that ends attention was recorded, and attention went on */
+bit unheard;                        /* a message that ends attention was recorded, and attention went on */
 byte ended;                         /* messages that ended attention */
-byte given;                         /* the call attention gave up on: the step, +K for its undo */
+byte given;                         /* the call that needs attention: the step, +K for its undo */
 #define CURRENT (UNDOING -> NEXTUNDO+K : done+1)

@@ -8,7 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// BenchmarkSim compares a call answered in process with and without a guard before it.
+// BenchmarkSim compares a call answered in process with and without a Guard.
 func BenchmarkSim(b *testing.B) {
 	set := gateway.New(nil, gateway.Config{})
 	defer set.Close()
@@ -28,8 +28,8 @@ func BenchmarkSim(b *testing.B) {
 	}
 }
 
-// BenchmarkGate is what a guarded call costs besides the call.
-func BenchmarkGate(b *testing.B) {
+// BenchmarkLimiter measures what a guarded call costs besides the call.
+func BenchmarkLimiter(b *testing.B) {
 	s := &instant{}
 	for name, limits := range map[string]*messages.Limits{
 		"circuit": {}, "concurrency": {Concurrency: 256}, "rate": {Concurrency: 256, Rate: 1e6},
@@ -42,7 +42,7 @@ func BenchmarkGate(b *testing.B) {
 	}
 }
 
-// instant answers every call at once.
+// instant replies to every call at once.
 type instant struct{}
 
 func (*instant) Do(_ *gateway.Call, done gateway.Done) { done(nil, nil) }

@@ -13,104 +13,100 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// circuit is the breaker of one downstream. The library keeps the state and the share of failures; what silence means and
-// when to try again is decided here. Its gate's lock guards it.
+// circuit is the circuit breaker of one downstream. The library keeps the state, the failure rate and the count of trials;
+// added here are the no-reply detector, a growing delay between trials, failures that count once per order, and trials
+// without a result, for which the library has no call. The limiter's lock guards it.
 type circuit struct {
 	breaker circuitbreaker.CircuitBreaker[any]
-	state   circuitbreaker.State
-	silence silence
-	// epoch counts the changes of state: what was called in an earlier one has no say.
+	// state is that of the breaker, epoch counts its changes: a call admitted in an earlier epoch is not counted.
+	state circuitbreaker.State
 	epoch uint64
-	// under counts the calls under way that were let in since then.
-	under int
-	// since is when the circuit last left the closed state for good, zero when the downstream is well; tries counts the
-	// openings from then on; reopen is when the next trial may be made.
-	since  time.Time
-	tries  int
-	reopen time.Time
-	// failed is the order whose failure was counted last, cause what that failure said.
-	failed messages.OrderID
-	cause  error
+	// inFlight counts the calls of this epoch that have not ended.
+	inFlight int
+	noReply  noReplyDetector
+	// outageStart is when the circuit first opened; zero again once slow start has ended.
+	outageStart time.Time
+	// nextTrial is when an open circuit lets trial calls through.
+	nextTrial time.Time
+	// lastFailed is the order whose failure was counted last, lastError that failure.
+	lastFailed messages.OrderID
+	lastError  error
 }
 
-// made is a call as its circuit let it in.
-type made struct {
+// ticket identifies an admitted call to its circuit.
+type ticket struct {
 	order messages.OrderID
 	epoch uint64
 	at    time.Time
 }
 
 func newCircuit() *circuit {
-	c := &circuit{silence: silence{usual: usualGuess}}
+	c := &circuit{}
 	c.breaker = circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(failureShare, minVolume, window).
-		// As many successes close it as failures open it again, whichever come first.
-		WithSuccessThresholdRatio(trials, 2*trials-1).
-		// Its own delay never ends: HalfOpen is called instead.
+		WithFailureRateThreshold(maxFailureRate, minCalls, window).
+		WithSuccessThresholdRatio(trialCalls, 2*trialCalls-1).
+		// The library's delay cannot grow with the outage: it is never reached, HalfOpen is called instead.
 		WithDelay(1 << 62).
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
-			c.state, c.under = e.NewState, 0
+			c.state, c.inFlight = e.NewState, 0
 			c.epoch++
 		}).
 		Build()
 	return c
 }
 
-// closed reports whether the downstream is taken for well.
 func (c *circuit) closed() bool { return c.state == circuitbreaker.ClosedState }
 
-// mayTry reports whether a trial call may be made: no more than decide.
-func (c *circuit) mayTry(now time.Time) bool {
-	if c.state == circuitbreaker.OpenState && !now.Before(c.reopen) {
+// allowTrial reports whether a trial call may be made: no more at a time than can change the state.
+func (c *circuit) allowTrial(now time.Time) bool {
+	if c.state == circuitbreaker.OpenState && !now.Before(c.nextTrial) {
 		c.breaker.HalfOpen()
 	}
 	if c.state != circuitbreaker.HalfOpenState {
 		return false
 	}
-	so := c.breaker.Metrics()
-	return c.under+int(max(so.Successes(), so.Failures())) < trials
+	m := c.breaker.Metrics()
+	return c.inFlight+int(max(m.Successes(), m.Failures())) < trialCalls
 }
 
-// let lets a call in. Unless the circuit is closed, mayTry must have allowed it.
-func (c *circuit) let(order messages.OrderID, now time.Time) made {
-	c.under++
+// admit registers a call. Unless the circuit is closed, allowTrial must have returned true.
+func (c *circuit) admit(order messages.OrderID, now time.Time) ticket {
+	c.inFlight++
 	if c.closed() {
-		c.silence.ask(now, order != c.failed)
+		c.noReply.called(now, order != c.lastFailed)
 	}
-	return made{order: order, epoch: c.epoch, at: now}
+	return ticket{order: order, epoch: c.epoch, at: now}
 }
 
-// change is what a call did to its circuit.
-type change uint8
+// transition is what the end of a call did to the circuit.
+type transition uint8
 
 const (
-	unchanged change = iota
-	// opened: the downstream was well and is out.
+	unchanged transition = iota
+	// opened: from closed to open.
 	opened
-	// reopened: it is still out.
+	// reopened: from half open to open.
 	reopened
-	// recovered: it is back.
+	// recovered: from half open to closed.
 	recovered
 )
 
-// record counts how a call ended.
-func (c *circuit) record(m made, v verdict, err error, now time.Time, rnd func() float64) change {
-	if m.epoch != c.epoch {
+// record counts the end of a call.
+func (c *circuit) record(t ticket, r result, err error, now time.Time, random func() float64) transition {
+	if t.epoch != c.epoch {
 		return unchanged
 	}
-	c.under--
+	c.inFlight--
 	before := c.state
-	trial := before == circuitbreaker.HalfOpenState
-	switch v {
-	case well:
-		c.silence.answer(now.Sub(m.at))
-		// Where it completes the minimum volume it may open the circuit, for the failures before it.
+	switch r {
+	case success:
+		c.noReply.replied(now.Sub(t.at))
+		// It may open the circuit: it can be the call that completes minCalls.
 		c.breaker.RecordSuccess()
-	case unknown:
-		// A trial that told nothing is none; the next one may.
-		c.silence.withdraw(m.at)
-	case ill:
-		c.fail(m.order, err, now)
+	case failure:
+		c.fail(t.order, err, now)
+	case noResult:
+		c.noReply.withdraw(t.at)
 	}
 	switch {
 	case c.state == before:
@@ -118,46 +114,64 @@ func (c *circuit) record(m made, v verdict, err error, now time.Time, rnd func()
 	case c.closed():
 		return recovered
 	}
-	after := c.delay(err, rnd)
-	c.reopen = now.Add(after)
-	if trial || !c.since.IsZero() {
-		return reopened
+	if c.outageStart.IsZero() {
+		c.outageStart = now
 	}
-	c.since = now
-	return opened
+	// As long as the outage has lasted, so the delay about doubles from trial to trial; up to half is jitter.
+	delay := min(max(now.Sub(c.outageStart), minDelay), window)
+	delay -= time.Duration(random() * float64(delay/2))
+	c.nextTrial = now.Add(max(delay, retryAfter(err)))
+	if before == circuitbreaker.ClosedState {
+		return opened
+	}
+	return reopened
 }
 
-// fail counts a failure. Those of one order, without one of another between them, count once: it may be the order that
-// the service cannot bear, and then neither may it open the circuit nor its trials keep it from closing. Where nobody
-// listens at all that is not the order's fault, and each adds to the silence.
+// fail counts a failure. Consecutive failures of one order count once, for the order may be the cause: it can neither open
+// the circuit nor keep it open. Unreachability is never the order's fault, so the no-reply detector counts each.
 func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
-	again, nobody := order == c.failed, unreachable(err)
-	if again && !nobody {
+	repeated, noListener := order == c.lastFailed, unreachable(err)
+	if repeated && !noListener {
 		return
 	}
-	c.failed, c.cause = order, err
-	c.silence.row++
-	if !again {
+	c.lastFailed, c.lastError = order, err
+	c.noReply.failures++
+	if !repeated {
 		c.breaker.RecordFailure()
 	}
-	if c.closed() && c.silence.outage(now, nobody && c.under == 0) {
+	if c.closed() && c.noReply.outage(now, noListener && c.inFlight == 0) {
 		c.breaker.Open()
 	}
 }
 
-// delay is how long the circuit stays open this time: at least what the downstream asked for, within bounds.
-func (c *circuit) delay(err error, rnd func() float64) time.Duration {
-	d := lastTry
-	if c.tries < 8 {
-		d = min(firstTry<<c.tries, lastTry)
+// endOutage makes the next opening the start of another outage.
+func (c *circuit) endOutage() { c.outageStart = time.Time{} }
+
+// result is what the end of a call says about its downstream.
+type result uint8
+
+const (
+	// success: any valid reply, also a rejection.
+	success result = iota
+	// failure: timeout, 5xx, 429, malformed reply, unreachable.
+	failure
+	// noResult: the call did not reach the downstream.
+	noResult
+)
+
+func resultOf(err error) result {
+	if err == nil {
+		return success
 	}
-	c.tries++
-	d -= time.Duration(rnd() * float64(d/2))
-	return max(d, askedFor(err))
+	var f *delivery.Failure
+	if errors.As(err, &f) && (f.Kind == messages.Poison || f.Deferral != nil) || errors.Is(err, gateway.ErrClosed) {
+		return noResult
+	}
+	return failure
 }
 
-// askedFor is how long the downstream asked to be left alone, within bounds.
-func askedFor(err error) time.Duration {
+// retryAfter is the wait that the downstream asked for, at most maxSpread.
+func retryAfter(err error) time.Duration {
 	var f *delivery.Failure
 	if errors.As(err, &f) {
 		return min(f.RetryAfter, maxSpread)
@@ -165,33 +179,7 @@ func askedFor(err error) time.Duration {
 	return 0
 }
 
-// heal forgets the outage.
-func (c *circuit) heal() { c.since, c.tries = time.Time{}, 0 }
-
-// verdict is what the end of a call says about its downstream.
-type verdict uint8
-
-const (
-	// well: somebody answered.
-	well verdict = iota
-	// ill: nobody did, or without sense.
-	ill
-	// unknown: the call did not get as far.
-	unknown
-)
-
-func verdictOf(err error) verdict {
-	if err == nil {
-		return well
-	}
-	var f *delivery.Failure
-	if errors.As(err, &f) && (f.Kind == messages.Poison || f.Deferral != nil) || errors.Is(err, gateway.ErrClosed) {
-		return unknown
-	}
-	return ill
-}
-
-// unreachable reports whether nobody was there to take the call, which cannot be the order's fault.
+// unreachable reports whether nothing listened to the call.
 func unreachable(err error) bool {
 	if errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrDisconnected) {
 		return true

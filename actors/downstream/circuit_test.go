@@ -13,28 +13,28 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// open makes as many orders fail, for as long, as open the circuit.
-func open(t testing.TB, g *downstream.Guard, s *service, err error) {
+// openCircuit fails the calls of five orders within three seconds.
+func openCircuit(t testing.TB, g *downstream.Guard, s *fakeService, err error) {
 	t.Helper()
-	s.becomes(err)
+	s.setError(err)
 	for i := range 5 {
 		if i > 0 {
 			time.Sleep(750 * time.Millisecond)
 		}
-		if r := ask(t, g, fmt.Sprintf("first-%d", i), nil); !failed(r) {
-			t.Fatalf("call %d: %+v, want a failure that counts", i, r)
+		if r := callStep(t, g, fmt.Sprintf("first-%d", i), nil); !failed(r) {
+			t.Fatalf("call %d: %+v, want a failure", i, r)
 		}
 	}
 }
 
 func TestNoCallWhileOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, errSilent)
+		openCircuit(t, g, s, errTimeout)
 		for range 100 {
-			r := ask(t, g, "o-1", nil)
+			r := callStep(t, g, "o-1", nil)
 			d := r.deferral()
 			if d == nil {
 				t.Fatalf("%+v, want a deferral", r)
@@ -42,11 +42,11 @@ func TestNoCallWhileOpen(t *testing.T) {
 			if wait := time.Until(d.Until); wait < 500*time.Millisecond || wait > 3*time.Second {
 				t.Errorf("parked for %s", wait)
 			}
-			if want := "stock is out (circuit open): nats://stock.take did not answer within 2s"; d.Reason != want {
+			if want := "stock is unavailable (circuit open): nats://stock.take did not answer within 2s"; d.Reason != want {
 				t.Errorf("reason %q, want %q", d.Reason, want)
 			}
 		}
-		if r := askFor(t, g, call("o-2", nil, messages.Undo)); !putOff(r) {
+		if r := callAndWait(t, g, call("o-2", nil, messages.Undo)); !deferred(r) {
 			t.Errorf("the undo at the same downstream: %+v, want a deferral", r)
 		}
 		if n, _, _ := s.counts(); n != 5 {
@@ -55,113 +55,113 @@ func TestNoCallWhileOpen(t *testing.T) {
 	})
 }
 
-// A success in between, a rejection included, begins the row anew.
-func TestAnAnswerEndsTheRow(t *testing.T) {
+// Each reply, also a rejection, resets the no-reply detector.
+func TestReplyResetsNoReplyDetector(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "no"}}}}
+		s := &fakeService{reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "no"}}}}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
 		for i := range 40 {
-			s.becomes(errAway)
+			s.setError(errUnreachable)
 			if i%5 == 4 {
-				s.becomes(nil)
+				s.setError(nil)
 			}
-			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); putOff(r) {
-				t.Fatalf("call %d was put off", i)
+			if r := callStep(t, g, fmt.Sprintf("o-%d", i), nil); deferred(r) {
+				t.Fatalf("call %d was deferred", i)
 			}
 			time.Sleep(time.Second)
 		}
 	})
 }
 
-func TestOneOrderAloneIsNoOutageUnlessNobodyListens(t *testing.T) {
+func TestOneFailingOrderOpensOnlyIfUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		ask(t, g, "o-0", nil)
-		s.becomes(errSilent)
+		callStep(t, g, "o-0", nil)
+		s.setError(errTimeout)
 		for range 100 {
-			if r := ask(t, g, "o-1", nil); !failed(r) {
-				t.Fatalf("%+v: a failing order alone must spend its own budget", r)
+			if r := callStep(t, g, "o-1", nil); !failed(r) {
+				t.Fatalf("%+v: a single failing order must spend its own attempts", r)
 			}
 			time.Sleep(time.Second)
 		}
-		s.becomes(errAway)
+		s.setError(errUnreachable)
 		for i := range 4 {
-			if r := ask(t, g, "o-1", nil); !failed(r) {
+			if r := callStep(t, g, "o-1", nil); !failed(r) {
 				t.Fatalf("call %d: %+v", i, r)
 			}
 		}
-		if r := ask(t, g, "o-1", nil); !putOff(r) {
-			t.Errorf("%+v: nobody listens, that is an outage", r)
+		if r := callStep(t, g, "o-1", nil); !deferred(r) {
+			t.Errorf("%+v: want a deferral: nothing listens", r)
 		}
 	})
 }
 
-func TestPoisonSaysNothingAboutTheDownstream(t *testing.T) {
+func TestPoisonIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		s.becomes(errInvalid)
+		s.setError(errInvalid)
 		for i := range 20 {
-			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
+			if r := callStep(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		// Nor does it make a silence of a few failures.
-		s.becomes(nil)
-		ask(t, g, "o-0", nil)
+		// Nor does the no-reply detector count it.
+		s.setError(nil)
+		callStep(t, g, "o-0", nil)
 		for i := range 25 {
-			s.becomes(errInvalid)
+			s.setError(errInvalid)
 			if i >= 20 {
-				s.becomes(errSilent)
+				s.setError(errTimeout)
 			}
-			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
+			if r := callStep(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		if r := ask(t, g, "o-25", nil); !failed(r) {
-			t.Fatalf("%+v after five failures of six calls that got there", r)
+		if r := callStep(t, g, "o-25", nil); !failed(r) {
+			t.Fatalf("%+v after five failures of six calls that reached the service", r)
 		}
-		s.becomes(nil)
-		ask(t, g, "o-0", nil)
-		// As a trial it does not get stuck, closes nothing, keeps nothing open and fails by itself.
-		open(t, g, s, errAway)
-		s.becomes(errInvalid)
+		s.setError(nil)
+		callStep(t, g, "o-0", nil)
+		// As a trial it frees its permit, changes no state and fails as usual.
+		openCircuit(t, g, s, errUnreachable)
+		s.setError(errInvalid)
 		time.Sleep(20 * time.Second)
 		for i := range 10 {
-			if r := ask(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
+			if r := callStep(t, g, fmt.Sprintf("o-%d", i), nil); !failed(r) {
 				t.Fatalf("%+v", r)
 			}
 		}
-		s.becomes(nil)
+		s.setError(nil)
 		for range 4 {
-			if r := ask(t, g, "o-1", nil); !done(r) {
+			if r := callStep(t, g, "o-1", nil); !succeeded(r) {
 				t.Fatalf("%+v, want a trial that succeeds", r)
 			}
 		}
 	})
 }
 
-func TestFewTrialsAndTheyCountForNoOrder(t *testing.T) {
+func TestTrialsAreFewAndSpendNoAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, errAway)
-		s.takes(100 * time.Millisecond)
+		openCircuit(t, g, s, errUnreachable)
+		s.setLatency(100 * time.Millisecond)
 		var r results
-		// Ten minutes of a hundred calls a second.
+		// Ten minutes at 100 calls per second.
 		for i := range 10 * 60 * 100 {
-			g.Do(call(fmt.Sprintf("o-%d", i), nil, messages.Do), r.take)
+			g.Do(call(fmt.Sprintf("o-%d", i), nil, messages.Do), r.add)
 			time.Sleep(10 * time.Millisecond)
 		}
 		if n := r.count(failed); n > 0 {
-			t.Errorf("%d failures count for the order, want none", n)
+			t.Errorf("%d calls spent an attempt, want none", n)
 		}
-		// The delay grows to 15 seconds, less half of it at random: 40 to 80 times, 3 trials each at most.
+		// The delay grows to 5–10 s: 60 to 100 rounds of at most 3 trials.
 		if n, _, _ := s.counts(); n < 40 || n > 5+3*100 {
 			t.Errorf("%d calls in ten minutes", n)
 		}
@@ -170,58 +170,58 @@ func TestFewTrialsAndTheyCountForNoOrder(t *testing.T) {
 
 func TestClosesAfterThreeSuccesses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, errAway)
+		openCircuit(t, g, s, errUnreachable)
 		time.Sleep(time.Second)
-		s.becomes(nil)
-		s.takes(10 * time.Millisecond)
+		s.setError(nil)
+		s.setLatency(10 * time.Millisecond)
 		var r results
 		for range 10 {
-			g.Do(call("o-1", nil, messages.Do), r.take)
+			g.Do(call("o-1", nil, messages.Do), r.add)
 		}
 		time.Sleep(20 * time.Millisecond)
-		if ok, off := r.count(done), r.count(putOff); ok != 3 || off != 7 {
-			t.Fatalf("%d done and %d put off, want 3 trials and no more", ok, off)
+		if ok, off := r.count(succeeded), r.count(deferred); ok != 3 || off != 7 {
+			t.Fatalf("%d done and %d deferred, want 3 trials and no more", ok, off)
 		}
 		for range 3 {
-			g.Do(call("o-1", nil, messages.Do), r.take)
+			g.Do(call("o-1", nil, messages.Do), r.add)
 			time.Sleep(200 * time.Millisecond)
 		}
-		if ok := r.count(done); ok != 6 {
+		if ok := r.count(succeeded); ok != 6 {
 			t.Errorf("%d done, want 6: the circuit is closed", ok)
 		}
 	})
 }
 
-// What was called before the circuit opened has no say when it ends later, and its failure is an outage to its order.
-func TestLateFailuresDoNotSpoilTheTrials(t *testing.T) {
+// A call made before the circuit opened does not count as a trial when it ends later; its failure is a deferral.
+func TestLateFailuresDoNotCountAsTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{latency: 6 * time.Second, err: errSilent}
+		s := &fakeService{latency: 6 * time.Second, err: errTimeout}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
 		var late results
 		for i := range 20 {
-			g.Do(call(fmt.Sprintf("late-%d", i), nil, messages.Do), late.take)
+			g.Do(call(fmt.Sprintf("late-%d", i), nil, messages.Do), late.add)
 		}
-		s.takes(0)
-		open(t, g, s, errAway)
+		s.setLatency(0)
+		openCircuit(t, g, s, errUnreachable)
 		time.Sleep(2 * time.Second)
-		s.becomes(nil)
+		s.setError(nil)
 		for range 2 {
-			if r := ask(t, g, "o-1", nil); !done(r) {
+			if r := callStep(t, g, "o-1", nil); !succeeded(r) {
 				t.Fatalf("trial: %+v", r)
 			}
 		}
 		time.Sleep(time.Second + time.Millisecond)
-		if n := late.count(putOff); n != 20 {
-			t.Errorf("%d of 20 late failures are an outage to their orders", n)
+		if n := late.count(deferred); n != 20 {
+			t.Errorf("%d of 20 late failures are deferrals", n)
 		}
-		if r := ask(t, g, "o-1", nil); !done(r) {
+		if r := callStep(t, g, "o-1", nil); !succeeded(r) {
 			t.Errorf("the third trial: %+v", r)
 		}
-		if r := ask(t, g, "o-1", nil); !done(r) {
+		if r := callStep(t, g, "o-1", nil); !succeeded(r) {
 			t.Errorf("after three successes: %+v", r)
 		}
 	})
@@ -229,30 +229,30 @@ func TestLateFailuresDoNotSpoilTheTrials(t *testing.T) {
 
 func TestRetryAfterIsObeyed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, &delivery.Failure{Kind: messages.Transient, RetryAfter: 30 * time.Second, Err: errSilent.Err})
-		if d := ask(t, g, "o-1", nil).deferral(); time.Until(d.Until) < 30*time.Second {
+		openCircuit(t, g, s, &delivery.Failure{Kind: messages.Transient, RetryAfter: 30 * time.Second, Err: errTimeout.Err})
+		if d := callStep(t, g, "o-1", nil).deferral(); time.Until(d.Until) < 30*time.Second {
 			t.Errorf("parked for %s, the downstream asked for 30s", time.Until(d.Until))
 		}
 		time.Sleep(29 * time.Second)
-		if r := ask(t, g, "o-1", nil); !putOff(r) {
+		if r := callStep(t, g, "o-1", nil); !deferred(r) {
 			t.Errorf("%+v after 29s", r)
 		}
 	})
 }
 
-// Parks grow with the outage, so that an order's history does not grow with it for long; many orders get places apart.
-func TestParksOfALongOutage(t *testing.T) {
+// Parks get longer with the outage, so an order parks about 200 times a day at most; returns are at most 500 per second.
+func TestParkDelaysInLongOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, errAway)
+		openCircuit(t, g, s, errUnreachable)
 		began, cycles := time.Now(), 0
 		for age := time.Duration(0); age < 24*time.Hour; age = time.Since(began) {
-			d := ask(t, g, "o-1", nil).deferral()
+			d := callStep(t, g, "o-1", nil).deferral()
 			if wait := time.Until(d.Until); wait > max(time.Minute, min(age/10, 30*time.Minute)+10*time.Second) {
 				t.Fatalf("parked for %s after %s", wait, age)
 			}
@@ -264,7 +264,7 @@ func TestParksOfALongOutage(t *testing.T) {
 		}
 		perSecond := map[int64]int{}
 		for i := range 100_000 {
-			d := ask(t, g, fmt.Sprintf("o-%d", i), nil).deferral()
+			d := callStep(t, g, fmt.Sprintf("o-%d", i), nil).deferral()
 			if d == nil {
 				continue // a trial
 			}
@@ -272,37 +272,37 @@ func TestParksOfALongOutage(t *testing.T) {
 		}
 		for at, n := range perSecond {
 			if n > 700 {
-				t.Errorf("%d orders come back in second %d of the park", n, at-time.Now().Unix())
+				t.Errorf("%d orders return in second %d of the park", n, at-time.Now().Unix())
 			}
 		}
 	})
 }
 
-func TestAnotherOutageBeginsAnew(t *testing.T) {
+func TestSecondOutageStartsWithShortDelays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &service{}
+		s := &fakeService{}
 		g := newGuard(t, s, nil, downstream.Config{})
 		defer g.Close()
-		open(t, g, s, errAway)
+		openCircuit(t, g, s, errUnreachable)
 		for range 600 {
 			time.Sleep(time.Second)
-			ask(t, g, "o-1", nil)
+			callStep(t, g, "o-1", nil)
 		}
-		s.becomes(nil)
+		s.setError(nil)
 		time.Sleep(10 * time.Second)
 		for range 180 {
 			time.Sleep(time.Second)
-			ask(t, g, "o-1", nil)
+			callStep(t, g, "o-1", nil)
 		}
-		open(t, g, s, errAway)
-		if wait := time.Until(ask(t, g, "o-1", nil).deferral().Until); wait > 3*time.Second {
+		openCircuit(t, g, s, errUnreachable)
+		if wait := time.Until(callStep(t, g, "o-1", nil).deferral().Until); wait > 3*time.Second {
 			t.Errorf("parked for %s at the beginning of an outage", wait)
 		}
 	})
 }
 
-func TestHTTPServicesAreToldApart(t *testing.T) {
-	s := &service{}
+func TestHTTPServicesAreSeparate(t *testing.T) {
+	s := &fakeService{}
 	g := newGuard(t, s, nil, downstream.Config{})
 	defer g.Close()
 	step := func(url string) *gateway.Call {
@@ -310,16 +310,16 @@ func TestHTTPServicesAreToldApart(t *testing.T) {
 		c.Step = &messages.Step{Name: "x", Do: url}
 		return c
 	}
-	s.becomes(errAway)
+	s.setError(errUnreachable)
 	for range 5 {
-		askFor(t, g, step("http://a.example/one?key=secret"))
+		callAndWait(t, g, step("http://a.example/one?key=secret"))
 	}
-	r := askFor(t, g, step("http://a.example/two"))
-	if !putOff(r) || strings.Contains(r.deferral().Reason, "secret") || !strings.HasPrefix(r.deferral().Reason, "http://a.example is out") {
+	r := callAndWait(t, g, step("http://a.example/two"))
+	if !deferred(r) || strings.Contains(r.deferral().Reason, "secret") || !strings.HasPrefix(r.deferral().Reason, "http://a.example is unavailable") {
 		t.Errorf("another path of the host: %+v %+v", r, r.deferral())
 	}
 	for _, other := range []string{"http://b.example/one", "https://a.example/one", "nats://stock.take"} {
-		if r := askFor(t, g, step(other)); !failed(r) {
+		if r := callAndWait(t, g, step(other)); !failed(r) {
 			t.Errorf("%s: %+v, want a call", other, r)
 		}
 	}

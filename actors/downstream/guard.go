@@ -11,111 +11,108 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// maxTargets bounds the targets that are remembered, should plans come and go.
+// maxTargets bounds the cache of targets. Plans come and go, and a target may hold a query.
 const maxTargets = 1024
 
-// Steps performs step calls, as gateway.Set does.
+// Steps makes step calls, as gateway.Set does.
 type Steps interface {
 	Do(*gateway.Call, gateway.Done)
 }
 
-// Guard performs step calls as long as their downstream can take them. It is safe for concurrent use.
+// Guard makes step calls while their downstream can take them. It is safe for concurrent use.
 type Guard struct {
 	steps  Steps
 	cfg    Config
 	instr  *instrumentation
-	limits map[string]*messages.Limits // of the node's own plan
+	limits map[string]*messages.Limits // of the node's own plan, by downstream
 
-	// gates by target; nil for one that is not guarded. Reads take no lock.
-	gates  atomic.Pointer[map[string]*gate]
-	mu     sync.Mutex // guards what follows, and writing gates
-	named  map[string]*gate
-	closed bool
+	// byTarget holds the limiter of each known target, nil for a target that needs none. Reads take no lock.
+	byTarget atomic.Pointer[map[string]*serviceLimiter]
+	mu       sync.Mutex // guards the fields below, and writes to byTarget
+	byName   map[string]*serviceLimiter
+	closed   bool
 
-	// work is the timers that are running.
-	work sync.WaitGroup
+	timers sync.WaitGroup // timers that are set or running
 }
 
-// New returns a Guard before steps. The plan is the node's own: its limits hold for its downstreams, also for orders that
-// were accepted under another plan. Those of other downstreams are the ones of the first call. Close it in the end, before
-// the steps.
+// New returns a Guard for calls made by steps. The limits in p, the node's own plan, hold for every order, also for one
+// accepted under another plan; a downstream that p does not call gets the limits of the first call to it. The error is that
+// of an instrument. Call Close before steps is closed.
 func New(steps Steps, p *messages.Plan, cfg Config) (*Guard, error) {
-	g := &Guard{steps: steps, cfg: cfg.withDefaults(), limits: plan.LimitsOf(p), named: map[string]*gate{}}
-	g.gates.Store(&map[string]*gate{})
+	g := &Guard{steps: steps, cfg: cfg.withDefaults(), limits: plan.LimitsOf(p), byName: map[string]*serviceLimiter{}}
+	g.byTarget.Store(&map[string]*serviceLimiter{})
 	var err error
-	if g.instr, err = newInstrumentation(g.cfg.Meter, g.all); err != nil {
+	if g.instr, err = newInstrumentation(g.cfg.Meter, g.limiters); err != nil {
 		return nil, err
 	}
 	for _, s := range p.GetSteps() {
-		g.gate(s.GetDo(), s)
+		g.limiter(s.GetDo(), s)
 		if s.GetUndo() != "" {
-			g.gate(s.GetUndo(), s)
+			g.limiter(s.GetUndo(), s)
 		}
 	}
 	return g, nil
 }
 
-// Do performs the call, now or when there is room, or fails with a Deferral. It does not block.
+// Do makes the call, now or once a permit is free, or fails it with a Deferral. It does not block.
 func (g *Guard) Do(c *gateway.Call, done gateway.Done) {
 	target := c.Target()
-	at, known := (*g.gates.Load())[target]
+	l, known := (*g.byTarget.Load())[target]
 	if !known {
-		at = g.gate(target, c.Step)
+		l = g.limiter(target, c.Step)
 	}
-	if at == nil {
+	if l == nil {
 		g.steps.Do(c, done)
 		return
 	}
-	at.do(c, done)
+	l.do(c, done)
 }
 
-// gate returns the gate before target, nil if it needs none: what is answered in process is never out, and is guarded
-// only where limits are set.
-func (g *Guard) gate(target string, step *messages.Step) *gate {
+// limiter returns the limiter of target; nil for one that is answered in process and has no limits.
+func (g *Guard) limiter(target string, step *messages.Step) *serviceLimiter {
 	name, remote := plan.Downstream(target)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	known := *g.gates.Load()
-	if at, ok := known[target]; ok {
-		return at
+	known := *g.byTarget.Load()
+	if l, ok := known[target]; ok {
+		return l
 	}
-	at := g.named[name]
-	if at == nil {
+	l := g.byName[name]
+	if l == nil {
 		limits := g.limits[name]
 		if limits == nil {
 			limits = step.GetLimits()
 		}
 		if remote || limits.GetConcurrency() > 0 || limits.GetRate() > 0 {
-			at = newGate(g, name, limits)
-			at.closed = g.closed
-			g.named[name] = at
+			l = newServiceLimiter(g, name, limits)
+			l.closed = g.closed
+			g.byName[name] = l
 		}
 	}
-	next := map[string]*gate{}
+	next := map[string]*serviceLimiter{}
 	if len(known) < maxTargets {
 		next = maps.Clone(known)
 	}
-	next[target] = at
-	g.gates.Store(&next)
-	return at
+	next[target] = l
+	g.byTarget.Store(&next)
+	return l
 }
 
-// all are the gates there are.
-func (g *Guard) all() []*gate {
+func (g *Guard) limiters() []*serviceLimiter {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Collect(maps.Values(g.named))
+	return slices.Collect(maps.Values(g.byName))
 }
 
-// Close fails the calls that wait for a permit, and those that come later, and returns when no timer of the Guard runs
-// any more. It must not be called from a done.
+// Close fails the calls that wait for a permit, and later ones, with gateway.ErrClosed. It returns when no timer of the
+// Guard runs any more, and must not be called from a Done.
 func (g *Guard) Close() {
 	g.mu.Lock()
 	g.closed = true
 	g.mu.Unlock()
-	for _, at := range g.all() {
-		at.close()
+	for _, l := range g.limiters() {
+		l.close()
 	}
-	g.work.Wait()
+	g.timers.Wait()
 	g.instr.close()
 }

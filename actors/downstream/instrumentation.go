@@ -10,28 +10,28 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// cause says why a call was put off, as metrics name it.
-type cause string
+// deferralCause is the attribute cause of orderly.downstream.deferred.
+type deferralCause string
 
 const (
-	outage cause = "outage"
-	full   cause = "full"
+	outage deferralCause = "outage" // the circuit is not closed, or slow start has no permit
+	full   deferralCause = "full"   // a limit has no permit
 )
 
-// instrumentation holds the instruments of a Guard. The names of downstreams are bounded: they come from plans.
+// instrumentation holds the instruments of a Guard. The number of attribute sets is bounded: downstreams come from plans.
 type instrumentation struct {
-	opened       metric.Int64Counter
+	opens        metric.Int64Counter
 	deferrals    metric.Int64Counter
 	registration metric.Registration
 }
 
-func newInstrumentation(m metric.Meter, gates func() []*gate) (*instrumentation, error) {
+func newInstrumentation(m metric.Meter, limiters func() []*serviceLimiter) (*instrumentation, error) {
 	i := &instrumentation{}
 	var errs [5]error
-	i.opened, errs[0] = m.Int64Counter("orderly.circuit.opens", metric.WithUnit("{outage}"),
-		metric.WithDescription("Outages of a downstream: its circuit opened"))
+	i.opens, errs[0] = m.Int64Counter("orderly.circuit.opens", metric.WithUnit("{opening}"),
+		metric.WithDescription("How often the circuit of a downstream went from closed to open"))
 	i.deferrals, errs[1] = m.Int64Counter("orderly.downstream.deferred", metric.WithUnit("{call}"),
-		metric.WithDescription("Step calls put off, their orders parked, because the downstream is out or full"))
+		metric.WithDescription("Step calls not made, or failed in an outage, whose orders park: by downstream and cause (outage, full)"))
 	state, err := m.Int64ObservableGauge("orderly.downstream.circuit",
 		metric.WithDescription("Circuit of a downstream: 0 closed, 1 half open, 2 open"))
 	errs[2] = err
@@ -39,15 +39,15 @@ func newInstrumentation(m metric.Meter, gates func() []*gate) (*instrumentation,
 		metric.WithDescription("Step calls that wait in memory for a permit"))
 	errs[3] = err
 	if err := errors.Join(errs[:4]...); err != nil {
-		return nil, fmt.Errorf("create the instruments of downstreams: %w", err)
+		return nil, fmt.Errorf("create instruments of downstreams: %w", err)
 	}
 	i.registration, errs[4] = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		for _, g := range gates() {
-			g.mu.Lock()
-			circuit, n := g.circuit.state, len(g.queue)
-			g.mu.Unlock()
-			o.ObserveInt64(state, stateNumber[circuit], g.labels)
-			o.ObserveInt64(waiting, int64(n), g.labels)
+		for _, l := range limiters() {
+			l.mu.Lock()
+			circuit, n := l.circuit.state, len(l.queue)
+			l.mu.Unlock()
+			o.ObserveInt64(state, stateNumber[circuit], l.labels)
+			o.ObserveInt64(waiting, int64(n), l.labels)
 		}
 		return nil
 	}, state, waiting)
@@ -62,14 +62,14 @@ func labels(downstream string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("downstream", downstream)))
 }
 
-func (i *instrumentation) deferred(g *gate, why cause) {
+func (i *instrumentation) deferred(l *serviceLimiter, cause deferralCause) {
 	i.deferrals.Add(context.Background(), 1, metric.WithAttributes(
-		attribute.String("downstream", g.name), attribute.String("cause", string(why))))
+		attribute.String("downstream", l.name), attribute.String("cause", string(cause))))
 }
 
 func (i *instrumentation) close() {
 	if i.registration != nil {
-		// The only error is that of a meter that forgot it already.
+		// It fails only if the meter provider has dropped the registration already.
 		_ = i.registration.Unregister()
 	}
 }

@@ -18,7 +18,7 @@ func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader := metric.NewManualReader()
 		meter := metric.NewMeterProvider(metric.WithReader(reader)).Meter("test")
-		s, limits := &service{latency: time.Second}, &messages.Limits{Concurrency: 5}
+		s, limits := &fakeService{latency: time.Second}, &messages.Limits{Concurrency: 5}
 		g := newGuard(t, s, limits, downstream.Config{Meter: meter, Hold: 3 * time.Second})
 		defer g.Close()
 		expect := func(when string, want map[string]int64) {
@@ -30,24 +30,24 @@ func TestMetrics(t *testing.T) {
 		expect("at the start", map[string]int64{"circuit stock": 0, "waiting stock": 0})
 		var r results
 		for range 7 {
-			g.Do(call("o-1", limits, messages.Do), r.take)
+			g.Do(call("o-1", limits, messages.Do), r.add)
 		}
 		expect("over the limit", map[string]int64{"circuit stock": 0, "waiting stock": 2})
 		time.Sleep(3 * time.Second)
-		s.takes(0)
-		open(t, g, s, errAway)
-		ask(t, g, "o-1", limits)
+		s.setLatency(0)
+		openCircuit(t, g, s, errUnreachable)
+		callStep(t, g, "o-1", limits)
 		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
 		time.Sleep(2 * time.Second)
-		s.becomes(nil)
-		ask(t, g, "o-1", limits)
+		s.setError(nil)
+		callStep(t, g, "o-1", limits)
 		expect("on trial", map[string]int64{"circuit stock": 1, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
-		ask(t, g, "o-1", limits)
-		ask(t, g, "o-1", limits)
+		callStep(t, g, "o-1", limits)
+		callStep(t, g, "o-1", limits)
 		time.Sleep(time.Minute)
-		s.takes(10 * time.Second)
+		s.setLatency(10 * time.Second)
 		for range 6 {
-			g.Do(call("o-1", limits, messages.Do), r.take)
+			g.Do(call("o-1", limits, messages.Do), r.add)
 		}
 		time.Sleep(5 * time.Second)
 		expect("full", map[string]int64{
@@ -57,7 +57,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// collect reads "instrument downstream [cause]".
+// collect returns the values by "instrument downstream [cause]".
 func collect(t *testing.T, reader metric.Reader) map[string]int64 {
 	t.Helper()
 	var all metricdata.ResourceMetrics

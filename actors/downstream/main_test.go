@@ -23,36 +23,36 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var (
-	errAway    = &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf("call nats://stock.take: %w", nats.ErrNoResponders)}
-	errSilent  = &delivery.Failure{Kind: messages.Transient, Err: errors.New("nats://stock.take did not answer within 2s")}
-	errInvalid = &delivery.Failure{Kind: messages.Poison, Err: errors.New("the request is too large")}
+	errUnreachable = &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf("call nats://stock.take: %w", nats.ErrNoResponders)}
+	errTimeout     = &delivery.Failure{Kind: messages.Transient, Err: errors.New("nats://stock.take did not answer within 2s")}
+	errInvalid     = &delivery.Failure{Kind: messages.Poison, Err: errors.New("the request is too large")}
 )
 
-// service is the steps behind a guard: each call takes latency and ends as err says.
-type service struct {
-	mu       sync.Mutex
-	latency  time.Duration
-	err      error
-	reply    *messages.StepReply
-	calls    []time.Time
-	under    int
-	most     int
-	capacity int // calls under way beyond it fail; 0: any number
+// fakeService takes latency for each call and ends it with reply or err.
+type fakeService struct {
+	mu          sync.Mutex
+	latency     time.Duration
+	err         error
+	reply       *messages.StepReply
+	calls       []time.Time
+	inFlight    int
+	maxInFlight int
+	capacity    int // more calls in flight fail; 0: no limit
 }
 
-func (s *service) Do(_ *gateway.Call, done gateway.Done) {
+func (s *fakeService) Do(_ *gateway.Call, done gateway.Done) {
 	s.mu.Lock()
 	s.calls = append(s.calls, time.Now())
-	s.under++
-	s.most = max(s.most, s.under)
+	s.inFlight++
+	s.maxInFlight = max(s.maxInFlight, s.inFlight)
 	latency, err, reply := s.latency, s.err, s.reply
-	if s.capacity > 0 && s.under > s.capacity {
-		err = errSilent
+	if s.capacity > 0 && s.inFlight > s.capacity {
+		err = errTimeout
 	}
 	s.mu.Unlock()
 	end := func() {
 		s.mu.Lock()
-		s.under--
+		s.inFlight--
 		s.mu.Unlock()
 		if err != nil {
 			done(nil, err)
@@ -67,34 +67,34 @@ func (s *service) Do(_ *gateway.Call, done gateway.Done) {
 	time.AfterFunc(latency, end)
 }
 
-func (s *service) becomes(err error) {
+func (s *fakeService) setError(err error) {
 	s.mu.Lock()
 	s.err = err
 	s.mu.Unlock()
 }
 
-func (s *service) takes(latency time.Duration) {
+func (s *fakeService) setLatency(latency time.Duration) {
 	s.mu.Lock()
 	s.latency = latency
 	s.mu.Unlock()
 }
 
-// counts are the calls so far, those under way, and the most that were under way at once.
-func (s *service) counts() (calls, under, most int) {
+// counts returns the calls so far, those in flight, and the most that were in flight at once.
+func (s *fakeService) counts() (calls, under, most int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.calls), s.under, s.most
+	return len(s.calls), s.inFlight, s.maxInFlight
 }
 
-// starts are the times of the calls.
-func (s *service) starts() []time.Time {
+// startTimes returns when each call was made.
+func (s *fakeService) startTimes() []time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.calls)
 }
 
-// called counts the calls in the span that ends now.
-func (s *service) called(within time.Duration) (n int) {
+// calledWithin counts the calls within the time that ends now.
+func (s *fakeService) calledWithin(within time.Duration) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, at := range s.calls {
@@ -111,10 +111,10 @@ func planOf(limits *messages.Limits) *messages.Plan {
 	}}}
 }
 
-// seed of the jitter in tests: -seed tries others.
+// seed of all random draws.
 var seed = flag.Uint64("seed", 1, "seed of the jitter")
 
-func draws() func() float64 {
+func newRand() func() float64 {
 	var mu sync.Mutex
 	r := rand.New(rand.NewPCG(*seed, 0))
 	return func() float64 {
@@ -124,10 +124,10 @@ func draws() func() float64 {
 	}
 }
 
-// newGuard is to be closed within the test's bubble.
+// newGuard returns a Guard; close it within the synctest bubble.
 func newGuard(t testing.TB, s downstream.Steps, limits *messages.Limits, cfg downstream.Config) *downstream.Guard {
 	t.Helper()
-	cfg.Rand = draws()
+	cfg.Rand = newRand()
 	g, err := downstream.New(s, planOf(limits), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -141,14 +141,14 @@ func call(order string, limits *messages.Limits, d messages.Direction) *gateway.
 	}
 }
 
-// result of a call.
+// result is the end of a call.
 type result struct {
 	at    time.Time
 	reply *messages.StepReply
 	err   error
 }
 
-// deferral is nil for a call that was not put off.
+// deferral returns nil unless the call was deferred.
 func (r result) deferral() *delivery.Deferral {
 	var f *delivery.Failure
 	if errors.As(r.err, &f) {
@@ -157,20 +157,20 @@ func (r result) deferral() *delivery.Deferral {
 	return nil
 }
 
-// results of calls under way.
+// results collects the ends of calls.
 type results struct {
 	mu  sync.Mutex
 	all []result
 }
 
-func (r *results) take(reply *messages.StepReply, err error) {
+func (r *results) add(reply *messages.StepReply, err error) {
 	r.mu.Lock()
 	r.all = append(r.all, result{time.Now(), reply, err})
 	r.mu.Unlock()
 }
 
-// soFar are the results that are there.
-func (r *results) soFar() []result {
+// list returns the results so far.
+func (r *results) list() []result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.all)
@@ -187,22 +187,22 @@ func (r *results) count(is func(result) bool) (n int) {
 	return n
 }
 
-func done(r result) bool   { return r.err == nil }
-func putOff(r result) bool { return r.deferral() != nil }
-func failed(r result) bool { return r.err != nil && r.deferral() == nil }
+func succeeded(r result) bool { return r.err == nil }
+func deferred(r result) bool  { return r.deferral() != nil }
+func failed(r result) bool    { return r.err != nil && r.deferral() == nil }
 
-// ask makes a call whose answer comes at once.
-func ask(t testing.TB, g *downstream.Guard, order string, limits *messages.Limits) result {
+// callStep makes a call that ends at once.
+func callStep(t testing.TB, g *downstream.Guard, order string, limits *messages.Limits) result {
 	t.Helper()
-	return askFor(t, g, call(order, limits, messages.Do))
+	return callAndWait(t, g, call(order, limits, messages.Do))
 }
 
-func askFor(t testing.TB, g *downstream.Guard, c *gateway.Call) result {
+func callAndWait(t testing.TB, g *downstream.Guard, c *gateway.Call) result {
 	t.Helper()
 	var r results
-	g.Do(c, r.take)
+	g.Do(c, r.add)
 	if len(r.all) != 1 {
-		t.Fatalf("%d answers at once, want 1", len(r.all))
+		t.Fatalf("%d ends at once, want 1", len(r.all))
 	}
 	return r.all[0]
 }

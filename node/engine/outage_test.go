@@ -130,8 +130,8 @@ func TestOutageUnderLoad(t *testing.T) {
 			}
 			for _, event := range e.Entry.GetEvents() {
 				reason := event.GetParked().GetReason()
-				if event.GetParked() != nil && !strings.HasPrefix(reason, "step authorize_payment waits: payments is out (circuit open)") &&
-					!strings.HasPrefix(reason, "step authorize_payment waits: payments was out") &&
+				if event.GetParked() != nil && !strings.HasPrefix(reason, "step authorize_payment waits: payments is unavailable (circuit open)") &&
+					!strings.HasPrefix(reason, "step authorize_payment waits: payments is recovering") &&
 					!strings.HasPrefix(reason, "step capture_payment waits: payments ") {
 					t.Errorf("order %s parked: %s", id, reason)
 				}

@@ -133,7 +133,7 @@ func outage(n int) []moment {
 	var all []moment
 	for i := range n {
 		at := time.Duration(i+1) * time.Minute
-		all = append(all, then(at, parked("step pay waits: http://pay.local is out (circuit open)", at+time.Minute)))
+		all = append(all, then(at, parked("step pay waits: http://pay.local is unavailable (circuit open)", at+time.Minute)))
 		if i < n-1 {
 			wake := resumed(uint64(i+1), fmt.Sprint("w", i), "wake")
 			wake.GetResumed().Driver.Stream = messages.StreamTimers
@@ -296,7 +296,7 @@ var stories = map[string][]journal.Entry{
 	"parked-outage": entries(
 		then(0, accepted()),
 		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, parked("step pay waits: http://pay.local is out (circuit open): connection refused", 2*time.Minute)),
+		then(3*time.Millisecond, parked("step pay waits: http://pay.local is unavailable (circuit open): connection refused", 2*time.Minute)),
 	),
 	// A service that stays away: the order asks again and again.
 	"parked-outage-long": entries(append([]moment{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),

@@ -1,0 +1,93 @@
+package downstream
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
+)
+
+// deferOutage parks an order because the circuit is not closed. cause is the failure of the downstream, atLeast the wait
+// that its own reply asked for.
+func (l *serviceLimiter) deferOutage(now time.Time, cause error, atLeast time.Duration) error {
+	from := now.Add(atLeast)
+	if l.circuit.nextTrial.After(from) {
+		from = l.circuit.nextTrial
+	}
+	jitter := time.Duration(l.guard.cfg.Rand() * float64(spread(now.Sub(l.circuit.outageStart))))
+	until := l.returnTime(now, from, maxReturnRate).Add(jitter)
+	reason := l.name + " is unavailable (circuit open)"
+	if cause != nil {
+		reason += ": " + errorText(cause)
+	}
+	return l.deferral(outage, reason, until)
+}
+
+// spread is the range of the jitter: the age of the outage, up to 45 seconds; after 7.5 minutes a tenth of the age, up to
+// half an hour. Every park adds two entries to the history of an order, which is read with each.
+func spread(age time.Duration) time.Duration {
+	return max(min(max(age, minDelay), maxSpread), min(age/10, maxLongSpread))
+}
+
+// deferSlowStart parks an order until slow start is likely to have a permit for it. Half of the permits are left to orders
+// that come for the first time.
+func (l *serviceLimiter) deferSlowStart(now time.Time) error {
+	rate := min(l.slowStart.rateAt(l.lastReturn)/2, maxReturnRate)
+	until := l.returnTime(now, now.Add(maxSlowStartWait), rate)
+	return l.deferral(outage, fmt.Sprintf("%s is recovering (slow start, now %.0f calls per second)", l.name, l.slowStart.rate), until)
+}
+
+// deferBusy parks an order because a limit has no permit for it within the hold. Orders return at perSecond, and at random
+// once they are too many for that.
+func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float64) error {
+	first := now.Add(l.guard.cfg.Hold)
+	if l.lastBusyReturn.Before(first) {
+		l.lastBusyReturn = first
+	}
+	l.lastBusyReturn = l.lastBusyReturn.Add(interval(perSecond))
+	until := l.lastBusyReturn
+	if latest := first.Add(maxSpread); !until.Before(latest) {
+		l.lastBusyReturn = latest
+		until = latest.Add(-time.Duration(l.guard.cfg.Rand() * float64(maxSpread/2)))
+	}
+	return l.deferral(full, l.name+" is at its limit ("+limit+")", until)
+}
+
+// returnTime is the time, not before from, at which the next parked order may return: perSecond and no more.
+func (l *serviceLimiter) returnTime(now, from time.Time, perSecond float64) time.Time {
+	if l.lastReturn.Before(now) {
+		l.lastReturn = now
+	}
+	l.lastReturn = l.lastReturn.Add(interval(perSecond))
+	if l.lastReturn.After(from) {
+		return l.lastReturn
+	}
+	return from
+}
+
+func interval(perSecond float64) time.Duration {
+	return time.Duration(float64(time.Second) / perSecond)
+}
+
+func (l *serviceLimiter) deferral(cause deferralCause, reason string, until time.Time) error {
+	if cause == outage && until.After(l.parkedUntil) {
+		l.parkedUntil = until
+	}
+	l.guard.instr.deferred(l, cause)
+	return &delivery.Failure{
+		Kind:     messages.Transient,
+		Err:      errors.New(reason),
+		Deferral: &delivery.Deferral{Reason: reason, Until: until},
+	}
+}
+
+// errorText is the text of an error without its failure kind.
+func errorText(err error) string {
+	var f *delivery.Failure
+	if errors.As(err, &f) && f.Err != nil {
+		return f.Err.Error()
+	}
+	return err.Error()
+}

@@ -25,7 +25,7 @@
 //
 // # Ownership
 //
-// A Call, its Step and its Request are read-only from Do until done was called; a StepReply is read-only for ever, it may
+// A Call, its Step and its Request are read-only from Do on, for a function can outlive its time-out; so is a StepReply, which may
 // be shared between calls. Done is called exactly once, by whichever goroutine learns the end: the caller's own, the
 // one that reads NATS replies, a timer's, or an HTTP call's. It must not block.
 //

@@ -23,8 +23,8 @@ import (
 const functionGrace = 5 * time.Second
 
 // Function performs a step in this process, or undoes it. Its context carries the call's trace and ends with the step's
-// time-out, or with the Set; a function that does not heed it goes on beside its next attempt. The request is the
-// function's own.
+// time-out, or with the Set; a function that ignores it runs on beside its next attempt. The request is read-only, also
+// after the call; the reply stays the function's.
 //
 // It answers with a reply that has a result, or with an error. An error is a Transient failure, unless it wraps a
 // *delivery.Failure of kind Poison or Defect. A panic is a Defect, and so is an answer that is neither reply nor error.
@@ -138,7 +138,7 @@ func (g *functionGateway) perform(function Function, f *pendingCall) {
 	}()
 	ctx, cancel := context.WithDeadline(f.functionContext(), f.start.Add(f.timeout()))
 	defer cancel()
-	answer, failed := function(ctx, proto.CloneOf(f.call.Request))
+	answer, failed := function(ctx, f.call.Request)
 	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
 		err = f.timeoutError()

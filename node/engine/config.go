@@ -31,6 +31,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// Replicas of the streams; default 1.
 	Replicas int
+	// Retention is how long the events of ended orders are kept; default 720 hours. It must be longer than any client
+	// publishes the same order again.
+	Retention time.Duration
 	// GroupCommit batches the appends of many orders, which saves syncs on servers that sync before they acknowledge.
 	GroupCommit bool
 
@@ -57,6 +60,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.DrainTimeout == 0 {
 		c.DrainTimeout = 20 * time.Second
+	}
+	if c.Retention == 0 {
+		c.Retention = 30 * 24 * time.Hour
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

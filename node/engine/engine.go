@@ -50,6 +50,8 @@ type Engine struct {
 	orders  *actors.Factory
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
+	// retention removes the events of ended orders while Run runs.
+	retention *ingress.Retention
 
 	escalated chan error
 	ready     atomic.Bool
@@ -121,6 +123,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if e.timers, err = ingress.NewTimers(nc); err != nil {
 		return err
 	}
+	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {
+		return err
+	}
 	e.orders, err = actors.NewFactory(actors.Deps{
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: e.timers,
 	}, actors.Config{
@@ -181,6 +186,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer stop(nil)
 	ended := make(chan error, 1)
 	go func() { ended <- e.inbox.Run(taking) }()
+	var sweeping sync.WaitGroup
+	sweeping.Go(func() { e.retention.Run(taking) })
 	e.ready.Store(true)
 
 	var failed error
@@ -206,6 +213,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	if err := e.tree.Drain(drain); err != nil {
 		e.cfg.Logger.Warn("drain ended early, orders are left to other nodes", "orders", e.tree.Pending())
 	}
+	sweeping.Wait()
 	e.stopParts(last)
 	return failed
 }

@@ -257,7 +257,7 @@ func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, e
 func (n *node) assemble(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
-		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Replicas: n.cfg.Replicas,
+		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict,
 		Logger:      n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
@@ -277,16 +277,5 @@ func (n *node) assemble(ctx context.Context) (err error) {
 		return err
 	}
 	n.atEnd(n.engine.Close)
-	retention, err := ingress.NewRetention(n.js, n.cfg.Retention, n.log)
-	if err != nil {
-		return err
-	}
-	sweeping, stop := context.WithCancel(context.Background())
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
-		retention.Run(sweeping)
-	}()
-	n.atEnd(func() { stop(); <-swept })
 	return nil
 }

@@ -1,0 +1,33 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
+	"github.com/orderly-engine/orderly/node/engine"
+)
+
+// An engine removes the events of ended orders once they are older than the retention.
+func TestRetention(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(sim("sim:"), engine.Config{Retention: 500 * time.Millisecond})
+	s.publish(created("o-1"))
+	natstest.Eventually(t, "the order is journaled and its events are gone", func() bool {
+		events, err := s.js.Stream(t.Context(), messages.StreamEvents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := events.CachedInfo().State
+		return state.LastSeq > 0 && state.Msgs == 0
+	})
+}
+
+func TestNegativeRetention(t *testing.T) {
+	t.Parallel()
+	if _, err := engine.New(t.Context(), newServer(t).Connect(), sim("sim:"), engine.Config{Retention: -time.Second}); err == nil {
+		t.Error("New accepts a negative retention")
+	}
+}

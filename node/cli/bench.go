@@ -15,15 +15,15 @@ func newBench(t terminal) *cobra.Command {
 	var modes []string
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure the engine beside the raw JetStream limit of this machine",
-		Long: `Measure the engine beside the raw JetStream limit of this machine.
+		Short: "Measure the engine next to the raw JetStream limit of this machine",
+		Long: `Measure the engine next to the raw JetStream limit of this machine.
 
-Starts NATS servers of its own on loopback with stores in a temporary directory, and removes them. Each round runs the
-raw loop (the same publishes, fenced appends and acknowledgements without the engine) and then the engine with in-process
-steps. On a noisy machine trust the ratio, which is taken within a round.
+Starts its own NATS servers on loopback with stores in a temporary directory, and removes them. Each round runs the raw loop
+(the same publishes, fenced appends and acknowledgements without the engine) and then the engine with in-process steps. On a
+noisy machine rely on the ratio, which is taken within a round.
 
-With --parked N it measures instead what N orders cost that wait for a timer, and how they come back: all at once, or
-within --window, on another node than the one that parked them, while other orders come in at --rate.`,
+With --parked N it measures instead the cost of N parked orders and how they resume: all at once, or within --window, on
+another node than the one that parked them, while other orders arrive at --rate.`,
 		Args: arguments(),
 	}
 	cmd.Flags().IntVarP(&cfg.Orders, "orders", "n", 20_000, "orders per round")
@@ -32,11 +32,11 @@ within --window, on another node than the one that parked them, while other orde
 	cmd.Flags().IntVar(&cfg.Rate, "rate", 50, "orders per second of the latency measurement")
 	cmd.Flags().IntVar(&cfg.Samples, "samples", 500, "orders of the latency measurement")
 	cmd.Flags().IntVar(&cfg.Waiting, "waiting", 5_000, "orders of the memory measurement")
-	cmd.Flags().BoolVar(&cfg.Index, "index", false, "also measure the engine while an index of orders is fed")
-	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "where the stores are kept (default: the directory for temporary files)")
+	cmd.Flags().BoolVar(&cfg.Index, "index", false, "also measure the engine while it maintains an index of orders")
+	cmd.Flags().StringVar(&cfg.Dir, "dir", "", "directory of the stores (default: the temporary directory)")
 	cmd.Flags().StringSliceVar(&modes, "durability", []string{"relaxed", "strict"}, "durabilities to measure")
-	cmd.Flags().IntVar(&parked.Orders, "parked", 0, "measure so many parked orders instead")
-	cmd.Flags().DurationVar(&parked.Window, "window", 0, "time in which the timers of parked orders are due (default: all at once)")
+	cmd.Flags().IntVar(&parked.Orders, "parked", 0, "measure this many parked orders instead")
+	cmd.Flags().DurationVar(&parked.Window, "window", 0, "time over which the timers of the parked orders are due (default: all at once)")
 	cmd.Flags().DurationVar(&parked.Ahead, "ahead", 0, "time from the first publish to the first timer (default: 30s and 1ms for each order)")
 	cmd.MarkFlagsMutuallyExclusive("parked", "orders")
 	output := outputFlag(cmd)
@@ -57,10 +57,7 @@ within --window, on another node than the one that parked them, while other orde
 		if err != nil {
 			return err
 		}
-		if *output == formatJSON {
-			return writeJSON(t.out, report)
-		}
-		return report.WriteText(t.out)
+		return writeResult(t.out, *output, report)
 	}
 	return cmd
 }
@@ -74,8 +71,5 @@ func benchParked(ctx context.Context, t terminal, cfg bench.ParkedConfig, output
 	if err != nil {
 		return err
 	}
-	if output == formatJSON {
-		return writeJSON(t.out, report)
-	}
-	return report.WriteText(t.out)
+	return writeResult(t.out, output, report)
 }

@@ -10,13 +10,14 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // received counts the messages that were ever stored in the inbox.
 func (p *process) received(t *testing.T) uint64 {
 	t.Helper()
-	s, err := stream(t, p.connect(t)).Stream(t.Context(), messages.StreamOrders)
+	s, err := p.jetStream(t).Stream(t.Context(), messages.StreamOrders)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,7 @@ func TestSkipAll(t *testing.T) {
 		if got := said(); got != "do authorize_payment" {
 			t.Errorf("the skip is of %q, want that which needed a person", got)
 		}
-		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment passed over on request") {
+		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment skipped on request") {
 			t.Errorf("got\n%s", v.story())
 		}
 	}
@@ -88,7 +89,7 @@ func TestSkipAllOfUndos(t *testing.T) {
 	if got := said(); got != "undo reserve_inventory" {
 		t.Errorf("the skip is of %q, want that which needed a person", got)
 	}
-	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory passed over on request") {
+	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory skipped on request") {
 		t.Errorf("got\n%s", v.story())
 	}
 }
@@ -103,7 +104,8 @@ func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
 	ended := p.listed(t, 1, "--status", "cancelled")[0]
 	before := p.received(t)
 	var out, errs screen
-	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "skip", resolves: true, body: skipOf}
+	b := &bulk{t: terminal{out: &out, err: &errs}, name: "skip", resolves: true}
+	b.message = func(to target) proto.Message { return &messages.SkipStep{Step: to.step, Direction: to.direction} }
 	if err := b.send(t.Context(), &connection{nc: p.connect(t)}, []target{
 		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // it rested before, too
 		{id: messages.OrderID(listed[1].OrderID), since: listed[1].StatusSince},
@@ -112,7 +114,7 @@ func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
-	if want := "0 of 4 sent, 4 had moved on since they were listed\n"; out.String() != want {
+	if want := "0 of 4 sent, 4 had changed since they were listed\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	if n := p.received(t); n != before {
@@ -125,9 +127,9 @@ func TestHelpOfAll(t *testing.T) {
 	for verb, want := range map[string][]string{
 		"cancel": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason."},
 		"retry": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason.",
-			"A parked order does not wait any longer: the step is called now. "},
+			"A parked order stops waiting: its step is called now. "},
 		"skip": {"to every order in attention whose reason contains --reason.",
-			"A parked order does not wait any longer: the step is called now, and nothing is passed over."},
+			"A parked order stops waiting: its step is called now, and nothing is skipped."},
 	} {
 		text := ok(t, nil, verb, "--help")
 		for _, sentence := range want {
@@ -142,20 +144,20 @@ func TestHelpOfAll(t *testing.T) {
 }
 
 // TestSentTwice: as long as an order has not moved, the same word to it is stored once. A client that lost its
-// connection, or its patience, sends it again without harm.
+// connection, or its natstest.Patience, sends it again without harm.
 func TestSentTwice(t *testing.T) {
 	t.Parallel()
-	url := bareServer(t)
+	url := natstest.Start(t).ClientURL()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	if err := ingress.EnsureStreams(t.Context(), stream(t, nc), ingress.Streams{}); err != nil {
+	if err := ingress.EnsureStreams(t.Context(), natstest.JetStream(t, nc), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
 	var out, errs screen
-	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
+	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
 	for range 2 { // no node takes the messages up meanwhile
 		if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
@@ -170,7 +172,7 @@ func TestSentTwice(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
 	// Without a stream nothing is sent, which is said.
-	if err := stream(t, nc).DeleteStream(t.Context(), messages.StreamOrders); err != nil {
+	if err := natstest.JetStream(t, nc).DeleteStream(t.Context(), messages.StreamOrders); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.send(t.Context(), &connection{nc: nc}, targets); err == nil || !strings.Contains(err.Error(), "o-2") || !strings.HasSuffix(out.String(), "0 of 2 sent, 2 not\n") {

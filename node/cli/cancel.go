@@ -17,51 +17,46 @@ func newCancel(t terminal) *cobra.Command {
 	c := &cancellation{t: t}
 	cmd := &cobra.Command{
 		Use:   "cancel ID",
-		Short: "Ask for an order to be cancelled: what was done is undone, in reverse",
-		Long: `Ask for an order to be cancelled. A step that may be under way is settled first, then everything that was done is undone,
-last first. A cancel that comes after the last step was performed, if that has no undo, comes too late: the order
-completes.
+		Short: "Cancel an order: undo the steps that are done, last first",
+		Long: `Cancel an order. A step in doubt is settled first, then the steps that are done are undone, last first. A cancel that
+arrives after the last step was performed, if that step has no undo, is too late: the order completes.
 
---dry-run publishes nothing and says what a cancel would do now: which step is settled first, what is undone, in which
-order and by which calls, and what stays.
+--dry-run publishes nothing and prints what a cancel would do now: the step that is settled first, the undo calls in their
+order, and the steps that are kept.
 
---wait waits until the order has ended and says what was undone. It fails when the order completed all the same, when it
-needs a person first, and when it has not ended within --timeout.`,
+--wait waits until the order has ended and prints what was undone. It fails if the order completed, needs attention first, or
+has not ended within --timeout.`,
 		Example: "  orderly cancel o-1042 --dry-run\n  orderly cancel o-1042 --reason \"changed my mind\" --wait",
 		Args:    arguments("ID"),
 	}
-	cmd.Flags().StringVar(&c.reason, "reason", "", "why, for the order's timeline")
-	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "say what it would do, and do nothing")
-	cmd.Flags().BoolVar(&c.wait, "wait", false, "wait until the order has ended, and say what was undone")
+	cmd.Flags().StringVar(&c.reason, "reason", "", "reason, recorded with the order")
+	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "print what a cancel would do, and publish nothing")
+	cmd.Flags().BoolVar(&c.wait, "wait", false, "wait until the order has ended, and print what was undone")
 	cmd.Flags().DurationVar(&c.timeout, "timeout", time.Minute, "longest wait with --wait")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c.output = *output
 		id, err := messages.ParseOrderID(args[0])
-		switch {
-		case err != nil:
-			return usage(err)
-		case c.dryRun && c.wait:
-			return usage(errors.New("--dry-run does nothing to --wait for: leave out one of them"))
-		case c.timeout <= 0:
-			return usage(fmt.Errorf("--timeout is %s: want more than 0", c.timeout))
-		case c.output == formatJSON && !c.dryRun && !c.wait:
-			return usage(errors.New("-o json goes with --dry-run or --wait: what is stored has no result yet"))
-		case c.dryRun:
-			return withOrders(cmd.Context(), t, id, func(_ *connection, orders *client.Reader) error {
-				return c.preview(cmd.Context(), orders, id)
-			})
-		case c.wait:
-			return withOrders(cmd.Context(), t, id, func(cl *connection, orders *client.Reader) error {
-				return c.carryOut(cmd.Context(), cl, orders, id)
-			})
+		if err == nil {
+			err = c.check()
 		}
-		return tell(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: c.reason})
+		if err != nil {
+			return usage(err)
+		}
+		if !c.dryRun && !c.wait {
+			return publishMessage(cmd.Context(), t, args[0], &messages.CancelOrder{Reason: c.reason})
+		}
+		return withOrder(cmd.Context(), t, id, func(orders *client.Client) error {
+			if c.dryRun {
+				return c.preview(cmd.Context(), orders, args[0])
+			}
+			return c.cancelAndWait(cmd.Context(), orders, args[0])
+		})
 	}
 	return cmd
 }
 
-// cancellation is one call of the command.
+// cancellation is one run of the command.
 type cancellation struct {
 	t            terminal
 	reason       string
@@ -70,29 +65,36 @@ type cancellation struct {
 	output       format
 }
 
-// preview says what a cancel would do now.
-func (c *cancellation) preview(ctx context.Context, orders *client.Reader, id messages.OrderID) error {
+func (c *cancellation) check() error {
+	switch {
+	case c.dryRun && c.wait:
+		return errors.New("--dry-run publishes nothing to --wait for: leave out one of them")
+	case c.output == formatJSON && !c.dryRun && !c.wait:
+		return errors.New("-o json goes with --dry-run or --wait: a stored message has no result yet")
+	}
+	return checkTimeout(c.timeout)
+}
+
+// preview prints what a cancel would do now.
+func (c *cancellation) preview(ctx context.Context, orders *client.Client, id string) error {
 	view, err := orders.Order(ctx, id)
 	if err != nil {
 		return err
 	}
-	if c.output == formatJSON {
-		return writeJSON(c.t.out, view.PreviewCancel())
-	}
-	return view.PreviewCancel().WriteText(c.t.out)
+	return writeResult(c.t.out, c.output, view.PreviewCancel())
 }
 
-// carryOut publishes the cancel and waits for what becomes of the order.
-func (c *cancellation) carryOut(ctx context.Context, cl *connection, orders *client.Reader, id messages.OrderID) error {
+// cancelAndWait publishes the cancel, waits, and prints how the order ended.
+func (c *cancellation) cancelAndWait(ctx context.Context, orders *client.Client, id string) error {
 	before, err := orders.Order(ctx, id)
 	if err != nil {
 		return err
 	}
 	if !before.Ended() {
-		if err := cl.publish(ctx, id, &messages.CancelOrder{Reason: c.reason}); err != nil {
+		if err := orders.Cancel(ctx, id, c.reason); err != nil {
 			return err
 		}
-		if err := c.await(ctx, orders, id, before.Last()); err != nil {
+		if err := c.await(ctx, orders, id, before.LastSequence()); err != nil {
 			return err
 		}
 	}
@@ -111,24 +113,24 @@ func (c *cancellation) carryOut(ctx context.Context, cl *connection, orders *cli
 	return err
 }
 
-// errRests ends the waiting for an order that needs a person.
-var errRests = errors.New("the order needs a person")
+// errAttention ends the wait for an order that needs attention.
+var errAttention = errors.New("the order needs attention")
 
-// await follows the order until it has ended, needs a person, or the time is over; all of them are told by the order.
-func (c *cancellation) await(ctx context.Context, orders *client.Reader, id messages.OrderID, after uint64) error {
+// await follows the order until it has ended, needs attention, or the timeout is over, and returns nil then.
+func (c *cancellation) await(ctx context.Context, orders *client.Client, id string, after uint64) error {
 	limited, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	asked := false
-	err := orders.Follow(limited, id, after, func(events []timeline.Event) error {
+	requested := false
+	err := orders.FollowFrom(limited, id, after, func(events []timeline.Event) error {
 		for _, e := range events {
-			asked = asked || e.Kind == "cancel_requested"
-			if asked && e.Kind == "attention" {
-				return errRests
+			requested = requested || e.Kind == "cancel_requested"
+			if requested && e.Kind == "attention" {
+				return errAttention
 			}
 		}
 		return nil
 	})
-	if errors.Is(err, errRests) || limited.Err() != nil && ctx.Err() == nil {
+	if errors.Is(err, errAttention) || limited.Err() != nil && ctx.Err() == nil {
 		return nil
 	}
 	return err

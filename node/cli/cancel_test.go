@@ -36,7 +36,7 @@ func TestReceived(t *testing.T) {
 		t.Fatal(err)
 	}
 	environ := []string{"NATS_URL=" + server.URL()}
-	if text := ok(t, environ, "get", "o-1"); text != "order       o-1\nstatus      received: stored in the inbox, no node has taken it up yet\n" {
+	if text := ok(t, environ, "get", "o-1"); text != "order       o-1\nstatus      received: stored in the inbox, no node has accepted it yet\n" {
 		t.Errorf("got\n%s", text)
 	}
 	if text := ok(t, environ, "cancel", "o-1", "--dry-run"); !strings.HasPrefix(text, "order o-1 is received: no node has accepted it yet.") {

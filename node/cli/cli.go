@@ -1,9 +1,8 @@
-// Package cli is the command line of orderly: a file for each command.
+// Package cli is the command line of orderly: one file per command.
 package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,7 +21,7 @@ const (
 	exitUsage  = 2
 )
 
-// terminal is what a command talks to.
+// terminal is the input, the output and the environment of a command.
 type terminal struct {
 	in       io.Reader
 	out, err io.Writer
@@ -35,7 +34,7 @@ var errUsage = errors.New("wrong use")
 // usage makes err one about how the command was called.
 func usage(err error) error { return fmt.Errorf("%w: %w", errUsage, err) }
 
-// errSilent ends a command as failed that has said everything itself.
+// errSilent ends a command as failed that has printed the reason itself.
 var errSilent = errors.New("failed")
 
 // Main runs the command line of this process and returns its exit code.
@@ -43,7 +42,7 @@ func Main() int {
 	return execute(context.Background(), os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ()})
 }
 
-// execute runs the command line and returns the exit code. An error is one line on standard error, or one per problem.
+// execute runs the command line and returns the exit code. An error is one line on standard error, or one for each problem.
 func execute(ctx context.Context, args []string, t terminal) int {
 	root := newRoot(t)
 	root.SetArgs(args)
@@ -65,14 +64,14 @@ func execute(ctx context.Context, args []string, t terminal) int {
 
 const about = `Orderly carries orders to their end on NATS JetStream.
 
-An order published to ORDER.<order_id> is driven through the steps of a plan; what was done is undone when the order
-cannot go on; every fact is in a journal. Nodes, brokers and downstream services may die at any moment: no order is
-lost, and none is acted on twice.
+An order that is published to ORDER.<order_id> goes through the steps of a plan. If it cannot complete, the steps that are
+done are undone. Every event is journaled. When nodes, brokers or services fail, no order is lost and no step takes effect
+twice.
 
 Start with:   orderly run --demo
 Then:         orderly publish -n 100 --wait
 
-Settings come from the environment; "orderly config" shows them. Client commands find the server by NATS_URL
+The configuration comes from the environment; "orderly config" shows it. Client commands connect to NATS_URL
 (default ` + defaultURL + `). Exit codes: 0 success, 1 failed, 2 wrong use.`
 
 func newRoot(t terminal) *cobra.Command {
@@ -92,85 +91,13 @@ func newRoot(t terminal) *cobra.Command {
 	root.SetOut(t.out)
 	root.SetErr(t.err)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usage(fmt.Errorf(`%w; see "%s --help"`, explainFlag(cmd, err), cmd.CommandPath()))
+		return usage(fmt.Errorf(`%w; see "%s --help"`, explainFlag(err), cmd.CommandPath()))
 	})
-	root.AddCommand(newRun(t)) // has its own way to stop
+	root.AddCommand(newRun(t)) // handles signals itself
 	root.AddCommand(interruptible(
 		newPublish(t), newGet(t), newList(t),
 		newCancelAll(t), newSignal(t), newRetryAll(t), newSkipAll(t),
 		newDead(t), newDemo(t), newVerify(t), newBench(t), newHealth(t), newConfig(t), newVersion(t),
 	)...)
 	return root
-}
-
-// arguments checks positional arguments against their names; those in brackets may be left out.
-func arguments(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		least := len(names)
-		for least > 0 && strings.HasPrefix(names[least-1], "[") {
-			least--
-		}
-		path := cmd.CommandPath()
-		switch {
-		case least <= len(args) && len(args) <= len(names):
-			return nil
-		case len(args) > len(names) && cmd.HasSubCommands():
-			return usage(fmt.Errorf(`there is no command "%s %s"; %s`, path, args[0], suggest(cmd, args[0])))
-		case len(args) > len(names):
-			return usage(fmt.Errorf(`%q is too much: want "%s"; see "%s --help"`, args[len(names)], line(path, names), path))
-		}
-		return usage(fmt.Errorf(`%s is missing: want "%s"; see "%s --help"`, names[len(args)], line(path, names), path))
-	}
-}
-
-func line(path string, names []string) string {
-	return strings.Join(append([]string{path}, names...), " ")
-}
-
-// meant asks whether a command of almost that name was meant: the one with the fewest wrong letters, at most two.
-func suggest(cmd *cobra.Command, name string) string {
-	for cmd.SuggestionsMinimumDistance = 0; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {
-		if names := cmd.SuggestionsFor(name); len(names) > 0 {
-			return fmt.Sprintf(`did you mean "%s %s"?`, cmd.CommandPath(), names[0])
-		}
-	}
-	return fmt.Sprintf(`see "%s --help"`, cmd.CommandPath())
-}
-
-// format is the value of -o.
-type format string
-
-const (
-	formatText format = "text"
-	formatJSON format = "json"
-)
-
-func (f *format) String() string { return string(*f) }
-func (f *format) Type() string   { return "text|json" }
-
-// Set takes text or json.
-func (f *format) Set(s string) error {
-	switch format(s) {
-	case formatText, formatJSON:
-		*f = format(s)
-		return nil
-	}
-	return fmt.Errorf("want %s or %s", formatText, formatJSON)
-}
-
-// outputFlag adds -o to cmd.
-func outputFlag(cmd *cobra.Command) *format {
-	f := formatText
-	cmd.Flags().VarP(&f, "output", "o", "how to print")
-	return &f
-}
-
-// jsonIndent is what JSON for programs is indented by, so that people can read it too.
-const jsonIndent = "  "
-
-// writeJSON prints v for programs.
-func writeJSON(w io.Writer, v any) error {
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", jsonIndent)
-	return enc.Encode(v)
 }

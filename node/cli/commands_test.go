@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/bench"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/server/index"
@@ -33,7 +34,7 @@ func TestWrongUse(t *testing.T) {
 		"frobnicate":                     `there is no command "orderly frobnicate"; see "orderly --help"`,
 		"dead shwo":                      `there is no command "orderly dead shwo"; did you mean "orderly dead show"?`,
 		"--nope":                         `unknown flag: --nope; see "orderly --help"`,
-		"run now":                        `"now" is too much: want "orderly run"; see "orderly run --help"`,
+		"run now":                        `unexpected argument "now": want "orderly run"; see "orderly run --help"`,
 		"publish":                        `nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`,
 		"publish -n -1":                  `-n is -1: want 1–10000000`,
 		"publish -n many":                `-n, --generate is "many": want a whole number; see "orderly publish --help"`,
@@ -45,11 +46,11 @@ func TestWrongUse(t *testing.T) {
 		"publish -n 1 --timeout 0s":      `--timeout is 0s: want more than 0`,
 		"publish -n 1 -o xml":            `-o, --output is "xml": want text or json; see "orderly publish --help"`,
 		"get":                            `ID is missing: want "orderly get ID"; see "orderly get --help"`,
-		"get a b":                        `"b" is too much: want "orderly get ID"`,
+		"get a b":                        `unexpected argument "b": want "orderly get ID"`,
 		"get a.b":                        `order id "a.b" has a character outside A–Z a–z 0–9 _ -`,
 		"get " + strings.Repeat("x", 65): `order id has 65 characters: at most 64 are allowed`,
 		"cancel":                         `ID is missing: want "orderly cancel ID"`,
-		"cancel o-1 --dry-run --wait":    `--dry-run does nothing to --wait for: leave out one of them`,
+		"cancel o-1 --dry-run --wait":    `--dry-run publishes nothing to --wait for: leave out one of them`,
 		"cancel o-1 --wait --timeout 0s": `--timeout is 0s: want more than 0`,
 		"cancel o-1 -o json":             `-o json goes with --dry-run or --wait`,
 		"retry a/b":                      `order id "a/b" has a character outside`,
@@ -57,8 +58,8 @@ func TestWrongUse(t *testing.T) {
 		"signal o-1":                     `NAME is missing: want "orderly signal ID NAME [JSON]"`,
 		"signal o-1 paid {":              `signal data "{" is not JSON`,
 		"dead show":                      `SEQ is missing: want "orderly dead show SEQ"`,
-		"dead show first":                `"first" is no sequence: want a number from "orderly dead list"`,
-		"dead show 0":                    `"0" is no sequence`,
+		"dead show first":                `invalid sequence "first": want a number from "orderly dead list"`,
+		"dead show 0":                    `invalid sequence "0"`,
 		"dead list --limit -1":           `--limit is -1: want 1 or more, or 0 for all`,
 		"dead list --limit abc":          `--limit is "abc": want a whole number; see "orderly dead list --help"`,
 		"dead list --order a.b":          `order id "a.b" has a character outside`,
@@ -67,12 +68,12 @@ func TestWrongUse(t *testing.T) {
 		"dead redrive 1 --reason x":      `--reason and --order go with --all`,
 		"dead redrive --all --reason=":   `--reason is empty: want a value, or leave it out`,
 		"dead redrive --all --order=":    `--order is empty: want a value, or leave it out`,
-		"verify all":                     `"all" is too much: want "orderly verify"`,
-		"version 2":                      `"2" is too much: want "orderly version"`,
-		"config NATS_URL":                `"NATS_URL" is too much: want "orderly config"`,
+		"verify all":                     `unexpected argument "all": want "orderly verify"`,
+		"version 2":                      `unexpected argument "2": want "orderly version"`,
+		"config NATS_URL":                `unexpected argument "NATS_URL": want "orderly config"`,
 		"bench --rounds 101 -n 5":        `rounds is 101: want 1–100`,
 		"bench --durability careless":    `mode "careless": want relaxed or strict`,
-		"health check":                   `"check" is too much: want "orderly health"`,
+		"health check":                   `unexpected argument "check": want "orderly health"`,
 	} {
 		t.Run(args, func(t *testing.T) {
 			p := command(t, nowhere, "", strings.Fields(args)...)
@@ -117,7 +118,7 @@ func TestNATSAway(t *testing.T) {
 
 // TestNoStreams: on a server where no node ever started there is nothing to talk to.
 func TestNoStreams(t *testing.T) {
-	environ := []string{"NATS_URL=" + bareServer(t)}
+	environ := []string{"NATS_URL=" + natstest.Start(t).ClientURL()}
 	for _, args := range []string{
 		"publish -n 1 --wait", "get o-1", "cancel o-1", "dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
 	} {
@@ -262,7 +263,7 @@ func TestWrongEnvironment(t *testing.T) {
 func TestGet(t *testing.T) {
 	p := demoNode(t)
 	complains(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
-		`no order o-9: nothing with this id was accepted; look for it with "orderly dead list --order o-9"`)
+		`no order o-9: no order with this id was accepted; look for it with "orderly dead list --order o-9"`)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	text := ok(t, p.environ, "get", "o-1")
 	if !regexp.MustCompile(strings.NewReplacer("TIME", `20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ`, "LATER", `\+[0-9.µms]+ +`, "LONG", `[0-9.µms]+`, "AGO", `(just now|[0-9.µms]+ ago)`).Replace(`^order       o-1
@@ -310,7 +311,7 @@ func TestVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
-	if _, err := stream(t, p.connect(t)).PublishMsg(t.Context(), m); err != nil {
+	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	got := command(t, p.environ, "", "verify")

@@ -10,17 +10,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/config"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// defaultURL is where client commands look for NATS when NATS_URL is not set.
+// defaultURL is where client commands connect if NATS_URL is not set.
 const defaultURL = nats.DefaultURL
 
-// client is a client command's connection.
+// connection is a client command's connection to NATS.
 type connection struct {
 	nc *nats.Conn
 	js jetstream.JetStream
-	// url is that of the servers, secrets redacted.
+	// url of the servers, secrets redacted.
 	url string
 }
 
@@ -32,6 +34,26 @@ func withConnection(ctx context.Context, t terminal, f func(*connection) error) 
 	}
 	defer c.nc.Close()
 	return c.explain(ctx, f(c))
+}
+
+// withOrder runs f with a client, for a command about one order. An error about an unknown order says where to look for it.
+func withOrder(ctx context.Context, t terminal, id messages.OrderID, f func(*client.Client) error) error {
+	return withConnection(ctx, t, func(c *connection) error {
+		orders, err := client.New(c.nc)
+		if err != nil {
+			return err
+		}
+		defer orders.Close()
+		err = f(orders)
+		var pending *timeline.PendingMessages
+		switch {
+		case errors.As(err, &pending):
+			return fmt.Errorf("no order %s yet: %w", id, pending)
+		case !errors.Is(err, client.ErrUnknownOrder):
+			return err
+		}
+		return fmt.Errorf("no order %s: no order with this id was accepted; look for it with \"orderly dead list --order %[1]s\"", id)
+	})
 }
 
 // dial connects to NATS as the environment says. The caller closes nc.
@@ -59,8 +81,8 @@ func dial(t terminal) (*connection, error) {
 	return c, nil
 }
 
-// explain finds a plainer reason for a failure: a server that has no streams, or no JetStream. It looks only after the
-// failure, for a client may have no right to look.
+// explain replaces an error whose cause is a server without streams or without JetStream. It asks the server only after a
+// failure: a client may have no permission to ask.
 func (c *connection) explain(ctx context.Context, err error) error {
 	if err == nil || errors.Is(err, errSilent) || errors.Is(err, errUsage) {
 		return err

@@ -17,9 +17,9 @@ import (
 func newDead(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Show dead letters and send them back",
-		Long: `Dead letters are messages that could not be tied to an order: undecodable, wrong subject, too large, unknown order,
-other content under a known id. They keep the original subject, headers and body.`,
+		Short: "Show dead letters and send them back to the inbox",
+		Long: `Dead letters are messages that no node could apply to an order: undecodable, wrong subject, too large, unknown order, other
+content under a known id. They keep the original subject, headers and body.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -27,7 +27,7 @@ other content under a known id. They keep the original subject, headers and body
 	return cmd
 }
 
-// letter is a dead letter in JSON.
+// letter is the JSON form of a dead letter.
 type letter struct {
 	Sequence uint64    `json:"sequence"`
 	Time     time.Time `json:"time"`
@@ -36,14 +36,15 @@ type letter struct {
 	Subject  string    `json:"subject"`
 	Stream   string    `json:"stream"`
 	Source   uint64    `json:"source_sequence"`
-	// Foreign: no node stored it; what it says of a message is of itself.
+	// Foreign: no node stored it; what it states about a message is unverified.
 	Foreign bool        `json:"foreign,omitempty"`
 	Headers nats.Header `json:"headers,omitempty"`
-	// Body is text, BodyBase64 what is no text; dead list leaves both out.
+	// Body is a UTF-8 body, BodyBase64 any other; dead list omits both.
 	Body       string `json:"body,omitempty"`
 	BodyBase64 []byte `json:"body_base64,omitempty"`
 }
 
+// letterOf converts a dead letter, with headers and body if whole.
 func letterOf(d *ingress.DeadLetter, whole bool) letter {
 	l := letter{
 		Sequence: d.Sequence, Time: d.Stored, OrderID: string(d.OrderID), Reason: d.Reason,
@@ -61,8 +62,8 @@ func letterOf(d *ingress.DeadLetter, whole bool) letter {
 	return l
 }
 
-// withDead runs f on the dead letters of the server.
-func withDead(ctx context.Context, t terminal, f func(*ingress.DeadLetters) error) error {
+// withDeadLetters runs f on the dead letters of the server.
+func withDeadLetters(ctx context.Context, t terminal, f func(*ingress.DeadLetters) error) error {
 	return withConnection(ctx, t, func(c *connection) error {
 		d, err := ingress.NewDeadLetters(c.js)
 		if err != nil {
@@ -73,7 +74,7 @@ func withDead(ctx context.Context, t terminal, f func(*ingress.DeadLetters) erro
 	})
 }
 
-// deadFilter adds the flags that choose dead letters.
+// deadFilter adds the flags that select dead letters.
 func deadFilter(cmd *cobra.Command) func() (ingress.DeadFilter, error) {
 	var order, reason string
 	cmd.Flags().StringVar(&order, "order", "", "only those about this order")
@@ -94,7 +95,7 @@ func sequences(args []string) ([]uint64, error) {
 	for i, arg := range args {
 		n, err := strconv.ParseUint(arg, 10, 64)
 		if err != nil || n == 0 {
-			return nil, usage(fmt.Errorf("%q is no sequence: want a number from \"orderly dead list\"", arg))
+			return nil, usage(fmt.Errorf("invalid sequence %q: want a number from \"orderly dead list\"", arg))
 		}
 		seqs[i] = n
 	}

@@ -12,13 +12,13 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 )
 
-// lettersPage is how many dead letters are put into columns at a time.
+// lettersPage is the number of dead letters whose columns are aligned together.
 const lettersPage = 100
 
 func newDeadList(t terminal) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments()}
 	filter := deadFilter(cmd)
-	limit := cmd.Flags().Int("limit", 100, "how many at most; 0: all")
+	limit := cmd.Flags().Int("limit", 100, "maximum number; 0: all")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		f, err := filter()
@@ -28,7 +28,7 @@ func newDeadList(t terminal) *cobra.Command {
 		if err != nil {
 			return usage(err)
 		}
-		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
+		return withDeadLetters(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *output == formatJSON {
 				return listLettersJSON(cmd.Context(), t, d, f, *limit)
 			}
@@ -38,7 +38,7 @@ func newDeadList(t terminal) *cobra.Command {
 	return cmd
 }
 
-// eachLetter hands over at most limit dead letters (0: all), and says how many there were. It stops at the first error.
+// eachLetter calls take for at most limit dead letters (0: all), and returns how many. It stops at the first error.
 func eachLetter(ctx context.Context, d *ingress.DeadLetters, f ingress.DeadFilter, limit int, take func(*ingress.DeadLetter) error) (n int, err error) {
 	for l, err := range d.All(ctx, f) {
 		if err == nil {

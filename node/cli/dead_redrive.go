@@ -14,18 +14,19 @@ func newDeadRedrive(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redrive SEQ… | --all",
 		Short: "Send dead letters back to the inbox",
-		Long: `Send dead letters back to the inbox, as they were published, once what was wrong is repaired. Each is stored in the
-inbox before it is deleted here, so that a crash in between loses nothing. Repeated within two minutes of such a crash,
-the command sends nothing twice; later it does: a second order is known for a duplicate, a second signal counts.
+		Long: `Send dead letters back to the inbox, as they were published, once their cause is repaired. Each is stored in the inbox
+before it is deleted from the dead letters, so that a crash in between loses nothing. Repeated within two minutes of such a
+crash, the command sends nothing twice. Later it may send one message twice: a second order is a duplicate, a second signal
+counts.
 
-A dead letter that cannot be sent back is told, and the others are. Any other failure ends the run, and so does Ctrl-C:
-what is left then stays a dead letter, and the command can be repeated. --all passes over what no node stored, and counts
-it: nobody knows what message that was.`,
+A dead letter that cannot be sent back is reported, and the others are sent. Any other failure, and Ctrl-C, end the run: the
+other dead letters stay, and the command can be repeated. --all skips and counts the dead letters that no node stored: their
+original message is unknown.`,
 		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
 		Args:    cobra.ArbitraryArgs,
 	}
 	filter := deadFilter(cmd)
-	all := cmd.Flags().Bool("all", false, "all that --reason and --order choose")
+	all := cmd.Flags().Bool("all", false, "all that --reason and --order select")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := filter()
 		if err == nil {
@@ -44,10 +45,10 @@ it: nobody knows what message that was.`,
 		if err != nil {
 			return err
 		}
-		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
+		return withDeadLetters(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *all {
 				foreign := 0
-				// All are found before the first is sent back: what dies again is a new dead letter, and would be met for ever.
+				// All are listed before the first is sent back: one that fails again is a new dead letter and would be listed for ever.
 				if _, err := eachLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
 					if l.Foreign {
 						foreign++
@@ -59,7 +60,7 @@ it: nobody knows what message that was.`,
 					return err
 				}
 				if foreign > 0 {
-					fmt.Fprintf(t.out, "%d passed over, which no node stored; see them with \"orderly dead list\"\n", foreign)
+					fmt.Fprintf(t.out, "%d skipped, which no node stored; see them with \"orderly dead list\"\n", foreign)
 				}
 			}
 			return sendBack(cmd.Context(), t, seqs, d.Redrive)
@@ -68,10 +69,10 @@ it: nobody knows what message that was.`,
 	return cmd
 }
 
-// sendBack redrives dead letters one by one, and says how that goes. A failure that is about one of them is told, and the
-// next is tried; any other would meet the next as well, and ends the run. When ctx ends, the one under way is finished.
+// sendBack redrives dead letters one by one and prints the results. An error about one of them is reported, and the next is
+// tried; any other error ends the run. When ctx ends, the current one is finished first.
 func sendBack(ctx context.Context, t terminal, seqs []uint64, redrive func(context.Context, uint64) (uint64, error)) error {
-	var failed failures
+	var failed errorList
 	var stopped error
 	sent := 0
 	for _, seq := range seqs {
@@ -97,6 +98,6 @@ func sendBack(ctx context.Context, t terminal, seqs []uint64, redrive func(conte
 	if stopped == nil {
 		return errors.Join(failed.errors()...)
 	}
-	left := fmt.Errorf("%d of %d are left: repeat the command to send them back", len(seqs)-sent-failed.n, len(seqs))
+	left := fmt.Errorf("%d of %d remain: repeat the command to send them back", len(seqs)-sent-failed.n, len(seqs))
 	return errors.Join(append(failed.errors(), stopped, left)...)
 }

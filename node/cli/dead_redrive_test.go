@@ -44,7 +44,7 @@ func TestSendBackStops(t *testing.T) {
 		t.Errorf("asked %d times\n%s\nwant\n%s", asked, out, want)
 	}
 	want := "get dead letter 2: no such dead letter\nredrive dead letter 3: publish it again in another form\n" +
-		"redrive dead letter 5: nats: no servers\n5996 of 6000 are left: repeat the command to send them back"
+		"redrive dead letter 5: nats: no servers\n5996 of 6000 remain: repeat the command to send them back"
 	if told != want {
 		t.Errorf("got\n%s\nwant\n%s", told, want)
 	}
@@ -53,7 +53,7 @@ func TestSendBackStops(t *testing.T) {
 // TestSendBackTellsSome of what cannot be sent back, and counts the rest.
 func TestSendBackTellsSome(t *testing.T) {
 	out, told := redriven(t.Context(), 100, func(context.Context, uint64) (uint64, error) { return 0, ingress.ErrNotRedrivable })
-	if want := strings.Repeat(ingress.ErrNotRedrivable.Error()+"\n", maxFailed) + "and 90 more"; told != want || out != "" {
+	if want := strings.Repeat(ingress.ErrNotRedrivable.Error()+"\n", maxListed) + "and 90 more"; told != want || out != "" {
 		t.Errorf("got\n%s%s\nwant\n%s", out, told, want)
 	}
 }
@@ -65,7 +65,7 @@ func TestSendBackInterrupted(t *testing.T) {
 		cancel()
 		return 10 + seq, ctx.Err()
 	})
-	if out != "1 sent back as message 11\n1 of 3 sent back\n" || told != "interrupted\n2 of 3 are left: repeat the command to send them back" {
+	if out != "1 sent back as message 11\n1 of 3 sent back\n" || told != "interrupted\n2 of 3 remain: repeat the command to send them back" {
 		t.Errorf("got\n%s%s", out, told)
 	}
 }

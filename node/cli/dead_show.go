@@ -24,7 +24,7 @@ func newDeadShow(t terminal) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return withDead(cmd.Context(), t, func(d *ingress.DeadLetters) error {
+		return withDeadLetters(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			found, err := d.Get(cmd.Context(), seqs[0])
 			if err != nil {
 				return err
@@ -39,8 +39,8 @@ func newDeadShow(t terminal) *cobra.Command {
 	return cmd
 }
 
-// maxShown bounds the part of a body that people are shown, in bytes.
-const maxShown = 4 << 10
+// maxShownBody bounds the part of a body in the text output, in bytes.
+const maxShownBody = 4 << 10
 
 func showLetter(t terminal, d *ingress.DeadLetter) error {
 	out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
@@ -64,9 +64,9 @@ func showLetter(t terminal, d *ingress.DeadLetter) error {
 	return showBody(t, d.Body)
 }
 
-// showBody prints text as text and anything else in hexadecimal.
+// showBody prints UTF-8 as text and any other body in hexadecimal.
 func showBody(t terminal, body []byte) error {
-	shown := body[:min(len(body), maxShown)]
+	shown := body[:min(len(body), maxShownBody)]
 	switch text := strings.ToValidUTF8(string(shown), ""); {
 	case len(body) == 0:
 		return nil

@@ -31,7 +31,7 @@ func TestDead(t *testing.T) {
 	if out := ok(t, p.environ, "dead", "list"); out != "no dead letters\n" {
 		t.Errorf("got %q", out)
 	}
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	for i, m := range []*nats.Msg{
 		{Subject: "ORDER.o-1", Header: nats.Header{"X-Shop": {"7"}, "Orderly-Type": {"order.made"}}, Data: []byte("{\n  \"why\": \"\x1b[31m\"\n}")},
 		{Subject: "ORDER.o-2", Data: []byte("\x00\xff\xfe")},
@@ -79,7 +79,7 @@ func TestDead(t *testing.T) {
 func TestDeadListIsATable(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	const many = lettersPage + 7
 	for i := range many {
 		m := &nats.Msg{Subject: fmt.Sprintf("%so-%d", messages.SubjectDead, i), Header: nats.Header{
@@ -108,7 +108,7 @@ func TestDeadListIsATable(t *testing.T) {
 // TestDeadJSON holds the stable form.
 func TestDeadJSON(t *testing.T) {
 	p := demoNode(t)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	for i, body := range []string{"hello", "\xff"} {
 		m := &nats.Msg{Subject: "ORDER.o-1", Header: header("X-Shop", "7"), Data: []byte(body)}
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
@@ -138,7 +138,7 @@ func TestDeadJSON(t *testing.T) {
 func TestForeignDeadLetter(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	bury := func(n int) {
 		t.Helper()
 		if _, err := js.Publish(t.Context(), "ORDER.o-1", []byte("hello")); err != nil {
@@ -184,7 +184,7 @@ func TestForeignDeadLetter(t *testing.T) {
 	if got.code != exitFailed || got.out != "" || !strings.Contains(got.err, "redrive dead letter 2: "+missing) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
-	const over = `1 passed over, which no node stored; see them with "orderly dead list"` + "\n"
+	const over = `1 skipped, which no node stored; see them with "orderly dead list"` + "\n"
 	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "not a protobuf"); out != over+"1 sent back as message 3\n4 sent back as message 4\n2 of 2 sent back\n" {
 		t.Errorf("got\n%s", out)
 	}
@@ -229,7 +229,7 @@ func TestRedriveOfWhatIsRepaired(t *testing.T) {
 func TestRedriveAll(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	for i, body := range []string{"hello", "{}x", "hello"} {
 		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: fmt.Sprintf("ORDER.o-%d", i), Data: []byte(body)}); err != nil {
 			t.Fatal(err)
@@ -257,7 +257,7 @@ func TestDeadLetterIsWhole(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := stream(t, p.connect(t)).Publish(t.Context(), "ORDER.o-1", body); err != nil {
+	if _, err := p.jetStream(t).Publish(t.Context(), "ORDER.o-1", body); err != nil {
 		t.Fatal(err)
 	}
 	p.letters(t, 1)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	goclient "github.com/orderly-engine/orderly/node/engine/client"
 )
@@ -18,7 +19,7 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	nc := p.connect(t)
-	js := stream(t, nc)
+	js := natstest.JetStream(t, nc)
 	c, err := goclient.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +32,7 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 			}
 		},
 		"command": func(body string) {
-			const want = "0 orders stored, 1 more under ids stored shortly before in "
+			const want = "0 orders stored, 1 duplicate in "
 			if got := p.publish(t, body); got.code != exitOK || !strings.HasPrefix(got.out, want) {
 				t.Errorf("exit code %d\n%s%s\nwant %s…", got.code, got.out, got.err, want)
 			}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 const examples = "../../deploy/examples/"
@@ -77,7 +78,7 @@ func (p *program) stop(s syscall.Signal) error {
 	case err := <-p.ended:
 		p.ended <- err
 		return err
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		_ = p.cmd.Process.Kill()
 		p.t.Errorf("%s does not stop on %s", p.argv[1], s)
 		return <-p.ended
@@ -97,13 +98,13 @@ type shop struct {
 func openShop(t *testing.T) *shop {
 	t.Helper()
 	s := &shop{t: t, ledger: filepath.Join(t.TempDir(), "payments.jsonl")}
-	addr := free(t)
+	addr := natstest.FreeAddr(t)
 	s.stockURL = "http://" + addr
 	text, err := os.ReadFile(examples + "plan.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The plan as it is, at this test's address and with a test's patience.
+	// The plan as it is, at this test's address and with a test's natstest.Patience.
 	plan := strings.NewReplacer("http://127.0.0.1:8091", s.stockURL, "initial: 200ms, max: 5s, attempts: 20", "initial: 50ms, max: 500ms, attempts: 200").Replace(string(text))
 	if plan == string(text) {
 		t.Fatal("plan.yaml has another address than the test knows")
@@ -151,7 +152,7 @@ func (s *shop) fetch(method, path, body string) (status int, answer string) {
 
 func (s *shop) ask(subject, body string) string {
 	s.t.Helper()
-	m, err := s.nc.Request(subject, []byte(body), patience)
+	m, err := s.nc.Request(subject, []byte(body), natstest.Patience)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -14,26 +14,26 @@ import (
 	"github.com/orderly-engine/orderly/node/server/config"
 )
 
-// healthTimeout bounds the wait for the node's answer.
+// healthTimeout bounds the request to the node.
 const healthTimeout = 3 * time.Second
 
 func newHealth(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
-		Short: "Ask the node at ORDERLY_HTTP_ADDR how it is; exit 1 if it is not connected",
-		Long:  "Ask the node at ORDERLY_HTTP_ADDR how it is, for container health checks: exit 0 while NATS is connected, else 1.",
+		Short: "Check the health of the node at ORDERLY_HTTP_ADDR; exit 1 if it is not connected",
+		Long:  "Check the health of the node at ORDERLY_HTTP_ADDR, for container health checks: exit 0 while NATS is connected, else 1.",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(t.environ)
 			if err != nil {
 				return err
 			}
-			return askHealth(cmd.Context(), t, cfg.HTTPAddr)
+			return checkHealth(cmd.Context(), t, cfg.HTTPAddr)
 		},
 	}
 }
 
-func askHealth(ctx context.Context, t terminal, addr string) error {
+func checkHealth(ctx context.Context, t terminal, addr string) error {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("ORDERLY_HTTP_ADDR: %w", err)
@@ -49,13 +49,13 @@ func askHealth(ctx context.Context, t terminal, addr string) error {
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("no node answers at %s: %w", addr, err)
+		return fmt.Errorf("no response from a node at %s: %w", addr, err)
 	}
 	defer resp.Body.Close()
 	defer http.DefaultClient.CloseIdleConnections()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	if err != nil {
-		return fmt.Errorf("read the answer of %s: %w", addr, err)
+		return fmt.Errorf("read the response of %s: %w", addr, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the node at %s is not healthy: %s: %s", addr, resp.Status, bytes.TrimSpace(body))

@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// errInterrupted ends a command that a person, or whoever runs it, has stopped before its end.
+// errInterrupted ends a command that a signal stopped.
 var errInterrupted = errors.New("interrupted")
 
-// interruptible lets SIGINT and SIGTERM end the context of commands and of those below them, so that each puts away what
-// it has at the server and says how far it came. A second signal ends the process at once.
+// interruptible makes SIGINT and SIGTERM end the context of the commands and their subcommands, so that each removes its
+// consumers and prints its progress. A second signal ends the process at once.
 func interruptible(cmds ...*cobra.Command) []*cobra.Command {
 	for _, cmd := range cmds {
 		interruptible(cmd.Commands()...)
@@ -22,7 +22,7 @@ func interruptible(cmds ...*cobra.Command) []*cobra.Command {
 		cmd.RunE = func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGINT, syscall.SIGTERM)
 			defer stop()
-			defer context.AfterFunc(ctx, stop)() // the next signal is not ours
+			defer context.AfterFunc(ctx, stop)() // the next signal has its default effect
 			cmd.SetContext(ctx)
 			err := run(cmd, args)
 			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -34,8 +34,8 @@ func interruptible(cmds ...*cobra.Command) []*cobra.Command {
 	return cmds
 }
 
-// readWhile has f read in until ctx ends. A read of a terminal or a pipe that is under way then cannot be ended: it is
-// left behind, and what it reads is lost.
+// readWhile lets f read in until ctx ends. A pending read of a terminal or a pipe cannot be interrupted: its goroutine stays
+// until it returns, and its data is lost.
 func readWhile(ctx context.Context, in io.Reader, f func(io.Reader) error) error {
 	r, w := io.Pipe()
 	defer r.Close()

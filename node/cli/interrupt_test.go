@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // childArgs is the variable with the command line of a process that the test's binary is to be; stubborn stands for a
@@ -101,7 +102,7 @@ func (s *spawned) interrupted(t *testing.T) {
 		if !errors.As(err, &exit) || exit.ExitCode() != exitFailed || s.err.String() != "orderly: interrupted\n" {
 			t.Errorf("it ends with %v\n%s%s", err, &s.out, &s.err)
 		}
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("it goes on\n%s%s", &s.out, &s.err)
 	}
 }
@@ -147,7 +148,7 @@ func TestSecondInterrupt(t *testing.T) {
 	s.says(t, "begun\n")
 	s.signal(t, os.Interrupt)
 	s.says(t, "told\n")
-	deadline := time.After(patience)
+	deadline := time.After(natstest.Patience)
 	for {
 		// One that comes in the moment in which the handler goes is taken for the first.
 		_ = s.Process.Signal(os.Interrupt) // fails once the process is gone
@@ -193,7 +194,7 @@ func TestSendInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errs screen
-	b := &bulk{t: terminal{out: &out, err: &errs}, verb: "retry", body: func(target) proto.Message { return &messages.RetryOrder{} }}
+	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	err := b.send(ctx, &connection{nc: p.connect(t)}, []target{{id: "o-1"}, {id: "o-2"}})
 	if !errors.Is(err, errInterrupted) || out.String() != "0 of 2 sent, 2 not\n" {
 		t.Errorf("got %v\n%s", err, &out)

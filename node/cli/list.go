@@ -1,34 +1,33 @@
 package cli
 
 import (
+	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/server/index"
-	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// lateAnswer is how far an answer may be behind before that is told.
-const lateAnswer = 2 * time.Second
-
-// maxCell bounds a reason in a table, in characters; -o json has the whole.
-const maxCell = 80
+// maxLag is the lag of the index above which the command warns.
+const maxLag = 2 * time.Second
 
 func newList(t terminal) *cobra.Command {
 	l := &listing{t: t}
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List orders by status, customer, reason and age, the latest first",
-		Long: `List orders by status, customer, reason and age; those that came to their status last come first. The answer comes from the index of a node
-(ORDERLY_INDEX), which is behind the journal by a fraction of a second; "orderly get" asks the journal itself.
+		Short: "List orders by status, customer, reason and age, latest change of status first",
+		Long: `List orders by status, customer, reason and age, latest change of status first. The answer comes from the index of a node
+(ORDERLY_INDEX), which lags the journal by a fraction of a second; "orderly get" reads the journal.
 
---older and --newer look at how long an order has been in its status: "--status attention --older 1h" are those that have
-needed somebody for an hour. --reason is part of the cause of an order in attention, of what a parked order waits for, or of
-why an ended one was rejected or cancelled; capital and small letters are the same.`,
+--older and --newer select by the time since the order entered its status: "--status attention --older 1h" lists the orders
+that have needed attention for an hour. --reason selects by a part of the cause of an order in attention, of what a parked
+order waits for, or of why an order was rejected or cancelled, in any case of letters.`,
 		Example: `  orderly list --status attention
   orderly list --status parked,attention --reason "no responders" --older 1h
   orderly list --customer c-7 --limit 0 -o json`,
@@ -37,10 +36,10 @@ why an ended one was rejected or cancelled; capital and small letters are the sa
 	cmd.Flags().StringSliceVar(&l.query.Status, "status", nil, "only orders in these statuses")
 	cmd.Flags().StringVar(&l.query.Customer, "customer", "", "only orders of this customer")
 	cmd.Flags().StringVar(&l.query.Reason, "reason", "", "only orders whose reason contains this")
-	cmd.Flags().DurationVar((*time.Duration)(&l.query.Older), "older", 0, "only orders that have been in their status for so long")
-	cmd.Flags().DurationVar((*time.Duration)(&l.query.Newer), "newer", 0, "only orders that came to their status within this time")
-	cmd.Flags().IntVar(&l.limit, "limit", index.DefaultLimit, "how many at most; 0: all")
-	cmd.Flags().StringVar(&l.query.Cursor, "cursor", "", "go on where an earlier list ended")
+	cmd.Flags().DurationVar((*time.Duration)(&l.query.Older), "older", 0, "only orders that have been in their status for at least this long")
+	cmd.Flags().DurationVar((*time.Duration)(&l.query.Newer), "newer", 0, "only orders that entered their status within this time")
+	cmd.Flags().IntVar(&l.limit, "limit", index.DefaultLimit, "maximum number of orders; 0: all")
+	cmd.Flags().StringVar(&l.query.Cursor, "cursor", "", "continue behind an earlier list")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l.output = *output
@@ -59,39 +58,6 @@ why an ended one was rejected or cancelled; capital and small letters are the sa
 	return cmd
 }
 
-// notEmpty refuses flags that are given and empty: what was meant to choose something, a variable of a script maybe, must
-// not choose everything.
-func notEmpty(cmd *cobra.Command, names ...string) error {
-	for _, name := range names {
-		f := cmd.Flags().Lookup(name)
-		if f != nil && f.Changed && (f.Value.String() == "" || f.Value.Type() == "stringSlice" && f.Value.String() == "[]") {
-			return fmt.Errorf("--%s is empty: want a value, or leave it out", name)
-		}
-	}
-	return nil
-}
-
-// checkLimit says what is wrong with the flag --limit.
-func checkLimit(limit int) error {
-	if limit < 0 {
-		return fmt.Errorf("--limit is %d: want 1 or more, or 0 for all", limit)
-	}
-	return nil
-}
-
-// checkQuery says what is wrong with the flags that choose orders.
-func checkQuery(q index.Query) error {
-	switch {
-	case q.Older < 0:
-		return fmt.Errorf("--older is %s: want 0 or more", time.Duration(q.Older))
-	case q.Newer < 0:
-		return fmt.Errorf("--newer is %s: want 0 or more", time.Duration(q.Newer))
-	case len(q.Customer) > messages.MaxName: // no order has a longer one, and a question that is too long is refused
-		return fmt.Errorf("--customer has %d bytes: at most %d are allowed", len(q.Customer), messages.MaxName)
-	}
-	return q.Validate()
-}
-
 // listing is one run of the command.
 type listing struct {
 	t      terminal
@@ -101,9 +67,9 @@ type listing struct {
 }
 
 func (l *listing) run(ctx context.Context, c *connection) error {
-	var out orderWriter = &ordersText{t: l.t, table: table{out: l.t.out}}
+	var out orderWriter = &orderTable{t: l.t, table: table{out: l.t.out}}
 	if l.output == formatJSON {
-		out = newOrdersJSON(l.t.out)
+		out = newOrderJSON(l.t.out)
 	}
 	last, err := c.pages(ctx, l.query, l.limit, out.page)
 	if err != nil {
@@ -112,7 +78,7 @@ func (l *listing) run(ctx context.Context, c *connection) error {
 	return out.end(last)
 }
 
-// pages hands over at most limit orders (0: all), page by page, and returns the last page. It stops at the first error.
+// pages calls take with at most limit orders (0: all), page by page, and returns the last page. It stops at the first error.
 func (c *connection) pages(ctx context.Context, q index.Query, limit int, take func(*index.Page) error) (*index.Page, error) {
 	for left := limit; ; {
 		q.Limit = index.MaxLimit
@@ -133,23 +99,95 @@ func (c *connection) pages(ctx context.Context, q index.Query, limit int, take f
 	}
 }
 
-// caution tells people when an answer is not the latest.
-func caution(t terminal, p *index.Page) {
-	switch behind := time.Duration(p.Behind * float64(time.Second)); {
+// warnStale warns about an answer that lacks recent orders.
+func warnStale(t terminal, p *index.Page) {
+	switch lag := time.Duration(p.Behind * float64(time.Second)); {
 	case p.Rebuilding:
-		fmt.Fprintf(t.err, "orderly: the index is being built (%.0f %%): orders are missing until it is done\n", 100*p.Progress)
-	case behind > lateAnswer:
-		fmt.Fprintf(t.err, "orderly: the index is %s behind: what happened since is missing\n", behind.Round(time.Second))
+		fmt.Fprintf(t.err, "orderly: the index is being built (%.0f %%): orders are missing until it is complete\n", 100*p.Progress)
+	case lag > maxLag:
+		fmt.Fprintf(t.err, "orderly: the index lags by %s: later changes are missing\n", lag.Round(time.Second))
 	}
 }
 
-// cell makes a stranger's text fit for a table; nothing is a dash, so that columns keep their place.
-func cell(s string) string {
-	if s == "" {
-		return "-"
+// orderWriter writes a list of orders page by page; end gets the last page again.
+type orderWriter interface {
+	page(*index.Page) error
+	end(last *index.Page) error
+}
+
+// orderTable writes orders for humans.
+type orderTable struct {
+	t     terminal
+	table table
+	n     int
+}
+
+func (o *orderTable) page(p *index.Page) error {
+	if o.n == 0 {
+		warnStale(o.t, p)
 	}
-	if runes := []rune(timeline.Printable(s)); len(runes) > maxCell {
-		return string(runes[:maxCell]) + "…"
+	now := time.Now()
+	for _, order := range p.Orders {
+		if o.n++; o.n == 1 {
+			o.table.add("ORDER", "CUSTOMER", "STATUS", "FOR", "STEP", "UNTIL", "REASON")
+		}
+		until := "-"
+		if order.WaitsUntil != nil {
+			until = order.WaitsUntil.UTC().Format(time.RFC3339)
+		}
+		o.table.add(order.OrderID, cell(order.CustomerID), order.Status, age(now.Sub(order.StatusSince)), cell(order.Step), until, cell(order.Reason))
 	}
-	return timeline.Printable(s)
+	return o.table.flush()
+}
+
+func (o *orderTable) end(last *index.Page) (err error) {
+	switch {
+	case o.n == 0:
+		_, err = fmt.Fprintln(o.t.out, "no orders")
+	case last.Next != "":
+		_, err = fmt.Fprintf(o.t.out, "the first %d; continue with --cursor %s\n", o.n, last.Next)
+	}
+	return err
+}
+
+// orderJSON writes orders for programs: one index.Page with the orders of all pages and the other fields of the last.
+type orderJSON struct {
+	out     *bufio.Writer
+	orders  jsonList
+	started bool
+}
+
+func newOrderJSON(w io.Writer) *orderJSON {
+	out := bufio.NewWriter(w)
+	return &orderJSON{out: out, orders: jsonList{out: out, indent: jsonIndent}}
+}
+
+// beforeOrders is the JSON of a page before its orders.
+const beforeOrders = "{\n" + jsonIndent + `"orders": `
+
+func (o *orderJSON) page(p *index.Page) error {
+	if !o.started {
+		o.started = true
+		_, _ = o.out.WriteString(beforeOrders) // Flush returns the error
+	}
+	for _, order := range p.Orders {
+		if err := o.orders.add(order); err != nil {
+			return err
+		}
+	}
+	return o.out.Flush()
+}
+
+func (o *orderJSON) end(last *index.Page) error {
+	if err := o.orders.end(); err != nil {
+		return err
+	}
+	empty := *last
+	empty.Orders = []index.Order{}
+	text, err := json.MarshalIndent(empty, "", jsonIndent)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(o.out, strings.TrimPrefix(string(text), beforeOrders+"[]"))
+	return o.out.Flush()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
@@ -47,7 +48,7 @@ func troubled(t *testing.T, n int) (p *process, ids []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	for i := range n {
 		id := fmt.Sprintf("o-%d", i)
 		e := &messages.JournalEntry{OrderId: id, Number: 1, Time: timestamppb.Now(), Node: "node-0", Events: []*messages.Event{
@@ -97,7 +98,7 @@ func TestList(t *testing.T) {
 	if !regexp.MustCompile(`^ORDER +CUSTOMER +STATUS +FOR +STEP +UNTIL +REASON
 o-\d +c-7 +attention +\S+s +authorize_payment +- +\S.*
 o-\d +c-7 +attention +\S+s +authorize_payment +- +\S.*
-the first 2; go on with --cursor \w+
+the first 2; continue with --cursor \w+
 $`).MatchString(text) {
 		t.Errorf("got\n%s", text)
 	}
@@ -106,7 +107,7 @@ $`).MatchString(text) {
 
 	answer := p.request(t, http.MethodGet, "/v1/orders?status=attention&limit=1", "")
 	page := decode[index.Page](t, answer.body)
-	if answer.code != http.StatusOK || len(page.Orders) != 1 || page.Next == "" || page.Node != "node-1" || page.Behind > patience.Seconds() {
+	if answer.code != http.StatusOK || len(page.Orders) != 1 || page.Next == "" || page.Node != "node-1" || page.Behind > natstest.Patience.Seconds() {
 		t.Errorf("%d: %s", answer.code, answer.body)
 	}
 }
@@ -184,7 +185,7 @@ func TestListAfterRestart(t *testing.T) {
 // TestWrongLists: mistakes are told before anything is asked or sent.
 func TestWrongLists(t *testing.T) {
 	for args, want := range map[string]string{
-		"list attention":                       `"attention" is too much: want "orderly list"`,
+		"list attention":                       `unexpected argument "attention": want "orderly list"`,
 		"list --status done":                   `status "done": want running, compensating, parked, attention, completed, rejected or cancelled`,
 		"list --limit -1":                      `--limit is -1: want 1 or more, or 0 for all`,
 		"list --limit abc":                     `--limit is "abc": want a whole number; see "orderly list --help"`,

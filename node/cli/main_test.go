@@ -15,9 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"go.uber.org/goleak"
-
-	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
 func TestMain(m *testing.M) {
@@ -27,26 +26,22 @@ func TestMain(m *testing.M) {
 			_ = os.Unsetenv(name) // tests set what they need
 		}
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...)
 }
 
-// patience is the longest a test waits for what should come soon.
-const patience = time.Minute
-
-// eventually polls until the condition holds; the last of what it said is the failure.
-func eventually(t *testing.T, what string, holds func() (ok bool, got any)) {
+// eventually polls until the condition holds. The last state that it returned is logged if the test fails.
+func eventually(t *testing.T, what string, holds func() (ok bool, state any)) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
-		ok, got := holds()
-		if ok {
-			return
+	var state any
+	defer func() {
+		if t.Failed() {
+			t.Logf("state:\n%v", state)
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not come within %s; the last state was:\n%v", what, patience, got)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	}()
+	natstest.Eventually(t, what, func() (ok bool) {
+		ok, state = holds()
+		return ok
+	})
 }
 
 // screen collects what a command prints; it may be read meanwhile.
@@ -133,7 +128,7 @@ func begin(t *testing.T, args []string, environ ...string) *process {
 		select {
 		case code := <-p.ended:
 			p.ended <- code
-		case <-time.After(patience):
+		case <-time.After(natstest.Patience):
 			t.Errorf("the node did not stop\n%s%s", p.out, p.err)
 		}
 		if t.Failed() {
@@ -181,30 +176,21 @@ func (p *process) wait(t *testing.T) int {
 	case code := <-p.ended:
 		p.ended <- code
 		return code
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("the node still runs\n%s%s", p.out, p.err)
 		return -1
 	}
 }
 
-// connect is a plain client of the node's NATS.
+// connect returns a plain connection to the node's NATS.
 func (p *process) connect(t *testing.T) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect(p.url, nats.Timeout(patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
+	return natstest.Connect(t, p.url)
 }
 
-func stream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
+func (p *process) jetStream(t *testing.T) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return js
+	return natstest.JetStream(t, p.connect(t))
 }
 
 // write puts a file into the test's directory and returns its path.
@@ -274,17 +260,6 @@ func (p *process) until(t *testing.T, id, status string) view {
 // sampleOrder is an order that nothing is wrong with.
 func sampleOrder(id string) string {
 	return fmt.Sprintf(`{"order_id":%q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":9.5}],"total_amount":19,"currency":"EUR"}`, id)
-}
-
-// bareServer is a NATS server with JetStream that no node has ever used.
-func bareServer(t *testing.T) string {
-	t.Helper()
-	s, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.Shutdown)
-	return s.URL()
 }
 
 // document returns the text of a file in docs, whose tables tests compare with the code.

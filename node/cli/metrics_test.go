@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 	}
 	p.publish(t, samples("o-stuck"))
 	p.until(t, "o-stuck", "attention")
-	if _, err := stream(t, p.connect(t)).Publish(t.Context(), "ORDER.x", []byte("hello")); err != nil {
+	if _, err := p.jetStream(t).Publish(t.Context(), "ORDER.x", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
 	p.letters(t, 1)

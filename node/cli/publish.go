@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,10 +24,10 @@ import (
 const (
 	// maxSamples is the largest -n.
 	maxSamples = 10_000_000
-	// sampleChunk is how many sample orders are made at a time.
+	// sampleChunk is the number of sample orders generated at a time.
 	sampleChunk = 10_000
-	// maxTold is how many orders that were not published are told one by one.
-	maxTold = 20
+	// maxReported is the number of errors that are printed one by one.
+	maxReported = 20
 )
 
 func newPublish(t terminal) *cobra.Command {
@@ -36,17 +37,17 @@ func newPublish(t terminal) *cobra.Command {
 		Short: "Publish orders from JSON files, standard input (-) or generated samples (-n)",
 		Long: `Publish orders: JSON (one object, an array or JSON lines) from files or standard input (-), or N generated samples.
 
-What is no order is reported with file and line, the rest is published, and the exit code is 1. An order that is
-well-formed but wrong (no customer, a total that does not add up) is published: the engine rejects it, visibly. An order
-whose id was published before is stored again: it has no effect if it is the same order, else it becomes a dead letter.
+Invalid input is reported with file and line, the other orders are published, and the exit code is 1. An order that is
+well-formed but invalid (no customer, a wrong total) is published: the engine rejects it, and "orderly get" shows why. An order
+whose id was published before is stored again: the same order has no effect, another one becomes a dead letter.
 
-One in ten of the generated samples is made for the demo services to refuse. Besides, they refuse ORDERLY_DEMO_REJECT_RATE
-of the calls of each of the four steps: with the 0.02 that is the default, 17 in 100 samples are rejected in all.`,
+The demo services refuse one in ten of the generated samples by its content. Besides, they refuse ORDERLY_DEMO_REJECT_RATE of
+the calls of each of the four steps: with the default of 0.02, 17 in 100 samples are rejected in all.`,
 		Example: "  orderly publish orders.json --wait\n  orderly publish -n 1000 --rate 100 --wait\n  cat orders.jsonl | orderly publish -",
 	}
 	cmd.Flags().IntVarP(&p.samples, "generate", "n", 0, "generate this many sample orders")
-	cmd.Flags().Float64Var(&p.rate, "rate", 0, "orders per second; 0: as fast as they are stored")
-	cmd.Flags().BoolVar(&p.wait, "wait", false, "wait until each order has ended; exit 1 if one has not")
+	cmd.Flags().Float64Var(&p.rate, "rate", 0, "orders per second; 0: unlimited")
+	cmd.Flags().BoolVar(&p.wait, "wait", false, "wait until every order has ended; exit 1 if one has not")
 	cmd.Flags().DurationVar(&p.timeout, "timeout", time.Minute, "longest wait after the last order is stored")
 	p.output = outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -55,10 +56,8 @@ of the calls of each of the four steps: with the 0.02 that is the default, 17 in
 			return usage(errors.New(`nothing to publish: name files, "-" for standard input, or -n N; see "orderly publish --help"`))
 		case p.samples < 0 || p.samples > maxSamples:
 			return usage(fmt.Errorf("-n is %d: want 1–%d", p.samples, maxSamples))
-		case p.timeout <= 0:
-			return usage(fmt.Errorf("--timeout is %s: want more than 0", p.timeout))
 		}
-		if err := checkRate(p.rate); err != nil {
+		if err := cmp.Or(checkTimeout(p.timeout), checkRate(p.rate)); err != nil {
 			return usage(err)
 		}
 		return p.run(cmd.Context(), args)
@@ -81,22 +80,22 @@ type publishing struct {
 
 	began                        time.Time
 	stored, duplicates, unstored atomic.Int64
-	told                         atomic.Int64
-	unreadable                   int
+	reported                     atomic.Int64
+	invalid                      int
 }
 
-// source is an input that is open.
+// source is an open input.
 type source struct {
 	name string
 	io.Reader
 }
 
-// openAll opens every file before anything is published. The caller closes.
+// openAll opens every file before anything is published. Call closeAll after use.
 func (p *publishing) openAll(names []string) (sources []source, closeAll func(), err error) {
 	var files []*os.File
 	closeAll = func() {
 		for _, f := range files {
-			_ = f.Close() // only read
+			_ = f.Close() // read only
 		}
 	}
 	for _, name := range names {
@@ -155,25 +154,25 @@ func (p *publishing) run(ctx context.Context, files []string) error {
 	}
 	interrupted := ctx.Err() != nil
 	if interrupted {
-		p.settle(ctx)
+		p.awaitAcks(ctx)
 	}
 	stop()
 	switch {
 	case interrupted:
-		return errors.Join(p.print(p.summary()), errInterrupted)
+		return errors.Join(writeResult(p.t.out, *p.output, p.summary()), errInterrupted)
 	case err != nil:
 		return err
 	}
 	return p.conclude()
 }
 
-// settle waits, after an interruption, for the answers to what was sent, so that the summary is right.
-func (p *publishing) settle(ctx context.Context) {
-	// In a batch, by itself, and once more without its id.
+// awaitAcks waits after an interruption for the acknowledgements of what was sent, so that the summary is right.
+func (p *publishing) awaitAcks(ctx context.Context) {
+	// A message may be sent in a batch, then alone, then once more without its id.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*ingress.DefaultAckTimeout)
 	defer cancel()
 	if err := p.publisher.Flush(ctx); err != nil {
-		p.tell("orderly: %v", err)
+		p.report("orderly: %v", err)
 	}
 }
 
@@ -200,8 +199,8 @@ func (p *publishing) publishFrom(ctx context.Context, in source) error {
 			_, o.Err = messages.ParseOrderID(o.Order.GetOrderId())
 		}
 		if o.Err != nil {
-			p.unreadable++
-			p.tell("%s:%d: not published: %v", in.name, o.Line, o.Err)
+			p.invalid++
+			p.report("%s:%d: not published: %v", in.name, o.Line, o.Err)
 			return true
 		}
 		failed = p.publish(ctx, o.Order)
@@ -214,13 +213,13 @@ func (p *publishing) publishFrom(ctx context.Context, in source) error {
 	return failed
 }
 
-// tell complains about one order. After the first few the summary has to do.
-func (p *publishing) tell(format string, args ...any) {
-	switch n := p.told.Add(1); {
-	case n <= maxTold:
+// report prints one error, up to maxReported.
+func (p *publishing) report(format string, args ...any) {
+	switch n := p.reported.Add(1); {
+	case n <= maxReported:
 		fmt.Fprintln(p.t.err, timeline.Printable(fmt.Sprintf(format, args...)))
-	case n == maxTold+1:
-		fmt.Fprintln(p.t.err, "… and more of this kind, which the summary counts")
+	case n == maxReported+1:
+		fmt.Fprintln(p.t.err, "… and more errors, which the summary counts")
 	}
 }
 
@@ -235,7 +234,7 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 	err := p.publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(r ingress.PubAck, err error) {
 		switch {
 		case err != nil:
-			p.lost(id, err)
+			p.failed(id, err)
 		case r.Duplicate:
 			p.duplicates.Add(1)
 		default:
@@ -244,7 +243,7 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 	})
 	switch {
 	case err != nil && ctx.Err() == nil:
-		p.lost(id, err)
+		p.failed(id, err)
 		return nil
 	case err != nil && p.watch != nil:
 		p.watch.Forget(id) // it was not sent
@@ -252,22 +251,22 @@ func (p *publishing) publish(ctx context.Context, o *messages.OrderCreated) erro
 	return err
 }
 
-// lost takes note of an order that was not stored, or may not have been.
-func (p *publishing) lost(id messages.OrderID, err error) {
+// failed records an order that is not stored, or may not be.
+func (p *publishing) failed(id messages.OrderID, err error) {
 	if p.watch != nil {
 		p.watch.Forget(id)
 	}
 	p.unstored.Add(1)
-	p.tell("%v", err)
+	p.report("%v", err)
 }
 
 func (p *publishing) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	switch err := p.watch.Wait(ctx); {
-	case err == nil, err == context.DeadlineExceeded: //nolint:errorlint // bare: what is open is in the summary; wrapped: it says why
+	case err == nil, err == context.DeadlineExceeded: //nolint:errorlint // bare: the summary has the open orders; wrapped: it says why
 	case errors.Is(err, context.DeadlineExceeded):
-		p.tell("orderly: %v", err)
+		p.report("orderly: %v", err)
 	default:
 		return err
 	}

@@ -8,20 +8,20 @@ import (
 
 // summary is what publish prints at the end; its JSON form is stable.
 type summary struct {
-	// Stored counts the orders that JetStream stored, Duplicates those besides that it stored within two minutes of others
-	// of the same id.
+	// Stored counts the orders that JetStream stored; Duplicates counts the orders whose id it had stored within the last two
+	// minutes.
 	Stored     int64 `json:"stored"`
 	Duplicates int64 `json:"duplicates"`
-	// Failed counts what was no order or could not be stored.
+	// Failed counts invalid inputs and orders that could not be stored.
 	Failed int64 `json:"failed"`
-	// Ended counts the orders that came to an end, by status; null when they were not waited for.
+	// Ended counts the orders that ended, by status; null without --wait.
 	Ended map[string]int `json:"ended"`
-	// Open counts the orders that were waited for and did not end in time.
+	// Open counts the orders that did not end within the timeout.
 	Open    int     `json:"open"`
 	Seconds float64 `json:"seconds"`
 }
 
-// showProgress writes a line a second on standard error, when there is progress, until the returned function is called.
+// showProgress prints the progress on standard error once a second, if it changed, until stop is called.
 func (p *publishing) showProgress() (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -57,10 +57,10 @@ func total(counts map[string]int) int {
 	return n
 }
 
-// summary is how far it has come.
+// summary returns the results so far.
 func (p *publishing) summary() summary {
 	s := summary{
-		Stored: p.stored.Load(), Duplicates: p.duplicates.Load(), Failed: p.unstored.Load() + int64(p.unreadable),
+		Stored: p.stored.Load(), Duplicates: p.duplicates.Load(), Failed: p.unstored.Load() + int64(p.invalid),
 		Seconds: time.Since(p.began).Seconds(),
 	}
 	if p.watch != nil {
@@ -69,19 +69,10 @@ func (p *publishing) summary() summary {
 	return s
 }
 
-// print writes the summary as the flag -o says.
-func (p *publishing) print(s summary) error {
-	if *p.output == formatJSON {
-		return writeJSON(p.t.out, s)
-	}
-	s.write(p.t.out)
-	return nil
-}
-
-// conclude prints the summary, and fails when not everything is as it was asked for.
+// conclude prints the summary, and fails unless everything was published and, with --wait, has ended.
 func (p *publishing) conclude() error {
 	s := p.summary()
-	if err := p.print(s); err != nil {
+	if err := writeResult(p.t.out, *p.output, s); err != nil {
 		return err
 	}
 	if s.Open > 0 {
@@ -95,38 +86,32 @@ func (p *publishing) conclude() error {
 	return nil
 }
 
-func (s summary) write(w io.Writer) {
-	fmt.Fprintf(w, "%s stored", count(s.Stored, "order"))
+// WriteText writes the summary for humans.
+func (s summary) WriteText(w io.Writer) error {
+	line := count(s.Stored, "order") + " stored"
 	if s.Duplicates > 0 {
-		fmt.Fprintf(w, ", %d more under ids stored shortly before", s.Duplicates)
+		line += ", " + count(s.Duplicates, "duplicate")
 	}
 	if s.Failed > 0 {
-		fmt.Fprintf(w, ", %d not published", s.Failed)
+		line += fmt.Sprintf(", %d not published", s.Failed)
 	}
 	n := int(s.Stored + s.Duplicates)
 	if s.Ended != nil {
 		n = total(s.Ended)
-		fmt.Fprintf(w, ", %d ended", n)
+		line += fmt.Sprintf(", %d ended", n)
 	}
-	fmt.Fprintf(w, " in %.1f s", s.Seconds)
+	line += fmt.Sprintf(" in %.1f s", s.Seconds)
 	if n > 1 {
-		fmt.Fprintf(w, " (%.0f orders/s)", float64(n)/s.Seconds)
+		line += fmt.Sprintf(" (%.0f orders/s)", float64(n)/s.Seconds)
 	}
-	fmt.Fprintln(w)
 	for _, status := range []string{"completed", "rejected", "cancelled"} {
 		if n := s.Ended[status]; n > 0 {
-			fmt.Fprintf(w, "  %-10s %d\n", status, n)
+			line += fmt.Sprintf("\n  %-10s %d", status, n)
 		}
 	}
 	if s.Open > 0 {
-		fmt.Fprintf(w, "  %-10s %d\n", "open", s.Open)
+		line += fmt.Sprintf("\n  %-10s %d", "open", s.Open)
 	}
-}
-
-// count is a number of things in words.
-func count(n int64, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	_, err := fmt.Fprintln(w, line)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/server/config"
 )
@@ -100,7 +101,7 @@ func TestPublishHelpCounts(t *testing.T) {
 	for range plan.Builtin().GetSteps() {
 		passes *= 1 - cfg.DemoRejectRate
 	}
-	want := fmt.Sprintf("each of the %s steps: with the %v that is the default, %.0f in 100 samples are rejected in all.",
+	want := fmt.Sprintf("each of the %s steps: with the default of %v, %.0f in 100 samples are rejected in all.",
 		[]string{4: "four"}[len(plan.Builtin().GetSteps())], cfg.DemoRejectRate, 100*(1-passes))
 	if text := ok(t, nil, "publish", "--help"); !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
 		t.Errorf("%q is missing in\n%s", want, text)
@@ -113,11 +114,11 @@ func TestPublishTwice(t *testing.T) {
 	p := demoNode(t)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	got := p.publish(t, samples("o-1", "o-2"), "--wait")
-	if got.code != exitOK || !strings.HasPrefix(got.out, "1 order stored, 1 more under ids stored shortly before, 2 ended in ") {
+	if got.code != exitOK || !strings.HasPrefix(got.out, "1 order stored, 1 duplicate, 2 ended in ") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 	got = p.publish(t, samples("o-1", "o-2"))
-	if !regexp.MustCompile(`^0 orders stored, 2 more under ids stored shortly before in [0-9.]+ s \([0-9]+ orders/s\)\n$`).MatchString(got.out) {
+	if !regexp.MustCompile(`^0 orders stored, 2 duplicates in [0-9.]+ s \([0-9]+ orders/s\)\n$`).MatchString(got.out) {
 		t.Errorf("got\n%s", got.out)
 	}
 	want := report{}
@@ -140,7 +141,7 @@ func TestPublishTimeout(t *testing.T) {
 	if !strings.Contains(got.err, `orderly: not ended within 5s: 1 order, for example o-1; see "orderly get o-1", or wait longer with --timeout`) {
 		t.Errorf("got\n%s", got.err)
 	}
-	if !regexp.MustCompile(`^1 order stored, 1 more under ids stored shortly before, 0 ended in [0-9.]+ s\n  open       1\n$`).MatchString(got.out) {
+	if !regexp.MustCompile(`^1 order stored, 1 duplicate, 0 ended in [0-9.]+ s\n  open       1\n$`).MatchString(got.out) {
 		t.Errorf("got\n%s", got.out)
 	}
 	s := decode[summary](t, p.publish(t, sampleOrder("o-2"), "--wait", "--timeout", "1ms", "-o", "json").out)
@@ -187,7 +188,7 @@ func TestPublishWhileNATSGoes(t *testing.T) {
 		if code != exitFailed || !strings.Contains(out.String(), "1 order stored, 1 not published") || !strings.Contains(errs.String(), "publish order o-2: ") {
 			t.Errorf("exit code %d\n%s%s", code, &out, &errs)
 		}
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("publish does not end\n%s%s", &out, &errs)
 	}
 }
@@ -196,7 +197,7 @@ func TestPublishWhileNATSGoes(t *testing.T) {
 func TestPublishComplainsBriefly(t *testing.T) {
 	p := start(t, nil)
 	got := p.publish(t, strings.Repeat("\x1b[31mnot an order\n", 1000))
-	if n := strings.Count(got.err, "\n"); got.code != exitFailed || n != maxTold+1 || strings.Contains(got.err, "\x1b") {
+	if n := strings.Count(got.err, "\n"); got.code != exitFailed || n != maxReported+1 || strings.Contains(got.err, "\x1b") {
 		t.Errorf("exit code %d, %d lines\n%s", got.code, n, got.err)
 	}
 	if !strings.Contains(got.out, "0 orders stored, 1000 not published") {

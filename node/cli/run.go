@@ -17,11 +17,11 @@ func newRun(t terminal) *cobra.Command {
 	var demo bool
 	cmd := &cobra.Command{
 		Use:   "run",
-		Short: "Run a node; with --demo also demo services and a first load of sample orders",
-		Long: `Run a node until SIGTERM or Ctrl-C, then carry on with the orders in memory for at most ORDERLY_DRAIN_TIMEOUT and
-stop. A second signal stops at once; nothing is lost either way.
+		Short: "Run a node; with --demo also demo services and sample orders",
+		Long: `Run a node until SIGTERM or Ctrl-C, then finish the orders in memory for at most ORDERLY_DRAIN_TIMEOUT and stop. A second
+signal stops at once; no order is lost in either case.
 
-Without NATS_URL the node carries its own NATS server, with its store in ORDERLY_DATA_DIR.`,
+Without NATS_URL the node embeds a NATS server, with its store in ORDERLY_DATA_DIR.`,
 		Args: arguments(),
 	}
 	cmd.Flags().BoolVar(&demo, "demo", false, "also run demo services (inventory, payments, shipping) and publish sample orders")
@@ -40,7 +40,7 @@ Without NATS_URL the node carries its own NATS server, with its store in ORDERLY
 	return cmd
 }
 
-// onSignals calls stop at the first signal and closes abort at the second. A third one ends the process, whatever it does.
+// onSignals calls stop at the first signal and closes abort at the second. The third ends the process. Call unhook after use.
 func onSignals(stop func()) (abort <-chan struct{}, unhook func()) {
 	signals, second, ended := make(chan os.Signal, 2), make(chan struct{}), make(chan struct{})
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
+	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
@@ -179,13 +181,13 @@ func TestWrongPlan(t *testing.T) {
 
 // TestStreamOfAnotherShape is never changed; the node says what differs and stops.
 func TestStreamOfAnotherShape(t *testing.T) {
-	url := bareServer(t)
+	url := natstest.Start(t).ClientURL()
 	nc, err := nats.Connect(url)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	js := stream(t, nc)
+	js := natstest.JetStream(t, nc)
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +214,7 @@ func TestDemoRunsOnce(t *testing.T) {
 // TestNATSComesLater: a node with NATS servers of its own waits for them, alive and not ready, and goes on by itself.
 func TestNATSComesLater(t *testing.T) {
 	t.Parallel()
-	natsAddr, httpAddr := free(t), free(t)
+	natsAddr, httpAddr := natstest.FreeAddr(t), natstest.FreeAddr(t)
 	p := begin(t, nil, "NATS_URL=nats://"+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr)
 	environ := []string{"ORDERLY_HTTP_ADDR=" + httpAddr}
 	eventually(t, "a node that is alive", func() (bool, any) { return status(t, "http://"+httpAddr+"/livez") == 200, p.err })
@@ -229,26 +231,46 @@ func TestNATSComesLater(t *testing.T) {
 	t.Cleanup(s.Shutdown)
 	eventually(t, "a node that is ready", func() (bool, any) { return status(t, "http://"+httpAddr+"/readyz") == 200, p.err })
 	ok(t, environ, "health")
-	if !strings.Contains(p.err.String(), "NATS cannot be reached, trying again") {
+	if !strings.Contains(p.err.String(), "cannot reach NATS, retrying") {
 		t.Errorf("the wait is not told:\n%s", p.err)
 	}
 	p.stop()
 	p.wait(t)
 }
 
-// free is an address that stays free while nobody listens there: its port is none of those that the system gives to
-// whoever asks for any.
-func free(t *testing.T) string {
+// TestHTTPServerDies: a node whose HTTP listener fails stops with an error, so that its supervisor restarts it.
+func TestHTTPServerDies(t *testing.T) {
+	p := start(t, nil)
+	shutDownListener(t, strings.TrimPrefix(p.http, "http://"))
+	if code := p.wait(t); code != exitFailed || !strings.Contains(p.err.String(), "\norderly: the HTTP server failed: accept tcp ") {
+		t.Errorf("exit code %d\n%s%s", code, p.out, p.err)
+	}
+}
+
+// shutDownListener makes the accept calls of this process on a listener fail.
+func shutDownListener(t *testing.T, addr string) {
 	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			_ = l.Close()
-			return addr
+	fds, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("needs /proc")
+	}
+	for _, f := range fds {
+		fd, err := strconv.Atoi(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if listens, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN); err != nil || listens == 0 {
+			continue
+		}
+		local, err := syscall.Getsockname(fd)
+		if ip4, ok := local.(*syscall.SockaddrInet4); err == nil && ok && netip.AddrPortFrom(netip.AddrFrom4(ip4.Addr), uint16(ip4.Port)).String() == addr {
+			if err := syscall.Shutdown(fd, syscall.SHUT_RDWR); err != nil {
+				t.Fatal(err)
+			}
+			return
 		}
 	}
-	t.Fatal("no free port")
-	return ""
+	t.Fatalf("nobody listens on %s", addr)
 }
 
 // status is that of a GET, or 0 without an answer.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -41,7 +42,7 @@ func (f *following) ends(t *testing.T, code int) string {
 		if got != code {
 			t.Errorf("exit code %d, want %d\n%s%s", got, code, &f.out, &f.err)
 		}
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("it goes on\n%s%s", &f.out, &f.err)
 	}
 	return f.out.String()
@@ -96,8 +97,8 @@ func TestFollow(t *testing.T) {
 	if again := followed(t, p.environ, "get", "o-1", "--follow").ends(t, exitOK); !strings.HasSuffix(again, "order completed\n") {
 		t.Errorf("an ended order is told as by get:\n%s", again)
 	}
-	complains(t, command(t, p.environ, "", "get", "o-9", "--follow"), exitFailed, "no order o-9: nothing with this id was accepted")
-	complains(t, command(t, p.environ, "", "get", "o-9", "--follow", "-o", "json"), exitFailed, "no order o-9: nothing with this id was accepted")
+	complains(t, command(t, p.environ, "", "get", "o-9", "--follow"), exitFailed, "no order o-9: no order with this id was accepted")
+	complains(t, command(t, p.environ, "", "get", "o-9", "--follow", "-o", "json"), exitFailed, "no order o-9: no order with this id was accepted")
 }
 
 // TestCancelDryRun: what is foretold, on the command line and over HTTP, is what is done then; and nothing is done by asking.
@@ -107,7 +108,7 @@ func TestCancelDryRun(t *testing.T) {
 	before := p.get(t, "o-1").kinds()
 	text := ok(t, p.environ, "cancel", "o-1", "--dry-run")
 	want := `order o-1 is parked: a cancel now would end it as cancelled:
-  1. settle  authorize_payment  nats://payments.authorize  (it is pending: it is called again, under its key)
+  1. settle  authorize_payment  nats://payments.authorize  (pending: it is called again, with the same idempotency key)
   2. undo    authorize_payment  nats://payments.void  (unless it turns out to be refused)
   3. undo    reserve_inventory  nats://inventory.release
 `
@@ -189,7 +190,7 @@ func TestCancelWaitFails(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 	if text := ok(t, p.environ, "get", "stuck"); !strings.Contains(text, "): a person must decide about the undo of reserve_inventory\n") ||
-		!strings.Contains(text, "orderly skip stuck   takes the undo of reserve_inventory as done by hand") {
+		!strings.Contains(text, "orderly skip stuck   continues as if the undo of reserve_inventory were done") {
 		t.Errorf("got\n%s", text)
 	}
 
@@ -197,7 +198,7 @@ func TestCancelWaitFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	got = command(t, p.environ, "", "cancel", "slow", "--wait", "--timeout", "8s")
-	if got.code != exitFailed || !strings.HasPrefix(got.out, "order slow is compensating; the cancel is recorded, and goes on from there; see ") || got.err != "" {
+	if got.code != exitFailed || !strings.HasPrefix(got.out, "order slow is compensating; the cancel is recorded and in progress; see ") || got.err != "" {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 }
@@ -221,7 +222,7 @@ func TestVerifyCountsRestingOrders(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
-	timers, err := stream(t, p.connect(t)).Stream(t.Context(), messages.StreamTimers)
+	timers, err := p.jetStream(t).Stream(t.Context(), messages.StreamTimers)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -110,7 +110,7 @@ func TestOneTrace(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
 	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("traceparent", parent), Data: []byte(sampleOrder("o-1"))}
-	if _, err := stream(t, p.connect(t)).PublishMsg(t.Context(), m); err != nil {
+	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	v := p.until(t, "o-1", "completed")
@@ -151,7 +151,7 @@ func TestTraceOfARejection(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
 	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("traceparent", parent), Data: []byte(with("o-1", demo.CustomerDeclined, "sku-1"))}
-	if _, err := stream(t, p.connect(t)).PublishMsg(t.Context(), m); err != nil {
+	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
 	p.until(t, "o-1", "rejected")
@@ -173,7 +173,7 @@ func TestTraceOfARejection(t *testing.T) {
 func TestOddTraceHarmsNoOrder(t *testing.T) {
 	collect(t)
 	p := demoNode(t)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	for id, odd := range map[string]string{"o-1": "nonsense", "o-2": strings.Repeat("0", 4000), "o-3": "00-\xff-ü-01"} {
 		m := &nats.Msg{Subject: "ORDER." + id, Header: header("traceparent", odd), Data: []byte(sampleOrder(id))}
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {

@@ -25,12 +25,7 @@ The command changes nothing and may run at any time, also under load.`,
 			if err != nil {
 				return err
 			}
-			if *output == formatJSON {
-				err = writeJSON(t.out, report)
-			} else {
-				err = report.WriteText(t.out)
-			}
-			if err == nil && !report.Balanced() {
+			if err = writeResult(t.out, *output, report); err == nil && !report.Balanced() {
 				return errSilent
 			}
 			return err

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Set by the linker.
+// Set by the linker: see the Makefile.
 var (
 	version = "dev"
 	commit  = "unknown"

@@ -19,91 +19,82 @@ import (
 
 var errStarting = errors.New("the node is starting")
 
-// front is what the HTTP server sees of the node: nothing until the node has started.
-type apiBackend struct{ live atomic.Pointer[live] }
+// apiBackend answers the HTTP API. Until the node has started it answers that the node is starting.
+type apiBackend struct{ started atomic.Pointer[startedNode] }
 
-// live are the parts of a started node that requests need.
-type live struct {
-	nc        *nats.Conn
-	engine    *engine.Engine
-	orders    *client.Reader
-	publisher *ingress.Publisher
-	// index is nil when this node keeps none.
+// startedNode are the parts of a started node that the HTTP API uses.
+type startedNode struct {
+	nc     *nats.Conn
+	engine *engine.Engine
+	client *client.Client
+	// index is nil when this node has none.
 	index *index.Index
 }
 
-// serve starts the HTTP server. It is the first to start, so that probes are answered while the node waits for NATS.
-func (n *node) serve(context.Context) error {
-	a, err := api.New(api.Deps{Health: &n.backend, Publisher: &n.backend, Orders: &n.backend, Lister: &n.backend, Metrics: n.telemetry.MetricsHandler()}, api.Config{
+// startAPI starts the HTTP server, before the connection to NATS, so that probes are answered while the node waits for
+// NATS. A server that fails later stops the node.
+func (n *node) startAPI(context.Context) error {
+	b := &n.backend
+	a, err := api.New(api.Deps{Health: b, Publisher: b, Orders: b, Lister: b, Metrics: n.telemetry.MetricsHandler()}, api.Config{
 		Addr: n.cfg.HTTPAddr, Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.Start(); err != nil {
+	if err := a.Start(func(err error) { n.fail(fmt.Errorf("the HTTP server failed: %w", err)) }); err != nil {
 		return err
 	}
 	n.httpURL = "http://" + a.Addr()
-	n.atEnd(func() {
-		ctx, cancel := n.closing()
+	n.onStop(func() {
+		ctx, cancel := n.closeContext()
 		defer cancel()
 		if err := a.Shutdown(ctx); err != nil {
-			n.log.Warn("http", "error", err)
+			n.log.Warn("HTTP shutdown failed", "error", err)
 		}
 	})
 	return nil
 }
 
-// open lets requests through to the started node.
-func (n *node) open(context.Context) error {
-	orders, err := client.NewReader(n.nc)
+// openAPI lets requests through to the started node.
+func (n *node) openAPI(context.Context) error {
+	c, err := client.New(n.nc)
 	if err != nil {
 		return err
 	}
-	publisher, err := ingress.NewPublisher(n.nc, ingress.PublisherConfig{})
-	if err != nil {
-		orders.Close()
-		return err
-	}
-	n.backend.live.Store(&live{nc: n.nc, engine: n.engine, orders: orders, publisher: publisher, index: n.index})
-	n.atEnd(func() {
-		n.backend.live.Store(nil)
-		publisher.Close()
-		orders.Close()
+	n.backend.started.Store(&startedNode{nc: n.nc, engine: n.engine, client: c, index: n.index})
+	n.onStop(func() {
+		n.backend.started.Store(nil)
+		c.Close()
 	})
 	return nil
 }
 
 // Connected reports whether NATS is connected.
-func (f *apiBackend) Connected() bool {
-	l := f.live.Load()
-	return l != nil && l.nc.IsConnected()
+func (b *apiBackend) Connected() bool {
+	n := b.started.Load()
+	return n != nil && n.nc.IsConnected()
 }
 
-// Ready is nil while orders are taken in.
-func (f *apiBackend) Ready() error {
-	switch l := f.live.Load(); {
-	case l == nil:
+// Ready returns nil while the node accepts orders.
+func (b *apiBackend) Ready() error {
+	switch n := b.started.Load(); {
+	case n == nil:
 		return errStarting
-	case !l.nc.IsConnected():
+	case !n.nc.IsConnected():
 		return errors.New("NATS is not connected")
-	case !l.engine.Ready():
-		return errors.New("the node takes no orders in: it is starting or stopping")
+	case !n.engine.Ready():
+		return errors.New("the node accepts no orders: it is starting or stopping")
 	}
 	return nil
 }
 
-// Publish returns once the stream has stored the message.
-func (f *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
-	l := f.live.Load()
-	if l == nil {
+// Publish returns nil once the stream has stored the message.
+func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
+	n := b.started.Load()
+	if n == nil {
 		return fmt.Errorf("%w: %w", api.ErrNotStored, errStarting)
 	}
-	return notStored(l.publish(ctx, o))
-}
-
-// notStored says so of a message of which that is certain.
-func notStored(err error) error {
+	err := n.client.PublishMessage(ctx, o)
 	switch {
 	case errors.Is(err, ingress.ErrNotSent):
 		return fmt.Errorf("%w: NATS is away", api.ErrNotStored)
@@ -113,42 +104,34 @@ func notStored(err error) error {
 	return err
 }
 
-func (l *live) publish(ctx context.Context, o ingress.Outgoing) error {
-	stored := make(chan error, 1)
-	if err := l.publisher.Publish(ctx, o, func(_ ingress.PubAck, err error) { stored <- err }); err != nil {
-		return err
-	}
-	select {
-	case err := <-stored:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("publish order %s: not acknowledged yet: %w", o.OrderID, ctx.Err())
-	}
-}
-
-// Order tells an order's state and story.
-func (f *apiBackend) Order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
-	l := f.live.Load()
-	if l == nil {
+// Order reads an order.
+func (b *apiBackend) Order(ctx context.Context, id messages.OrderID) (*timeline.View, error) {
+	n := b.started.Load()
+	if n == nil {
 		return nil, errStarting
 	}
-	view, err := l.orders.Order(ctx, id)
-	return view, unknown(err)
+	return n.client.Order(ctx, string(id))
 }
 
-// Follow tells what happens to an order.
-func (f *apiBackend) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
-	l := f.live.Load()
-	if l == nil {
+// Follow follows an order.
+func (b *apiBackend) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
+	n := b.started.Load()
+	if n == nil {
 		return errStarting
 	}
-	return unknown(l.orders.Follow(ctx, id, after, yield))
+	return n.client.FollowFrom(ctx, string(id), after, yield)
 }
 
-// unknown puts an unknown order in the words of the API.
-func unknown(err error) error {
-	if errors.Is(err, client.ErrUnknownOrder) {
-		return fmt.Errorf("%w: %w", api.ErrUnknownOrder, err)
+// List asks this node's index, or those of other nodes if it has none or cannot use it.
+func (b *apiBackend) List(ctx context.Context, q index.Query) (*index.Page, error) {
+	n := b.started.Load()
+	if n == nil {
+		return nil, errStarting
 	}
-	return err
+	if n.index != nil {
+		if page, err := n.index.List(ctx, q); !errors.Is(err, index.ErrAway) {
+			return page, err
+		}
+	}
+	return index.Ask(ctx, n.nc, q)
 }

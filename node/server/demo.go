@@ -14,8 +14,8 @@ import (
 	"github.com/orderly-engine/orderly/node/engine/client"
 )
 
-// demonstrate starts the demo services and a first load of sample orders.
-func (n *node) demonstrate(ctx context.Context) error {
+// startDemo starts the demo services and publishes sample orders, if the node was asked to.
+func (n *node) startDemo(ctx context.Context) error {
 	if !n.Demo {
 		return nil
 	}
@@ -33,45 +33,26 @@ func (n *node) demonstrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.atEnd(func() {
+	n.onStop(func() {
 		if err := services.Stop(); err != nil {
-			n.log.Warn("demo services", "error", err)
+			n.log.Warn("demo services did not stop cleanly", "error", err)
 		}
 	})
 	if n.cfg.DemoOrders == 0 {
 		return nil
 	}
-	return n.load(ctx)
+	return n.publishSamples(ctx)
 }
 
-// load publishes the sample orders and, while the node runs, tells when all have ended.
-func (n *node) load(ctx context.Context) error {
+// publishSamples publishes the sample orders, and announces when all have ended while the node runs.
+func (n *node) publishSamples(ctx context.Context) error {
 	watch, err := client.StartWatch(ctx, n.js)
 	if err != nil {
 		return err
 	}
-	publisher, err := ingress.NewPublisher(n.nc, ingress.PublisherConfig{Batch: true})
-	if err != nil {
-		watch.Stop()
-		return err
-	}
-	defer publisher.Close()
 	began := time.Now()
 	samples := demo.Samples(n.cfg.DemoOrders, uint64(began.UnixNano()))
-	for _, o := range samples {
-		id := messages.OrderID(o.GetOrderId())
-		watch.Add(id)
-		if err := publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(_ ingress.PubAck, err error) {
-			if err != nil {
-				n.log.Warn("sample order not stored", "error", err)
-				watch.Forget(id)
-			}
-		}); err != nil {
-			watch.Stop()
-			return err
-		}
-	}
-	if err := publisher.Flush(ctx); err != nil {
+	if err := n.publishAll(ctx, samples, watch); err != nil {
 		watch.Stop()
 		return err
 	}
@@ -81,22 +62,44 @@ func (n *node) load(ctx context.Context) error {
 		defer close(done)
 		defer watch.Stop()
 		if watch.Wait(watching) == nil {
-			n.announceLoad(watch, time.Since(began), samples[0].GetOrderId())
+			n.announceSamples(watch, time.Since(began), samples[0].GetOrderId())
 		}
 	}()
-	n.atEnd(func() { stop(); <-done })
+	n.onStop(func() { stop(); <-done })
 	return nil
 }
 
-// announceLoad prints how the sample orders ended, and what to try next.
-func (n *node) announceLoad(watch *client.Watch, took time.Duration, id string) {
+// publishAll returns once every order is stored or logged as not stored.
+func (n *node) publishAll(ctx context.Context, orders []*messages.OrderCreated, watch *client.Watch) error {
+	publisher, err := ingress.NewPublisher(n.nc, ingress.PublisherConfig{Batch: true})
+	if err != nil {
+		return err
+	}
+	defer publisher.Close()
+	for _, o := range orders {
+		id := messages.OrderID(o.GetOrderId())
+		watch.Add(id)
+		if err := publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: o}, func(_ ingress.PubAck, err error) {
+			if err != nil {
+				n.log.Warn("sample order not stored", "error", err)
+				watch.Forget(id)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return publisher.Flush(ctx)
+}
+
+// announceSamples prints how the sample orders ended, and what to try next.
+func (n *node) announceSamples(watch *client.Watch, took time.Duration, id string) {
 	ended, _ := watch.Tally()
 	total := 0
-	var parts []string
+	var counts []string
 	for _, status := range []string{"completed", "rejected", "cancelled"} {
 		if c := ended[status]; c > 0 {
 			total += c
-			parts = append(parts, fmt.Sprintf("%d %s", c, status))
+			counts = append(counts, fmt.Sprintf("%d %s", c, status))
 		}
 	}
 	fmt.Fprintf(n.Stdout, `
@@ -107,10 +110,9 @@ in a second terminal, try
   bin/orderly publish -n 1000 --wait
   bin/orderly verify
 Ctrl-C stops the node; what it leaves unfinished, the next start carries on
-`, sampleOrders(total), took.Seconds(), strings.Join(parts, ", "), id)
+`, sampleOrders(total), took.Seconds(), strings.Join(counts, ", "), id)
 }
 
-// sampleOrders is the number of sample orders in words.
 func sampleOrders(n int) string {
 	if n == 1 {
 		return "1 sample order"
@@ -118,7 +120,7 @@ func sampleOrders(n int) string {
 	return fmt.Sprintf("%d sample orders", n)
 }
 
-// announce says where everything is.
+// announce prints the node's addresses, store and plan.
 func (n *node) announce() {
 	steps := make([]string, len(n.plan.GetSteps()))
 	for i, s := range n.plan.GetSteps() {

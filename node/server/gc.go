@@ -5,11 +5,11 @@ import (
 	"runtime/debug"
 )
 
-// gcPercent lets the heap grow to four times what is live before it is collected. What is live is small, orders make
-// much that dies young, and the default would collect several times a second under load.
+// gcPercent lets the heap grow to four times the live data before a collection. The live data is small and orders make much
+// short-lived garbage: Go's default would collect several times a second under load.
 const gcPercent = 300
 
-// tuneGC sets the collector for carrying orders, unless GOGC says otherwise. GOMEMLIMIT is obeyed either way.
+// TuneGC sets the garbage collector for the load of a node, unless GOGC is set. GOMEMLIMIT applies either way.
 func TuneGC() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)

@@ -1,5 +1,5 @@
-// Package server runs a node: it starts NATS if the node embeds it, the engine, the HTTP API, the index of orders,
-// telemetry, and on request the demo services, and stops them in reverse.
+// Package server runs a node: the embedded NATS server, if the node has one, the engine, the HTTP API, the index of orders,
+// telemetry and, on request, the demo services. Parts start from the ground up and stop in reverse.
 package server
 
 import (
@@ -28,30 +28,29 @@ import (
 const (
 	// startRetry is the pause between attempts to start on a NATS that is not ready.
 	startRetry = time.Second
-	// parting is how long the node may take after the end of the drain: one second is the engine's, one for the rest.
+	// shutdownGrace is the time for shutdown after the drain: one second of it is the engine's.
 	shutdownGrace = 2 * time.Second
-	// closeTimeout bounds the end of requests and the sending of the last spans.
+	// closeTimeout bounds the end of HTTP requests and the export of the last spans.
 	closeTimeout = 5 * time.Second
 )
 
 // Options are what a node needs besides its configuration.
 type Options struct {
-	// Version is the version of the program, for telemetry and the announcement.
+	// Version of the program, for telemetry and the announcement.
 	Version string
-	// Demo also runs the demo services and publishes the sample orders.
+	// Demo also runs the demo services and publishes sample orders.
 	Demo bool
 	// Stdout takes the announcements, Stderr the log.
 	Stdout, Stderr io.Writer
 }
 
-// Run runs a node until ctx ends or the node must stop by itself. It drains for at most the configured drain time-out;
-// closing abort ends the drain at once.
+// Run runs a node until ctx ends, and returns nil then, or until a part fails, and returns its error. Either way the node
+// drains for at most the configured drain timeout; closing abort ends the drain at once.
 func Run(ctx context.Context, cfg config.Config, opts Options, abort <-chan struct{}) error {
 	return (&node{Options: opts, cfg: cfg}).run(ctx, abort)
 }
 
-// node is a running node: NATS, engine, HTTP, telemetry, and demo services on request. Parts are started from the
-// ground up and stopped in reverse; whatever of them was started is stopped also when a later one fails.
+// node is a running node.
 type node struct {
 	Options
 	cfg config.Config
@@ -59,7 +58,7 @@ type node struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	plan      *messages.Plan
-	server    *embedded.Server
+	server    *embedded.Server // nil unless the node embeds NATS
 	dialer    *dialer
 	nc        *nats.Conn
 	js        jetstream.JetStream
@@ -67,45 +66,49 @@ type node struct {
 	index     *index.Index
 	backend   apiBackend
 	httpURL   string
-	// ends stop what was started, last first.
-	ends []func()
-	// last ends when the connections to NATS are cut and nothing is waited for any longer.
-	last context.Context
+	// fail stops the node with an error.
+	fail context.CancelCauseFunc
+	// stops are the functions that stop the started parts, called in reverse.
+	stops []func()
+	// deadline ends when the connections to NATS are cut and nothing is waited for any longer.
+	deadline context.Context
 }
 
-// run runs the node until ctx ends or it must stop by itself; abort cuts the drain short. One deadline bounds all that
-// comes after: the drain time-out and a moment.
-func (n *node) run(ctx context.Context, abort <-chan struct{}) (err error) {
-	stopping, stop := context.WithCancel(ctx)
+// run starts the parts, runs the engine, and stops the parts that were started, also when a later one does not start. One
+// deadline bounds the shutdown: the drain timeout and shutdownGrace.
+func (n *node) run(ctx context.Context, abort <-chan struct{}) error {
+	ctx, n.fail = context.WithCancelCause(ctx)
 	var release func()
-	n.last, release = deadline(stopping, n.cfg.DrainTimeout, abort)
+	n.deadline, release = shutdownDeadline(ctx, n.cfg.DrainTimeout, abort)
 	defer release()
 	n.dialer = newDialer()
-	defer context.AfterFunc(n.last, n.dialer.cut)()
+	defer context.AfterFunc(n.deadline, n.dialer.cut)()
 	defer func() {
-		stop()
-		for i := len(n.ends) - 1; i >= 0; i-- {
-			n.ends[i]()
+		n.fail(nil)
+		for i := len(n.stops) - 1; i >= 0; i-- {
+			n.stops[i]()
 		}
 	}()
-	for _, start := range []func(context.Context) error{n.observe, n.serve, n.connect, n.assemble, n.indexOrders, n.open, n.demonstrate} {
+	for _, start := range []func(context.Context) error{
+		n.startTelemetry, n.startAPI, n.connect, n.newEngine, n.startIndex, n.openAPI, n.startDemo,
+	} {
 		if err := start(ctx); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return failure(ctx)
 			}
 			return err
 		}
 	}
 	n.announce()
-	err = n.carry(ctx, abort)
-	if err == nil {
-		fmt.Fprintln(n.Stdout, "stopped")
+	if err := errors.Join(n.runEngine(ctx, abort), failure(ctx)); err != nil {
+		return err
 	}
-	return err
+	fmt.Fprintln(n.Stdout, "stopped")
+	return nil
 }
 
-// carry runs the engine; abort ends its drain.
-func (n *node) carry(ctx context.Context, abort <-chan struct{}) error {
+// runEngine runs the engine; closing abort ends its drain.
+func (n *node) runEngine(ctx context.Context, abort <-chan struct{}) error {
 	ended := make(chan struct{})
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -120,9 +123,18 @@ func (n *node) carry(ctx context.Context, abort <-chan struct{}) error {
 	return n.engine.Run(ctx)
 }
 
-// deadline returns a context that ends a moment after abort is closed, or the time-out after stopping has ended.
-func deadline(stopping context.Context, timeout time.Duration, abort <-chan struct{}) (last context.Context, release func()) {
-	last, end := context.WithCancel(context.Background())
+// failure returns the error with which a part stopped the node, or nil if the node was asked to stop.
+func failure(ctx context.Context) error {
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return nil
+}
+
+// shutdownDeadline returns a context that ends shutdownGrace after abort is closed, or after the timeout that begins when
+// stopping ends.
+func shutdownDeadline(stopping context.Context, timeout time.Duration, abort <-chan struct{}) (deadline context.Context, release func()) {
+	deadline, end := context.WithCancel(context.Background())
 	var watching sync.WaitGroup
 	watching.Go(func() {
 		var drained <-chan time.Time
@@ -133,7 +145,7 @@ func deadline(stopping context.Context, timeout time.Duration, abort <-chan stru
 				continue
 			case <-drained:
 			case <-abort:
-			case <-last.Done():
+			case <-deadline.Done():
 				return
 			}
 			break
@@ -141,22 +153,22 @@ func deadline(stopping context.Context, timeout time.Duration, abort <-chan stru
 		select {
 		case <-time.After(shutdownGrace):
 			end()
-		case <-last.Done():
+		case <-deadline.Done():
 		}
 	})
-	return last, func() { end(); watching.Wait() }
+	return deadline, func() { end(); watching.Wait() }
 }
 
-// atEnd has f called when the node stops.
-func (n *node) atEnd(f func()) { n.ends = append(n.ends, f) }
+// onStop has f called when the node stops.
+func (n *node) onStop(f func()) { n.stops = append(n.stops, f) }
 
-// closing bounds the end of a part.
-func (n *node) closing() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(n.last, closeTimeout)
+// closeContext bounds the stop of a part.
+func (n *node) closeContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(n.deadline, closeTimeout)
 }
 
-// observe sets up logs, traces, metrics, and reads the plan.
-func (n *node) observe(ctx context.Context) (err error) {
+// startTelemetry sets up logs, traces and metrics, and reads the plan.
+func (n *node) startTelemetry(ctx context.Context) (err error) {
 	if n.log, err = telemetry.NewLogger(n.Stderr, string(n.cfg.LogFormat), n.cfg.LogLevel); err != nil {
 		return err
 	}
@@ -164,11 +176,11 @@ func (n *node) observe(ctx context.Context) (err error) {
 	if n.telemetry, err = telemetry.Setup(ctx, telemetry.Config{NodeID: n.cfg.NodeID, Version: n.Version, Logger: n.log}); err != nil {
 		return err
 	}
-	n.atEnd(func() {
-		ctx, cancel := n.closing()
+	n.onStop(func() {
+		ctx, cancel := n.closeContext()
 		defer cancel()
 		if err := n.telemetry.Shutdown(ctx); err != nil {
-			n.log.Warn("telemetry", "error", err)
+			n.log.Warn("telemetry shutdown failed", "error", err)
 		}
 	})
 	n.plan = plan.Builtin()
@@ -180,7 +192,7 @@ func (n *node) observe(ctx context.Context) (err error) {
 	return nil
 }
 
-// connect starts the embedded server, if the node carries one, and connects.
+// connect starts the embedded server, if the node has one, and connects.
 func (n *node) connect(ctx context.Context) (err error) {
 	if n.cfg.Embedded() {
 		if n.server, err = embedded.Start(embedded.Config{
@@ -188,15 +200,15 @@ func (n *node) connect(ctx context.Context) (err error) {
 		}); err != nil {
 			return err
 		}
-		n.atEnd(n.server.Shutdown)
+		n.onStop(n.server.Shutdown)
 	}
 	n.nc, err = n.dial(ctx,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			if err != nil { // otherwise it is this node that hangs up
+			if err != nil { // nil: this node closed the connection
 				n.log.Warn("NATS disconnected", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { n.log.Info("NATS connected again", "server", nc.ConnectedServerName()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { n.log.Info("NATS reconnected", "server", nc.ConnectedServerName()) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			n.log.Warn("NATS reports an error", "error", err)
 		}),
@@ -208,14 +220,14 @@ func (n *node) connect(ctx context.Context) (err error) {
 	return err
 }
 
-// dial connects to the embedded server, if the node carries one, or else to the configured ones; the connection is closed
+// dial connects to the embedded server, if the node has one, or else to the configured servers. The connection is closed
 // when the node stops.
 func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error) {
 	opts, err := config.NATSOptions(n.cfg)
 	if err != nil {
 		return nil, err
 	}
-	// The line looks names up by itself, so that a cut ends that too.
+	// The dialer resolves names itself, so that cut ends that too.
 	opts = append(append(opts, nats.SetCustomDialer(n.dialer), nats.SkipHostLookup()), more...)
 	var nc *nats.Conn
 	if n.server != nil {
@@ -226,15 +238,15 @@ func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	atOnce := context.AfterFunc(n.last, nc.Close)
-	n.atEnd(nc.Close)
-	n.atEnd(func() { atOnce() })
+	release := context.AfterFunc(n.deadline, nc.Close)
+	n.onStop(nc.Close)
+	n.onStop(func() { release() })
 	return nc, nil
 }
 
-// dialUntil connects to the configured servers, however long they take to be there.
+// dialUntil connects to the configured servers, and tries again until ctx ends.
 func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, error) {
-	defer context.AfterFunc(ctx, n.dialer.cut)() // a node that has not started has nothing to hand back
+	defer context.AfterFunc(ctx, n.dialer.cut)() // a node that has not started has no deliveries to give back
 	for {
 		nc, err := nats.Connect(n.cfg.NATSURL, opts...)
 		if err == nil {
@@ -243,18 +255,25 @@ func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, e
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		n.log.Warn("NATS cannot be reached, trying again", "url", config.RedactURLs(n.cfg.NATSURL), "error", err)
-		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(startRetry):
+		n.log.Warn("cannot reach NATS, retrying", "url", config.RedactURLs(n.cfg.NATSURL), "error", err)
+		if err := pause(ctx, startRetry); err != nil {
+			return nil, err
 		}
 	}
 }
 
-// assemble makes the engine. Streams of the wrong shape and a wrong plan stop the start; a JetStream that is not ready yet
-// does not.
-func (n *node) assemble(ctx context.Context) (err error) {
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(d):
+		return nil
+	}
+}
+
+// newEngine makes the engine. It tries again while JetStream is not ready; existing streams with another configuration and
+// an invalid or changed plan stop the start.
+func (n *node) newEngine(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, Replicas: n.cfg.Replicas,
@@ -263,19 +282,16 @@ func (n *node) assemble(ctx context.Context) (err error) {
 	}
 	for {
 		n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
-		if err == nil || n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
-			break
+		if err == nil {
+			n.onStop(n.engine.Close)
+			return nil
 		}
-		n.log.Warn("stream server is not ready, trying again", "error", err)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(startRetry):
+		if n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
+			return err
+		}
+		n.log.Warn("JetStream is not ready, retrying", "error", err)
+		if err := pause(ctx, startRetry); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return err
-	}
-	n.atEnd(n.engine.Close)
-	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// What a person can say about an order.
+// The messages that an operator can send about an order.
 const (
 	actSignal = "signal"
 	actRetry  = "retry"
@@ -16,7 +16,7 @@ const (
 	actCancel = "cancel"
 )
 
-// actions are the messages that change something for an order in this state.
+// actions are the messages that have an effect in this state.
 func actions(s *order.State) []string {
 	var all []string
 	switch {
@@ -38,17 +38,17 @@ func actions(s *order.State) []string {
 // advice is a command with what it does.
 type advice struct{ command, does string }
 
-// advice tells a person what to do about an order at rest, or one that is undone: what runs needs none.
+// advice lists the commands for an order that no node drives.
 func (v *View) advice() []advice {
 	if v.story == nil || v.story.state.Status.Driven() {
 		return nil
 	}
 	s := &v.story.state
-	what := v.Next.call()
+	target := v.Next.callName()
 	if s.Status == order.Attention {
-		what = about(s.AttentionCause)
-		if what == "" {
-			what = "what comes next"
+		target = attentionCall(s.AttentionCause)
+		if target == "" {
+			target = "the next step"
 		}
 	}
 	var all []advice
@@ -56,28 +56,28 @@ func (v *View) advice() []advice {
 		a := advice{command: fmt.Sprintf("orderly %s %s", act, v.OrderID)}
 		switch {
 		case act == actSignal:
-			a.command += fmt.Sprintf(" %s '{…}'", quoted(v.WaitsSignal))
-			a.does = fmt.Sprintf("answers %s, with data", what)
+			a.command += fmt.Sprintf(" %s '{…}'", shellQuote(v.WaitsSignal))
+			a.does = fmt.Sprintf("answers %s, with data", target)
 		case act == actRetry && s.Status == order.Attention:
-			a.does = fmt.Sprintf("calls %s again, with as many attempts as before", what)
+			a.does = fmt.Sprintf("calls %s again, with all the attempts of the plan", target)
 		case act == actRetry && s.ParkedFor() == order.ParkOutage:
-			a.does = fmt.Sprintf("calls %s now, if its service is back", what)
+			a.does = fmt.Sprintf("calls %s now, if its service is back", target)
 		case act == actRetry:
-			a.does = fmt.Sprintf("calls %s again now", what)
+			a.does = fmt.Sprintf("calls %s again now", target)
 		case act == actSkip && s.AttentionCause.GetDirection() == messages.Undo:
-			a.does = fmt.Sprintf("takes %s as done by hand", what)
+			a.does = fmt.Sprintf("continues as if %s were done", target)
 		case act == actSkip:
-			a.does = fmt.Sprintf("goes on past %s, as done by hand; it is not undone later", what)
+			a.does = fmt.Sprintf("continues behind %s as if it were done; it is not undone later", target)
 		case act == actCancel:
-			a.does = "undoes what was done; --dry-run shows what that is"
+			a.does = "undoes the steps that are done; --dry-run lists them"
 		}
 		all = append(all, a)
 	}
 	return all
 }
 
-// quoted is a word as a shell takes it: a service gave it, and a person may copy the command.
-func quoted(word string) string {
+// shellQuote quotes a word of untrusted text for a shell: users copy the commands.
+func shellQuote(word string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-.:/", r)
 	}

@@ -7,45 +7,42 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Cancellation tells what a cancel that takes effect now would do, as long as every service does what it is asked. Its
-// JSON form is stable.
+// Cancellation is what a cancel that takes effect now would do, if every call succeeds. Its JSON form is stable.
 type Cancellation struct {
 	OrderID string `json:"order_id"`
 	Status  string `json:"status"`
 	Effect  Effect `json:"effect"`
-	// Outcome is the status that the order comes to.
+	// Outcome is the status of the order afterwards.
 	Outcome string `json:"outcome"`
-	// Settles is the step of which nobody knows if it was performed: it is called again, under its key, before anything
-	// is undone.
+	// Settles is the step in doubt: it is called again, with the same idempotency key, before anything is undone.
 	Settles *Call `json:"settles,omitempty"`
-	// Undoes are the calls that undo, in their order. Of a step that is settled, only if it turns out to be performed.
+	// Undoes are the undo calls in their order; that of the step in doubt is made only if the step was performed.
 	Undoes []Call `json:"undoes"`
-	// Keeps are the steps that are done and not undone by this cancel.
+	// Keeps are the done steps that this cancel does not undo.
 	Keeps []Kept `json:"keeps"`
-	// IfRefused says what becomes of the order instead when the step in doubt turns out to be refused; only where that
-	// leads to another outcome.
+	// IfRefused is what happens instead if the step in doubt turns out to be refused; nil if the outcome is the same.
 	IfRefused *Alternative `json:"if_refused,omitempty"`
 
-	// pending: the step in doubt answered that it is.
+	// pending: the step in doubt answered that it is pending.
 	pending bool
 }
 
-// Effect is what a cancel amounts to.
+// Effect is the kind of a cancel's effect.
 type Effect string
 
-// The effects.
+// The effects of a cancel.
 const (
-	// EffectUndo: what was done is undone, and the order ends as cancelled.
+	// EffectUndo: the done steps are undone, and the order ends as cancelled.
 	EffectUndo Effect = "undo"
-	// EffectRequested: a cancel was requested before, and another one changes nothing; the rest tells what is left to do.
+	// EffectRequested: a cancel was requested before, another one changes nothing. The other fields are what is left to do.
 	EffectRequested Effect = "requested_before"
-	// EffectTooLate: the order completes, for its last step is performed, or will be found to be, and has no undo.
+	// EffectTooLate: the order completes, because its last step is performed, or will be found to be, and has no undo.
 	EffectTooLate Effect = "too_late"
-	// EffectEnded: nothing can happen to the order any more.
+	// EffectEnded: the order has ended.
 	EffectEnded Effect = "ended"
-	// EffectReceived: no node has accepted the order yet; its plan, and with it what would be undone, is not known.
+	// EffectReceived: no node has accepted the order yet, so its plan is unknown.
 	EffectReceived Effect = "received"
-	// EffectStuck: the cancel does not get through; the order comes to rest until a person decides.
+	// EffectStuck: an undo cannot be made; the order needs attention.
 	EffectStuck Effect = "stuck"
 )
 
@@ -56,20 +53,20 @@ type Call struct {
 	Target string `json:"target"`
 }
 
-// Kept is a step that stays as it is.
+// Kept is a step that is not undone.
 type Kept struct {
 	Step string `json:"step"`
 	// Why is one of: no undo, passed over, undone before, the order completes.
 	Why string `json:"why"`
 }
 
-// Otherwise is the other way in which a cancel can go.
+// Alternative is the outcome if the step in doubt was refused.
 type Alternative struct {
 	Outcome string `json:"outcome"`
 	Undoes  []Call `json:"undoes"`
 }
 
-// PreviewCancel foretells a cancel by what would carry it out.
+// PreviewCancel computes the effect of a cancel with the code that would carry it out.
 func (v *View) PreviewCancel() *Cancellation {
 	c := &Cancellation{OrderID: v.OrderID, Status: v.Status, Outcome: v.Status, Undoes: []Call{}, Keeps: []Kept{}}
 	if v.story == nil {
@@ -83,9 +80,9 @@ func (v *View) PreviewCancel() *Cancellation {
 	}
 	calls, after := s.PreviewCancel(false)
 	c.Outcome = after.Status.String()
-	c.Settles, c.Undoes = split(s, calls)
+	c.Settles, c.Undoes = splitCalls(s, calls)
 	c.pending = s.Pending != nil
-	c.Keeps = keeps(s, after)
+	c.Keeps = keptSteps(s, after)
 	switch {
 	case after.Status == order.Completed:
 		c.Effect = EffectTooLate
@@ -98,28 +95,28 @@ func (v *View) PreviewCancel() *Cancellation {
 	}
 	if c.Settles != nil && c.Effect == EffectTooLate {
 		calls, after := s.PreviewCancel(true)
-		_, undoes := split(s, calls)
+		_, undoes := splitCalls(s, calls)
 		c.IfRefused = &Alternative{Outcome: after.Status.String(), Undoes: undoes}
 	}
 	return c
 }
 
-// split tells the call that settles from those that undo.
-func split(s *order.State, calls []order.Call) (settles *Call, undoes []Call) {
+// splitCalls separates the call that settles the step in doubt from the undo calls.
+func splitCalls(s *order.State, calls []order.Call) (settles *Call, undoes []Call) {
 	undoes = []Call{}
 	for _, c := range calls {
 		step := s.Plan.Steps[c.Step]
 		if c.Direction == messages.Undo {
-			undoes = append(undoes, Call{Step: step.GetName(), Target: bare(step.GetUndo())})
+			undoes = append(undoes, Call{Step: step.GetName(), Target: redactTarget(step.GetUndo())})
 		} else {
-			settles = &Call{Step: step.GetName(), Target: bare(step.GetDo())}
+			settles = &Call{Step: step.GetName(), Target: redactTarget(step.GetDo())}
 		}
 	}
 	return settles, undoes
 }
 
-// keeps are the steps whose effects are as before, or stay.
-func keeps(before, after *order.State) []Kept {
+// keptSteps are the performed steps that are not undone between before and after.
+func keptSteps(before, after *order.State) []Kept {
 	kept := []Kept{}
 	for i, r := range after.Results {
 		name := before.Plan.Steps[i].GetName()
@@ -138,8 +135,8 @@ func keeps(before, after *order.State) []Kept {
 	return kept
 }
 
-// bare is a target without what may be secret.
-func bare(target string) string {
+// redactTarget strips what may be secret from a target: user info, query, fragment.
+func redactTarget(target string) string {
 	u, err := url.Parse(target)
 	if err != nil {
 		return ""

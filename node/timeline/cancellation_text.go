@@ -8,50 +8,50 @@ import (
 	"github.com/orderly-engine/orderly/actors/order"
 )
 
-// WriteText writes the foretelling for people.
+// WriteText writes the preview for humans.
 func (c *Cancellation) WriteText(w io.Writer) error {
 	var b bytes.Buffer
-	say := func(format string, args ...any) { b.WriteString(Printable(fmt.Sprintf(format, args...)) + "\n") }
+	writeLine := func(format string, args ...any) { b.WriteString(Printable(fmt.Sprintf(format, args...)) + "\n") }
 	switch c.Effect {
 	case EffectEnded:
-		say("order %s is %s: it has ended, and a cancel would change nothing", c.OrderID, standing(c.Status))
+		writeLine("order %s is %s: it has ended, and a cancel would change nothing", c.OrderID, statusPhrase(c.Status))
 	case EffectReceived:
-		say("order %s is received: no node has accepted it yet. Once one has, a cancel settles its first step, undoes it, and the order ends as cancelled", c.OrderID)
+		writeLine("order %s is received: no node has accepted it yet. Once one has, a cancel settles its first step, undoes it, and the order ends as cancelled", c.OrderID)
 	case EffectRequested:
-		say("order %s is %s: a cancel was requested before, and another one changes nothing. What is left to do:", c.OrderID, standing(c.Status))
+		writeLine("order %s is %s: a cancel was requested before, and another one changes nothing. What is left to do:", c.OrderID, statusPhrase(c.Status))
 	case EffectTooLate:
-		c.sayTooLate(say)
+		c.writeTooLate(writeLine)
 	case EffectStuck:
-		say("order %s is %s: a cancel would not get through; the order would come to rest in attention, where a person decides", c.OrderID, standing(c.Status))
+		writeLine("order %s is %s: a cancel cannot be completed; the order would need attention, where a person decides", c.OrderID, statusPhrase(c.Status))
 	default:
-		say("order %s is %s: a cancel now would end it as %s:", c.OrderID, standing(c.Status), c.Outcome)
+		writeLine("order %s is %s: a cancel now would end it as %s:", c.OrderID, statusPhrase(c.Status), c.Outcome)
 	}
 	c.writeCalls(&b)
 	_, err := w.Write(b.Bytes())
 	return err
 }
 
-func (c *Cancellation) sayTooLate(say func(string, ...any)) {
+func (c *Cancellation) writeTooLate(writeLine func(string, ...any)) {
 	if c.Settles == nil {
-		say("order %s is %s: a cancel would come too late; its last step is performed and has no undo, and the order completes", c.OrderID, standing(c.Status))
+		writeLine("order %s is %s: a cancel would come too late; its last step is performed and has no undo, and the order completes", c.OrderID, statusPhrase(c.Status))
 		return
 	}
-	say("order %s is %s: its last step, %s, may have been performed and has no undo. If it was, or is now, the cancel comes too late and the order completes:",
-		c.OrderID, standing(c.Status), c.Settles.Step)
+	writeLine("order %s is %s: its last step, %s, may have been performed and has no undo. If it was, or is now, the cancel comes too late and the order completes:",
+		c.OrderID, statusPhrase(c.Status), c.Settles.Step)
 }
 
-// writeCalls lists what is called, numbered, and what is not.
+// writeCalls lists the calls, numbered, and the steps that are kept.
 func (c *Cancellation) writeCalls(b *bytes.Buffer) {
 	width := 0
-	note := func(name string) { width = max(width, len([]rune(name))) }
+	widen := func(name string) { width = max(width, len([]rune(name))) }
 	if c.Settles != nil {
-		note(c.Settles.Step)
+		widen(c.Settles.Step)
 	}
 	for _, u := range c.Undoes {
-		note(u.Step)
+		widen(u.Step)
 	}
 	for _, k := range c.Keeps {
-		note(k.Step)
+		widen(k.Step)
 	}
 	n := 0
 	line := func(verb string, call Call, remark string) {
@@ -63,9 +63,9 @@ func (c *Cancellation) writeCalls(b *bytes.Buffer) {
 		b.WriteString(Printable(text) + "\n")
 	}
 	if c.Settles != nil {
-		remark := "nobody knows if it was performed: it is called again, under its key"
+		remark := "in doubt: it is called again, with the same idempotency key"
 		if c.pending {
-			remark = "it is pending: it is called again, under its key"
+			remark = "pending: it is called again, with the same idempotency key"
 		}
 		line("settle", *c.Settles, remark)
 	}
@@ -77,7 +77,7 @@ func (c *Cancellation) writeCalls(b *bytes.Buffer) {
 		line("undo", u, remark)
 	}
 	for _, k := range c.Keeps {
-		if c.Effect != EffectTooLate { // then everything stays
+		if c.Effect != EffectTooLate { // too late: every step is kept
 			fmt.Fprintf(b, "     %-6s  %-*s  %s\n", "keep", width, Printable(k.Step), k.Why)
 		}
 	}

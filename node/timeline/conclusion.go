@@ -7,12 +7,12 @@ import (
 	"github.com/orderly-engine/orderly/actors/order"
 )
 
-// Completed reports whether the order was carried out.
+// Completed reports whether the order completed.
 func (v *View) Completed() bool { return v.Status == order.Completed.String() }
 
-// Conclusion says in a line or a few what the order has come to, and what was undone.
+// Conclusion states in one to three lines how the order ended, or what it waits for, and what was undone.
 func (v *View) Conclusion() string {
-	lines := []string{fmt.Sprintf("order %s is %s%s", v.OrderID, standing(v.Status), v.remark())}
+	lines := []string{fmt.Sprintf("order %s is %s%s", v.OrderID, statusPhrase(v.Status), v.statusDetail())}
 	switch {
 	case len(v.Undone) > 0:
 		lines = append(lines, "undone: "+v.undoneLine())
@@ -28,39 +28,39 @@ func (v *View) Conclusion() string {
 	return strings.Join(lines, "\n")
 }
 
-// remark goes on after the status.
-func (v *View) remark() string {
+// statusDetail continues the sentence behind the status.
+func (v *View) statusDetail() string {
 	if v.story == nil {
-		return ": no node has taken it up yet"
+		return ": no node has accepted it yet"
 	}
 	switch s := &v.story.state; {
 	case v.Completed() && s.Cancel != nil:
-		return fmt.Sprintf(" after %s: the cancel came too late, for the last step is performed and has no undo", v.lasted())
+		return fmt.Sprintf(" after %s: the cancel came too late, for the last step is performed and has no undo", v.duration())
 	case v.Ended():
-		return " after " + v.lasted() + because("", v.Reason)
+		return " after " + v.duration() + reasonSuffix("", v.Reason)
 	case s.Status == order.Attention:
-		return fmt.Sprintf(", a person must decide%s; see \"orderly get %s\"", because("", v.Reason), v.OrderID)
+		return fmt.Sprintf(", a person must decide%s; see \"orderly get %s\"", reasonSuffix("", v.Reason), v.OrderID)
 	case s.Status == order.Parked:
-		return fmt.Sprintf(" until %s and waits for %s%s", clock(*v.WaitsUntil), v.WaitsFor, undoing(s))
+		return fmt.Sprintf(" until %s and waits for %s%s", formatTime(*v.WaitsUntil), v.WaitsFor, cancelPending(s))
 	}
-	return fmt.Sprintf("%s; see \"orderly get %s --follow\"", undoing(&v.story.state), v.OrderID)
+	return fmt.Sprintf("%s; see \"orderly get %s --follow\"", cancelPending(&v.story.state), v.OrderID)
 }
 
-// undoing says that what was asked for is on its way.
-func undoing(s *order.State) string {
+// cancelPending says that a requested cancel has not ended the order yet.
+func cancelPending(s *order.State) string {
 	if s.Cancel == nil {
 		return ""
 	}
-	return "; the cancel is recorded, and goes on from there"
+	return "; the cancel is recorded and in progress"
 }
 
-// standing is the status as it follows "is".
-func standing(status string) string {
+// statusPhrase is the status behind "is".
+func statusPhrase(status string) string {
 	if status == order.Attention.String() {
 		return "in " + status
 	}
 	return status
 }
 
-// lasted is the time from the first entry to the last.
-func (v *View) lasted() string { return since(v.UpdatedAt.Sub(v.CreatedAt)) }
+// duration is the time from the first entry to the last.
+func (v *View) duration() string { return preciseDuration(v.UpdatedAt.Sub(v.CreatedAt)) }

@@ -1,4 +1,3 @@
-// Package timeline tells the story of one order from its journal, for people and for programs: what happened and when
-// (Story, Event), where the order stands, what it waits for and what a person can do about it (View), and what a cancel
-// would do (Cancellation).
+// Package timeline presents one order from its journal, as text and as JSON: its events (Story, Event), its state, what it
+// waits for and what an operator can do (View), and what a cancel would do (Cancellation).
 package timeline

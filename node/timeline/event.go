@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Event is one moment of an order's story. Its JSON form is stable.
+// Event is one event of an order. Its JSON form is stable.
 type Event struct {
 	// Number of the journal entry within the order; events decided together share one.
 	Number   uint32    `json:"number"`
@@ -20,39 +20,38 @@ type Event struct {
 	Time     time.Time `json:"time"`
 	Node     string    `json:"node"`
 	Kind     string    `json:"kind"`
-	// Summary is one sentence for people; it is not stable.
+	// Summary is a sentence for humans; it is not stable.
 	Summary string `json:"summary"`
 	// Detail is the event's protobuf message as JSON.
 	Detail      json.RawMessage `json:"detail"`
 	Traceparent string          `json:"traceparent,omitempty"`
 }
 
-// Driver is the node that carries an order.
+// Driver is the node that drives an order.
 type Driver struct {
 	Node  string    `json:"node"`
 	Since time.Time `json:"since"`
-	// Cause is why it began: accepted, takeover, wake, signal, cancel, retry or skip.
+	// Cause is why the node began: accepted, takeover, wake, signal, cancel, retry or skip.
 	Cause string `json:"cause"`
 }
 
-// Story folds the journal entries of one order as they come and tells each. The zero value is an order before its first
+// Story folds the journal entries of one order and describes the events of each. The zero value is an order before its first
 // entry. It is not safe for concurrent use.
 type Story struct {
 	state order.State
-	// since is when the order came to its status, driver who carries it, or last did.
+	// since is when the order entered its status; driver is the current or last driver.
 	since  time.Time
 	driver Driver
-	// undone are the steps undone so far, in that order; byHand those of which a person took care.
+	// undone are the steps undone so far, in that order; byHand those that an operator skipped.
 	undone []string
 	byHand map[string]bool
-	// parks counts those since the order last got further, waiting is when the first of them was.
-	parks   int
-	waiting time.Time
+	// parks counts the parks since the order last made progress; firstParked is the time of the first.
+	parks       int
+	firstParked time.Time
 }
 
-// Tell takes in the next entry and returns its moments; the error wraps order.ErrIllegal when no legal history goes on
-// with it.
-func (s *Story) Tell(e journal.Entry) ([]Event, error) {
+// Apply folds the next entry and returns its events; the error wraps order.ErrIllegal if the history is not legal with it.
+func (s *Story) Apply(e journal.Entry) ([]Event, error) {
 	at, status, spent, need := e.Entry.GetTime().AsTime(), s.state.Status, s.state.Spent, s.state.AttentionCause
 	if err := s.state.Apply(e.Sequence, e.Entry); err != nil {
 		return nil, err
@@ -66,30 +65,30 @@ func (s *Story) Tell(e journal.Entry) ([]Event, error) {
 		if err != nil {
 			detail = nil
 		}
-		m := moment{
-			at: at, node: e.Entry.GetNode(), before: s.driver, attempt: spent + 1, plan: s.state.Plan,
+		m := eventContext{
+			at: at, node: e.Entry.GetNode(), previousDriver: s.driver, attempt: spent + 1, plan: s.state.Plan,
 			status: status, need: need, resumes: resumes(e.Entry),
 		}
 		events = append(events, Event{
 			Number: e.Entry.GetNumber(), Sequence: e.Sequence, Time: at, Node: e.Entry.GetNode(),
 			Kind: messages.KindOf(ev), Summary: m.summary(ev), Detail: detail, Traceparent: e.Entry.GetTraceparent(),
 		})
-		s.note(ev, at, e.Entry.GetNode())
+		s.track(ev, at, e.Entry.GetNode())
 	}
 	return events, nil
 }
 
-// resumes reports whether the order leaves its rest with the entry.
+// resumes reports whether the entry resumes the order.
 func resumes(e *messages.JournalEntry) bool {
 	return slices.ContainsFunc(e.GetEvents(), func(ev *messages.Event) bool { return ev.GetResumed() != nil })
 }
 
-// note remembers what the folded state does not tell.
-func (s *Story) note(ev *messages.Event, at time.Time, node string) {
+// track updates what the folded state does not have.
+func (s *Story) track(ev *messages.Event, at time.Time, node string) {
 	switch k := ev.GetKind().(type) {
 	case *messages.Event_Parked:
 		if s.parks++; s.parks == 1 {
-			s.waiting = at
+			s.firstParked = at
 		}
 	case *messages.Event_StepPending, *messages.Event_StepFailed:
 	case *messages.Event_Resumed:
@@ -115,12 +114,12 @@ func (s *Story) note(ev *messages.Event, at time.Time, node string) {
 	}
 }
 
-// Ended reports whether nothing can happen to the order any more.
+// Ended reports whether the order has ended.
 func (s *Story) Ended() bool { return s.state.Status.Terminal() }
 
-// Ends reports whether an event of this kind, or a status of this name, is an order's end.
-func Ends(word string) bool {
-	switch word {
+// Ends reports whether an event of this kind, or a status of this name, ends an order.
+func Ends(kindOrStatus string) bool {
+	switch kindOrStatus {
 	case order.Completed.String(), order.Rejected.String(), order.Cancelled.String():
 		return true
 	}

@@ -6,72 +6,72 @@ import (
 	"time"
 )
 
-// Lines writes one line per event: when, how long after the one before, on which node, and what. Columns keep their
-// place as long as nothing wider comes.
+// Lines writes a line for each event: time, time since the previous event, node, summary. Columns are as wide as the widest
+// cell so far.
 type Lines struct {
-	w           io.Writer
-	before      time.Time
-	after, node int
+	w                       io.Writer
+	previous                time.Time
+	elapsedWidth, nodeWidth int
 }
 
 // NewLines writes to w.
-func NewLines(w io.Writer) *Lines { return &Lines{w: w, after: len("+100.0ms")} }
+func NewLines(w io.Writer) *Lines { return &Lines{w: w, elapsedWidth: len("+100.0ms")} }
 
 // Write writes the lines of events, oldest first.
 func (l *Lines) Write(events []Event) error {
-	before := l.before
+	before := l.previous
 	for _, e := range events {
-		l.node = max(l.node, len(Printable(e.Node)))
-		l.after = max(l.after, len([]rune(gap(before, e.Time))))
+		l.nodeWidth = max(l.nodeWidth, len(Printable(e.Node)))
+		l.elapsedWidth = max(l.elapsedWidth, len([]rune(elapsed(before, e.Time))))
 		before = e.Time
 	}
 	for _, e := range events {
 		if _, err := fmt.Fprintf(l.w, "  %s  %-*s  %-*s  %s\n",
-			clock(e.Time), l.after, gap(l.before, e.Time), l.node, Printable(e.Node), Printable(e.Summary)); err != nil {
+			formatTime(e.Time), l.elapsedWidth, elapsed(l.previous, e.Time), l.nodeWidth, Printable(e.Node), Printable(e.Summary)); err != nil {
 			return err
 		}
-		l.before = e.Time
+		l.previous = e.Time
 	}
 	return nil
 }
 
-// gap is what lies between two moments; nothing lies before the first.
-func gap(before, t time.Time) string {
+// elapsed is the time since the previous event; empty for the first.
+func elapsed(before, t time.Time) string {
 	if before.IsZero() {
 		return ""
 	}
-	return "+" + since(t.Sub(before))
+	return "+" + preciseDuration(t.Sub(before))
 }
 
-// An order that waits for long is parked and woken, or attempted, again and again: of a run of more than foldOver such
-// events the first and the last foldKeep are told, and the rest counted.
+// An order that waits for long is parked and woken, or attempted, many times. Of more than foldOver such events in a row only
+// the first and the last foldKeep are written.
 const (
 	foldOver = 12
 	foldKeep = 4
 )
 
-// WriteFolded is Write for a whole story: long runs of waiting are cut short.
+// WriteFolded is Write for all events of an order, with long runs of repeated waiting shortened.
 func (l *Lines) WriteFolded(events []Event) error {
 	for len(events) > 0 {
 		n := 1
-		for wait := waits(events[0]); n < len(events) && waits(events[n]) == wait; n++ {
+		for same := repeats(events[0]); n < len(events) && repeats(events[n]) == same; n++ {
 		}
 		run := events[:n]
 		events = events[n:]
-		if n <= foldOver || !waits(run[0]) {
+		if n <= foldOver || !repeats(run[0]) {
 			if err := l.Write(run); err != nil {
 				return err
 			}
 			continue
 		}
-		head, rest, tail := run[:foldKeep], run[foldKeep:n-foldKeep], run[n-foldKeep:]
+		head, folded, tail := run[:foldKeep], run[foldKeep:n-foldKeep], run[n-foldKeep:]
 		if err := l.Write(head); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintf(l.w, "  … %d more of the same kinds, until %s (-o json has them all)\n", len(rest), clock(rest[len(rest)-1].Time)); err != nil {
+		if _, err := fmt.Fprintf(l.w, "  … %d more of the same kinds, until %s (-o json has them all)\n", len(folded), formatTime(folded[len(folded)-1].Time)); err != nil {
 			return err
 		}
-		l.before = rest[len(rest)-1].Time
+		l.previous = folded[len(folded)-1].Time
 		if err := l.Write(tail); err != nil {
 			return err
 		}
@@ -79,8 +79,8 @@ func (l *Lines) WriteFolded(events []Event) error {
 	return nil
 }
 
-// waits reports whether an event of this kind can come any number of times while an order gets no further.
-func waits(e Event) bool {
+// repeats reports whether an order can have any number of such events in a row without progress.
+func repeats(e Event) bool {
 	switch e.Kind {
 	case "parked", "resumed", "step_failed":
 		return true

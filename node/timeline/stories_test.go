@@ -23,14 +23,14 @@ func driver(seq uint64) *messages.Source {
 }
 
 // moment is one journal entry.
-type moment struct {
+type eventContext struct {
 	after  time.Duration
 	events []*messages.Event
 	node   string
 }
 
 // entries numbers the moments as the journal would.
-func entries(moments ...moment) []journal.Entry {
+func entries(moments ...eventContext) []journal.Entry {
 	var all []journal.Entry
 	for i, m := range moments {
 		all = append(all, journal.Entry{Sequence: uint64(10 * (i + 1)), Entry: &messages.JournalEntry{
@@ -41,13 +41,13 @@ func entries(moments ...moment) []journal.Entry {
 	return all
 }
 
-func then(after time.Duration, events ...*messages.Event) moment {
-	return moment{after: after, events: events}
+func then(after time.Duration, events ...*messages.Event) eventContext {
+	return eventContext{after: after, events: events}
 }
 
 // on is then on another node.
-func on(node string, after time.Duration, events ...*messages.Event) moment {
-	return moment{after, events, node}
+func on(node string, after time.Duration, events ...*messages.Event) eventContext {
+	return eventContext{after, events, node}
 }
 
 func accepted() *messages.Event {
@@ -129,8 +129,8 @@ func cancelled() *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{Reason: "changed my mind"}}}
 }
 
-func outage(n int) []moment {
-	var all []moment
+func outage(n int) []eventContext {
+	var all []eventContext
 	for i := range n {
 		at := time.Duration(i+1) * time.Minute
 		all = append(all, then(at, parked("step pay waits: http://pay.local is unavailable (circuit open)", at+time.Minute)))
@@ -143,8 +143,8 @@ func outage(n int) []moment {
 	return all
 }
 
-func takeovers(n int) []moment {
-	var all []moment
+func takeovers(n int) []eventContext {
+	var all []eventContext
 	for i := range n {
 		all = append(all, then(time.Duration(i+1)*time.Second, resumed(1, fmt.Sprint("t", i), "takeover")))
 	}
@@ -299,7 +299,7 @@ var stories = map[string][]journal.Entry{
 		then(3*time.Millisecond, parked("step pay waits: http://pay.local is unavailable (circuit open): connection refused", 2*time.Minute)),
 	),
 	// A service that stays away: the order asks again and again.
-	"parked-outage-long": entries(append([]moment{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
+	"parked-outage-long": entries(append([]eventContext{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
 	"signalled": entries(
 		then(0, accepted()),
 		then(2*time.Millisecond, pending("reserve", "reserved", time.Hour), parked("step reserve waits for signal reserved", time.Hour)),
@@ -320,7 +320,7 @@ var stories = map[string][]journal.Entry{
 		then(time.Minute+3*time.Millisecond, rejected("label", "no")),
 	),
 	// Something about the order kills whoever drives it.
-	"stuck": entries(append([]moment{then(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
+	"stuck": entries(append([]eventContext{then(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
 	// What strangers wrote stays on its line and away from the terminal.
 	"hostile": entries(
 		then(0, accepted()),

@@ -9,23 +9,23 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// moment is what a sentence about an event needs besides the event.
-type moment struct {
+// eventContext is what the summary of an event needs besides the event.
+type eventContext struct {
 	at   time.Time
 	node string
-	// before is who drove the order until now.
-	before Driver
-	// attempt is the number that an attempt has since a person last said retry.
+	// before is the driver until this entry.
+	previousDriver Driver
+	// attempt is the number of an attempt since the last retry by an operator.
 	attempt int
 	plan    *messages.Plan
-	// status and need are the order's before the entry; resumes: the entry ends its rest.
+	// status and need are those before the entry; resumes: the entry resumes the order.
 	status  order.Status
 	need    *messages.OrderNeedsAttention
 	resumes bool
 }
 
-// summary says in one sentence what happened.
-func (m moment) summary(e *messages.Event) string {
+// summary describes the event in one sentence.
+func (m eventContext) summary(e *messages.Event) string {
 	switch k := e.GetKind().(type) {
 	case *messages.Event_Accepted:
 		return acceptedSummary(k.Accepted)
@@ -34,21 +34,21 @@ func (m moment) summary(e *messages.Event) string {
 	case *messages.Event_StepFailed:
 		return m.stepFailed(k.StepFailed)
 	case *messages.Event_StepRejected:
-		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), because(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
+		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), reasonSuffix(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
 	case *messages.Event_StepPending:
-		return fmt.Sprintf("%s waits for signal %q until %s", k.StepPending.GetStep(), k.StepPending.GetSignal(), clock(k.StepPending.GetDeadline().AsTime()))
+		return fmt.Sprintf("%s waits for signal %q until %s", k.StepPending.GetStep(), k.StepPending.GetSignal(), formatTime(k.StepPending.GetDeadline().AsTime()))
 	case *messages.Event_StepUndone:
 		if k.StepUndone.GetSkipped() {
-			return fmt.Sprintf("undo of %s passed over on request", k.StepUndone.GetStep())
+			return fmt.Sprintf("undo of %s skipped on request", k.StepUndone.GetStep())
 		}
-		return fmt.Sprintf("%s undone%s", k.StepUndone.GetStep(), effort(k.StepUndone.GetAttempt(), k.StepUndone.GetTookUs()))
+		return fmt.Sprintf("%s undone%s", k.StepUndone.GetStep(), tookSuffix(k.StepUndone.GetAttempt(), k.StepUndone.GetTookUs()))
 	case *messages.Event_CancelRequested:
-		return "cancel requested" + because("", k.CancelRequested.GetReason())
+		return "cancel requested" + reasonSuffix("", k.CancelRequested.GetReason())
 	case *messages.Event_Signalled:
 		return fmt.Sprintf("signal %q arrived", k.Signalled.GetName())
 	case *messages.Event_Parked:
 		until := k.Parked.GetUntil().AsTime()
-		return fmt.Sprintf("parked for %s, until %s: %s", coarse(until.Sub(m.at)), clock(until), k.Parked.GetReason())
+		return fmt.Sprintf("parked for %s, until %s: %s", roughDuration(until.Sub(m.at)), formatTime(until), k.Parked.GetReason())
 	case *messages.Event_Resumed:
 		return m.resumed(k.Resumed.GetCause())
 	case *messages.Event_Attention:
@@ -56,13 +56,13 @@ func (m moment) summary(e *messages.Event) string {
 	case *messages.Event_Completed:
 		return "order completed"
 	case *messages.Event_Rejected:
-		return "order rejected" + because(k.Rejected.GetCode(), k.Rejected.GetReason())
+		return "order rejected" + reasonSuffix(k.Rejected.GetCode(), k.Rejected.GetReason())
 	case *messages.Event_Cancelled:
-		return "order cancelled" + because("", k.Cancelled.GetReason())
+		return "order cancelled" + reasonSuffix("", k.Cancelled.GetReason())
 	case *messages.Event_Recorded:
 		return m.recorded(k.Recorded)
 	}
-	return "an event of a kind this version does not know"
+	return "an event of a kind that this version does not know"
 }
 
 func acceptedSummary(e *messages.OrderAccepted) string {
@@ -77,23 +77,23 @@ func acceptedSummary(e *messages.OrderAccepted) string {
 func stepCompletedSummary(e *messages.StepCompleted) string {
 	switch {
 	case e.GetSkipped():
-		return e.GetStep() + " passed over on request"
+		return e.GetStep() + " skipped on request"
 	case e.GetSignal() != "":
 		return fmt.Sprintf("%s done by signal %q", e.GetStep(), e.GetSignal())
 	}
-	return e.GetStep() + " done" + effort(e.GetAttempt(), e.GetTookUs())
+	return e.GetStep() + " done" + tookSuffix(e.GetAttempt(), e.GetTookUs())
 }
 
-func (m moment) stepFailed(e *messages.StepFailed) string {
-	s := fmt.Sprintf("%s failed (%s, %s): %s", call(e.GetStep(), e.GetDirection()), m.attempts(e), e.GetKind().Label(), e.GetError())
+func (m eventContext) stepFailed(e *messages.StepFailed) string {
+	s := fmt.Sprintf("%s failed (%s, %s): %s", callName(e.GetStep(), e.GetDirection()), m.attemptPhrase(e), e.GetKind().Label(), e.GetError())
 	if again := e.GetRetryAt(); again != nil {
-		s += "; again in " + since(again.AsTime().Sub(m.at))
+		s += "; again in " + preciseDuration(again.AsTime().Sub(m.at))
 	}
 	return s
 }
 
-// attempts says which attempt failed, of how many.
-func (m moment) attempts(e *messages.StepFailed) string {
+// attempts is the number of the failed attempt, and the limit.
+func (m eventContext) attemptPhrase(e *messages.StepFailed) string {
 	s := fmt.Sprintf("attempt %d", e.GetAttempt())
 	if int(e.GetAttempt()) != m.attempt {
 		s += fmt.Sprintf(", %d", m.attempt)
@@ -104,13 +104,13 @@ func (m moment) attempts(e *messages.StepFailed) string {
 		}
 	}
 	if int(e.GetAttempt()) != m.attempt {
-		s += " since a person stepped in"
+		s += " since a person retried it"
 	}
 	return s
 }
 
-// call names one call of a step.
-func call(step string, d messages.Direction) string {
+// callName names one call of a step.
+func callName(step string, d messages.Direction) string {
 	if d == messages.Undo {
 		return "undo of " + step
 	}
@@ -121,39 +121,39 @@ func attentionSummary(e *messages.OrderNeedsAttention) string {
 	if e.GetStep() == "" {
 		return "a person must decide: " + e.GetCause()
 	}
-	return fmt.Sprintf("a person must decide about %s: %s", about(e), e.GetCause())
+	return fmt.Sprintf("a person must decide about %s: %s", attentionCall(e), e.GetCause())
 }
 
-// recorded tells of a retry or a skip, and of one that changes nothing why that is.
-func (m moment) recorded(e *messages.MessageRecorded) string {
+// recorded describes a retry or skip, and why it has no effect if so.
+func (m eventContext) recorded(e *messages.MessageRecorded) string {
 	said := strings.TrimPrefix(e.GetType(), "order.") + " requested"
 	switch {
 	case m.resumes && m.status == order.Parked && e.GetType() == string(messages.TypeSkip):
-		return said + ", passes over nothing: the order was parked"
+		return said + ", skips nothing: the order was parked"
 	case m.resumes:
 		return said
 	case m.status == order.Attention && m.need.GetStep() == "":
-		return said + ", no effect: it names a call, and no single one needed a person"
+		return said + ", no effect: it names a call, but no single call needed attention"
 	case m.status == order.Attention:
-		return said + ", no effect: it names another call than " + about(m.need)
+		return said + ", no effect: it names another call than " + attentionCall(m.need)
 	case m.status == order.Compensating:
 		return said + ", no effect: the order was being undone"
 	}
 	return said + ", no effect: the order was running"
 }
 
-// about names the call that needs a person.
-func about(e *messages.OrderNeedsAttention) string {
+// attentionCall names the call about which an operator must decide.
+func attentionCall(e *messages.OrderNeedsAttention) string {
 	if e.GetDirection() == messages.Undo {
-		return "the " + call(e.GetStep(), e.GetDirection())
+		return "the " + callName(e.GetStep(), e.GetDirection())
 	}
 	return e.GetStep()
 }
 
-func (m moment) resumed(cause string) string {
+func (m eventContext) resumed(cause string) string {
 	switch {
-	case cause == "takeover" && m.before.Node != m.node:
-		return fmt.Sprintf("taken over from %s, which let go or fell silent", m.before.Node)
+	case cause == "takeover" && m.previousDriver.Node != m.node:
+		return fmt.Sprintf("taken over from %s, which gave it back or stopped responding", m.previousDriver.Node)
 	case cause == "takeover":
 		return "taken over by another delivery on the same node"
 	case cause == "wake":
@@ -162,7 +162,7 @@ func (m moment) resumed(cause string) string {
 	return "resumed by " + cause
 }
 
-func because(code, reason string) string {
+func reasonSuffix(code, reason string) string {
 	switch {
 	case code == "" && reason == "":
 		return ""
@@ -174,8 +174,8 @@ func because(code, reason string) string {
 	return ": " + code + ": " + reason
 }
 
-// effort tells how long a call took, and how many it needed if more than one.
-func effort(attempt uint32, tookUs uint64) string {
+// tookSuffix is the duration of a call, and its attempt if it was not the first.
+func tookSuffix(attempt uint32, tookUs uint64) string {
 	took := (time.Duration(tookUs) * time.Microsecond).Round(10 * time.Microsecond)
 	if attempt > 1 {
 		return fmt.Sprintf(" in %s at attempt %d", took, attempt)

@@ -136,7 +136,7 @@ func TestEveryKindHasWords(t *testing.T) {
 	for _, entries := range stories {
 		story := timeline.Story{}
 		for _, e := range entries {
-			events, err := story.Tell(e)
+			events, err := story.Apply(e)
 			if err != nil {
 				t.Fatal(err)
 			}

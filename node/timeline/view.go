@@ -10,42 +10,42 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Received is the status of an order that waits in the inbox and is not accepted yet.
+// Received is the status of an order that is stored in the inbox and not accepted yet.
 const Received = "received"
 
-// View is an order as the outside sees it. Its JSON form is stable.
+// View is the state of an order. Its JSON form is stable.
 type View struct {
 	OrderID string `json:"order_id"`
 	Status  string `json:"status"`
-	// StatusSince is when the order came to its status.
+	// StatusSince is when the order entered its status.
 	StatusSince time.Time `json:"status_since"`
 	CustomerID  string    `json:"customer_id"`
 	Total       string    `json:"total"`
 	Currency    string    `json:"currency"`
 	Plan        string    `json:"plan"`
-	// StepsDone of Steps are done, and StepsUndone of them undone since.
+	// StepsDone counts the steps that are done, of Steps, and StepsUndone those of them that were undone.
 	StepsDone   int `json:"steps_done"`
 	StepsUndone int `json:"steps_undone,omitempty"`
 	Steps       int `json:"steps"`
-	// Undone names the steps that were undone, in the order in which that happened. Kept names those of a rejected or
-	// cancelled order that were performed and not undone.
+	// Undone names the steps that were undone, in that order. Kept names the steps of a rejected or cancelled order that were
+	// performed and not undone.
 	Undone []string `json:"undone,omitempty"`
 	Kept   []string `json:"kept,omitempty"`
-	// Driver is the node that carries the order; nil when it is at rest or has ended.
+	// Driver is the node that drives the order; nil when no node does.
 	Driver *Driver `json:"driver,omitempty"`
-	// Next is the call that comes next, or is under way; nil when there is none, or a person must decide first.
+	// Next is the next or current step call; nil when there is none, or an operator must decide first.
 	Next *Next `json:"next,omitempty"`
 	// Reason of a rejected or cancelled order, or what an order in attention needs.
 	Reason string `json:"reason,omitempty"`
-	// ParkedFor is pending, retry or outage. WaitsFor says in words what a parked order waits for, WaitsSignal is the
-	// signal it waits for, if it is one, and WaitsUntil when it is woken at the latest.
+	// ParkedFor is pending, retry or outage. WaitsFor describes what a parked order waits for, WaitsSignal is the name of the
+	// signal it waits for, if any, and WaitsUntil is when its timer wakes it.
 	ParkedFor   string     `json:"parked_for,omitempty"`
 	WaitsFor    string     `json:"waits_for,omitempty"`
 	WaitsSignal string     `json:"waits_signal,omitempty"`
 	WaitsUntil  *time.Time `json:"waits_until,omitempty"`
 	// LastError is the latest failed attempt of the current step.
 	LastError string `json:"last_error,omitempty"`
-	// Actions are the messages that make sense now: signal, retry, skip, cancel.
+	// Actions are the messages that have an effect now: signal, retry, skip, cancel.
 	Actions   []string  `json:"actions,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
@@ -54,26 +54,26 @@ type View struct {
 	story *Story
 }
 
-// Next is a step call to come.
+// Next is the next step call.
 type Next struct {
 	Step string `json:"step"`
 	// Direction is do or undo.
 	Direction string `json:"direction"`
-	// Attempt counts from 1 since the call was first made, or since a person last said retry; Attempts is how many the
-	// plan allows, 0 if it does not say.
+	// Attempt counts from 1 since the first call, or since the last retry by an operator; Attempts is the plan's limit, 0 if
+	// it has none.
 	Attempt  int `json:"attempt"`
 	Attempts int `json:"attempts,omitempty"`
-	// At is when it is made, if that was put off.
+	// At is when a delayed call is made.
 	At *time.Time `json:"at,omitempty"`
-	// Settles: the order is being undone, and nobody knows if the step was performed: the call finds out.
+	// Settles: the order is being undone and the step is in doubt: the call finds out if it was performed.
 	Settles bool `json:"settles,omitempty"`
 }
 
-// Of folds the entries of one order; the error wraps order.ErrIllegal when they are no legal history.
+// New folds the entries of one order; the error wraps order.ErrIllegal if they are not a legal history.
 func New(entries []journal.Entry) (*View, error) {
 	v := &View{story: &Story{}}
 	for _, e := range entries {
-		events, err := v.story.Tell(e)
+		events, err := v.story.Apply(e)
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func New(entries []journal.Entry) (*View, error) {
 	return v, nil
 }
 
-// OfReceived is an order that waits in the inbox since the time given.
+// NewReceived returns the view of an order that is in the inbox since at.
 func NewReceived(id messages.OrderID, at time.Time) *View {
 	return &View{
 		OrderID: string(id), Status: Received, StatusSince: at, CreatedAt: at, UpdatedAt: at,
@@ -109,7 +109,7 @@ func (v *View) fill() {
 		v.Driver = &driver
 	}
 	if !s.Status.Terminal() && s.Status != order.Attention {
-		v.Next = next(s)
+		v.Next = nextCall(s)
 	}
 	switch s.Status {
 	case order.Attention:
@@ -127,26 +127,26 @@ func (v *View) fill() {
 }
 
 func (v *View) fillPark(s *order.State) {
-	until, rest := s.ParkedUntil, s.ParkedFor()
-	v.ParkedFor, v.WaitsFor, v.WaitsUntil = string(rest), s.ParkReason, &until
-	switch rest {
+	until, reason := s.ParkedUntil, s.ParkedFor()
+	v.ParkedFor, v.WaitsFor, v.WaitsUntil = string(reason), s.ParkReason, &until
+	switch reason {
 	case order.ParkPending:
 		if v.WaitsSignal = s.Pending.GetSignal(); v.WaitsSignal == "" {
 			return
 		}
 		v.WaitsFor = fmt.Sprintf("signal %q for step %s", v.WaitsSignal, s.Pending.GetStep())
 	case order.ParkOutage:
-		// The step is told by what comes next.
-		if _, reason, ok := strings.Cut(s.ParkReason, " waits: "); ok {
-			v.WaitsFor = reason
+		// Next names the step.
+		if _, cause, ok := strings.Cut(s.ParkReason, " waits: "); ok {
+			v.WaitsFor = cause
 		}
 	case order.ParkRetry:
-		v.WaitsFor = "the next attempt of " + v.Next.call()
+		v.WaitsFor = "the next attempt of " + v.Next.callName()
 	}
 }
 
-// next is the call that a driver would make, or nil.
-func next(s *order.State) *Next {
+// nextCall is the call that a driver would make, or nil.
+func nextCall(s *order.State) *Next {
 	move := s.Next()
 	if len(move.Events) > 0 {
 		return nil
@@ -167,8 +167,8 @@ func next(s *order.State) *Next {
 	return n
 }
 
-// call names the call; nil is one that nobody can name.
-func (n *Next) call() string {
+// callName names the call; a nil Next is an unknown call.
+func (n *Next) callName() string {
 	switch {
 	case n == nil:
 		return "the call"
@@ -178,11 +178,11 @@ func (n *Next) call() string {
 	return n.Step
 }
 
-// Ended reports whether nothing can happen to the order any more.
+// Ended reports whether the order has ended.
 func (v *View) Ended() bool { return Ends(v.Status) }
 
-// NeedsAttention tells the call about which a person must decide, and whether one must. The step is empty when there is
-// no single one; the direction is do or undo, or empty without a step.
+// NeedsAttention returns the call about which an operator must decide, and whether one must. The step is empty if there is no
+// single one; the direction is do or undo, or empty without a step.
 func (v *View) NeedsAttention() (step, direction string, needed bool) {
 	if v.story == nil || v.story.state.Status != order.Attention {
 		return "", "", false
@@ -194,8 +194,8 @@ func (v *View) NeedsAttention() (step, direction string, needed bool) {
 	return need.GetStep(), need.GetDirection().Label(), true
 }
 
-// Last is the journal sequence of the latest entry told; 0: none.
-func (v *View) Last() uint64 {
+// LastSequence is the journal sequence of the latest entry; 0: none.
+func (v *View) LastSequence() uint64 {
 	if len(v.Events) == 0 {
 		return 0
 	}

@@ -1,46 +1,59 @@
-// Package client publishes orders and messages about them, and follows orders, for programs in Go.
+// Package client publishes orders and messages about them, and reads and follows orders, for programs in Go.
 package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// Client talks to the streams of the nodes on one NATS. It is safe for concurrent use.
+// ErrUnknownOrder is wrapped by errors about an order that does not exist: the journal has no entry of it, and no stored
+// message creates it.
+var ErrUnknownOrder = errors.New("unknown order")
+
+// Client uses the streams of the nodes on one NATS. It is safe for concurrent use.
 //
 // After an error a message may be stored or not; each may be published again.
 type Client struct {
+	js        jetstream.JetStream
 	publisher *ingress.Publisher
-	reader    *Reader
+	journal   *journal.Journal
+	lookup    *ingress.Lookup
 }
 
-// New makes a client on the connection, which stays the caller's. The streams exist once an engine has started. Close the
-// client when it is no longer used.
+// New returns a client on the connection, which stays the caller's. The streams exist once an engine has started. Close the
+// client after use.
 func New(nc *nats.Conn) (*Client, error) {
-	orders, err := NewReader(nc)
+	js, err := jetstream.New(nc)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("new client: %w", err)
+	}
+	j, err := journal.New(js, journal.Config{})
+	if err != nil {
+		return nil, fmt.Errorf("new client: %w", err)
 	}
 	publisher, err := ingress.NewPublisher(nc, ingress.PublisherConfig{})
 	if err != nil {
-		orders.Close()
-		return nil, err
+		j.Close()
+		return nil, fmt.Errorf("new client: %w", err)
 	}
-	return &Client{publisher: publisher, reader: orders}, nil
+	return &Client{js: js, publisher: publisher, journal: j, lookup: ingress.NewLookup(js)}, nil
 }
 
 // Close stops the client's goroutines.
 func (c *Client) Close() {
 	c.publisher.Close()
-	c.reader.Close()
+	c.journal.Close()
 }
 
 // Create publishes an order. The same order may be published again at any time; another one under its id becomes a dead
@@ -49,7 +62,7 @@ func (c *Client) Create(ctx context.Context, o engine.Order) error {
 	return c.publish(ctx, o.ID, o.Message())
 }
 
-// Cancel has what was done for the order undone, unless its last step is done.
+// Cancel undoes the steps that are done, unless the last step is done.
 func (c *Client) Cancel(ctx context.Context, id, reason string) error {
 	return c.publish(ctx, id, &messages.CancelOrder{Reason: reason})
 }
@@ -69,7 +82,7 @@ func (c *Client) Retry(ctx context.Context, id string) error {
 	return c.publish(ctx, id, &messages.RetryOrder{})
 }
 
-// Skip passes over the step that needs attention, or its undo, if it is the one named.
+// Skip skips the step that needs attention, or its undo, if it is the one named.
 func (c *Client) Skip(ctx context.Context, id, step string, undo bool) error {
 	m := &messages.SkipStep{Step: step, Direction: messages.Do.Label()}
 	if undo {
@@ -79,32 +92,59 @@ func (c *Client) Skip(ctx context.Context, id, step string, undo bool) error {
 }
 
 func (c *Client) publish(ctx context.Context, id string, message proto.Message) error {
+	return c.PublishMessage(ctx, ingress.Outgoing{OrderID: messages.OrderID(id), Body: message})
+}
+
+// PublishMessage publishes any message about an order, with all that travels with it, such as the caller's trace context, and
+// returns nil once it is stored.
+func (c *Client) PublishMessage(ctx context.Context, m ingress.Outgoing) error {
 	stored := make(chan error, 1)
-	err := c.publisher.Publish(ctx, ingress.Outgoing{OrderID: messages.OrderID(id), Body: message}, func(_ ingress.PubAck, err error) { stored <- err })
-	if err != nil {
+	if err := c.publisher.Publish(ctx, m, func(_ ingress.PubAck, err error) { stored <- err }); err != nil {
 		return err
 	}
 	select {
 	case err := <-stored:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("publish order %s: not acknowledged yet: %w", id, ctx.Err())
+		return fmt.Errorf("publish order %s: not acknowledged yet: %w", m.OrderID, ctx.Err())
 	}
 }
 
-// Order returns an order's state and history. The error wraps ErrUnknownOrder when nothing is stored about it.
+// Order returns an order's state and events. The error wraps ErrUnknownOrder if the order does not exist, and
+// *timeline.PendingMessages as well if messages about it are stored.
 func (c *Client) Order(ctx context.Context, id string) (*timeline.View, error) {
-	return c.reader.Order(ctx, messages.OrderID(id))
+	order := messages.OrderID(id)
+	entries, err := c.journal.History(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return timeline.New(entries)
+	}
+	inbox, err := c.readInbox(ctx, order)
+	if err != nil {
+		return nil, err
+	}
+	if !inbox.created.IsZero() {
+		return timeline.NewReceived(order, inbox.created), nil
+	}
+	// A message leaves the inbox after its order is journaled: the order may have moved between the two reads.
+	if entries, err = c.journal.History(ctx, order); err != nil {
+		return nil, err
+	}
+	if len(entries) > 0 {
+		return timeline.New(entries)
+	}
+	return nil, inbox.unknown(order)
 }
 
 // Follow calls yield with the events of each journal entry, past and future, and returns nil once the order has ended,
-// else yield's error or the context's. An order in attention has not ended.
+// else the error of yield or of ctx. An order in attention has not ended.
 func (c *Client) Follow(ctx context.Context, id string, yield func([]timeline.Event) error) error {
-	return c.reader.Follow(ctx, messages.OrderID(id), 0, yield)
+	return c.FollowFrom(ctx, id, 0, yield)
 }
 
-// Wait returns an order once it has ended. The error wraps ErrUnknownOrder when nothing is stored about it, and the
-// context's when that ends first.
+// Wait returns an order once it has ended. The error wraps ErrUnknownOrder if the order does not exist, or ctx's error.
 func (c *Client) Wait(ctx context.Context, id string) (*timeline.View, error) {
 	if err := c.Follow(ctx, id, func([]timeline.Event) error { return nil }); err != nil {
 		return nil, err

@@ -9,43 +9,26 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
-
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
-	"github.com/orderly-engine/orderly/node/server/embedded"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is how long a test waits for what must happen: one of them carries a hundred orders one after the other.
-const patience = 2 * time.Minute
+// patience is longer than natstest.Patience: one test handles a hundred orders in sequence.
+const patience = 2 * natstest.Patience
 
 func order(id string) engine.Order {
 	return engine.Order{ID: id, CustomerID: "c-7", Items: []engine.Item{{ProductID: "p", Quantity: 1, UnitPrice: 9.5}}}
 }
 
-// start runs an engine whose steps take as long as the target says, and returns a client.
+// start runs an engine whose steps are simulated at the target, and returns a client.
 func start(t *testing.T, target string) *client.Client {
 	t.Helper()
-	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	connect := func() *nats.Conn {
-		nc, err := server.Connect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(nc.Close)
-		return nc
-	}
-	e, err := engine.New(t.Context(), connect(), engine.PlanFromProto(plan.Sim(target)), engine.Config{})
+	server := natstest.Start(t)
+	e, err := engine.New(t.Context(), server.Connect(), engine.PlanFromProto(plan.Sim(target)), engine.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +42,7 @@ func start(t *testing.T, target string) *client.Client {
 			t.Error(err)
 		}
 	})
-	c, err := client.New(connect())
+	c, err := client.New(server.Connect())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +57,7 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
-// Orders that end at once: each is found from the moment it is stored, however fast it leaves the inbox.
+// An order that ends at once is known from the moment its message is stored.
 func TestStoredOrderIsFoundAndWaitedFor(t *testing.T) {
 	c, ctx := start(t, "sim:"), within(t, patience)
 	for i := range 100 {
@@ -104,18 +87,18 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 
 func TestUnknownOrder(t *testing.T) {
 	c, ctx := start(t, "sim:"), within(t, patience)
-	if _, err := c.Order(ctx, "nobody"); !errors.Is(err, client.ErrUnknownOrder) {
+	if _, err := c.Order(ctx, "unknown"); !errors.Is(err, client.ErrUnknownOrder) {
 		t.Errorf("Order: %v", err)
 	}
-	if _, err := c.Wait(ctx, "nobody"); !errors.Is(err, client.ErrUnknownOrder) {
+	if _, err := c.Wait(ctx, "unknown"); !errors.Is(err, client.ErrUnknownOrder) {
 		t.Errorf("Wait: %v", err)
 	}
-	if err := c.Follow(ctx, "nobody", func([]timeline.Event) error { return nil }); !errors.Is(err, client.ErrUnknownOrder) {
+	if err := c.Follow(ctx, "unknown", func([]timeline.Event) error { return nil }); !errors.Is(err, client.ErrUnknownOrder) {
 		t.Errorf("Follow: %v", err)
 	}
 }
 
-func TestFollowTellsTheWholeStory(t *testing.T) {
+func TestFollowYieldsAllEvents(t *testing.T) {
 	c, ctx := start(t, "sim:?latency=5ms"), within(t, patience)
 	if err := c.Create(ctx, order("o-1")); err != nil {
 		t.Fatal(err)

@@ -18,24 +18,22 @@ import (
 )
 
 const (
-	// silence is how long nothing may come before the journal is asked if there is nothing. It doubles with each such
-	// answer, up to longestSilence, until an entry comes: an order may wait for days.
-	silence        = time.Second
-	longestSilence = 15 * time.Second
-	// again is the pause before a feed that broke off is opened again, attempt how long one may take.
-	again   = 250 * time.Millisecond
-	attempt = 2 * time.Second
+	// minSilence is how long a consumer may deliver nothing before the journal is checked for entries it missed. It doubles
+	// with each check that finds none, up to maxSilence, until an entry arrives: an order may be parked for days.
+	minSilence = time.Second
+	maxSilence = 15 * time.Second
+	// reopenDelay is the pause before a lost consumer is replaced, requestTimeout bounds one request.
+	reopenDelay    = 250 * time.Millisecond
+	requestTimeout = 2 * time.Second
 )
 
-// Follow calls yield with the events of each journal entry after the one stored at sequence after, oldest first, those
-// of the past and those to come, each once and without a gap. It returns nil once the order has ended and all is told,
-// else yield's error or the context's; the error wraps ErrUnknownOrder when nothing is stored about the order, or no
-// more before anything was told. A NATS that goes away meanwhile is waited for.
-func (r *Reader) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
-	if _, err := r.Order(ctx, id); err != nil {
+// FollowFrom is Follow behind the journal sequence after: yield gets each later entry once, in order and without a gap. The
+// error wraps ErrUnknownOrder if the order does not exist, or no longer exists and had no entry. It waits while NATS is away.
+func (c *Client) FollowFrom(ctx context.Context, id string, after uint64, yield func([]timeline.Event) error) error {
+	if _, err := c.Order(ctx, id); err != nil {
 		return err
 	}
-	f := &follower{orders: r, id: id, after: after, yield: yield, silence: silence}
+	f := &follower{client: c, id: messages.OrderID(id), after: after, yield: yield, silence: minSilence}
 	for {
 		switch err := f.read(ctx); {
 		case f.done:
@@ -46,48 +44,48 @@ func (r *Reader) Follow(ctx context.Context, id messages.OrderID, after uint64, 
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(again):
+		case <-time.After(reopenDelay):
 		}
 	}
 }
 
-// follower tells one order, over as many feeds as it takes.
+// follower follows one order, over one consumer after another.
 type follower struct {
-	orders *Reader
+	client *Client
 	id     messages.OrderID
 	after  uint64
 	yield  func([]timeline.Event) error
 
 	story timeline.Story
-	// last is the sequence of the latest entry read; the next feed begins behind it.
+	// last is the sequence of the latest entry read; the next consumer starts behind it.
 	last uint64
-	// silence is how long nothing may come now.
+	// silence is how long nothing may arrive before the next check.
 	silence time.Duration
-	// done: all is told, or nothing more can be.
+	// done: following has ended, with the result that finish returned.
 	done bool
 }
 
-// end gives the answer of Follow.
-func (f *follower) end(err error) error {
+// finish sets the result of FollowFrom.
+func (f *follower) finish(err error) error {
 	f.done = true
 	return err
 }
 
-// read opens a feed behind the last entry and tells what comes until it breaks off or f is done. A consumer of its own
-// is made each time: it can be given up at any moment, and what it has lost is read again by the next.
+// read opens a consumer behind the last entry and reads it until it fails or f is done. Each read has its own consumer: it
+// can be abandoned at any moment, and the next one reads again what was lost.
 func (f *follower) read(ctx context.Context) error {
-	connected, release := untilReconnect(ctx, f.orders.js.Conn())
+	connected, release := untilReconnect(ctx, f.client.js.Conn())
 	defer release()
-	feed, giveUp, err := f.open(ctx)
+	feed, remove, err := f.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer giveUp()
+	defer remove()
 	return f.listen(connected, func(ctx context.Context) (jetstream.Msg, error) { return feed.Next(jetstream.NextContext(ctx)) }, f.behind)
 }
 
-// untilReconnect returns a context that ends when the connection is made again: a server that was started again has
-// forgotten the consumer, and the feed would be silent for good. Call release in the end.
+// untilReconnect returns a context that ends when the connection is established again: a restarted server has lost the
+// consumer, which would deliver nothing from then on. Call release after use.
 func untilReconnect(ctx context.Context, nc *nats.Conn) (connected context.Context, release func()) {
 	connected, cancel := context.WithCancel(ctx)
 	changes := nc.StatusChanged(nats.CONNECTED)
@@ -97,13 +95,13 @@ func untilReconnect(ctx context.Context, nc *nats.Conn) (connected context.Conte
 		cancel()
 	})
 	return connected, func() {
-		nc.RemoveStatusListener(changes) // which closes changes
+		nc.RemoveStatusListener(changes) // closes changes
 		waiting.Wait()
 	}
 }
 
-// listen tells what next brings, until the feed breaks off, the context ends, f is done, or behind reports that the feed
-// has left something out.
+// listen yields what next returns, until next fails, ctx ends, f is done, a message is missing, or behind reports that the
+// journal has entries which the consumer did not deliver.
 func (f *follower) listen(
 	ctx context.Context, next func(context.Context) (jetstream.Msg, error), behind func(context.Context) (bool, error),
 ) error {
@@ -115,30 +113,31 @@ func (f *follower) listen(
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, context.DeadlineExceeded):
-			if left, err := behind(ctx); left || err != nil {
+			if missed, err := behind(ctx); missed || err != nil {
 				return err
 			}
-			f.silence = min(2*f.silence, longestSilence)
+			f.silence = min(2*f.silence, maxSilence)
 			continue
 		case err != nil:
 			return err
 		}
 		meta, err := m.Metadata()
 		if err != nil || meta.Sequence.Consumer != delivered {
-			return err // one was lost on its way
+			return err // without an error: a message was lost
 		}
-		if err := f.tell(meta, m.Data()); err != nil || f.done {
+		if err := f.handle(meta, m.Data()); err != nil || f.done {
 			return err
 		}
 		delivered++
-		f.silence = silence
+		f.silence = minSilence
 	}
 }
 
-func (f *follower) open(ctx context.Context) (feed jetstream.MessagesContext, giveUp func(), err error) {
-	asking, cancel := context.WithTimeout(ctx, attempt)
+func (f *follower) open(ctx context.Context) (feed jetstream.MessagesContext, remove func(), err error) {
+	js := f.client.js
+	requesting, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	consumer, err := f.orders.js.CreateConsumer(asking, messages.StreamEvents, jetstream.ConsumerConfig{
+	consumer, err := js.CreateConsumer(requesting, messages.StreamEvents, jetstream.ConsumerConfig{
 		FilterSubject: messages.SubjectEvent + string(f.id),
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.last + 1,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: time.Minute,
@@ -147,47 +146,47 @@ func (f *follower) open(ctx context.Context) (feed jetstream.MessagesContext, gi
 		return nil, nil, err
 	}
 	if feed, err = consumer.Messages(jetstream.WithMessagesErrOnMissingHeartbeat(true)); err != nil {
-		ingress.RemoveConsumer(ctx, f.orders.js, messages.StreamEvents, consumer)
+		ingress.RemoveConsumer(ctx, js, messages.StreamEvents, consumer)
 		return nil, nil, err
 	}
-	return feed, func() { feed.Stop(); ingress.RemoveConsumer(ctx, f.orders.js, messages.StreamEvents, consumer) }, nil
+	return feed, func() { feed.Stop(); ingress.RemoveConsumer(ctx, js, messages.StreamEvents, consumer) }, nil
 }
 
-// behind reports whether the journal has more than the feed gave. An order that left the inbox for the dead letters
-// before anything was told of it ends the following.
+// behind reports whether the journal has entries that the consumer did not deliver. It finishes if the order has no entry and
+// left the inbox: it became a dead letter.
 func (f *follower) behind(ctx context.Context) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, attempt)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	e, found, err := f.orders.journal.Last(ctx, f.id)
+	e, found, err := f.client.journal.Last(ctx, f.id)
 	if err != nil || found {
 		return e.Sequence > f.last, err
 	}
 	if f.last == 0 {
-		if _, err := f.orders.Order(ctx, f.id); errors.Is(err, ErrUnknownOrder) {
-			return true, f.end(err)
+		if _, err := f.client.Order(ctx, string(f.id)); errors.Is(err, ErrUnknownOrder) {
+			return true, f.finish(err)
 		}
 	}
 	return false, nil
 }
 
-// tell hands one entry on, unless it was told before.
-func (f *follower) tell(meta *jetstream.MsgMetadata, body []byte) error {
+// handle yields one entry, unless it is not behind after.
+func (f *follower) handle(meta *jetstream.MsgMetadata, body []byte) error {
 	entry := &messages.JournalEntry{}
 	if err := proto.Unmarshal(body, entry); err != nil {
-		return f.end(fmt.Errorf("follow order %s: entry at sequence %d cannot be read: %w", f.id, meta.Sequence.Stream, err))
+		return f.finish(fmt.Errorf("follow order %s: decode entry at sequence %d: %w", f.id, meta.Sequence.Stream, err))
 	}
-	events, err := f.story.Tell(journal.Entry{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Entry: entry})
+	events, err := f.story.Apply(journal.Entry{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Entry: entry})
 	if err != nil {
-		return f.end(err)
+		return f.finish(err)
 	}
 	f.last = meta.Sequence.Stream
 	if f.last > f.after {
 		if err := f.yield(events); err != nil {
-			return f.end(err)
+			return f.finish(err)
 		}
 	}
 	if f.story.Ended() {
-		return f.end(nil)
+		return f.finish(nil)
 	}
 	return nil
 }

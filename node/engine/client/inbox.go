@@ -13,63 +13,63 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// maxLooked bounds the messages about one order that are looked at, each in a request of its own. An order that more
-// messages have come before counts as unknown until it is accepted.
-const maxLooked = 16
+// maxInboxReads bounds the messages about one order that are read, in one request each. An order whose created message
+// follows more messages than that counts as unknown until it is accepted.
+const maxInboxReads = 16
 
-// waiting is what the inbox stores about an order.
-type waiting struct {
-	// created is when the message that creates the order was stored, zero when none was found. The messages before it, or
-	// all of them, are others.
+// inboxState is what the inbox stores about an order.
+type inboxState struct {
+	// created is when the message that creates the order was stored; zero: none was found.
 	created time.Time
-	others  int
+	// others counts the messages before it, or all of them.
+	others int
 }
 
-// lookInbox asks the leader, in the order in which the messages were stored.
-func (r *Reader) lookInbox(ctx context.Context, id messages.OrderID) (w waiting, err error) {
+// readInbox reads the messages about an order from the leader, in the order in which they were stored.
+func (c *Client) readInbox(ctx context.Context, id messages.OrderID) (s inboxState, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("look for order %s in the inbox: %w", id, err)
 		}
 	}()
-	inbox, err := r.js.Stream(ctx, messages.StreamOrders)
+	inbox, err := c.js.Stream(ctx, messages.StreamOrders)
 	if err != nil {
-		return w, err
+		return s, err
 	}
-	for from := uint64(1); w.others < maxLooked; w.others++ {
+	for from := uint64(1); s.others < maxInboxReads; s.others++ {
 		m, err := inbox.GetMsg(ctx, from, jetstream.WithGetMsgSubject(messages.SubjectOrder+string(id)))
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
-			return w, nil
+			return s, nil
 		case errors.Is(err, nats.ErrBadHeaderMsg):
-			// Nobody can say what it is, and a node makes a dead letter of it.
-			m, found, err := r.lookup.FirstStored(ctx, id, from)
+			// nats.go cannot decode the headers; the node that receives the message makes it a dead letter.
+			m, found, err := c.lookup.FirstStored(ctx, id, from)
 			if err != nil || !found {
-				return w, err
+				return s, err
 			}
 			from = m.Sequence + 1
 		case err != nil:
-			return w, err
+			return s, err
 		case creates(m.Header):
-			w.created = m.Time
-			return w, nil
+			s.created = m.Time
+			return s, nil
 		default:
 			from = m.Sequence + 1
 		}
 	}
-	return w, nil
+	return s, nil
 }
 
-// creates reports whether a message with these headers is to create its order.
+// creates reports whether a message with these headers creates its order.
 func creates(h nats.Header) bool {
 	kind := messages.Type(h.Get(messages.HeaderType))
 	return kind == "" || kind == messages.TypeCreated
 }
 
-// unknown is the error of an order that does not exist, with what waits for it.
-func (w waiting) unknown(id messages.OrderID) error {
-	if w.others == 0 {
+// unknown returns the error about an order that does not exist, with the messages about it that are stored.
+func (s inboxState) unknown(id messages.OrderID) error {
+	if s.others == 0 {
 		return fmt.Errorf("%w: %s", ErrUnknownOrder, id)
 	}
-	return fmt.Errorf("%w: %s: %w", ErrUnknownOrder, id, &timeline.PendingMessages{Messages: w.others, More: w.others == maxLooked})
+	return fmt.Errorf("%w: %s: %w", ErrUnknownOrder, id, &timeline.PendingMessages{Messages: s.others, More: s.others == maxInboxReads})
 }

@@ -15,15 +15,15 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// lookEvery is how often orders that the feed was silent about are looked up: those that had ended before.
 const (
-	lookEvery = time.Second
-	lookMax   = 200
-	// lookFor bounds one look-up.
-	lookFor = time.Second
+	// lookupInterval is how often Wait reads the last entries of orders without news: they may have ended before they were
+	// added. One round reads at most maxLookups orders and spends at most lookupTimeout on each.
+	lookupInterval = time.Second
+	maxLookups     = 200
+	lookupTimeout  = time.Second
 )
 
-// Watch follows a set of orders. Its methods may be called from any goroutine.
+// Watch counts how a set of orders end. It is safe for concurrent use.
 type Watch struct {
 	js       jetstream.JetStream
 	stream   jetstream.Stream
@@ -31,53 +31,53 @@ type Watch struct {
 	consume  jetstream.ConsumeContext
 
 	mu sync.Mutex
-	// open are the orders that have not ended, with the time they were added.
+	// open are the orders that have not ended, with the time they were added or last looked up.
 	open  map[messages.OrderID]time.Time
 	ended map[order.Status]int
 	// empty is closed when no order is open any more.
 	empty chan struct{}
 }
 
-// StartWatch begins to follow; nothing that happens from now on is missed. Stop the Watch after use.
+// StartWatch begins to watch; it misses nothing that happens after it returns. Stop the Watch after use.
 func StartWatch(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 	stream, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
-		return nil, fmt.Errorf("follow orders: stream %s: %w: start a node, which creates it", messages.StreamEvents, err)
+		return nil, fmt.Errorf("watch orders: stream %s: %w: start a node, which creates it", messages.StreamEvents, err)
 	}
 	consumer, err := js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverNewPolicy, HeadersOnly: true,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("follow orders: %w", err)
+		return nil, fmt.Errorf("watch orders: %w", err)
 	}
 	w := &Watch{
 		js: js, stream: stream, consumer: consumer, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
 	}
 	w.consume, err = consumer.Consume(func(m jetstream.Msg) {
-		w.saw(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
+		w.record(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
 	})
 	if err != nil {
 		ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
-		return nil, fmt.Errorf("follow orders: %w", err)
+		return nil, fmt.Errorf("watch orders: %w", err)
 	}
 	return w, nil
 }
 
-// Stop ends following and waits for it.
+// Stop ends the watch and waits for its end.
 func (w *Watch) Stop() {
 	w.consume.Stop()
 	<-w.consume.Closed()
 	ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
 }
 
-// Add follows one more order. Add it before it is published.
+// Add watches one more order. Add it before it is published.
 func (w *Watch) Add(id messages.OrderID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.open[id] = time.Now()
 }
 
-// Forget stops following an order.
+// Forget stops watching an order.
 func (w *Watch) Forget(id messages.OrderID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -85,22 +85,22 @@ func (w *Watch) Forget(id messages.OrderID) {
 	w.wake()
 }
 
-// saw takes note of a journal entry's kinds.
-func (w *Watch) saw(id messages.OrderID, kinds string) {
+// record counts the order's end if the kinds of a journal entry contain one.
+func (w *Watch) record(id messages.OrderID, kinds string) {
 	status, ok := endOf(kinds)
 	if !ok {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if _, follows := w.open[id]; follows {
+	if _, watched := w.open[id]; watched {
 		delete(w.open, id)
 		w.ended[status]++
 		w.wake()
 	}
 }
 
-// wake ends the wait of Wait if there is nothing left to wait for.
+// wake ends Wait if no order is open. The caller holds mu.
 func (w *Watch) wake() {
 	if len(w.open) == 0 {
 		close(w.empty)
@@ -108,7 +108,7 @@ func (w *Watch) wake() {
 	}
 }
 
-// endOf is the end that an entry of these kinds brings.
+// endOf returns the final status that an entry of these kinds brings.
 func endOf(kinds string) (order.Status, bool) {
 	last := kinds[strings.LastIndexByte(kinds, ',')+1:]
 	for _, s := range []order.Status{order.Completed, order.Rejected, order.Cancelled} {
@@ -130,33 +130,34 @@ func (w *Watch) Tally() (ended map[string]int, open int) {
 	return ended, len(w.open)
 }
 
-// Open lists up to limit orders that have not ended.
+// Open returns up to limit orders that have not ended.
 func (w *Watch) Open(limit int) []messages.OrderID {
-	return w.older(0, limit)
+	return w.openFor(0, limit)
 }
 
-func (w *Watch) older(age time.Duration, limit int) []messages.OrderID {
+// openFor returns up to limit open orders that were added or looked up at least age ago.
+func (w *Watch) openFor(age time.Duration, limit int) []messages.OrderID {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	before := time.Now().Add(-age)
 	var ids []messages.OrderID
-	for id, added := range w.open {
+	for id, at := range w.open {
 		if len(ids) == limit {
 			break
 		}
-		if !added.After(before) {
+		if !at.After(before) {
 			ids = append(ids, id)
 		}
 	}
 	return ids
 }
 
-// Wait returns nil when no followed order is open, or ctx's error, together with what has kept it from looking. A NATS
-// that is away for a while is waited for.
+// Wait returns nil when no watched order is open. If ctx ends first it returns ctx's error, together with the error of the
+// latest look-up if that failed. It waits while NATS is away.
 func (w *Watch) Wait(ctx context.Context) error {
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(lookupInterval)
 	defer tick.Stop()
-	var trouble error
+	var failed error
 	for {
 		w.mu.Lock()
 		open, empty := len(w.open), w.empty
@@ -167,30 +168,28 @@ func (w *Watch) Wait(ctx context.Context) error {
 		select {
 		case <-empty:
 		case <-tick.C:
-			if err := w.look(ctx); err != nil && ctx.Err() == nil {
-				trouble = err
-			} else if err == nil {
-				trouble = nil
+			if err := w.lookUp(ctx); err == nil || ctx.Err() == nil {
+				failed = err
 			}
 		case <-ctx.Done():
-			if trouble != nil {
-				return fmt.Errorf("%w: %w", ctx.Err(), trouble)
+			if failed != nil {
+				return fmt.Errorf("%w: %w", ctx.Err(), failed)
 			}
 			return ctx.Err()
 		}
 	}
 }
 
-// look asks for the last entry of orders that the feed said nothing about for a while.
-func (w *Watch) look(ctx context.Context) error {
-	for _, id := range w.older(lookEvery, lookMax) {
+// lookUp reads the last entries of orders that had no news for a while.
+func (w *Watch) lookUp(ctx context.Context) error {
+	for _, id := range w.openFor(lookupInterval, maxLookups) {
 		m, err := w.last(ctx, id)
 		switch {
 		case errors.Is(err, jetstream.ErrMsgNotFound):
 		case err != nil:
 			return fmt.Errorf("look up order %s: %w", id, err)
 		default:
-			w.saw(id, m.Header.Get(messages.HeaderEvent))
+			w.record(id, m.Header.Get(messages.HeaderEvent))
 		}
 		w.mu.Lock()
 		if _, open := w.open[id]; open {
@@ -202,7 +201,7 @@ func (w *Watch) look(ctx context.Context) error {
 }
 
 func (w *Watch) last(ctx context.Context, id messages.OrderID) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
 	return w.stream.GetLastMsgForSubject(ctx, messages.SubjectEvent+string(id))
 }

@@ -3,49 +3,43 @@ package client_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// world is a server that can be stopped and started again on the same port and store.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
+
+// world is a server with the streams, on which the test plays the node, and a client.
 type world struct {
 	*testing.T
-	dir    string
-	port   int
-	srv    *server.Server
-	nc     *nats.Conn
+	server *natstest.Server
 	js     jetstream.JetStream
-	orders *client.Reader
+	client *client.Client
+	// number of the latest entry of order o-1.
 	number uint32
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), port: server.RANDOM_PORT}
-	w.start()
-	t.Cleanup(w.stop)
-	var err error
-	w.nc, err = nats.Connect(w.srv.ClientURL(), nats.Timeout(patience), nats.ReconnectWait(20*time.Millisecond), nats.MaxReconnects(-1), nats.RetryOnFailedConnect(true))
-	w.must(err)
-	t.Cleanup(w.nc.Close)
-	w.js, err = jetstream.New(w.nc)
-	w.must(err)
+	s := natstest.Start(t, natstest.SyncAlways)
+	w := &world{T: t, server: s, js: s.JetStream()}
 	w.must(ingress.EnsureStreams(t.Context(), w.js, ingress.Streams{}))
-	w.orders, err = client.NewReader(w.nc)
+	var err error
+	w.client, err = client.New(w.js.Conn())
 	w.must(err)
-	t.Cleanup(w.orders.Close)
+	t.Cleanup(w.client.Close)
 	return w
 }
 
@@ -56,49 +50,40 @@ func (w *world) must(err error) {
 	}
 }
 
-func (w *world) start() {
+func (w *world) stream(name string) jetstream.Stream {
 	w.Helper()
-	var err error
-	w.srv, err = server.NewServer(&server.Options{
-		Host: "127.0.0.1", Port: w.port, JetStream: true, StoreDir: w.dir, NoSigs: true, NoLog: true, SyncAlways: true,
-		JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
-	})
+	s, err := w.js.Stream(w.Context(), name)
 	w.must(err)
-	w.srv.Start()
-	if !w.srv.ReadyForConnections(patience) {
-		w.Fatal("the server did not start")
-	}
-	w.port = w.srv.Addr().(*net.TCPAddr).Port
+	return s
 }
 
-func (w *world) stop() { w.srv.Shutdown(); w.srv.WaitForShutdown() }
-
-// message stores a message about the order in the inbox.
-func (w *world) message() uint64 {
+// publishCreated stores a message that creates the order.
+func (w *world) publishCreated() uint64 {
 	w.Helper()
 	ack, err := w.js.Publish(w.Context(), messages.SubjectOrder+"o-1", []byte("{}"))
 	w.must(err)
 	return ack.Sequence
 }
 
-// append journals an entry, as soon as the server takes it.
+// append journals the next entry of order o-1, as soon as the server is there.
 func (w *world) append(events ...*messages.Event) {
 	w.Helper()
 	w.number++
 	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Time: timestamppb.Now(), Node: "n", Events: events})
 	w.must(err)
-	deadline := time.Now().Add(patience)
-	for {
+	natstest.Eventually(w, "the entry is stored", func() bool {
 		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
+		defer cancel()
 		_, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: messages.SubjectEvent + "o-1", Data: body}, jetstream.WithMsgID(fmt.Sprint("entry-", w.number)))
-		cancel()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.Fatal(err)
-		}
-	}
+		return err == nil
+	})
+}
+
+// appendKinds journals an entry that has only the header with its kinds.
+func (w *world) appendKinds(id, kinds string) {
+	w.Helper()
+	_, err := w.js.PublishMsg(w.Context(), &nats.Msg{Subject: messages.SubjectEvent + id, Header: nats.Header{messages.HeaderEvent: {kinds}}})
+	w.must(err)
 }
 
 func accepted() *messages.Event {
@@ -108,7 +93,7 @@ func accepted() *messages.Event {
 	}}}
 }
 
-// signalled is a fact that can be added any number of times.
+// signalled is an event that can occur any number of times.
 func signalled(seq uint64) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: &messages.Source{Stream: messages.StreamOrders, Sequence: seq}, Name: "x"}}}
 }
@@ -120,51 +105,36 @@ func done() []*messages.Event {
 	}
 }
 
-// follow follows the order in the background and returns what it is told.
-func (w *world) follow(ctx context.Context, after uint64) (told <-chan timeline.Event, ended <-chan error) {
-	events, end := make(chan timeline.Event, 1000), make(chan error, 1)
+// follow follows the order in the background.
+func (w *world) follow(ctx context.Context, after uint64) (events <-chan timeline.Event, ended <-chan error) {
+	yielded, end := make(chan timeline.Event, 1000), make(chan error, 1)
 	go func() {
-		end <- w.orders.Follow(ctx, "o-1", after, func(all []timeline.Event) error {
+		end <- w.client.FollowFrom(ctx, "o-1", after, func(all []timeline.Event) error {
 			for _, e := range all {
-				events <- e
+				yielded <- e
 			}
 			return nil
 		})
-		close(events)
+		close(yielded)
 	}()
-	return events, end
+	return yielded, end
 }
 
-func (w *world) next(told <-chan timeline.Event) timeline.Event {
+func (w *world) next(events <-chan timeline.Event) timeline.Event {
 	w.Helper()
-	select {
-	case e := <-told:
-		return e
-	case <-time.After(patience):
-		w.Fatal("nothing is told")
-		return timeline.Event{}
-	}
+	return natstest.Receive(w, events, "the next event")
 }
 
-// untilFollowed waits until somebody listens to the journal.
-func (w *world) untilFollowed() {
+// untilConsumers waits until the journal has n consumers. It gives up before the server removes unused ones by itself.
+func (w *world) untilConsumers(n int) {
 	w.Helper()
-	w.untilConsumers("nobody follows", func(n int) bool { return n > 0 })
-}
-
-// untilConsumers waits until the journal has as many as is right, for less time than the server keeps one that is not
-// used any more.
-func (w *world) untilConsumers(otherwise string, right func(int) bool) {
-	w.Helper()
-	for deadline := time.Now().Add(patience / 2); ; time.Sleep(5 * time.Millisecond) {
-		s, err := w.js.Stream(w.Context(), messages.StreamEvents)
-		w.must(err)
-		n := s.CachedInfo().State.Consumers
-		if right(n) {
+	for deadline := time.Now().Add(natstest.Patience / 2); ; <-time.After(5 * time.Millisecond) {
+		have := w.stream(messages.StreamEvents).CachedInfo().State.Consumers
+		if have == n {
 			return
 		}
 		if time.Now().After(deadline) {
-			w.Fatalf("%s: there are %d", otherwise, n)
+			w.Fatalf("the journal has %d consumers, want %d", have, n)
 		}
 	}
 }

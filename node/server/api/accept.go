@@ -9,28 +9,27 @@ import (
 
 const mediaStream = "text/event-stream"
 
-// wantsStream reports whether the client asks for server-sent events where there are some: by name, and not less than
-// it wants JSON.
+// wantsStream reports whether the request is for the event stream: the endpoint has one, and Accept names its media type with
+// at least the weight of JSON.
 func wantsStream(r *http.Request) bool {
 	if r.Pattern != eventsPattern || r.Method != http.MethodGet {
 		return false
 	}
-	wanted := accepted(strings.Join(r.Header.Values("Accept"), ","))
+	wanted := acceptWeights(strings.Join(r.Header.Values("Accept"), ","))
 	stream := wanted[mediaStream]
-	for _, kind := range []string{"application/json", "application/*", "*/*"} { // what says it most exactly counts (RFC 9110)
-		if json, said := wanted[kind]; said {
+	for _, kind := range []string{"application/json", "application/*", "*/*"} { // the most specific range counts (RFC 9110)
+		if json, ok := wanted[kind]; ok {
 			return stream > 0 && stream >= json
 		}
 	}
 	return stream > 0
 }
 
-// accepted are the media ranges of an Accept header with their weights, from 0, not wanted, to 1. What cannot be read is
-// left out.
-func accepted(header string) map[string]float64 {
+// acceptWeights returns the media ranges of an Accept header with their weights, 0 to 1. Malformed ones are omitted.
+func acceptWeights(header string) map[string]float64 {
 	wanted := map[string]float64{}
-	for said := range strings.SplitSeq(header, ",") {
-		kind, params, err := mime.ParseMediaType(said)
+	for item := range strings.SplitSeq(header, ",") {
+		kind, params, err := mime.ParseMediaType(item)
 		if err != nil {
 			continue
 		}

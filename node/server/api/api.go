@@ -21,44 +21,40 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// ErrUnknownOrder is wrapped by the errors of Orders when nothing is stored about an order.
-var ErrUnknownOrder = errors.New("unknown order")
-
-// ErrNotStored is wrapped by the errors of Publisher when the message was certainly not stored.
+// ErrNotStored is wrapped by the errors of Publisher for a message that is certainly not stored.
 var ErrNotStored = errors.New("nothing was stored")
 
-// Health tells how the node is.
+// Health reports the node's state.
 type Health interface {
 	// Connected reports whether NATS is connected.
 	Connected() bool
-	// Ready is nil while the node takes orders on, else it says why not.
+	// Ready returns nil while the node accepts orders, else the reason why it does not.
 	Ready() error
 }
 
 // Publisher puts messages into the inbox.
 type Publisher interface {
-	// Publish returns nil once the stream has stored the message. After an error that does not wrap ErrNotStored it may be
-	// stored or not.
+	// Publish returns nil once the stream has stored the message. After an error that does not wrap ErrNotStored the message
+	// may be stored.
 	Publish(ctx context.Context, o ingress.Outgoing) error
 }
 
-// Orders reads what is known about orders. An order that waits in the inbox and is not accepted yet is known.
+// Orders reads orders: see client.Client.
 type Orders interface {
-	// Order tells the order's state and story; the error may wrap ErrUnknownOrder.
+	// Order returns the order's state and events; the error may wrap client.ErrUnknownOrder.
 	Order(ctx context.Context, id messages.OrderID) (*timeline.View, error)
-	// Follow calls yield with the events of each journal entry after the one stored at sequence after, oldest first, those
-	// of the past and those to come. It returns nil once the order has ended and all is told, else yield's error or the
-	// context's; the error may wrap ErrUnknownOrder before the first call.
+	// Follow calls yield with the events of each journal entry behind the sequence after, and returns nil once the order
+	// has ended; the error may wrap client.ErrUnknownOrder before the first call.
 	Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error
 }
 
 // Lister lists orders.
 type Lister interface {
-	// List answers a question; the error may wrap index.ErrQuery or index.ErrNobody.
+	// List returns a page of orders; the error may wrap index.ErrQuery or index.ErrNobody.
 	List(ctx context.Context, q index.Query) (*index.Page, error)
 }
 
-// Deps is what the API asks.
+// Deps are what the API calls. All are required.
 type Deps struct {
 	Health    Health
 	Publisher Publisher
@@ -72,13 +68,13 @@ type Deps struct {
 type Config struct {
 	// Addr to listen on, host:port. Default 127.0.0.1:8080.
 	Addr string
-	// MaxRequests bounds the requests that are worked on at once, probes and metrics not counted. Default 512.
+	// MaxRequests bounds the concurrent requests, probes and metrics excepted. Default 512.
 	MaxRequests int
-	// MaxStreams bounds the event streams that are open at once. Default 256.
+	// MaxStreams bounds the open event streams. Default 256.
 	MaxStreams int
-	// Timeout bounds the work on one request, event streams excepted. Default 10s.
+	// Timeout of one request, event streams excepted. Default 10s.
 	Timeout time.Duration
-	// Heartbeat is how often a silent event stream shows that it is alive. Default 15s.
+	// Heartbeat is the interval of comments in an event stream without events. Default 15s.
 	Heartbeat time.Duration
 
 	Logger *slog.Logger
@@ -86,7 +82,7 @@ type Config struct {
 	Tracer trace.Tracer
 }
 
-// Bounds of a connection. The limit on the body is messages.MaxBody.
+// Limits of a connection. The limit of a body is messages.MaxBody.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -98,7 +94,7 @@ const (
 // Validate reports what is out of range.
 func (c Config) Validate() error {
 	if c.MaxRequests < 0 || c.MaxStreams < 0 || c.Timeout < 0 || c.Heartbeat < 0 {
-		return fmt.Errorf("api: max requests %d, max streams %d, timeout %s, heartbeat %s: want none below 0", c.MaxRequests, c.MaxStreams, c.Timeout, c.Heartbeat)
+		return fmt.Errorf("api: max requests %d, max streams %d, timeout %s, heartbeat %s: want 0 or more", c.MaxRequests, c.MaxStreams, c.Timeout, c.Heartbeat)
 	}
 	if c.Timeout >= writeTimeout {
 		return fmt.Errorf("api: timeout %s: want less than %s, after which a connection is closed", c.Timeout, writeTimeout)
@@ -136,24 +132,22 @@ func (c Config) withDefaults() Config {
 
 // API is the node's HTTP server.
 type API struct {
-	deps    Deps
-	cfg     Config
-	handler http.Handler
-	server  *http.Server
+	deps   Deps
+	cfg    Config
+	server *http.Server
 
-	// stopping is closed when event streams must end.
+	// stopping is closed by Shutdown, and ends the event streams.
 	stopping chan struct{}
 	stop     sync.Once
-	// requests and streams hold a token per request that is worked on.
+	// requests and streams hold a token for each request in progress.
 	requests, streams chan struct{}
 	measure           *instrumentation
 
 	listener net.Listener
-	// served takes Serve's error, nil after a Shutdown.
-	served chan error
+	serving  sync.WaitGroup
 }
 
-// New makes an API that does not listen yet.
+// New returns an API that does not listen yet.
 func New(deps Deps, cfg Config) (*API, error) {
 	if deps.Health == nil || deps.Publisher == nil || deps.Orders == nil || deps.Lister == nil || deps.Metrics == nil {
 		return nil, errors.New("api: health, publisher, orders, lister and metrics are required")
@@ -172,9 +166,8 @@ func New(deps Deps, cfg Config) (*API, error) {
 		requests: make(chan struct{}, cfg.MaxRequests),
 		streams:  make(chan struct{}, cfg.MaxStreams),
 	}
-	a.handler = a.routes()
 	a.server = &http.Server{
-		Handler:           a.handler,
+		Handler:           a.routes(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -185,24 +178,18 @@ func New(deps Deps, cfg Config) (*API, error) {
 	return a, nil
 }
 
-// Handler is the API without its listener.
-func (a *API) Handler() http.Handler { return a.handler }
-
-// Start listens and serves until Shutdown. Failed tells if serving ends earlier.
-func (a *API) Start() error {
+// Start listens and serves until Shutdown. If serving ends earlier, it calls onFailure once with the error.
+func (a *API) Start(onFailure func(error)) error {
 	l, err := net.Listen("tcp", a.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("api: cannot listen on %s: stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address: %w", a.cfg.Addr, err)
 	}
-	a.listener, a.served = l, make(chan error, 1)
-	go func() {
-		err := a.server.Serve(l)
-		if errors.Is(err, http.ErrServerClosed) {
-			err = nil
+	a.listener = l
+	a.serving.Go(func() {
+		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			onFailure(err)
 		}
-		a.served <- err
-		close(a.served)
-	}()
+	})
 	a.cfg.Logger.Info("api listening", "address", a.Addr())
 	return nil
 }
@@ -210,20 +197,14 @@ func (a *API) Start() error {
 // Addr is the address in use, host:port. Only after Start.
 func (a *API) Addr() string { return a.listener.Addr().String() }
 
-// Failed gives the error that ended serving before Shutdown. Only after Start.
-func (a *API) Failed() <-chan error { return a.served }
-
-// Shutdown takes no further requests, ends the event streams, and waits for the requests that are worked on until ctx
-// ends; then it cuts them off and returns an error that wraps the context's.
+// Shutdown accepts no further requests, ends the event streams, and waits for the requests in progress until ctx ends; then
+// it cuts them off and returns an error that wraps the context's.
 func (a *API) Shutdown(ctx context.Context) error {
 	a.stop.Do(func() { close(a.stopping) })
 	err := a.server.Shutdown(ctx)
 	if err != nil {
 		err = fmt.Errorf("api: requests were cut off: %w", errors.Join(err, a.server.Close()))
 	}
-	if a.listener != nil {
-		for range a.served { // until Serve has returned
-		}
-	}
+	a.serving.Wait()
 	return err
 }

@@ -1,12 +1,13 @@
-// Package api is the node's HTTP server: probes, metrics, and orders taken in, told about and acted on.
+// Package api is the node's HTTP server: probes, metrics, and the endpoints that create, read, list, follow and change orders.
 //
-// Ordering: an answer 202 is given after the stream has stored the message, never before; what becomes of it is told
-// by GET. Events of one order are sent in the order of its journal, each at least once.
+// Ordering: a response 202 is sent after the stream has stored the message; GET shows the effect. The events of an order are
+// sent in the order of its journal, each at least once.
 //
-// Ownership: the API owns its listener, its connections and a goroutine per event stream; Shutdown waits for all of
-// them. What it asks, it asks through the small interfaces of Deps.
+// Ownership: the API owns its listener, its connections and a goroutine per event stream; Shutdown waits for all of them. It
+// reaches the node through the interfaces of Deps.
 //
-// Failure: every error is a problem of RFC 9457 (application/problem+json). A request beyond a limit is refused at once
-// and loses nothing; a publish that failed is answered 503, which says whether nothing was stored or its fate is unknown,
-// and may be sent again under the same order id. A panic ends its own request only. Liveness depends on nothing, so that a NATS outage restarts no node.
+// Failure: every error is a problem of RFC 9457 (application/problem+json). A request beyond a limit is refused at once. A
+// failed publish is answered 503, which says whether the message is certainly not stored or may be, and can be sent again
+// under the same order id. A panic ends its own request only. Liveness depends on nothing, so that a NATS outage restarts no
+// node.
 package api

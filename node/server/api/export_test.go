@@ -1,8 +1,14 @@
 package api
 
-import "time"
+import (
+	"net/http"
+	"time"
+)
 
-// LimitConnections sets what bounds ordinary requests on a connection; before Start.
+// LimitConnections sets the read and write timeouts; before Start.
 func (a *API) LimitConnections(d time.Duration) {
 	a.server.ReadTimeout, a.server.WriteTimeout = d, d
 }
+
+// Handler serves without a listener.
+func (a *API) Handler() http.Handler { return a.server.Handler }

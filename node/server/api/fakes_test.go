@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/api"
 	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -81,7 +82,7 @@ func (w *world) Order(_ context.Context, id messages.OrderID) (*timeline.View, e
 		return w.order(id)
 	}
 	if id != "o-1" {
-		return nil, errors.Join(errors.New("read order"), api.ErrUnknownOrder)
+		return nil, errors.Join(errors.New("read order"), client.ErrUnknownOrder)
 	}
 	return &timeline.View{OrderID: "o-1", Status: "completed", Events: told}, nil
 }
@@ -91,7 +92,7 @@ func (w *world) Follow(ctx context.Context, id messages.OrderID, after uint64, y
 		return w.follow(ctx, after, yield)
 	}
 	if id != "o-1" {
-		return api.ErrUnknownOrder
+		return client.ErrUnknownOrder
 	}
 	for _, entry := range [][]timeline.Event{told[:1], told[1:]} {
 		if entry[0].Sequence > after {
@@ -112,7 +113,7 @@ func serve(t *testing.T, w *world, cfg api.Config) (base string, a *api.API) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Start(); err != nil {
+	if err := a.Start(func(err error) { t.Errorf("serving failed: %v", err) }); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

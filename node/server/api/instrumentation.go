@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// instrumentation follows OpenTelemetry's conventions for HTTP servers.
+// instrumentation follows the OpenTelemetry conventions for HTTP servers.
 type instrumentation struct {
 	duration metric.Float64Histogram
 	streams  metric.Int64UpDownCounter

@@ -12,31 +12,31 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// list answers with a page of orders; those that came to their status last come first.
+// list answers a page of orders, latest change of status first.
 func (a *API) list(w http.ResponseWriter, r *http.Request) *problem {
 	q, err := listQuery(r.URL.RawQuery)
 	if err != nil {
-		return refusal(http.StatusBadRequest, err.Error())
+		return newProblem(http.StatusBadRequest, err.Error())
 	}
 	page, err := a.deps.Lister.List(r.Context(), q)
 	switch {
 	case errors.Is(err, index.ErrQuery):
-		return refusal(http.StatusBadRequest, err.Error())
+		return newProblem(http.StatusBadRequest, err.Error())
 	case err != nil:
 		return unavailable(fmt.Sprintf("orders cannot be listed now: %v", err))
 	}
-	answer(w, http.StatusOK, page)
+	respond(w, http.StatusOK, page)
 	return nil
 }
 
 // listParams are the parameters of a list.
 var listParams = []string{"status", "customer", "reason", "older", "newer", "limit", "cursor"}
 
-// listQuery reads the parameters; one that is not known, or is empty, is refused, for it was meant to choose something.
+// listQuery reads the parameters. Unknown and empty ones are refused: an empty filter would select every order.
 func listQuery(raw string) (q index.Query, err error) {
 	params, err := url.ParseQuery(raw)
 	if err != nil {
-		return q, fmt.Errorf("the query cannot be read: %w", err)
+		return q, fmt.Errorf("the query is malformed: %w", err)
 	}
 	for name, values := range params {
 		last := values[len(values)-1]
@@ -45,11 +45,11 @@ func listQuery(raw string) (q index.Query, err error) {
 		}
 		switch {
 		case !slices.Contains(listParams, name):
-			return q, fmt.Errorf("%.40q is no parameter: want %s", name, strings.Join(listParams, ", "))
+			return q, fmt.Errorf("unknown parameter %.40q: want %s", name, strings.Join(listParams, ", "))
 		case slices.Contains(values, ""):
 			return q, fmt.Errorf("%s is empty: want a value, or leave it out", name)
 		case name != "status" && len(values) > 1:
-			return q, fmt.Errorf("%s is there %d times: want it once", name, len(values))
+			return q, fmt.Errorf("%s occurs %d times: want it once", name, len(values))
 		}
 		switch name {
 		case "status":

@@ -52,9 +52,9 @@ func TestListRefuses(t *testing.T) {
 		"limit=many":            "want 1–1000",
 		"older=soon":            "want a number with its unit",
 		"newer=-1h":             "0 or more",
-		"customer=a&customer=b": "customer is there 2 times",
-		"state=parked":          "is no parameter: want status",
-		"status=%zz":            "cannot be read",
+		"customer=a&customer=b": "customer occurs 2 times",
+		"state=parked":          ": want status",
+		"status=%zz":            "malformed",
 		"status=":               "status is empty",
 		"status":                "status is empty",
 		"status=parked,":        "status is empty",
@@ -66,7 +66,7 @@ func TestListRefuses(t *testing.T) {
 		"newer=":                "newer is empty",
 		"limit=":                "limit is empty",
 		"cursor=":               "cursor is empty",
-		"state=":                "is no parameter: want status",
+		"state=":                ": want status",
 	} {
 		do(t, "GET", base+"/v1/orders?"+query, "").problem(t, http.StatusBadRequest, want)
 	}

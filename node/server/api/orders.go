@@ -10,24 +10,25 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// stored is the answer to a message that is in the inbox.
-type stored struct {
+// receipt is the response to a message that was stored in the inbox.
+type receipt struct {
 	OrderID messages.OrderID `json:"order_id"`
 	Status  string           `json:"status"`
 }
 
-// story is the answer to GET …/events.
-type story struct {
+// eventList is the response to GET …/events.
+type eventList struct {
 	OrderID messages.OrderID `json:"order_id"`
 	Events  []timeline.Event `json:"events"`
 }
 
-// create takes an order in. An order that was taken in before is taken in again, without effect: clients that got no
-// answer send it again. Another order under the id becomes a dead letter.
+// create publishes an order. The same order can be sent again, without effect, by a client that got no response. Another order
+// under the same id becomes a dead letter.
 func (a *API) create(w http.ResponseWriter, r *http.Request) *problem {
 	contentType, content, p := body(r)
 	if p != nil {
@@ -35,21 +36,21 @@ func (a *API) create(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	order, err := messages.DecodeCreated(contentType, content)
 	if err != nil {
-		return undecodable(err)
+		return decodeProblem(err)
 	}
 	messages.Normalize(order)
-	if p := invalid(order); p != nil {
+	if p := validate(order); p != nil {
 		return p
 	}
-	return a.store(w, r, messages.OrderID(order.GetOrderId()), order)
+	return a.publishAndAccept(w, r, messages.OrderID(order.GetOrderId()), order)
 }
 
-// invalid tells everything that is wrong with a normalized order.
-func invalid(o *messages.OrderCreated) *problem {
+// validate returns all problems of a normalized order.
+func validate(o *messages.OrderCreated) *problem {
 	var all []string
 	id, err := messages.ParseOrderID(o.GetOrderId())
 	if err != nil {
-		id = messages.OrderID(o.GetOrderId()) // complained about here, not again there
+		id = messages.OrderID(o.GetOrderId()) // reported here, not again by Validate
 		all = append(all, err.Error())
 	}
 	if err := messages.Validate(o, id); err != nil {
@@ -74,11 +75,11 @@ func (a *API) read(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
-	view, p := a.find(r.Context(), id)
+	view, p := a.findOrder(r.Context(), id)
 	if p != nil {
 		return p
 	}
-	answer(w, http.StatusOK, view)
+	respond(w, http.StatusOK, view)
 	return nil
 }
 
@@ -90,36 +91,36 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) *problem {
 	if wantsStream(r) {
 		return a.stream(w, r, id)
 	}
-	view, p := a.find(r.Context(), id)
+	view, p := a.findOrder(r.Context(), id)
 	if p != nil {
 		return p
 	}
-	answer(w, http.StatusOK, story{id, append([]timeline.Event{}, view.Events...)})
+	respond(w, http.StatusOK, eventList{id, append([]timeline.Event{}, view.Events...)})
 	return nil
 }
 
-// find reads an order.
-func (a *API) find(ctx context.Context, id messages.OrderID) (*timeline.View, *problem) {
+// findOrder reads an order.
+func (a *API) findOrder(ctx context.Context, id messages.OrderID) (*timeline.View, *problem) {
 	view, err := a.deps.Orders.Order(ctx, id)
 	if err != nil {
-		return nil, unread(id, err)
+		return nil, readProblem(id, err)
 	}
 	return view, nil
 }
 
-// unread tells why an order could not be read.
-func unread(id messages.OrderID, err error) *problem {
-	var awaited *timeline.PendingMessages
+// readProblem is the problem of an order that could not be read.
+func readProblem(id messages.OrderID, err error) *problem {
+	var pending *timeline.PendingMessages
 	switch {
-	case errors.As(err, &awaited):
-		return refusal(http.StatusNotFound, fmt.Sprintf("no order %s yet: %v", id, awaited))
-	case errors.Is(err, ErrUnknownOrder):
-		return refusal(http.StatusNotFound, fmt.Sprintf("no order %s: nothing with this id was taken in", id))
+	case errors.As(err, &pending):
+		return newProblem(http.StatusNotFound, fmt.Sprintf("no order %s yet: %v", id, pending))
+	case errors.Is(err, client.ErrUnknownOrder):
+		return newProblem(http.StatusNotFound, fmt.Sprintf("no order %s: no order with this id was accepted", id))
 	}
 	return unavailable(fmt.Sprintf("order %s cannot be read now: %v", id, err))
 }
 
-// publish puts a message into the inbox, with the trace of the request.
+// publish publishes a message to the inbox, with the trace context of the request.
 func (a *API) publish(ctx context.Context, id messages.OrderID, body proto.Message) *problem {
 	traceparent, tracestate := telemetry.Traceparent(ctx)
 	err := a.deps.Publisher.Publish(ctx, ingress.Outgoing{OrderID: id, Body: body, Traceparent: traceparent, Tracestate: tracestate})
@@ -127,7 +128,7 @@ func (a *API) publish(ctx context.Context, id messages.OrderID, body proto.Messa
 	case errors.Is(err, ErrNotStored):
 		return unavailable(fmt.Sprintf("order %s: %v", id, err))
 	case err != nil:
-		return unavailable(fmt.Sprintf("order %s: it is not certain that the message was stored: %v", id, err))
+		return unavailable(fmt.Sprintf("order %s: the message may be stored, send it again: %v", id, err))
 	}
 	return nil
 }

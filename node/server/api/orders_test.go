@@ -127,7 +127,7 @@ func TestCreateNotStored(t *testing.T) {
 	w := &world{publish: func(context.Context) error { return errors.New("no acknowledgement") }}
 	base, _ := serve(t, w, api.Config{})
 	got := do(t, "POST", base+"/v1/orders", sample)
-	got.problem(t, 503, "not certain", "no acknowledgement")
+	got.problem(t, 503, "may be stored", "no acknowledgement")
 	if got.Header.Get("Retry-After") == "" || got.Header.Get("Location") != "" {
 		t.Errorf("headers %v", got.Header)
 	}

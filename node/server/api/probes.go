@@ -2,31 +2,31 @@ package api
 
 import "net/http"
 
-// state is the answer of a probe that has nothing to complain about.
+// state is the response of a successful probe.
 type state struct {
 	Status string `json:"status"`
 }
 
-// live: the process answers. It asks nobody else, because restarting a node cures nothing but itself.
+// live: the process answers. It checks nothing else, because a restart would not repair anything else.
 func (a *API) live(w http.ResponseWriter, _ *http.Request) *problem {
-	answer(w, http.StatusOK, state{"live"})
+	respond(w, http.StatusOK, state{"live"})
 	return nil
 }
 
-// ready: the node takes orders on.
+// ready: the node accepts orders.
 func (a *API) ready(w http.ResponseWriter, _ *http.Request) *problem {
 	if err := a.deps.Health.Ready(); err != nil {
 		return unavailable("not ready: " + err.Error())
 	}
-	answer(w, http.StatusOK, state{"ready"})
+	respond(w, http.StatusOK, state{"ready"})
 	return nil
 }
 
 // health: NATS is connected.
 func (a *API) health(w http.ResponseWriter, _ *http.Request) *problem {
 	if !a.deps.Health.Connected() {
-		return unavailable("NATS is not connected: the node reconnects by itself")
+		return unavailable("NATS is not connected: the node reconnects automatically")
 	}
-	answer(w, http.StatusOK, state{"connected"})
+	respond(w, http.StatusOK, state{"connected"})
 	return nil
 }

@@ -6,22 +6,22 @@ import (
 	"strconv"
 )
 
-// problem is an error answer (RFC 9457).
+// problem is an error response (RFC 9457).
 type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
-	// Detail says what was wrong and what to do.
+	// Detail says what is wrong and what to do.
 	Detail string `json:"detail,omitempty"`
-	// Errors are all problems of a body, one by one.
+	// Errors lists all problems of a body.
 	Errors []string `json:"errors,omitempty"`
-	// retryAfter in seconds; 0: not said.
+	// retryAfter in seconds; 0: none.
 	retryAfter int
 }
 
-// refusal is a problem with nothing but a status and a sentence.
-func refusal(status int, detail string) *problem { return &problem{Status: status, Detail: detail} }
+// newProblem is a problem with a status and a detail.
+func newProblem(status int, detail string) *problem { return &problem{Status: status, Detail: detail} }
 
-// unavailable asks to come again soon.
+// unavailable asks the client to try again in a second.
 func unavailable(detail string) *problem {
 	return &problem{Status: http.StatusServiceUnavailable, Detail: detail, retryAfter: 1}
 }
@@ -34,15 +34,15 @@ func (p *problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-// answer writes a success.
-func answer(w http.ResponseWriter, status int, body any) {
+// respond writes a success.
+func respond(w http.ResponseWriter, status int, body any) {
 	writeJSON(w, status, "application/json", body)
 }
 
 func writeJSON(w http.ResponseWriter, status int, contentType string, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
-		panic(err) // our own types, which marshal; the recovery of the request answers
+		panic(err) // our own types always marshal
 	}
 	h := w.Header()
 	h.Set("Content-Type", contentType)
@@ -50,5 +50,5 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, body any) 
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // a client that went away is told nothing
+	_, _ = w.Write(append(text, '\n')) // the client may be gone
 }

@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// query reads the parameters of a request that may have those known, each once. Any other is refused, and so is a query
-// that cannot be read to its end, for it was meant to change something: a misspelled dry_run must not cancel an order.
+// query reads the parameters of a request, of which each known one may occur once. Unknown parameters and malformed queries are
+// refused: a misspelled dry_run must not cancel an order.
 func query(r *http.Request, known ...string) (url.Values, *problem) {
 	allowed := "none"
 	if len(known) > 0 {
@@ -19,20 +19,20 @@ func query(r *http.Request, known ...string) (url.Values, *problem) {
 	}
 	params, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, refusal(http.StatusBadRequest, fmt.Sprintf("the query %.80q cannot be read (%v): the parameters here are %s", r.URL.RawQuery, err, allowed))
+		return nil, newProblem(http.StatusBadRequest, fmt.Sprintf("the query %.80q is malformed (%v): the parameters here are %s", r.URL.RawQuery, err, allowed))
 	}
 	for _, name := range slices.Sorted(maps.Keys(params)) {
 		switch n := len(params[name]); {
 		case !slices.Contains(known, name):
-			return nil, refusal(http.StatusBadRequest, fmt.Sprintf("%.40q is no parameter here: want %s", name, allowed))
+			return nil, newProblem(http.StatusBadRequest, fmt.Sprintf("unknown parameter %.40q: want %s", name, allowed))
 		case n > 1:
-			return nil, refusal(http.StatusBadRequest, fmt.Sprintf("%s is there %d times: want it once", name, n))
+			return nil, newProblem(http.StatusBadRequest, fmt.Sprintf("%s occurs %d times: want it once", name, n))
 		}
 	}
 	return params, nil
 }
 
-// withoutQuery is an endpoint that has no parameters.
+// withoutQuery wraps an endpoint that has no parameters.
 func withoutQuery(e endpoint) endpoint {
 	return func(w http.ResponseWriter, r *http.Request) *problem {
 		if _, p := query(r); p != nil {
@@ -42,7 +42,7 @@ func withoutQuery(e endpoint) endpoint {
 	}
 }
 
-// dryRun reads the one parameter of a cancel.
+// dryRun reads the only parameter of a cancel.
 func dryRun(r *http.Request) (bool, *problem) {
 	const name = "dry_run"
 	params, p := query(r, name)
@@ -51,7 +51,7 @@ func dryRun(r *http.Request) (bool, *problem) {
 	}
 	dry, err := strconv.ParseBool(params.Get(name))
 	if err != nil {
-		return false, refusal(http.StatusBadRequest, fmt.Sprintf("%s is %.40q: want true or false", name, params.Get(name)))
+		return false, newProblem(http.StatusBadRequest, fmt.Sprintf("%s is %.40q: want true or false", name, params.Get(name)))
 	}
 	return dry, nil
 }

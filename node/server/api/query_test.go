@@ -14,7 +14,7 @@ func TestQueryRefuses(t *testing.T) {
 	for query, words := range map[string]string{
 		"dry_run=true;x=1":           "dry_run or none",
 		"dry_run=%zz":                "dry_run or none",
-		"dry-run=true":               `\"dry-run\" is no parameter here: want dry_run or none`,
+		"dry-run=true":               `unknown parameter \"dry-run\": want dry_run or none`,
 		"dryrun=true":                "dryrun",
 		"Dry_Run=true":               "Dry_Run",
 		"dry_run=":                   "want true or false",
@@ -36,7 +36,7 @@ func TestQueryRefuses(t *testing.T) {
 		if path == "/v1/orders" {
 			body = sample
 		}
-		do(t, method, base+path+"?dry_run=true", body).problem(t, 400, `\"dry_run\" is no parameter here: want none`)
+		do(t, method, base+path+"?dry_run=true", body).problem(t, 400, `unknown parameter \"dry_run\": want none`)
 		do(t, method, base+path+"?%zz", body).problem(t, 400, "none")
 		do(t, method, base+path+"?a;b", body, "Accept", accept).problem(t, 400, "none")
 	}

@@ -6,16 +6,16 @@ import (
 	"strings"
 )
 
-// endpoint handles a request that has passed the gate: it writes a success, or returns the problem to be written.
+// endpoint handles a request: it writes a success, or returns the problem to be written.
 type endpoint func(w http.ResponseWriter, r *http.Request) *problem
 
 func (a *API) routes() http.Handler {
 	mux := http.NewServeMux()
 
-	// Probes and metrics must answer when the node has no room for anything else.
-	mux.HandleFunc("GET /livez", plain(a.live))
-	mux.HandleFunc("GET /readyz", plain(a.ready))
-	mux.HandleFunc("GET /health", plain(a.health))
+	// Probes and metrics are not limited: they must answer while all requests are refused.
+	mux.HandleFunc("GET /livez", withoutMiddleware(a.live))
+	mux.HandleFunc("GET /readyz", withoutMiddleware(a.ready))
+	mux.HandleFunc("GET /health", withoutMiddleware(a.health))
 	mux.Handle("GET /metrics", a.deps.Metrics)
 
 	for pattern, e := range map[string]endpoint{
@@ -29,12 +29,12 @@ func (a *API) routes() http.Handler {
 		"POST /v1/orders/{id}/signals/{name}": withoutQuery(a.signal),
 	} {
 		_, route, _ := strings.Cut(pattern, " ")
-		mux.Handle(pattern, a.gate(route, e))
+		mux.Handle(pattern, a.middleware(route, e))
 	}
-	return a.recovered(unrouted(mux))
+	return a.recoverPanics(notFound(mux))
 }
 
-func plain(e endpoint) http.HandlerFunc {
+func withoutMiddleware(e endpoint) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if p := e(w, r); p != nil {
 			p.write(w)
@@ -42,31 +42,31 @@ func plain(e endpoint) http.HandlerFunc {
 	}
 }
 
-// unrouted answers what the mux has no pattern for with a problem in place of the mux's plain text.
-func unrouted(mux *http.ServeMux) http.Handler {
+// notFound answers a request without a route with a problem, in place of the plain text of the mux.
+func notFound(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h, pattern := mux.Handler(r)
 		if pattern != "" {
 			mux.ServeHTTP(w, r)
 			return
 		}
-		said := &headOnly{header: http.Header{}}
-		h.ServeHTTP(said, r)
-		if allow := said.header.Get("Allow"); said.status == http.StatusMethodNotAllowed {
+		recorder := &headerRecorder{header: http.Header{}}
+		h.ServeHTTP(recorder, r)
+		if allow := recorder.header.Get("Allow"); recorder.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", allow)
-			refusal(said.status, fmt.Sprintf("%s is not possible here: use %s", r.Method, allow)).write(w)
+			newProblem(recorder.status, fmt.Sprintf("%s is not possible here: use %s", r.Method, allow)).write(w)
 			return
 		}
-		refusal(http.StatusNotFound, "there is nothing at this path: orders are at /v1/orders").write(w)
+		newProblem(http.StatusNotFound, "no such path: orders are at /v1/orders").write(w)
 	})
 }
 
-// headOnly keeps status and headers of an answer and drops its body.
-type headOnly struct {
+// headerRecorder records status and headers of a response and drops its body.
+type headerRecorder struct {
 	header http.Header
 	status int
 }
 
-func (h *headOnly) Header() http.Header         { return h.header }
-func (h *headOnly) WriteHeader(status int)      { h.status = status }
-func (h *headOnly) Write(b []byte) (int, error) { return len(b), nil }
+func (h *headerRecorder) Header() http.Header         { return h.header }
+func (h *headerRecorder) WriteHeader(status int)      { h.status = status }
+func (h *headerRecorder) Write(b []byte) (int, error) { return len(b), nil }

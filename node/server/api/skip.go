@@ -15,26 +15,25 @@ import (
 // maxSkip bounds the body of a skip, in bytes.
 const maxSkip = 512
 
-// skip publishes a skip that names what needs attention, so that it passes over nothing else if the order has gone on
-// by the time it arrives.
+// skip publishes a skip of the call that needs attention now; it has no effect if another call does when it arrives.
 func (a *API) skip(w http.ResponseWriter, r *http.Request) *problem {
-	id, skip, p := asked(r, skipOf)
+	id, skip, p := readRequest(r, decodeSkip)
 	if p != nil {
 		return p
 	}
-	view, p := a.find(r.Context(), id)
+	view, p := a.findOrder(r.Context(), id)
 	if p != nil {
 		return p
 	}
-	if p := aim(skip, view); p != nil {
+	if p := resolveStep(skip, view); p != nil {
 		return p
 	}
-	return a.store(w, r, id, skip)
+	return a.publishAndAccept(w, r, id, skip)
 }
 
-// aim holds a skip to what needs attention now, and fills that in if the skip names nothing. What it names is left to
-// the order that is not in attention now: it may be when the skip arrives.
-func aim(skip *messages.SkipStep, view *timeline.View) *problem {
+// resolveStep checks that the skip names the call that needs attention now, and fills it in if the skip names none. If the
+// order needs no attention now the skip stays as it is: the order may need it when the skip arrives.
+func resolveStep(skip *messages.SkipStep, view *timeline.View) *problem {
 	step, direction, needed := view.NeedsAttention()
 	switch {
 	case !needed:
@@ -45,12 +44,12 @@ func aim(skip *messages.SkipStep, view *timeline.View) *problem {
 	case (skip.GetStep() == "" || skip.GetStep() == step) && (skip.GetDirection() == "" || skip.GetDirection() == direction):
 		return nil
 	}
-	return refusal(http.StatusConflict, fmt.Sprintf("order %s needs attention for %s, and the skip is of %s: look at the order again, then name what you mean",
-		view.OrderID, callOf(step, direction), callOf(skip.GetStep(), skip.GetDirection())))
+	return newProblem(http.StatusConflict, fmt.Sprintf("order %s needs attention for %s, but the skip names %s: read the order again and name that step",
+		view.OrderID, describeCall(step, direction), describeCall(skip.GetStep(), skip.GetDirection())))
 }
 
-// callOf names the call of a step, or what is known of it.
-func callOf(step, direction string) string {
+// describeCall names the call of a step.
+func describeCall(step, direction string) string {
 	switch {
 	case step == "" && direction == "":
 		return "no step"
@@ -62,30 +61,29 @@ func callOf(step, direction string) string {
 	return fmt.Sprintf("step %q", step)
 }
 
-// skipOf reads which step is meant: {"step": …, "undo": …}, or a SkipStep in protobuf. Nothing means whichever needs
-// attention.
-func skipOf(contentType string, content []byte) (*messages.SkipStep, *problem) {
+// decodeSkip decodes {"step": …, "undo": …} or a SkipStep in protobuf. An empty body means the call that needs attention.
+func decodeSkip(contentType string, content []byte) (*messages.SkipStep, *problem) {
 	text := bytes.TrimLeft(content, " \t\r\n")
 	switch {
 	case len(content) > maxSkip:
-		return nil, refusal(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxSkip))
+		return nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", maxSkip))
 	case len(text) == 0:
 		return &messages.SkipStep{}, nil
 	case contentType == "application/json", contentType == "" && text[0] == '{':
-		return skipOfJSON(text)
+		return decodeSkipJSON(text)
 	}
-	return decoded(messages.DecodeSkip(contentType, content))
+	return orProblem(messages.DecodeSkip(contentType, content))
 }
 
-func skipOfJSON(text []byte) (*messages.SkipStep, *problem) {
-	var said *struct {
+func decodeSkipJSON(text []byte) (*messages.SkipStep, *problem) {
+	var body *struct {
 		Step *string `json:"step"`
 		Undo *bool   `json:"undo"`
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	err := d.Decode(&said)
-	if err == nil && said == nil {
+	err := d.Decode(&body)
+	if err == nil && body == nil {
 		err = errors.New("it is null")
 	}
 	if _, end := d.Token(); err == nil && !errors.Is(end, io.EOF) {
@@ -93,17 +91,17 @@ func skipOfJSON(text []byte) (*messages.SkipStep, *problem) {
 	}
 	switch {
 	case err != nil:
-		return nil, refusal(http.StatusBadRequest, fmt.Sprintf(`the body is no skip (%v): want nothing, or {"step": "name", "undo": false}`, err))
-	case said.Step == nil && said.Undo != nil:
-		return nil, refusal(http.StatusBadRequest, "undo is there without step: name the step that is meant")
-	case said.Step == nil:
+		return nil, newProblem(http.StatusBadRequest, fmt.Sprintf(`the body is not a skip (%v): want an empty body or {"step": "name", "undo": false}`, err))
+	case body.Step == nil && body.Undo != nil:
+		return nil, newProblem(http.StatusBadRequest, "undo without step: name the step")
+	case body.Step == nil:
 		return &messages.SkipStep{}, nil
-	case *said.Step == "":
-		return nil, refusal(http.StatusBadRequest, "step is empty: name the step that is meant, or leave it out")
+	case *body.Step == "":
+		return nil, newProblem(http.StatusBadRequest, "step is empty: name the step, or leave it out")
 	}
 	direction := messages.Do
-	if said.Undo != nil && *said.Undo {
+	if body.Undo != nil && *body.Undo {
 		direction = messages.Undo
 	}
-	return &messages.SkipStep{Step: *said.Step, Direction: direction.Label()}, nil
+	return &messages.SkipStep{Step: *body.Step, Direction: direction.Label()}, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/api"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -53,8 +54,8 @@ func TestSkip(t *testing.T) {
 		"named, do":                     {forward, `{"step":"reserve","undo":false}`, skip("reserve", "do"), ""},
 		"named, undo":                   {backward, `{"step":"reserve","undo":true}`, skip("reserve", "undo"), ""},
 		"named, none needs attention":   {nil, `{"step":"ship","undo":true}`, skip("ship", "undo"), ""},
-		"another step":                  {forward, `{"step":"ship"}`, nil, `needs attention for step \"reserve\", and the skip is of step \"ship\"`},
-		"undo for do":                   {forward, `{"step":"reserve","undo":true}`, nil, `for step \"reserve\", and the skip is of the undo of step \"reserve\"`},
+		"another step":                  {forward, `{"step":"ship"}`, nil, `needs attention for step \"reserve\", but the skip names step \"ship\"`},
+		"undo for do":                   {forward, `{"step":"reserve","undo":true}`, nil, `for step \"reserve\", but the skip names the undo of step \"reserve\"`},
 		"do for undo":                   {backward, `{"step":"reserve"}`, nil, `for the undo of step \"reserve\"`},
 		"a step for none":               {somewhere, `{"step":"reserve"}`, nil, "for no step"},
 	} {
@@ -117,14 +118,14 @@ func TestSkipRefuses(t *testing.T) {
 		`{"step":"a","direction":"undo"}`: "direction",
 		`{"stepp":"a"}`:                   "stepp",
 		`{"step":"a"} {}`:                 "follows",
-		`{"step":1}`:                      "no skip",
-		`{"step":"a","undo":"true"}`:      "no skip",
+		`{"step":1}`:                      "not a skip",
+		`{"step":"a","undo":"true"}`:      "not a skip",
 		`{"step":""}`:                     "step is empty",
 		`{"undo":true}`:                   "name the step",
 		`{"undo":false}`:                  "name the step",
 		`null`:                            "null",
-		`["a"]`:                           "no skip",
-		`{`:                               "no skip",
+		`["a"]`:                           "not a skip",
+		`{`:                               "not a skip",
 	} {
 		do(t, "POST", base+"/v1/orders/o-1/skip", body, "Content-Type", "application/json").problem(t, 400, words)
 	}
@@ -138,7 +139,7 @@ func TestSkipRefuses(t *testing.T) {
 // An order that does not exist yet, while messages about it wait, is not found, and the answer says what waits.
 func TestAwaited(t *testing.T) {
 	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
-		return nil, errors.Join(api.ErrUnknownOrder, &timeline.PendingMessages{Messages: 2})
+		return nil, errors.Join(client.ErrUnknownOrder, &timeline.PendingMessages{Messages: 2})
 	}}
 	base, _ := serve(t, w, api.Config{})
 	for _, target := range []string{"GET /v1/orders/o-9", "GET /v1/orders/o-9/events", "POST /v1/orders/o-9/cancel?dry_run=true", "POST /v1/orders/o-9/retry"} {

@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// firstWait is how long the headers wait for the first event: what is refused by then gets a status of its own.
+	// firstWait is how long the response header waits for the first event, so that an early error has its own status.
 	firstWait = 250 * time.Millisecond
-	// sendTimeout bounds one write to a client that does not read.
+	// sendTimeout bounds one write.
 	sendTimeout = 10 * time.Second
 )
 
-// eventsPattern is the one endpoint that can stream.
+// eventsPattern is the only endpoint that can stream.
 const eventsPattern = "GET /v1/orders/{id}/events"
 
-// stream sends an order's events, those of the past and those to come, and ends with the order. The id of an event is
-// the sequence of its journal entry; a client that comes back with it (Last-Event-ID) goes on behind it, and gets 204,
-// which tells it to stop, when nothing can come any more.
+// stream sends an order's events, past and future, and ends with the order. The id of an event is the sequence of its journal
+// entry; a client that reconnects with it (Last-Event-ID) continues behind it, and gets 204, which stops it, if the order has
+// ended and all its events were sent.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, id messages.OrderID) *problem {
 	after, resumed, p := lastEventID(r)
 	if p != nil {
@@ -62,20 +62,20 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, id messages.OrderID
 		case <-heartbeat.C:
 			err = s.comment("alive")
 		case <-a.stopping:
-			return s.end(unavailable("the node is stopping: follow on another one"))
+			return s.end(unavailable("the node is stopping: use another one"))
 		case failed := <-ended:
 			switch {
-			case failed == nil && !s.begun && resumed:
+			case failed == nil && !s.started && resumed:
 				w.WriteHeader(http.StatusNoContent)
 				return nil
 			case failed == nil:
 				return s.end(nil)
 			case ctx.Err() != nil:
 				return nil
-			case s.begun:
-				a.cfg.Logger.WarnContext(ctx, "event stream broke off", telemetry.KeyOrderID, id, telemetry.KeyError, failed)
+			case s.started:
+				a.cfg.Logger.WarnContext(ctx, "event stream failed", telemetry.KeyOrderID, id, telemetry.KeyError, failed)
 			}
-			return s.end(unread(id, failed))
+			return s.end(readProblem(id, failed))
 		}
 		if err != nil {
 			return nil // the client went away
@@ -83,7 +83,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, id messages.OrderID
 	}
 }
 
-// follow hands over the entries until the order ends or ctx does.
+// follow sends the entries of the order to the channel until the order or ctx ends.
 func (a *API) follow(ctx context.Context, id messages.OrderID, after uint64, entries chan<- []timeline.Event) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
@@ -100,15 +100,15 @@ func (a *API) follow(ctx context.Context, id messages.OrderID, after uint64, ent
 	})
 }
 
-// lastEventID is where a client that was here before goes on.
+// lastEventID is the sequence behind which a client that reconnects continues.
 func lastEventID(r *http.Request) (sequence uint64, resumed bool, p *problem) {
-	said := r.Header.Get("Last-Event-ID")
-	if said == "" {
+	id := r.Header.Get("Last-Event-ID")
+	if id == "" {
 		return 0, false, nil
 	}
-	sequence, err := strconv.ParseUint(said, 10, 64)
+	sequence, err := strconv.ParseUint(id, 10, 64)
 	if err != nil {
-		return 0, false, refusal(http.StatusBadRequest, fmt.Sprintf("Last-Event-ID is %.40q: want the id of an event", said))
+		return 0, false, newProblem(http.StatusBadRequest, fmt.Sprintf("Last-Event-ID is %.40q: want the id of an event", id))
 	}
 	return sequence, true, nil
 }
@@ -118,10 +118,10 @@ type eventStream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 	buffer  bytes.Buffer
-	begun   bool
+	started bool
 }
 
-// send writes the events of one entry. Only the last carries the id: a client that saw a part of them gets them again.
+// send writes the events of one entry. Only the last carries the id: a client that received a part gets all of them again.
 func (s *eventStream) send(events []timeline.Event) error {
 	s.buffer.Reset()
 	for i, e := range events {
@@ -137,24 +137,24 @@ func (s *eventStream) send(events []timeline.Event) error {
 	return s.flush()
 }
 
-// comment shows that the stream is alive.
+// comment writes a comment, which keeps the connection alive.
 func (s *eventStream) comment(text string) error {
 	s.buffer.Reset()
 	s.buffer.WriteString(": " + text + "\n\n")
 	return s.flush()
 }
 
-// flush writes the buffer, within a deadline of its own in place of those of an ordinary request.
+// flush writes the buffer, with its own deadline in place of that of an ordinary request.
 func (s *eventStream) flush() error {
-	if !s.begun {
-		s.begun = true
+	if !s.started {
+		s.started = true
 		h := s.w.Header()
 		h.Set("Content-Type", mediaStream)
 		h.Set("Cache-Control", "no-store")
-		h.Set("X-Accel-Buffering", "no") // proxies that collect answers pass this one on
+		h.Set("X-Accel-Buffering", "no") // keeps proxies from buffering
 		s.w.WriteHeader(http.StatusOK)
 	}
-	// An error means that this connection knows no deadlines.
+	// An error means that the connection does not support deadlines.
 	_ = s.control.SetWriteDeadline(time.Now().Add(sendTimeout))
 	if _, err := s.w.Write(s.buffer.Bytes()); err != nil {
 		return err
@@ -162,9 +162,9 @@ func (s *eventStream) flush() error {
 	return s.control.Flush()
 }
 
-// end gives back the problem while it can still be told; a client whose stream breaks off comes back by itself.
+// end returns the problem if the response has not started; otherwise the client notices the end and reconnects.
 func (s *eventStream) end(p *problem) *problem {
-	if s.begun {
+	if s.started {
 		return nil
 	}
 	if p == nil {

@@ -194,7 +194,7 @@ func TestStreamOutlivesTimeouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.LimitConnections(bound)
-	if err := a.Start(); err != nil {
+	if err := a.Start(func(err error) { t.Errorf("serving failed: %v", err) }); err != nil {
 		t.Fatal(err)
 	}
 	defer func() {

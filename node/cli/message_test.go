@@ -214,7 +214,7 @@ func TestSignals(t *testing.T) {
 		before := p.get(t, "awaited").kinds()
 		ok(t, p.environ, "signal", "awaited", "confirmed", `{"by":"bob"}`)
 		eventually(t, "an empty inbox", func() (bool, any) {
-			s, err := stream(t, p.connect(t)).Stream(t.Context(), "ORDERS")
+			s, err := p.jetStream(t).Stream(t.Context(), "ORDERS")
 			if err != nil {
 				return false, err
 			}
@@ -241,7 +241,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 	ok(t, p.environ, "cancel", "o-1")
 	// Each has been delivered and given back: none of them finds an order.
 	eventually(t, "redeliveries", func() (bool, any) {
-		c, err := stream(t, p.connect(t)).Consumer(t.Context(), "ORDERS", "orderly")
+		c, err := p.jetStream(t).Consumer(t.Context(), "ORDERS", "orderly")
 		if err != nil {
 			return false, err
 		}
@@ -283,7 +283,7 @@ func TestCancelOvertakesItsOrder(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n == 0 {
-				time.Sleep(ahead)
+				<-time.After(ahead)
 			}
 			if err := nc.Publish("ORDER."+id, []byte(sampleOrder(id))); err != nil {
 				t.Fatal(err)

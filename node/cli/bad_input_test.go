@@ -165,7 +165,7 @@ func TestEveryInputComesToItsEnd(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	rows := prepare(inputs)
-	js := stream(t, p.connect(t))
+	js := p.jetStream(t)
 	expect := report{}
 	for _, row := range rows {
 		if len(row.first) == 0 {

@@ -28,7 +28,7 @@ func threePages() []*index.Page {
 func TestOrdersJSON(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
 		var out, whole screen
-		w := newOrdersJSON(&out)
+		w := newOrderJSON(&out)
 		want := index.Page{Orders: []index.Order{}}
 		pages := threePages()[3-n:]
 		for _, p := range pages {
@@ -57,7 +57,7 @@ func TestOrdersJSON(t *testing.T) {
 // TestOrdersText: the head comes once, columns keep their place, and each page is written as it comes.
 func TestOrdersText(t *testing.T) {
 	var out, errs screen
-	w := &ordersText{t: terminal{out: &out, err: &errs}, table: table{out: &out}}
+	w := &orderTable{t: terminal{out: &out, err: &errs}, table: table{out: &out}}
 	pages := threePages()
 	pages[0].Orders[0].OrderID = "o-with-a-long-name"
 	for i, p := range pages {
@@ -85,7 +85,7 @@ o-1-0               <c>       parked  0s   -     2030-01-02T03:04:05Z  -
 	if err := w.end(pages[0]); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasSuffix(out.String(), "\nthe first 3; go on with --cursor next\n") {
+	if !strings.HasSuffix(out.String(), "\nthe first 3; continue with --cursor next\n") {
 		t.Errorf("got\n%s", &out)
 	}
 }

@@ -16,12 +16,12 @@ import (
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
 
-// crossOrigin keeps web pages from acting on a node through the browser of a person who can reach it.
+// crossOrigin keeps foreign web pages from sending requests through the browser of a user who can reach the node.
 var crossOrigin = http.NewCrossOriginProtection()
 
-// gate is what every endpoint of orders has in common: a span that continues the caller's trace, a measurement, limits
-// on requests and body, and the writing of problems.
-func (a *API) gate(route string, e endpoint) http.Handler {
+// middleware wraps an endpoint of orders: a span that continues the caller's trace, a metric, limits of requests and body, and
+// the writing of problems.
+func (a *API) middleware(route string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		began := time.Now()
 		ctx := telemetry.ContextWith(r.Context(), r.Header.Get(messages.HeaderTraceparent), r.Header.Get(messages.HeaderTracestate))
@@ -31,9 +31,9 @@ func (a *API) gate(route string, e endpoint) http.Handler {
 			attribute.String("url.path", r.URL.Path),
 		))
 		defer span.End()
-		sent := &sentStatus{ResponseWriter: w}
+		sent := &statusRecorder{ResponseWriter: w}
 		defer func() {
-			// A panic passes through here on its way to the recovery, which answers 500 if nothing is sent.
+			// After a panic, recoverPanics answers 500 if nothing was sent.
 			status := sent.status
 			if status == 0 {
 				status = http.StatusInternalServerError
@@ -47,7 +47,7 @@ func (a *API) gate(route string, e endpoint) http.Handler {
 			}
 		}()
 
-		if p := a.enter(ctx, sent, r.WithContext(ctx), e); p != nil {
+		if p := a.admit(ctx, sent, r.WithContext(ctx), e); p != nil {
 			if p.Status >= http.StatusInternalServerError {
 				a.cfg.Logger.WarnContext(ctx, "request refused", telemetry.KeyMethod, r.Method, telemetry.KeyRoute, route,
 					telemetry.KeyStatus, p.Status, telemetry.KeyError, p.Detail)
@@ -57,16 +57,16 @@ func (a *API) gate(route string, e endpoint) http.Handler {
 	})
 }
 
-// enter lets a request in if it may and if there is room.
-func (a *API) enter(ctx context.Context, w *sentStatus, r *http.Request, e endpoint) *problem {
+// admit runs the endpoint unless the request is cross-origin or exceeds a limit.
+func (a *API) admit(ctx context.Context, w *statusRecorder, r *http.Request, e endpoint) *problem {
 	if err := crossOrigin.Check(r); err != nil {
-		return refusal(http.StatusForbidden, "requests of other web sites are not accepted")
+		return newProblem(http.StatusForbidden, "requests of other web sites are not accepted")
 	}
 	if wantsStream(r) {
 		w.stream = true
-		return within(a.streams, "event streams", func() *problem { return e(w, r) })
+		return withToken(a.streams, "event streams", func() *problem { return e(w, r) })
 	}
-	return within(a.requests, "requests", func() *problem {
+	return withToken(a.requests, "requests", func() *problem {
 		ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 		defer cancel()
 		r.Body = http.MaxBytesReader(w, r.Body, messages.MaxBody)
@@ -74,21 +74,21 @@ func (a *API) enter(ctx context.Context, w *sentStatus, r *http.Request, e endpo
 	})
 }
 
-// within works while it holds one of the tokens, and refuses at once when all are taken.
-func within(tokens chan struct{}, what string, work func() *problem) *problem {
+// withToken runs work while it holds one of the tokens, and refuses at once if all are taken.
+func withToken(tokens chan struct{}, what string, work func() *problem) *problem {
 	select {
 	case tokens <- struct{}{}:
 		defer func() { <-tokens }()
 		return work()
 	default:
-		return unavailable("too many " + what + " at once: come again in a second")
+		return unavailable("too many " + what + " at once: try again in a second")
 	}
 }
 
-// recovered turns a panic into an answer, if none was begun.
-func (a *API) recovered(next http.Handler) http.Handler {
+// recoverPanics answers a panic with 500 unless a response was begun.
+func (a *API) recoverPanics(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		sent := &sentStatus{ResponseWriter: w}
+		sent := &statusRecorder{ResponseWriter: w}
 		defer func() {
 			reason := recover()
 			if reason == nil {
@@ -100,36 +100,36 @@ func (a *API) recovered(next http.Handler) http.Handler {
 			a.cfg.Logger.LogAttrs(r.Context(), slog.LevelError, "request panicked", slog.String(telemetry.KeyMethod, r.Method),
 				slog.String("path", r.URL.Path), slog.Any(telemetry.KeyError, reason), slog.String(telemetry.KeyStack, string(debug.Stack())))
 			if sent.status != 0 {
-				panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+				panic(http.ErrAbortHandler) // a partial response must not look complete
 			}
-			refusal(http.StatusInternalServerError, "the node made a mistake; it is in its log").write(sent)
+			newProblem(http.StatusInternalServerError, "internal error; see the log of the node").write(sent)
 		}()
 		next.ServeHTTP(sent, r)
 	})
 }
 
-// sentStatus remembers what was sent.
-type sentStatus struct {
+// statusRecorder records the status that was sent.
+type statusRecorder struct {
 	http.ResponseWriter
 	// status is 0 until headers are sent.
 	status int
-	// stream: an event stream, which takes as long as it takes.
+	// stream: the response is an event stream, whose duration is not measured.
 	stream bool
 }
 
-func (s *sentStatus) WriteHeader(status int) {
+func (s *statusRecorder) WriteHeader(status int) {
 	if s.status == 0 {
 		s.status = status
 	}
 	s.ResponseWriter.WriteHeader(status)
 }
 
-func (s *sentStatus) Write(b []byte) (int, error) {
+func (s *statusRecorder) Write(b []byte) (int, error) {
 	if s.status == 0 {
 		s.status = http.StatusOK
 	}
 	return s.ResponseWriter.Write(b)
 }
 
-// Unwrap is for http.ResponseController.
-func (s *sentStatus) Unwrap() http.ResponseWriter { return s.ResponseWriter }
+// Unwrap implements the interface of http.ResponseController.
+func (s *statusRecorder) Unwrap() http.ResponseWriter { return s.ResponseWriter }

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // tunnel leads to a server that can be lost.
@@ -133,7 +134,7 @@ type lost struct {
 
 func losing(t *testing.T, drain string) *lost {
 	t.Helper()
-	url := bareServer(t)
+	url := natstest.Start(t).ClientURL()
 	l := &lost{tunnel: dig(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
 	l.environ = []string{
 		"ORDERLY_ACK_WAIT=1s", "ORDERLY_DRAIN_TIMEOUT=" + drain, "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_UNKNOWN_AGE=1s",
@@ -158,7 +159,7 @@ func losing(t *testing.T, drain string) *lost {
 	l.direct.publish(t, sampleOrder("o-1"))
 	select {
 	case <-called:
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("the order is not under way\n%s%s", &l.out, &l.err)
 	}
 	return l
@@ -175,7 +176,7 @@ func (l *lost) within(t *testing.T, limit time.Duration) {
 		if err != nil || took > limit {
 			t.Errorf("it ended after %s, want %s at most: %v\n%s%s", took, limit, err, &l.out, &l.err)
 		}
-	case <-time.After(patience):
+	case <-time.After(natstest.Patience):
 		t.Fatalf("it goes on\n%s%s", &l.out, &l.err)
 	}
 }
@@ -234,7 +235,7 @@ func TestStopLeavesNothing(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tn := dig(t, bareServer(t))
+			tn := dig(t, natstest.Start(t).ClientURL())
 			p := start(t, nil, "NATS_URL="+tn.url())
 			lose(tn)
 			began := time.Now()
@@ -250,7 +251,7 @@ func TestStopLeavesNothing(t *testing.T) {
 // minute, holds up the end.
 func TestStopWhileNATSReadsNothing(t *testing.T) {
 	t.Parallel()
-	tn := dig(t, bareServer(t))
+	tn := dig(t, natstest.Start(t).ClientURL())
 	p := start(t, nil, "NATS_URL="+tn.url())
 	tn.hush()
 	item := fmt.Sprintf(`{"product_id":%q,"quantity":1,"unit_price":1}`, strings.Repeat("p", 220))
@@ -296,7 +297,7 @@ func TestStopWhileNATSReadsNothing(t *testing.T) {
 // TestStopWhileStarting: a node that still waits for the word of one server after the other stops at once.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
-	url := bareServer(t)
+	url := natstest.Start(t).ClientURL()
 	var tunnels []*tunnel
 	var urls []string
 	for range 6 { // five seconds each
@@ -316,7 +317,7 @@ func TestStopWhileStarting(t *testing.T) {
 // TestPublishWithoutNATS says that nothing was stored, and why, instead of speaking of buffers.
 func TestPublishWithoutNATS(t *testing.T) {
 	t.Parallel()
-	tn := dig(t, bareServer(t))
+	tn := dig(t, natstest.Start(t).ClientURL())
 	p := start(t, nil, "NATS_URL="+tn.url())
 	tn.cut()
 	eventually(t, "a node that knows", func() (bool, any) { return status(t, p.http+"/health") == 503, p.err })

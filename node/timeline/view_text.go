@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/order"
 )
 
-// WriteText writes the order and its story for people, as seen at the time now.
+// WriteText writes the order and its events for humans, as seen at the time now.
 func (v *View) WriteText(w io.Writer, now time.Time) error {
 	if err := v.WriteHeader(w, now); err != nil || len(v.Events) == 0 {
 		return err
@@ -18,7 +18,7 @@ func (v *View) WriteText(w io.Writer, now time.Time) error {
 	return NewLines(w).WriteFolded(v.Events)
 }
 
-// WriteHeader writes where the order stands, without its story.
+// WriteHeader writes the state of the order without its events.
 func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	var b bytes.Buffer
 	field := func(name, format string, args ...any) {
@@ -26,7 +26,7 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	}
 	field("order", "%s", v.OrderID)
 	if v.story == nil {
-		field("status", "%s: stored in the inbox, no node has taken it up yet", v.Status)
+		field("status", "%s: stored in the inbox, no node has accepted it yet", v.Status)
 		_, err := w.Write(b.Bytes())
 		return err
 	}
@@ -34,7 +34,7 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	field("total", "%s %s", v.Total, v.Currency)
 	field("status", "%s", v.statusLine(now))
 	field("plan", "%s", v.planLine())
-	field("accepted", "%s", when(v.CreatedAt, now))
+	field("accepted", "%s", timeAndDistance(v.CreatedAt, now))
 	if v.Driver != nil {
 		field("driver", "%s", v.driverLine(now))
 	}
@@ -43,7 +43,7 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	}
 	if v.WaitsUntil != nil {
 		field("waits for", "%s", v.WaitsFor)
-		field("until", "%s%s", when(*v.WaitsUntil, now), v.untilNote(now))
+		field("until", "%s%s", timeAndDistance(*v.WaitsUntil, now), v.untilNote(now))
 	}
 	if v.LastError != "" && !v.Ended() {
 		field("last error", "%s", v.LastError)
@@ -57,7 +57,7 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	if len(v.Kept) > 0 {
 		field("kept", "%s: the plan has no undo for that", strings.Join(v.Kept, ", "))
 	}
-	v.adviceLines(&b)
+	v.writeAdvice(&b)
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())
 	return err
@@ -71,7 +71,7 @@ func (v *View) planLine() string {
 	return line
 }
 
-// statusLine says in words where the order is and since when.
+// statusLine describes the status and since when the order has it.
 func (v *View) statusLine(now time.Time) string {
 	s := &v.story.state
 	if v.Ended() {
@@ -79,44 +79,44 @@ func (v *View) statusLine(now time.Time) string {
 		if v.Reason != "" {
 			line += ": " + v.Reason
 		}
-		return fmt.Sprintf("%s (after %s, %s)", line, since(v.UpdatedAt.Sub(v.CreatedAt)), distance(v.UpdatedAt, now))
+		return fmt.Sprintf("%s (after %s, %s)", line, preciseDuration(v.UpdatedAt.Sub(v.CreatedAt)), relativeTime(v.UpdatedAt, now))
 	}
-	line := fmt.Sprintf("%s since %s", v.Status, when(v.StatusSince, now))
+	line := fmt.Sprintf("%s since %s", v.Status, timeAndDistance(v.StatusSince, now))
 	if s.Status == order.Parked && v.story.parks > 1 {
-		line += fmt.Sprintf(", %d times in a row since %s", v.story.parks, when(v.story.waiting, now))
+		line += fmt.Sprintf(", %d times in a row since %s", v.story.parks, timeAndDistance(v.story.firstParked, now))
 	}
 	switch {
 	case s.Status == order.Attention && s.AttentionCause.GetStep() == "":
 		line += ": a person must decide"
 	case s.Status == order.Attention:
-		line += ": a person must decide about " + about(s.AttentionCause)
+		line += ": a person must decide about " + attentionCall(s.AttentionCause)
 	case s.Cancel != nil:
-		line += ": being undone, a cancel was requested" + because("", s.Cancel.GetReason())
+		line += ": being undone, a cancel was requested" + reasonSuffix("", s.Cancel.GetReason())
 	case s.Refusal != nil:
-		line += fmt.Sprintf(": being undone, %s was refused%s", s.Refusal.GetStep(), because(s.Refusal.GetCode(), s.Refusal.GetReason()))
+		line += fmt.Sprintf(": being undone, %s was refused%s", s.Refusal.GetStep(), reasonSuffix(s.Refusal.GetCode(), s.Refusal.GetReason()))
 	}
 	return line
 }
 
-// driverLine says who carries the order and how long nothing was heard: an order whose node is gone is told by that.
+// driverLine names the driver and the age of the last entry, which shows an order whose node is gone.
 func (v *View) driverLine(now time.Time) string {
-	line := fmt.Sprintf("node %s since %s", v.Driver.Node, when(v.Driver.Since, now))
+	line := fmt.Sprintf("node %s since %s", v.Driver.Node, timeAndDistance(v.Driver.Since, now))
 	if v.UpdatedAt.After(v.Driver.Since) {
-		line += ", last entry " + distance(v.UpdatedAt, now)
+		line += ", last entry " + relativeTime(v.UpdatedAt, now)
 	}
 	return line
 }
 
 func (v *View) nextLine(now time.Time) string {
 	n := v.Next
-	line := fmt.Sprintf("%s, attempt %d", n.call(), n.Attempt)
+	line := fmt.Sprintf("%s, attempt %d", n.callName(), n.Attempt)
 	if n.Attempts > 0 {
 		line += fmt.Sprintf(" of %d", n.Attempts)
 	}
 	switch {
 	case v.WaitsUntil != nil:
 	case n.At != nil && n.At.After(now):
-		line += ", at " + when(*n.At, now)
+		line += ", at " + timeAndDistance(*n.At, now)
 	default:
 		line += ", now"
 	}
@@ -126,16 +126,16 @@ func (v *View) nextLine(now time.Time) string {
 	return line
 }
 
-// late is how long after its time an order may wake before something is wrong.
-const late = 15 * time.Second
+// overdueAfter is how long after its timer a parked order counts as overdue.
+const overdueAfter = 15 * time.Second
 
-// untilNote says what happens when the wait is over, or that it should be.
+// untilNote says what the timer does, or that it is overdue.
 func (v *View) untilNote(now time.Time) string {
-	if now.After(v.WaitsUntil.Add(late)) {
-		return "; overdue, no node has woken it: see that one runs"
+	if now.After(v.WaitsUntil.Add(overdueAfter)) {
+		return "; overdue, no node has woken it: check that a node runs"
 	}
 	if v.ParkedFor == string(order.ParkPending) {
-		return fmt.Sprintf("; without it %s is called again then", v.Next.call())
+		return fmt.Sprintf("; without it %s is called again then", v.Next.callName())
 	}
 	return ""
 }
@@ -145,13 +145,13 @@ func (v *View) undoneLine() string {
 	for i, step := range v.Undone {
 		words[i] = step
 		if v.story.byHand[step] {
-			words[i] += " (taken as done by hand)"
+			words[i] += " (skipped by a person)"
 		}
 	}
 	return strings.Join(words, ", ")
 }
 
-func (v *View) adviceLines(b *bytes.Buffer) {
+func (v *View) writeAdvice(b *bytes.Buffer) {
 	name, all, width := "you can", v.advice(), 0
 	for _, a := range all {
 		width = max(width, len([]rune(a.command)))

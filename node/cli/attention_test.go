@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -98,7 +99,7 @@ func TestAttentionRetried(t *testing.T) {
 	}
 }
 
-// TestAttentionComesBack: a retry that changes nothing ends in attention again, with as many attempts as before.
+// TestAttentionComesBack: a retry that changes nothing ends in attention again, with all the attempts of the plan.
 func TestAttentionComesBack(t *testing.T) {
 	p, _ := spend(t)
 	ok(t, p.environ, "retry", "o-1")
@@ -117,7 +118,7 @@ func TestAttentionSkipped(t *testing.T) {
 	said := skips(t, p)
 	ok(t, p.environ, "skip", "o-1")
 	v := p.until(t, "o-1", "completed")
-	if !strings.Contains(v.story(), "resumed by skip\nauthorize_payment passed over on request\ncreate_shipment done") {
+	if !strings.Contains(v.story(), "resumed by skip\nauthorize_payment skipped on request\ncreate_shipment done") {
 		t.Errorf("got\n%s", v.story())
 	}
 	if got := said(); got != "do authorize_payment" {
@@ -138,7 +139,7 @@ func skips(t *testing.T, p *process) (next func() string) {
 	}
 	return func() (call string) {
 		t.Helper()
-		m, err := sub.NextMsg(patience)
+		m, err := sub.NextMsg(natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,7 +180,7 @@ func TestUndoThatFails(t *testing.T) {
 	said := skips(t, p)
 	ok(t, p.environ, "skip", "o-1")
 	v = p.until(t, "o-1", "rejected")
-	if !strings.HasSuffix(v.story(), "undo of reserve_inventory passed over on request\norder rejected: card_declined: the card of the customer was declined") {
+	if !strings.HasSuffix(v.story(), "undo of reserve_inventory skipped on request\norder rejected: card_declined: the card of the customer was declined") {
 		t.Errorf("got\n%s", v.story())
 	}
 	if got := said(); got != "undo reserve_inventory" {

@@ -52,7 +52,7 @@ var nodePackages = []struct {
 	{"server/telemetry", nil},
 	{"server/embedded", nil},
 	{"server/index", []string{"server/telemetry"}},
-	{"server/api", []string{"timeline", "server/index", "server/telemetry"}},
+	{"server/api", []string{"timeline", "engine/client", "server/index", "server/telemetry"}},
 	{"server", []string{
 		"timeline", "demo", "engine", "engine/client",
 		"server/config", "server/telemetry", "server/embedded", "server/index", "server/api",

@@ -325,7 +325,7 @@ func TestPublishWithoutNATS(t *testing.T) {
 	if got.code != 503 || !strings.Contains(got.body, "order o-1: nothing was stored: NATS is away") || strings.Contains(got.body, "nats:") {
 		t.Errorf("answered %d: %s", got.code, got.body)
 	}
-	if got := p.request(t, "GET", "/v1/orders/o-1", ""); got.code != 503 || !strings.Contains(got.body, "NATS is away: not sent") {
+	if got := p.request(t, "GET", "/v1/orders/o-1", ""); got.code != 503 || !strings.Contains(got.body, "NATS is unreachable: not sent") {
 		t.Errorf("answered %d: %s", got.code, got.body)
 	}
 }

@@ -13,12 +13,12 @@ type decideFunc func(*State, *delivery.Delivery, Env) Decision
 
 // Delays of deliveries that cannot be decided yet.
 const (
-	waitEarlier = 250 * time.Millisecond
-	// waitOrder is the first pause of a message that waits for its order. The next ones are as long as it waits by then.
-	waitOrder = 25 * time.Millisecond
-	// waitPark is the longest that a wake-up is kept away which is too early by this clock: it may be this clock that is
-	// wrong, and the next delivery may come to another.
-	waitPark = time.Minute
+	predecessorDelay = 250 * time.Millisecond
+	// firstStash is how long a message that precedes its order is stashed at first; each further time it doubles the wait.
+	firstStash = 25 * time.Millisecond
+	// maxEarlyWait is the longest delay of a wake-up that is too early by this clock: this clock may be wrong, and the next
+	// delivery may come to another node.
+	maxEarlyWait = time.Minute
 )
 
 func ack(*State, *delivery.Delivery, Env) Decision { return Decision{Action: Ack} }
@@ -35,7 +35,7 @@ func checkPredecessors(*State, *delivery.Delivery, Env) Decision {
 	return Decision{Action: CheckPredecessors}
 }
 
-// accept is the first entry of an order. An order that cannot be carried out begins and ends in one entry.
+// accept is the first entry of an order. An invalid order is accepted and rejected in one entry.
 func accept(_ *State, d *delivery.Delivery, e Env) Decision {
 	events := []*messages.Event{accepted(&messages.OrderAccepted{
 		Order: d.Created, Plan: e.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
@@ -46,50 +46,50 @@ func accept(_ *State, d *delivery.Delivery, e Env) Decision {
 	return Decision{Action: AppendAndDrive, Events: events}
 }
 
-// takeOver fences whoever drove the order before.
+// takeOver fences the delivery that drove the order before.
 func takeOver(_ *State, d *delivery.Delivery, _ Env) Decision {
 	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
 }
 
-// resume brings a parked order back when its timer fired.
+// resume ends a park whose timer fired.
 func resume(_ *State, d *delivery.Delivery, _ Env) Decision {
 	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, "wake")}}
 }
 
-// recordAndResume makes the message part of the history and the driver of an order at rest.
+// recordAndResume records the message and makes it the driver of an order that is parked or in attention.
 func recordAndResume(_ *State, d *delivery.Delivery, _ Env) Decision {
 	return Decision{Action: AppendAndDrive, Events: []*messages.Event{recording(d), resumed(d, cause(d.Type))}}
 }
 
-// record makes the message part of the history: who drives the order finds it there.
+// record makes the message part of the history, where the driver finds it.
 func record(_ *State, d *delivery.Delivery, _ Env) Decision {
 	return Decision{Action: AppendAndAck, Events: []*messages.Event{recording(d)}}
 }
 
-func waitForEarlier(s *State, d *delivery.Delivery, e Env) Decision {
+func redeliverAfterPredecessor(s *State, d *delivery.Delivery, e Env) Decision {
 	if s.Status == None {
-		return waitForOrder(s, d, e)
+		return stashUntilStarted(s, d, e)
 	}
-	return Decision{Action: Redeliver, Delay: waitEarlier}
+	return Decision{Action: Redeliver, Delay: predecessorDelay}
 }
 
-func waitForJournal(*State, *delivery.Delivery, Env) Decision {
-	return Decision{Action: Redeliver, Delay: waitEarlier}
+func redeliverStale(*State, *delivery.Delivery, Env) Decision {
+	return Decision{Action: Redeliver, Delay: predecessorDelay}
 }
 
-// waitForOrder keeps a message in hand until its order comes, so that it is decided next, as if it had come in the other
-// order. It is given back, and comes again at once, before there may be another delivery of it.
-func waitForOrder(_ *State, d *delivery.Delivery, e Env) Decision {
+// stashUntilStarted stashes a message that precedes its order, so that it takes effect before the first step. It is
+// redelivered at once before there can be another delivery of it.
+func stashUntilStarted(_ *State, d *delivery.Delivery, e Env) Decision {
 	waited := max(e.Now.Sub(d.Received), 0)
 	left := e.exclusiveFor()*3/4 - waited
 	if left <= 0 {
 		return Decision{Action: Redeliver}
 	}
-	return Decision{Action: Stash, Delay: min(max(waited, waitOrder), left)}
+	return Decision{Action: Stash, Delay: min(max(waited, firstStash), left)}
 }
 
-func waitForPark(s *State, _ *delivery.Delivery, e Env) Decision {
-	return Decision{Action: Redeliver, Delay: min(s.ParkedUntil.Sub(e.Now), waitPark)}
+func redeliverWhenDue(s *State, _ *delivery.Delivery, e Env) Decision {
+	return Decision{Action: Redeliver, Delay: min(s.ParkedUntil.Sub(e.Now), maxEarlyWait)}
 }
 
 func deadLetterTaken(_ *State, d *delivery.Delivery, _ Env) Decision {

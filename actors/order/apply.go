@@ -12,7 +12,7 @@ import (
 // ErrIllegal is wrapped by every refusal of Apply.
 var ErrIllegal = errors.New("illegal history")
 
-// Apply folds the entry that the journal stored at seq into s. A refused entry leaves s unusable.
+// Apply folds the entry that the journal stored at seq into s. If it returns an error, s is unusable.
 func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 	if entry.GetNumber() != s.Number+1 {
 		return s.illegal(entry, "entry", fmt.Sprintf("want number %d", s.Number+1))
@@ -46,7 +46,7 @@ func (s *State) illegal(entry *messages.JournalEntry, what, why string) error {
 	return fmt.Errorf("%w: order %s, entry %d, %s in status %s: %s", ErrIllegal, entry.GetOrderId(), entry.GetNumber(), what, s.Status, why)
 }
 
-// apply folds one event and returns why it cannot be, or "".
+// apply folds one event and returns why it is illegal, or "".
 func (s *State) apply(seq uint64, e *messages.Event) string {
 	switch k := e.GetKind().(type) {
 	case *messages.Event_Accepted:
@@ -80,7 +80,7 @@ func (s *State) apply(seq uint64, e *messages.Event) string {
 	case *messages.Event_Cancelled:
 		return s.end(Cancelled, k.Cancelled.GetReason())
 	}
-	return "an event of a kind this version does not know"
+	return "unknown kind of event"
 }
 
 func (s *State) accepted(e *messages.OrderAccepted) string {
@@ -107,7 +107,7 @@ func (s *State) stepCompleted(e *messages.StepCompleted) string {
 		return why
 	}
 	if e.GetSkipped() && !s.Skip {
-		return "nobody said skip"
+		return "no skip was recorded"
 	}
 	s.Results = append(s.Results, Result{Data: e.GetData(), Skipped: e.GetSkipped()})
 	s.Closed = s.Closed || s.backward()
@@ -118,17 +118,17 @@ func (s *State) stepCompleted(e *messages.StepCompleted) string {
 		}
 		s.Signals = slices.Delete(slices.Clone(s.Signals), i, i+1)
 	}
-	s.nextCall()
+	s.clearCall()
 	return ""
 }
 
-// expectStep checks that name is the step that can become done, pending or refused now.
+// expectStep checks that name is the step that can become done, pending or rejected now.
 func (s *State) expectStep(name string) string {
 	switch step := s.current(); {
 	case !s.Status.Driven():
-		return "nobody drives the order"
+		return "no driver"
 	case s.Closed:
-		return "the way forward is closed"
+		return "no step can become done any more"
 	case step == nil:
 		return "every step is done"
 	case step.GetName() != name:
@@ -137,8 +137,8 @@ func (s *State) expectStep(name string) string {
 	return ""
 }
 
-// nextCall forgets what was known of the call that has come to its end.
-func (s *State) nextCall() {
+// clearCall forgets the attempts of the call that has its result.
+func (s *State) clearCall() {
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
 }
 
@@ -165,7 +165,7 @@ func (s *State) stepRejected(e *messages.StepRejected) string {
 		return why
 	}
 	s.Refusal, s.Closed, s.Status = e, true, Compensating
-	s.nextCall()
+	s.clearCall()
 	return ""
 }
 
@@ -174,7 +174,7 @@ func (s *State) stepPending(e *messages.StepPending) string {
 		return why
 	}
 	s.Pending = e
-	// An answer ends a row of failed attempts.
+	// A reply ends a run of failed attempts.
 	s.Spent, s.Takeovers = 0, 0
 	return ""
 }
@@ -184,7 +184,7 @@ func (s *State) stepUndone(e *messages.StepUndone) string {
 		return why
 	}
 	if e.GetSkipped() && !s.Skip {
-		return "nobody said skip"
+		return "no skip was recorded"
 	}
 	i := s.toUndo()
 	if i == len(s.Results) {
@@ -192,7 +192,7 @@ func (s *State) stepUndone(e *messages.StepUndone) string {
 	}
 	s.Results[i].Undone = true
 	s.Closed = true
-	s.nextCall()
+	s.clearCall()
 	return ""
 }
 
@@ -202,7 +202,7 @@ func (s *State) expectUndo(name string) string {
 	case s.Status != Compensating:
 		return "not compensating"
 	case s.mustResolve():
-		return "the step in doubt is not settled"
+		return "the step in doubt is not resolved"
 	case s.pastPivot():
 		return "the last step is performed and cannot be undone"
 	case i < 0:
@@ -213,7 +213,7 @@ func (s *State) expectUndo(name string) string {
 	return ""
 }
 
-// record moves the watermark to a message that has become part of the history.
+// record moves the watermark to a message that becomes part of the history.
 func (s *State) record(src *messages.Source) string {
 	if s.Status == None {
 		return "no such order"
@@ -222,7 +222,7 @@ func (s *State) record(src *messages.Source) string {
 		return "the order has ended"
 	}
 	if seq := src.GetSequence(); s.Recorded(seq) {
-		return fmt.Sprintf("message %d is recorded already, or was passed over", seq)
+		return fmt.Sprintf("message %d is recorded already, or precedes one that is", seq)
 	}
 	s.Watermark = src.GetSequence()
 	return ""
@@ -230,14 +230,14 @@ func (s *State) record(src *messages.Source) string {
 
 func (s *State) cancelRequested(e *messages.CancelRequested) string {
 	if !s.backward() {
-		// To pass over a step on the way forward is no word about the way back.
+		// A skip of a step does not apply to the way back.
 		s.Skip = false
 	}
 	if s.Cancel == nil {
 		s.Cancel = e
 		if step := s.inDoubt(); step != nil && tombstone(step) {
-			// The next call is the step's undo: another call.
-			s.nextCall()
+			// The next call is another one: the step's undo.
+			s.clearCall()
 		}
 	}
 	s.Spent = 0
@@ -258,30 +258,30 @@ func (s *State) recorded(e *messages.MessageRecorded) string {
 
 func (s *State) parked(seq uint64, e *messages.OrderParked) string {
 	if !s.Status.Driven() {
-		return "nobody drives the order"
+		return "no driver"
 	}
-	s.rest(Parked)
+	s.stopDriving(Parked)
 	s.Park, s.ParkedUntil, s.ParkReason = seq, e.GetUntil().AsTime(), e.GetReason()
 	return ""
 }
 
 func (s *State) attention(e *messages.OrderNeedsAttention) string {
 	if !s.Status.Driven() {
-		return "nobody drives the order"
+		return "no driver"
 	}
-	s.rest(Attention)
+	s.stopDriving(Attention)
 	s.AttentionCause, s.Skip = e, false
 	return ""
 }
 
-// rest leaves the order without a driver.
-func (s *State) rest(status Status) {
+// stopDriving leaves the order without a driver.
+func (s *State) stopDriving(status Status) {
 	s.Status, s.Driver, s.Owner, s.Takeovers = status, Source{}, "", 0
 }
 
 func (s *State) resumed(e *messages.OrderResumed) string {
 	if s.Status == None || s.Status.Terminal() {
-		return "the order is not alive"
+		return "the order has not started, or has ended"
 	}
 	driver := sourceFrom(e.GetDriver())
 	switch {
@@ -310,13 +310,13 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 func (s *State) end(status Status, reason string) string {
 	switch {
 	case !s.Status.Driven():
-		return "nobody drives the order"
+		return "no driver"
 	case status == Completed && !s.Finished():
 		return "steps are left to do"
 	case status == Completed && s.backward() && !s.pastPivot():
 		return "it is being undone"
 	case status != Completed && s.mustResolve():
-		return "the step in doubt is not settled"
+		return "the step in doubt is not resolved"
 	case status != Completed && s.pastPivot():
 		return "the last step is performed and cannot be undone"
 	case status == Cancelled && s.Cancel == nil:
@@ -328,7 +328,7 @@ func (s *State) end(status Status, reason string) string {
 	case status != Completed && s.toUndo() >= 0:
 		return "steps are left to undo"
 	}
-	s.rest(status)
+	s.stopDriving(status)
 	s.End = reason
 	return ""
 }

@@ -9,13 +9,13 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// maxCheckpoint is the largest checkpoint in bytes: signals that nobody waits for, or results of steps, may be large, and
-// what is written with an entry must leave room for its events.
+// maxCheckpoint is the largest checkpoint in bytes: unused signals and results of steps may be large, and the entry must have
+// room for its events.
 const maxCheckpoint = 32 << 10
 
-// Checkpoint returns what the next entry is to carry so that whoever reads it later needs at most so many entries before
-// it, besides the first; nil as long as there are no more, and while the state is too large. It is nil of a parked order,
-// too: the next entry ends the park, and the one after can carry a checkpoint that need not tell of it.
+// Checkpoint returns the checkpoint that the next entry carries: one after that many entries, so that a reader needs no more
+// than those, and the first. It is nil for all other entries, for a state that is too large, and for a parked order: the
+// next entry ends the park, and the one after it carries a checkpoint without it.
 func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
 	if s.Number < max(s.LastCheckpoint, 1)+every || s.Status == Parked {
 		return nil
@@ -27,7 +27,7 @@ func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
 	return c
 }
 
-// checkpoint is the state without what the first entry tells.
+// checkpoint is the state without what the first entry holds.
 func (s *State) checkpoint() *messages.Checkpoint {
 	c := &messages.Checkpoint{
 		Version:     messages.CheckpointVersion,
@@ -54,8 +54,7 @@ func (s *State) checkpoint() *messages.Checkpoint {
 	return c
 }
 
-// Recall folds as Apply does, but after the first entry may come one that carries a checkpoint, and those between are left
-// out.
+// Restore folds like Apply, but the entries between the first one and one that carries a checkpoint may be missing.
 func (s *State) Restore(seq uint64, entry *messages.JournalEntry) error {
 	if s.Number == 1 && entry.GetNumber() > 2 && messages.CheckpointSupported(entry.GetCheckpoint()) {
 		s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1
@@ -64,7 +63,7 @@ func (s *State) Restore(seq uint64, entry *messages.JournalEntry) error {
 	return s.Apply(seq, entry)
 }
 
-// restore makes s, which knows what the first entry tells, the state that c is of.
+// restoreCheckpoint completes s, which was folded from the first entry, with c.
 func (s *State) restoreCheckpoint(c *messages.Checkpoint) {
 	s.Status = statusOf(c.GetStatus())
 	s.Driver, s.Owner, s.Watermark = sourceFrom(c.GetDriver()), c.GetOwner(), c.GetWatermark()
@@ -78,11 +77,11 @@ func (s *State) restoreCheckpoint(c *messages.Checkpoint) {
 	s.AttentionCause, s.Takeovers = c.GetNeed(), int(c.GetTakeovers())
 }
 
-// ErrCheckpoint is wrapped by what CheckCheckpoint finds.
-var ErrCheckpoint = errors.New("the checkpoint is not what the entries before it come to")
+// ErrCheckpoint is returned by CheckCheckpoint.
+var ErrCheckpoint = errors.New("the checkpoint differs from the state of the entries before it")
 
-// CheckCheckpoint compares the checkpoint of the entry that comes next, if it has one, with s, which was folded from every
-// entry before it.
+// CheckCheckpoint compares the checkpoint of the next entry, if it has one, with s, which was folded from every entry before
+// it.
 func (s *State) CheckCheckpoint(next *messages.JournalEntry) error {
 	if c := next.GetCheckpoint(); messages.CheckpointSupported(c) && !proto.Equal(c, s.checkpoint()) {
 		return ErrCheckpoint

@@ -13,14 +13,14 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// recall puts a checkpoint into each entry in turn: with the first entry it stands for all between, whatever these were.
-func (h *history) recall(t testing.TB) {
+// checkRestore puts a checkpoint into each entry in turn and restores from it and the first entry.
+func (h *history) checkRestore(t testing.TB) {
 	t.Helper()
 	for i := 2; i < len(h.entries); i++ {
 		before := h.fold(t, i)
 		if before.Status == order.Parked {
 			if before.Checkpoint(1) != nil {
-				t.Errorf("entry %d: a checkpoint that leaves the park out", i+1)
+				t.Errorf("entry %d: a checkpoint of a parked order", i+1)
 			}
 			continue
 		}
@@ -33,7 +33,7 @@ func (h *history) recall(t testing.TB) {
 		s := &order.State{}
 		for at, e := range append([]*messages.JournalEntry{h.entries[0], carrier}, h.entries[i+1:]...) {
 			if err := s.Restore(stored(e.Number), throughWire(e)); err != nil {
-				t.Fatalf("recalled from entry %d: %v", i+1, err)
+				t.Fatalf("restored from entry %d: %v", i+1, err)
 			}
 			if at == 0 {
 				continue
@@ -41,13 +41,13 @@ func (h *history) recall(t testing.TB) {
 			want := h.fold(t, int(e.Number))
 			want.LastCheckpoint = carrier.Number
 			if d := difference(want, s); d != "" {
-				t.Errorf("entry %d, recalled from entry %d, differs: %s", e.Number, i+1, d)
+				t.Errorf("entry %d, restored from entry %d, differs: %s", e.Number, i+1, d)
 			}
 		}
 	}
 }
 
-// long is a history of n entries: signals that nobody waits for.
+// long is a history of n entries: signals that no step uses.
 func long(t *testing.T, n int, data *structpb.Value) *history {
 	t.Helper()
 	s := newScenario(t)
@@ -86,9 +86,8 @@ func TestCheckpointIsDue(t *testing.T) {
 	}
 }
 
-// TestCheckpointThatCannotBeTrusted: of another version it stands for nothing, and a wrong one is found by who has read
-// all entries.
-func TestCheckpointThatCannotBeTrusted(t *testing.T) {
+// TestUnusableCheckpoint: one of another version is ignored, and CheckCheckpoint finds a wrong one.
+func TestUnusableCheckpoint(t *testing.T) {
 	h := long(t, 6, nil)
 	before := h.fold(t, 5)
 	carrier := throughWire(h.entries[5])

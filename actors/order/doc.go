@@ -1,9 +1,10 @@
-// Package order is the pure core of the engine: what is known of an order (State), how journaled events change it
-// (Apply), what a delivery means for it (Receive), what its driver does next (Next), and what the answer to a step
-// call amounts to (Settle). It has no clock, no randomness and no I/O: time and jitter arrive as values.
+// Package order is the pure core of the engine: the state of an order (State), how journaled events change it (Apply), how a
+// delivery is answered (Receive), what its driver does next (Next), and what is appended for the result of a step call
+// (HandleReply). It has no clock, no randomness and no I/O: time and jitter are arguments. R-numbers refer to
+// docs/protocol.md.
 //
-// What a delivery means is one table (table.go): facts about the message and its order, and the first row whose facts are
-// true answers. testdata/table.golden shows it with every delivery there can be.
+// Deliveries are answered by one table (table.go): facts about the message and its order; the first row whose facts are
+// true decides. testdata/table.golden shows its answer to every possible delivery.
 //
 // # Ordering
 //
@@ -11,9 +12,9 @@
 //
 // # Ownership
 //
-// A State belongs to whoever folded it and is not safe for concurrent use. Decisions never change it.
+// A State is not safe for concurrent use. Decisions never change it.
 //
 // # Failure
 //
-// Apply refuses an entry that no legal history could contain; the error names the order, the entry and the event.
+// Apply returns an error for an entry that no legal history contains; it names the order, the entry and the event.
 package order

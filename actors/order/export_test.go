@@ -19,12 +19,12 @@ var words = []struct {
 	fact facts
 	word string
 }{
-	{isWake, "wake"}, {isCreated, "created"}, {isRuling, "cancel, retry or skip"},
+	{isWake, "wake"}, {isCreated, "created"}, {canEndAttention, "cancel, retry or skip"},
 	{noOrder, "no order"}, {isParked, "parked"}, {inAttention, "attention"}, {hasEnded, "ended"},
 	{idTaken, "created with other content"}, {isRecorded, "recorded"}, {isDriver, "the driver"}, {isOwner, "the owner"},
 	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
-	{inboxUnchecked, "predecessors unknown"}, {isBehind, "behind an earlier message"},
-	{isExpired, "older than the age limit"}, {maybeDead, "perhaps a dead letter"}, {isHeld, "long held"},
+	{predecessorsUnknown, "predecessors unknown"}, {hasPredecessor, "behind an earlier message"},
+	{isExpired, "older than the age limit"}, {mayBeDeadLettered, "maybe dead-lettered"}, {mayBeRedelivered, "maybe redelivered"},
 }
 
 func (f facts) String() string {

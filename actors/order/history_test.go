@@ -24,7 +24,7 @@ const (
 	wakes = "ORDER_TIMERS"
 )
 
-// epoch is when every test begins.
+// epoch is the start of every test.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func step(name string, undo bool) *messages.Step {
@@ -142,7 +142,7 @@ func (h *history) fold(t testing.TB, upTo int) *order.State {
 	return s
 }
 
-// difference tells the first field in which two states differ, or "".
+// difference is the first field in which two states differ, or "".
 func difference(a, b *order.State) string {
 	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
 	for i := range x.NumField() {
@@ -187,7 +187,7 @@ func same(a, b any) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// write names the events with what tells them apart.
+// write formats the events.
 func write(events []*messages.Event) string {
 	words := make([]string, len(events))
 	for i, e := range events {

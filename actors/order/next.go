@@ -5,11 +5,11 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// MaxTakeovers is how many deliveries in a row may take an order over and bring it no further before a person must
-// look: something about the order kills whoever drives it.
+// MaxTakeovers is how many deliveries in a row may take an order over without progress before it needs attention: its
+// drivers seem to die of it.
 const MaxTakeovers = 20
 
-// Move is what an order's driver does next: it appends Events, or, when there are none, makes the call.
+// Move is what an order's driver does next: it appends Events or, if there are none, makes Call.
 type Move struct {
 	Events []*messages.Event
 	Call   Call
@@ -22,7 +22,7 @@ type Call struct {
 	Direction messages.Direction
 	// Attempt is 1 for the first call in this direction.
 	Attempt uint32
-	// Settling: the order turned back and the call finds out about the step in doubt.
+	// ResolvesDoubt: the order turned back, and the call finds out whether the step in doubt is performed (R4c).
 	ResolvesDoubt bool
 }
 
@@ -30,16 +30,16 @@ type Call struct {
 func (s *State) Next() Move {
 	switch {
 	case s.Takeovers > MaxTakeovers:
-		return appends(attention(s.need(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
+		return appends(attention(s.attentionFor(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
 	case s.Finished() && (!s.backward() || s.pastPivot()):
 		return appends(completed())
 	case s.Skip:
-		return appends(s.closing(s.skip())...)
+		return appends(s.withEnd(s.skip())...)
 	case s.backward():
 		return s.nextBack()
 	case s.Pending != nil:
 		if sig := s.unusedSignal(s.Pending.GetSignal()); sig != nil {
-			return appends(s.closing(s.bySignal(sig))...)
+			return appends(s.withEnd(s.bySignal(sig))...)
 		}
 	}
 	return s.call(len(s.Results), messages.Do)
@@ -52,11 +52,11 @@ func (s *State) nextBack() Move {
 	if i := s.toUndo(); i >= 0 {
 		return s.call(i, messages.Undo)
 	}
-	return appends(s.backEnd())
+	return appends(s.undoneEnd())
 }
 
-// backEnd is the end of an order that is undone. A cancel outweighs a refusal.
-func (s *State) backEnd() *messages.Event {
+// undoneEnd is the end of an order that is undone. After a cancel and a rejection it is cancelled.
+func (s *State) undoneEnd() *messages.Event {
 	if s.Cancel != nil {
 		return cancelled(s.Cancel.GetReason())
 	}
@@ -72,13 +72,13 @@ func (s *State) call(step int, d messages.Direction) Move {
 
 func appends(events ...*messages.Event) Move { return Move{Events: events} }
 
-// skip passes over the call that a person gave up on.
+// skip passes over the call that needed attention.
 func (s *State) skip() *messages.Event {
 	if s.backward() && !s.mustResolve() {
 		if i := s.toUndo(); i >= 0 {
 			return stepUndone(&messages.StepUndone{Step: s.Plan.Steps[i].GetName(), Skipped: true})
 		}
-		return s.backEnd()
+		return s.undoneEnd()
 	}
 	return stepCompleted(&messages.StepCompleted{Step: s.current().GetName(), Skipped: true})
 }
@@ -89,8 +89,8 @@ func (s *State) bySignal(sig *messages.Signalled) *messages.Event {
 	})
 }
 
-// closing adds the order's end to events when nothing is left to do after them: events decided together share an entry.
-func (s *State) closing(events ...*messages.Event) []*messages.Event {
+// withEnd adds the order's end to events if nothing is left to do after them: events decided together share an entry.
+func (s *State) withEnd(events ...*messages.Event) []*messages.Event {
 	after := s.clone()
 	for _, e := range events {
 		if after.apply(s.Last, e) != "" {
@@ -102,7 +102,7 @@ func (s *State) closing(events ...*messages.Event) []*messages.Event {
 	}
 	if after.backward() && !after.pastPivot() {
 		if !after.mustResolve() && after.toUndo() < 0 {
-			return append(events, after.backEnd())
+			return append(events, after.undoneEnd())
 		}
 		return events
 	}
@@ -112,8 +112,8 @@ func (s *State) closing(events ...*messages.Event) []*messages.Event {
 	return events
 }
 
-// need is the attention event for the call that is next.
-func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNeedsAttention {
+// attentionFor is the attention event about the next call.
+func (s *State) attentionFor(kind messages.FailureKind, cause string) *messages.OrderNeedsAttention {
 	n := &messages.OrderNeedsAttention{Kind: kind, Cause: clip(cause)}
 	if s.backward() && !s.mustResolve() {
 		if i := s.toUndo(); i >= 0 {
@@ -127,7 +127,7 @@ func (s *State) need(kind messages.FailureKind, cause string) *messages.OrderNee
 	return n
 }
 
-// GiveUp is the entry that ends the driving of an order whose drivers keep failing: a person must decide.
+// GiveUp is the entry of an order whose actor exceeded its restart budget: it needs attention.
 func (s *State) GiveUp(f *delivery.Failure) []*messages.Event {
-	return []*messages.Event{attention(s.need(f.Kind, f.Error()))}
+	return []*messages.Event{attention(s.attentionFor(f.Kind, f.Error()))}
 }

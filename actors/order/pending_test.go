@@ -39,8 +39,9 @@ func (w *waiter) finish(reply *messages.StepReply) []*messages.Event {
 	return events
 }
 
-// ask makes the call, which answers pending with that deadline (zero: none), and returns for how long the order is parked.
-func (w *waiter) ask(deadline time.Time) time.Duration {
+// callPending makes the call, which answers pending with that deadline (zero: none), and returns for how long the order is
+// parked.
+func (w *waiter) callPending(deadline time.Time) time.Duration {
 	w.t.Helper()
 	w.must(w.finish(pendingReply("paid", deadline))...)
 	if w.state.ParkedFor() != order.ParkPending {
@@ -59,29 +60,29 @@ func (w *waiter) wake() {
 	w.must(order.Receive(w.state, d, order.Env{Now: w.now}).Events...)
 }
 
-// TestPendingForEver: a step whose deadlines are always over, or a second ahead, is asked ever more rarely, and no more
-// rarely than each hour, whatever is remembered of the order: its entries, some of them, or a snapshot.
+// TestPendingForEver: a step whose deadlines are always over, or a second ahead, is called again after an eighth of the time
+// it has been pending, at most an hour, whether the state comes from all entries, some of them, or a snapshot.
 func TestPendingForEver(t *testing.T) {
 	for name, ahead := range map[string]time.Duration{"over": -time.Hour, "a second ahead": time.Second} {
 		w := newWaiter(t)
-		asked, before := 1, time.Duration(0)
-		for pause := w.ask(w.now.Add(ahead)); w.now.Sub(epoch) < 24*time.Hour; pause = w.ask(w.now.Add(ahead)) {
+		calls, before := 1, time.Duration(0)
+		for pause := w.callPending(w.now.Add(ahead)); w.now.Sub(epoch) < 24*time.Hour; pause = w.callPending(w.now.Add(ahead)) {
 			if waited := w.now.Sub(epoch); pause < before || pause != min(max(waited/8, time.Second), time.Hour) {
-				t.Fatalf("%s: pending for %s, asked again after %s, before that after %s", name, waited, pause, before)
+				t.Fatalf("%s: pending for %s, called again after %s, before that after %s", name, waited, pause, before)
 			}
 			before = pause
-			if asked == 12 {
-				w.recall(t)
-				w.thaw(t)
+			if calls == 12 {
+				w.checkRestore(t)
+				w.checkSnapshots(t)
 			}
 			if w.state = order.FromSnapshot(id, w.state.Plan, snapshot(t, w.state)); w.state == nil {
 				t.Fatal("no snapshot")
 			}
 			w.wake()
-			asked++
+			calls++
 		}
-		if asked > 110 {
-			t.Errorf("%s: asked %d times in a day", name, asked)
+		if calls > 110 {
+			t.Errorf("%s: called %d times in a day", name, calls)
 		}
 		w.must(order.Receive(w.state, signal("paid", w.wakes+2), order.Env{Now: w.now, Predecessors: order.PredecessorsNone}).Events...)
 		if move := w.state.Next(); write(move.Events) == "" || move.Events[0].GetStepCompleted().GetSignal() != "paid" {
@@ -97,17 +98,16 @@ func signal(name string, seq uint64) *delivery.Delivery {
 	return d
 }
 
-// TestPendingDeadlineIsKept: a deadline further ahead than the share of the wait is kept to the moment, and the absence of
-// one means what it always does.
+// TestPendingDeadlineIsKept: a deadline that is far enough ahead is used as it is, and DefaultPending if there is none.
 func TestPendingDeadlineIsKept(t *testing.T) {
 	w := newWaiter(t)
 	for i, want := range []time.Duration{10 * time.Second, 10 * time.Second, 8 * time.Hour, time.Hour + time.Nanosecond, 30 * 24 * time.Hour} {
-		if got := w.ask(w.now.Add(want)); got != want {
+		if got := w.callPending(w.now.Add(want)); got != want {
 			t.Errorf("deadline %d: parked for %s, want %s", i, got, want)
 		}
 		w.wake()
 	}
-	if got := w.ask(time.Time{}); got != order.DefaultPending {
+	if got := w.callPending(time.Time{}); got != order.DefaultPending {
 		t.Errorf("without a deadline: parked for %s", got)
 	}
 	if got, want := w.state.Pending.GetSince().AsTime(), epoch; !got.Equal(want) {
@@ -115,13 +115,13 @@ func TestPendingDeadlineIsKept(t *testing.T) {
 	}
 }
 
-// TestPendingOfAnotherStep: the next step that is pending begins anew.
+// TestPendingOfAnotherStep: the wait of the next step that is pending starts anew.
 func TestPendingOfAnotherStep(t *testing.T) {
 	w := newWaiter(t)
-	w.ask(w.now.Add(8 * time.Hour))
+	w.callPending(w.now.Add(8 * time.Hour))
 	w.wake()
 	w.must(w.finish(doneReply())...)
-	if got := w.ask(w.now); got != time.Second {
+	if got := w.callPending(w.now); got != time.Second {
 		t.Errorf("parked for %s", got)
 	}
 }
@@ -130,18 +130,18 @@ func TestPendingOfAnotherStep(t *testing.T) {
 // answer on; a clock behind the one of another node shortens nothing.
 func TestPendingOfOldHistories(t *testing.T) {
 	w := newWaiter(t)
-	w.ask(w.now.Add(8 * time.Hour))
+	w.callPending(w.now.Add(8 * time.Hour))
 	old := w.entries[len(w.entries)-1]
 	w.entries[len(w.entries)-1] = proto.CloneOf(old)
 	w.entries[len(w.entries)-1].Events[0].GetStepPending().Since = nil
 	w.state = w.fold(t, len(w.entries))
 	w.wake()
-	if got := w.ask(w.now); got != time.Second || !w.state.Pending.GetSince().AsTime().Equal(w.now) {
+	if got := w.callPending(w.now); got != time.Second || !w.state.Pending.GetSince().AsTime().Equal(w.now) {
 		t.Errorf("parked for %s, pending since %s", got, w.state.Pending.GetSince().AsTime())
 	}
 	w.wake()
 	w.now = epoch
-	if got := w.ask(w.now); got != time.Second {
+	if got := w.callPending(w.now); got != time.Second {
 		t.Errorf("by a clock that is behind: parked for %s", got)
 	}
 }

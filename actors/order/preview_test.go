@@ -15,9 +15,9 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestPreviewForetellsTheCancel cancels every order of the scenarios at every point of its history, and holds what was
-// foretold to what the calls and the journal show then.
-func TestPreviewForetellsTheCancel(t *testing.T) {
+// TestPreviewCancel cancels every order of the scenarios at every point of its history, and compares the preview with the
+// calls made and the journal.
+func TestPreviewCancel(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scenarios in testdata: %v", err)
@@ -32,18 +32,18 @@ func TestPreviewForetellsTheCancel(t *testing.T) {
 			for n := 1; n <= len(h.entries); n++ {
 				points++
 				for _, refuses := range []bool{false, true} {
-					ends[foretold(t, fmt.Sprintf("%s, scenario %d, entry %d, refuses %v", file, i+1, n, refuses), h, n, refuses)]++
+					ends[checkPreview(t, fmt.Sprintf("%s, scenario %d, entry %d, refuses %v", file, i+1, n, refuses), h, n, refuses)]++
 				}
 			}
 		}
 	}
 	for _, end := range []order.Status{order.Completed, order.Rejected, order.Cancelled} {
 		if ends[end] == 0 {
-			t.Errorf("no cancel ended as %s: the scenarios are no test", end)
+			t.Errorf("no cancel ended as %s", end)
 		}
 	}
 	if points < 100 {
-		t.Errorf("%d points are no test", points)
+		t.Errorf("only %d points were tried", points)
 	}
 }
 
@@ -66,15 +66,15 @@ func histories(t *testing.T, text string) []*history {
 	return all
 }
 
-// TestPreviewForetellsAnyCancel does the same for histories that are drawn.
-func TestPreviewForetellsAnyCancel(t *testing.T) {
+// TestPreviewCancelOfAnyHistory does the same for random histories.
+func TestPreviewCancelOfAnyHistory(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		h := drawHistory(r)
-		foretold(r, "drawn", h, len(h.entries), rapid.Bool().Draw(r, "refuses"))
+		checkPreview(r, "drawn", h, len(h.entries), rapid.Bool().Draw(r, "refuses"))
 	})
 }
 
-// drawHistory drives an order a random part of its way.
+// drawHistory is a random history.
 func drawHistory(r *rapid.T) *history {
 	plan := planOf()
 	for i := range rapid.IntRange(1, 4).Draw(r, "steps") {
@@ -134,15 +134,15 @@ func drawHistory(r *rapid.T) *history {
 	return h
 }
 
-// failer is what foretold needs of a test.
+// failer is what checkPreview needs of a test.
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// foretold cancels the order after its first n entries, in the core and with services that answer, and compares. It
-// returns the end.
-func foretold(t failer, name string, h *history, n int, refuses bool) order.Status {
+// checkPreview compares the preview of a cancel after the first n entries with the cancel itself, and returns how the order
+// ended.
+func checkPreview(t failer, name string, h *history, n int, refuses bool) order.Status {
 	t.Helper()
 	actual := newHistory()
 	for _, e := range h.entries[:n] {
@@ -182,16 +182,16 @@ func foretold(t failer, name string, h *history, n int, refuses bool) order.Stat
 	}
 
 	if !slices.Equal(calls, made) {
-		t.Fatalf("%s: foretold calls %+v, made %+v", name, calls, made)
+		t.Fatalf("%s: preview calls %+v, made %+v", name, calls, made)
 	}
-	if after.Status != actual.state.Status || outcomes(after) != outcomes(actual.state) {
-		t.Fatalf("%s: foretold %s %s, came %s %s", name, after.Status, outcomes(after), actual.state.Status, outcomes(actual.state))
+	if after.Status != actual.state.Status || stepResults(after) != stepResults(actual.state) {
+		t.Fatalf("%s: preview %s %s, got %s %s", name, after.Status, stepResults(after), actual.state.Status, stepResults(actual.state))
 	}
 	return after.Status
 }
 
-// outcomes are what became of the steps.
-func outcomes(s *order.State) string {
+// stepResults tells which steps are undone and which were skipped.
+func stepResults(s *order.State) string {
 	var words []string
 	for _, r := range s.Results {
 		words = append(words, fmt.Sprintf("%v/%v", r.Undone, r.Skipped))

@@ -88,7 +88,7 @@ const DefaultExclusiveFor = time.Second
 func Receive(s *State, d *delivery.Delivery, e Env) Decision {
 	f := gather(s, d, e)
 	i := 0
-	// The last row asks for nothing.
+	// The last row has no condition.
 	for !f.has(table[i].when) {
 		i++
 	}

@@ -78,7 +78,7 @@ func (s *State) HandleReply(r CallResult, e Env) []*messages.Event {
 		if undo {
 			return s.failed(r.Call, step, failure{kind: messages.Rejected, cause: "the undo was refused: " + code + ": " + reason}, e)
 		}
-		return s.closing(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)}))
+		return s.withEnd(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)}))
 	case *messages.StepReply_Pending:
 		if undo {
 			return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "the undo is pending"}, e)
@@ -106,7 +106,7 @@ func (s *State) expects(c Call) bool {
 func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e Env) []*messages.Event {
 	took := uint64(max(r.Took, 0) / time.Microsecond)
 	if r.Call.Direction == messages.Undo {
-		return s.closing(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took}))
+		return s.withEnd(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took}))
 	}
 	if size := proto.Size(data); size > maxData {
 		if !s.backward() {
@@ -118,7 +118,7 @@ func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e 
 	}
 	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})
 	if s.backward() {
-		return s.closing(done)
+		return s.withEnd(done)
 	}
 	if len(s.Results)+1 == len(s.Plan.Steps) {
 		return []*messages.Event{done, completed()}
@@ -134,7 +134,7 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 		return s.done(r, step, nil, e)
 	}
 	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
-		return s.closing(s.bySignal(sig))
+		return s.withEnd(s.bySignal(sig))
 	}
 	deadline := e.Now.Add(DefaultPending)
 	if d := p.GetDeadline(); d.IsValid() && d.AsTime().Unix() > 0 {

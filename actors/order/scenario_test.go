@@ -94,13 +94,13 @@ func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
 	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, rules: rules}
 }
 
-// replay checks that the entries alone tell what the scenario arrived at (I7).
+// replay checks that the fold of the entries is the state of the scenario (I7).
 func (s *scenario) replay() {
 	if d := difference(s.history.state, s.history.fold(s.t, len(s.history.entries))); d != "" {
 		s.t.Errorf("replayed history differs: %s", d)
 	}
-	s.history.recall(s.t)
-	s.history.thaw(s.t)
+	s.history.checkRestore(s.t)
+	s.history.checkSnapshots(s.t)
 }
 
 // play handles one input and returns what came of it.
@@ -141,7 +141,7 @@ func (s *scenario) play(words []string) string {
 	return ""
 }
 
-// journal stores the events as one entry, unless somebody else was faster, and tells where the order stands then.
+// journal stores the events as one entry, unless the append is refused, and returns the status after it.
 func (s *scenario) journal(verb string, events []*messages.Event, refused bool) string {
 	text := verb + " " + write(events)
 	if refused {
@@ -283,7 +283,7 @@ func (s *scenario) writeCall(c order.Call) string {
 	return text
 }
 
-// show tells single facts of the state.
+// show formats single facts of the state.
 func (s *scenario) show(facts []string) string {
 	st := s.history.state
 	var words []string

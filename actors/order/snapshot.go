@@ -7,12 +7,12 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// maxSnapshot is the largest snapshot in bytes: the server holds those of all timers that are due at the same time in
-// memory at once, several times over.
+// maxSnapshot is the largest snapshot in bytes: the server holds those of all timers that are due at once in memory, several
+// times over.
 const maxSnapshot = 1 << 10
 
-// Snapshot is where a parked order stands, for its timer to carry. It is nil of an order that is not parked, and of one
-// that has too much to tell: then whoever wakes it reads the journal.
+// Snapshot is the state of a parked order, for its timer to carry. It is nil if the order is not parked, or the state is
+// too large: then the wake-up reads the journal.
 func (s *State) Snapshot() *messages.Snapshot {
 	if s.Status != Parked {
 		return nil
@@ -37,8 +37,8 @@ func (s *State) Snapshot() *messages.Snapshot {
 	return n
 }
 
-// FromSnapshot is the state that a snapshot of the order tells: the one that its entries up to Last come to. It is nil when
-// this program cannot rely on it, and when the order has another plan than this one.
+// FromSnapshot is the state in a snapshot of the order: the fold of its entries up to Last. It is nil if the snapshot is
+// unusable, of another order, or of another plan.
 func FromSnapshot(id messages.OrderID, plan *messages.Plan, n *messages.Snapshot) *State {
 	switch {
 	case n == nil || n.GetOrderId() != string(id) || n.GetOrder() == nil || string(n.GetPlanDigest()) != messages.PlanDigest(plan):

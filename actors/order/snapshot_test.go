@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// snapshot takes one through the wire.
+// snapshot is the state's snapshot, through the wire format.
 func snapshot(t testing.TB, s *order.State) *messages.Snapshot {
 	t.Helper()
 	n := s.Snapshot()
@@ -29,8 +29,8 @@ func snapshot(t testing.TB, s *order.State) *messages.Snapshot {
 	return read
 }
 
-// thaw takes a snapshot wherever the order is parked: it is the state, and what follows can be folded on it.
-func (h *history) thaw(t testing.TB) {
+// checkSnapshots compares the snapshot of every park with the state, and folds the later entries on it.
+func (h *history) checkSnapshots(t testing.TB) {
 	t.Helper()
 	for i := 1; i <= len(h.entries); i++ {
 		was := h.fold(t, i)
@@ -43,7 +43,7 @@ func (h *history) thaw(t testing.TB) {
 		}
 		s := order.FromSnapshot(id, was.Plan, n)
 		if s == nil {
-			t.Fatalf("entry %d: the snapshot tells nothing: %v", i, n)
+			t.Fatalf("entry %d: the snapshot is unusable: %v", i, n)
 		}
 		if d := difference(was, s); d != "" {
 			t.Errorf("entry %d: the snapshot differs: %s", i, d)
@@ -82,8 +82,8 @@ func TestSnapshotIsNotLarge(t *testing.T) {
 	}
 }
 
-// TestSnapshotThatCannotBeTrusted: of another order, another version, or of something that cannot be, it tells nothing.
-func TestSnapshotThatCannotBeTrusted(t *testing.T) {
+// TestUnusableSnapshot: of another order, of another version, or of an impossible state.
+func TestUnusableSnapshot(t *testing.T) {
 	s := parkedOrder(t, 0)
 	for name, harm := range map[string]func(*messages.Snapshot){
 		"another order":   func(n *messages.Snapshot) { n.OrderId = "o-2" },

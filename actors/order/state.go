@@ -9,13 +9,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// State is what the journal tells about one order.
+// State is the fold of an order's journal entries (R1).
 type State struct {
 	ID messages.OrderID
 	// Last is the journal sequence of the last entry, the fence of the next append; 0: no entry.
 	Last uint64
-	// Number counts the entries; First is the journal sequence of the first, Checked the number of the latest that carries
-	// a checkpoint.
+	// Number counts the entries; First is the journal sequence of the first, LastCheckpoint the number of the latest that
+	// carries a checkpoint.
 	Number         uint32
 	First          uint64
 	LastCheckpoint uint32
@@ -36,13 +36,13 @@ type State struct {
 
 	// Results has one element for each step that is done, in plan order.
 	Results []Result
-	// Closed: no step can become done any more; what is left is undoing.
+	// Closed: no step can become done any more, only undone.
 	Closed bool
-	// Cancel is the first cancel request, Refusal the step that answered no; either starts compensation.
+	// Cancel is the first cancel request, Refusal the rejected step; either starts compensation.
 	Cancel  *messages.CancelRequested
 	Refusal *messages.StepRejected
 
-	// Attempts counts the failed attempts of the current call; Spent those since a person last said retry.
+	// Attempts counts the failed attempts of the current call, Spent those since a person last decided about it.
 	Attempts, Spent int
 	// LastFailure is the latest failed attempt of the current call.
 	LastFailure *messages.StepFailed
@@ -50,20 +50,20 @@ type State struct {
 	Pending *messages.StepPending
 	// Signals are recorded and not yet used, oldest first.
 	Signals []*messages.Signalled
-	// Skip: a person said to pass over the current call.
+	// Skip: a person skipped the current call.
 	Skip bool
 
 	// Park is the journal sequence of the current OrderParked, ParkedUntil when its timer is due.
 	Park        uint64
 	ParkedUntil time.Time
 	ParkReason  string
-	// Need says why a person must decide.
+	// AttentionCause says why a person must decide.
 	AttentionCause *messages.OrderNeedsAttention
-	// Takeovers counts the deliveries in a row that took the order over and brought it no further.
+	// Takeovers counts the deliveries in a row that took the order over without progress.
 	Takeovers int
 	// End is the reason of a rejected or cancelled order.
 	End string
-	// Began and Changed are the times of the first and the last entry.
+	// StartedAt and ChangedAt are the times of the first and the last entry.
 	StartedAt, ChangedAt time.Time
 }
 
@@ -80,12 +80,12 @@ func sourceFrom(s *messages.Source) Source {
 	return Source{Stream: s.GetStream(), Sequence: s.GetSequence()}
 }
 
-// Result is what became of a step that is done.
+// Result is the result of a step that is done.
 type Result struct {
 	Data *structpb.Value
-	// Skipped: passed over, never to be undone.
+	// Skipped: passed over, and never undone.
 	Skipped bool
-	// Undone: its compensation was performed (or passed over).
+	// Undone: its compensation was performed or passed over.
 	Undone bool
 }
 
@@ -111,7 +111,7 @@ func (s *State) current() *messages.Step {
 	return s.Plan.Steps[len(s.Results)]
 }
 
-// unused returns the oldest recorded signal of that name that no step has used, or nil.
+// unusedSignal returns the oldest recorded signal of that name that no step has used, or nil.
 func (s *State) unusedSignal(name string) *messages.Signalled {
 	for _, sig := range s.Signals {
 		if sig.GetName() == name {

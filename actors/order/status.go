@@ -17,22 +17,22 @@ const (
 	Cancelled
 )
 
-var statusWords = [...]string{"none", "running", "compensating", "parked", "attention", "completed", "rejected", "cancelled"}
+var statusNames = [...]string{"none", "running", "compensating", "parked", "attention", "completed", "rejected", "cancelled"}
 
 func (s Status) String() string {
-	if int(s) < len(statusWords) {
-		return statusWords[s]
+	if int(s) < len(statusNames) {
+		return statusNames[s]
 	}
 	return "unknown"
 }
 
-// statusOf is the status of that word; None if there is no such.
+// statusOf is the status of that name; None if there is none.
 func statusOf(word string) Status {
-	return Status(max(0, slices.Index(statusWords[:], word)))
+	return Status(max(0, slices.Index(statusNames[:], word)))
 }
 
-// Terminal reports whether nothing can happen to the order any more.
+// Terminal reports whether the order has ended.
 func (s Status) Terminal() bool { return s >= Completed }
 
-// Driven reports whether some delivery carries the order forward.
+// Driven reports whether the order has a driver.
 func (s Status) Driven() bool { return s == Running || s == Compensating }

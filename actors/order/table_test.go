@@ -14,10 +14,10 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// tableFile shows the table and, drawn from the answers themselves, every delivery there can be.
+// tableFile shows the table and the answer to every possible delivery.
 const tableFile = "testdata/table.golden"
 
-// TestTable compares the table and all its answers with testdata/table.golden, which is to be read beside the protocol.
+// TestTable compares the table and all its answers with testdata/table.golden; read it with docs/protocol.md.
 func TestTable(t *testing.T) {
 	got := writeTable() + "\n" + writeMatrix()
 	if *update {
@@ -40,8 +40,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// TestEveryDeliveryHasOneAnswer: no two rows share a name, only the last asks for nothing, no row is beyond reach, and
-// nothing is without an answer.
+// TestEveryDeliveryHasOneAnswer: no two rows share a name, only the last has no condition, every row is reached, and every
+// delivery has an answer.
 func TestEveryDeliveryHasOneAnswer(t *testing.T) {
 	rows := order.Table()
 	seen := map[string]bool{}
@@ -51,7 +51,7 @@ func TestEveryDeliveryHasOneAnswer(t *testing.T) {
 		}
 		seen[r.Rule] = true
 		if last := i == len(rows)-1; last != (r.When == "anything else") {
-			t.Errorf("row %s asks for %s", r.Rule, r.When)
+			t.Errorf("row %s has the condition %q", r.Rule, r.When)
 		}
 	}
 	reached := map[string]bool{}
@@ -60,7 +60,7 @@ func TestEveryDeliveryHasOneAnswer(t *testing.T) {
 			decision := order.Receive(in.state, in.delivery, in.env)
 			reached[decision.Rule] = true
 			if !seen[decision.Rule] || actions[decision.Action] == "" {
-				t.Errorf("%s %s, %s: rule %q, action %d", c.status, c.message, c.stands, decision.Rule, decision.Action)
+				t.Errorf("%s %s, %s: rule %q, action %d", c.status, c.message, c.position, decision.Rule, decision.Action)
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func TestEveryDeliveryHasOneAnswer(t *testing.T) {
 
 func writeTable() string {
 	var b strings.Builder
-	b.WriteString("THE TABLE: the first row that fits answers\n\n")
+	b.WriteString("THE TABLE: the first row whose facts are true decides\n\n")
 	for _, r := range order.Table() {
 		fmt.Fprintf(&b, "%-14s  %-51s  %s\n", r.Rule, r.When, strings.Join(answersOf(r.Rule), " or "))
 	}
@@ -102,11 +102,11 @@ func kinds(events []*messages.Event) string {
 	return b.String()
 }
 
-// writeMatrix tells the answer to every case. What makes no difference is left out, and what is answered alike shares a
+// writeMatrix formats the answer to every case. Circumstances that make no difference are left out, and equal answers share a
 // line.
 func writeMatrix() string {
 	var b strings.Builder
-	b.WriteString("EVERY DELIVERY: by status of the order: where the message stands | message | what else is known | rule: answer\n")
+	b.WriteString("EVERY DELIVERY, by status of the order: position of the message | message | other facts | rule: answer\n")
 	type block struct {
 		statuses []string
 		lines    []string
@@ -131,31 +131,31 @@ func writeMatrix() string {
 
 func linesOf(status order.Status) []string {
 	type line struct {
-		messages       []string
-		stands, answer string
+		messages         []string
+		position, answer string
 	}
 	var lines []line
 	for _, c := range cases() {
 		if c.status != status {
 			continue
 		}
-		for _, answer := range tell(c.inputs, 0) {
-			i := slices.IndexFunc(lines, func(l line) bool { return l.stands == c.stands && l.answer == answer })
+		for _, answer := range answersFrom(c.inputs, 0) {
+			i := slices.IndexFunc(lines, func(l line) bool { return l.position == c.position && l.answer == answer })
 			if i < 0 {
-				i, lines = len(lines), append(lines, line{nil, c.stands, answer})
+				i, lines = len(lines), append(lines, line{nil, c.position, answer})
 			}
 			lines[i].messages = append(lines[i].messages, c.message)
 		}
 	}
 	var text []string
 	for _, l := range lines {
-		text = append(text, fmt.Sprintf("%-8s | %s | %s", l.stands, strings.Join(l.messages, ", "), l.answer))
+		text = append(text, fmt.Sprintf("%-8s | %s | %s", l.position, strings.Join(l.messages, ", "), l.answer))
 	}
 	return text
 }
 
-// tell writes the answers to inputs, which differ in their circumstances from that depth on.
-func tell(inputs []input, depth int) []string {
+// answersFrom formats the answers to inputs, which differ in their circumstances from that depth on.
+func answersFrom(inputs []input, depth int) []string {
 	if depth == len(inputs[0].known) {
 		d := order.Receive(inputs[0].state, inputs[0].delivery, inputs[0].env)
 		return []string{fmt.Sprintf("%s: %s", d.Rule, writeDecision(d, inputs[0].delivery.Type))}
@@ -166,7 +166,7 @@ func tell(inputs []input, depth int) []string {
 	}
 	var branches []branch
 	for _, value := range distinct(inputs, depth) {
-		answers := tell(slices.DeleteFunc(slices.Clone(inputs), func(in input) bool { return in.known[depth] != value }), depth+1)
+		answers := answersFrom(slices.DeleteFunc(slices.Clone(inputs), func(in input) bool { return in.known[depth] != value }), depth+1)
 		if i := slices.IndexFunc(branches, func(b branch) bool { return slices.Equal(b.answers, answers) }); i >= 0 {
 			branches[i].values = append(branches[i].values, value)
 			continue
@@ -203,18 +203,18 @@ func writeDecision(d order.Decision, about messages.Type) string {
 	return strings.ReplaceAll(describe(d), string(about), "TYPE") + kinds(d.Events)
 }
 
-// oneCase is a message about an order in some status, with everything else that may be known.
+// oneCase is a message about an order in some status, with every combination of other facts.
 type oneCase struct {
-	status          order.Status
-	message, stands string
-	inputs          []input
+	status            order.Status
+	message, position string
+	inputs            []input
 }
 
 type input struct {
 	state    *order.State
 	delivery *delivery.Delivery
 	env      order.Env
-	// known names the circumstances, one word for each dimension.
+	// known names the facts, one word for each dimension.
 	known []string
 }
 
@@ -222,7 +222,7 @@ var statuses = []order.Status{
 	order.None, order.Running, order.Compensating, order.Parked, order.Attention, order.Completed, order.Rejected, order.Cancelled,
 }
 
-// cases are all there can be. In each the accepted message is 5, and the messages up to 4 are recorded.
+// cases are all possible ones. In each the accepted message is 5, and the messages up to 4 are recorded.
 func cases() []oneCase {
 	var all []oneCase
 	for _, status := range statuses {
@@ -249,33 +249,33 @@ func cases() []oneCase {
 			{"skip", 4, func() *delivery.Delivery { return newDelivery(messages.TypeSkip, 7, "a") }},
 		} {
 			first, again := m.recorded == 5, m.recorded == 3
-			for _, stands := range []string{"new", "early", "recorded", "driver", "owner"} {
+			for _, position := range []string{"new", "early", "recorded", "driver", "owner"} {
 				d := m.make()
 				s := state(status)
 				switch {
-				case stands == "new" && status != order.None && first, stands != "new" && status == order.None, again && status == order.None:
+				case position == "new" && status != order.None && first, position != "new" && status == order.None, again && status == order.None:
 					continue
-				case stands == "early":
+				case position == "early":
 					if d.Type == messages.TypeCreated {
 						continue
 					}
 					// Published before the order's created message.
 					s.Accepted = 8
-				case stands != "new":
+				case position != "new":
 					d.Sequence = m.recorded
 				}
-				if stands == "driver" || stands == "owner" {
-					if again || !drives(s, d, stands) {
+				if position == "driver" || position == "owner" {
+					if again || !drives(s, d, position) {
 						continue
 					}
 				}
-				all = append(all, oneCase{status, m.name, stands, inboxInputs(s, d)})
+				all = append(all, oneCase{status, m.name, position, inboxInputs(s, d)})
 			}
 		}
-		for _, stands := range []string{"new", "driver", "owner"} {
+		for _, position := range []string{"new", "driver", "owner"} {
 			d, s := newDelivery(messages.TypeWake, 9, "a"), state(status)
-			if stands == "new" || drives(s, d, stands) {
-				all = append(all, oneCase{status, "wake", stands, wakeInputs(s, d)})
+			if position == "new" || drives(s, d, position) {
+				all = append(all, oneCase{status, "wake", position, wakeInputs(s, d)})
 			}
 		}
 	}
@@ -298,12 +298,12 @@ func state(status order.Status) *order.State {
 }
 
 // drives makes d the driver of s, and its owner, and reports whether there can be one.
-func drives(s *order.State, d *delivery.Delivery, stands string) bool {
+func drives(s *order.State, d *delivery.Delivery, position string) bool {
 	if !s.Status.Driven() {
 		return false
 	}
 	s.Driver = order.SourceOf(d)
-	if stands == "owner" {
+	if position == "owner" {
 		s.Owner = d.Incarnation
 	}
 	return true

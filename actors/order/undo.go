@@ -2,8 +2,8 @@ package order
 
 import "github.com/orderly-engine/orderly/messages"
 
-// unsettled reports whether a step in doubt must be called again before anything is undone (R4c): whoever may have
-// called the step after the last done one, its effect may exist.
+// mustResolve reports whether the step in doubt must be called again before anything is undone (R4c): its effect may exist,
+// whoever called it.
 func (s *State) mustResolve() bool {
 	step := s.inDoubt()
 	return step != nil && !tombstone(step)
@@ -17,13 +17,13 @@ func (s *State) inDoubt() *messages.Step {
 	return s.current()
 }
 
-// tombstone reports whether the step's undo also takes a key that was never performed, and refuses it ever after.
+// tombstone reports whether the step's undo also accepts a key that was never performed, and rejects that key ever after.
 func tombstone(step *messages.Step) bool {
 	return step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && step.GetUndo() != ""
 }
 
 // toUndo is the index of the next step to undo, in reverse order of what was done, or -1.
-// Steps without a compensation and steps that were passed over need none.
+// Steps without a compensation and skipped steps are not undone.
 func (s *State) toUndo() int {
 	if step := s.inDoubt(); step != nil && tombstone(step) {
 		return len(s.Results)
@@ -36,9 +36,8 @@ func (s *State) toUndo() int {
 	return -1
 }
 
-// beyondReturn reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds
-// this when it settles the step in doubt came too late, and the order completes. Undoing the rest would leave the
-// customer with half an order.
+// pastPivot reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds this when it
+// resolves the step in doubt came too late, and the order completes. Undoing the other steps would leave half an order.
 func (s *State) pastPivot() bool {
 	n := len(s.Plan.GetSteps())
 	return s.Refusal == nil && n > 0 && s.Finished() && s.Plan.Steps[n-1].GetUndo() == "" && !s.Results[n-1].Skipped

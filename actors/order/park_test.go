@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestParkedFor tells the parks apart, also where a step that was pending is called again after its deadline.
+// TestParkedFor includes a step that was pending and is called again after its deadline.
 func TestParkedFor(t *testing.T) {
 	h := newHistory()
 	must := func(events ...*messages.Event) {

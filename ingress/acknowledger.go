@@ -2,74 +2,68 @@ package ingress
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/failpoint"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 const (
-	// leastPurge is the smallest number of messages worth a purge.
-	leastPurge = 16
-	// gatherFor is how long acknowledgements are gathered; fewer than leastPurge wait fewFor at most, so that they become
-	// enough where the disk is slow, and each sync counts.
-	gatherFor = 10 * time.Millisecond
-	fewFor    = 250 * time.Millisecond
-	// maxKept bounds how many wait for messages before them that are not settled, and for how many of those that did not
-	// wait any longer it is remembered.
-	maxKept = 8192
-	// purgeTimeout bounds a purge, after which what it was for is acknowledged otherwise: no ack wait may run out meanwhile.
-	// purgePause is for how long none is tried after one that failed.
+	// minPurge is the least number of messages worth a purge.
+	minPurge = 16
+	// gatherInterval is the time between two flushes. Fewer than minPurge acks are kept for up to fewDelay, so that on a slow
+	// disk they become enough for a purge.
+	gatherInterval = 10 * time.Millisecond
+	fewDelay       = 250 * time.Millisecond
+	// maxPendingAcks is the most acks that are kept for the full delay, and the most sequences in ackedSingly.
+	maxPendingAcks = 8192
+	// purgeTimeout bounds a purge, so that no ack wait ends before its messages are acknowledged singly instead. After a failed
+	// purge there is none for purgePause.
 	purgeTimeout = time.Second
 	purgePause   = time.Minute
 )
 
-// Acknowledger acknowledges messages of the inbox, many at a time where that saves syncs: a server that syncs every write
-// syncs for each message that an acknowledgement removes from a work queue, but only a few times for a purge, however
-// much it removes. So the messages at the head of the stream, if this node has settled every one of them, are purged
-// instead, by which the consumer counts them as acknowledged. Every other message is acknowledged by itself.
+// Acknowledger acknowledges messages of the inbox by purges where that saves syncs. A server that syncs every write syncs for
+// each acknowledged message that it removes from a work queue, but only a few times for a purge of any size. So the messages at
+// the head of the stream are purged if this node has settled all of them; the consumer counts them as acknowledged. Every
+// other message is acknowledged singly.
 //
-// A purge makes the server forget which messages it was about to deliver again, until their ack wait is over once more.
-// Therefore there is none while messages come again, or may: see disturb.
+// A purge makes the server forget which messages it is about to redeliver until their ack wait has passed once more. So there
+// is none while messages are or may be redelivered: see suspendPurge.
 type Acknowledger struct {
-	nc  *nats.Conn
-	api string
+	js  jetstream.JetStream
 	log *slog.Logger
+	// maxDelay is how long an ack is kept at most.
+	maxDelay time.Duration
 
 	mu sync.Mutex
-	// kept are settled and not acknowledged, by sequence.
-	kept map[uint64]keptAck
-	// lone were acknowledged by themselves while others were kept, and are no gap between those.
-	lone map[uint64]bool
-	// calm is when purges may begin again.
-	calm time.Time
+	// pendingAcks are settled messages that are not acknowledged, by sequence.
+	pendingAcks map[uint64]pendingAck
+	// ackedSingly are sequences acknowledged while other acks were pending: they are no gap in the head.
+	ackedSingly map[uint64]bool
+	purgeAfter  time.Time
 
-	// patience is how long one waits for those before it.
-	patience time.Duration
-
-	kick chan struct{}
+	wake chan struct{}
 	stop context.CancelFunc
 	done sync.WaitGroup
 }
 
-type keptAck struct {
-	reply string
-	since time.Time
+type pendingAck struct {
+	replyTo string
+	since   time.Time
 }
 
-// NewAcknowledger acknowledges through the connection of js. Of the consumer's ack wait at most two thirds may have
-// passed when a message is settled. Close it in the end.
+// NewAcknowledger acknowledges through the connection of js. When a message is settled, at most two thirds of ackWait may have
+// passed. Close it in the end.
 func NewAcknowledger(js jetstream.JetStream, ackWait time.Duration, logger *slog.Logger) *Acknowledger {
 	a := &Acknowledger{
-		nc: js.Conn(), api: apiPrefix(js), log: logger, kept: map[uint64]keptAck{}, lone: map[uint64]bool{},
-		patience: ackWait / 5, kick: make(chan struct{}, 1),
+		js: js, log: logger, pendingAcks: map[uint64]pendingAck{}, ackedSingly: map[uint64]bool{},
+		maxDelay: ackWait / 5, wake: make(chan struct{}, 1),
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	a.stop = stop
@@ -77,182 +71,151 @@ func NewAcknowledger(js jetstream.JetStream, ackWait time.Duration, logger *slog
 	return a
 }
 
-// Ack acknowledges the message with that sequence, whose delivery is answered on reply: soon, or at the latest on Close.
-// An acknowledgement that gets lost means another delivery.
-func (a *Acknowledger) Ack(seq uint64, reply string) {
+// Ack acknowledges the message with that sequence and reply subject, soon, and at the latest on Close. If the ack is lost, the
+// message is redelivered.
+func (a *Acknowledger) Ack(seq uint64, replyTo string) {
 	a.mu.Lock()
-	a.kept[seq] = keptAck{reply, time.Now()}
+	a.pendingAcks[seq] = pendingAck{replyTo, time.Now()}
 	a.mu.Unlock()
 	select {
-	case a.kick <- struct{}{}:
+	case a.wake <- struct{}{}:
 	default:
 	}
 }
 
-// disturb says that messages may be delivered again within d: until then every message is acknowledged by itself.
-func (a *Acknowledger) disturb(d time.Duration) {
+// suspendPurge stops purges for d, within which messages may be redelivered. Until then messages are acknowledged singly.
+func (a *Acknowledger) suspendPurge(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if until := time.Now().Add(d); until.After(a.calm) {
-		a.calm = until
+	if until := time.Now().Add(d); until.After(a.purgeAfter) {
+		a.purgeAfter = until
 	}
 }
 
-// Close acknowledges what is kept.
+// Close acknowledges everything pending.
 func (a *Acknowledger) Close() {
 	a.stop()
 	a.done.Wait()
-	a.release(func(keptAck) bool { return true })
+	a.ackOlderThan(0)
 }
 
-// run works off what is kept, as long as there is something.
+// run flushes every gatherInterval while acks are pending.
 func (a *Acknowledger) run(ctx context.Context) {
-	gather := time.NewTimer(gatherFor)
+	gather := time.NewTimer(gatherInterval)
 	defer gather.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-a.kick:
+		case <-a.wake:
 		}
-		for more := true; more; {
-			gather.Reset(gatherFor)
+		for more := true; more; more = a.flush(ctx) {
+			gather.Reset(gatherInterval)
 			select {
 			case <-ctx.Done():
 				return
 			case <-gather.C:
 			}
-			more = a.work(ctx)
 		}
 	}
 }
 
-// work acknowledges what need not be kept any longer, and reports whether something is kept.
-func (a *Acknowledger) work(ctx context.Context) bool {
-	if a.worthwhile() {
+// flush purges the head, acknowledges what has been pending for long enough, and reports whether acks are still pending.
+func (a *Acknowledger) flush(ctx context.Context) bool {
+	if a.canPurge() {
 		if err := a.purge(ctx); err != nil && ctx.Err() == nil {
-			// Nobody knows what was purged. To acknowledge what is gone does nothing.
-			a.log.Warn("settled messages cannot be purged: they are acknowledged one by one, which costs a server that syncs every write more",
-				"stream", messages.StreamOrders, "again_after", purgePause, "error", err)
-			a.disturb(purgePause)
+			// The purge may have succeeded; to acknowledge a purged message has no effect.
+			a.log.Warn("purge of settled messages failed, acknowledging singly: more syncs on a server that syncs every write",
+				"stream", messages.StreamOrders, "retry_after", purgePause, "error", err)
+			a.suspendPurge(purgePause)
 		}
 	}
-	now, patience := time.Now(), a.bearing()
-	a.release(func(k keptAck) bool { return now.Sub(k.since) >= patience })
+	a.ackOlderThan(a.ackDelay())
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.kept) == 0 || len(a.lone) > maxKept {
-		clear(a.lone)
+	if len(a.pendingAcks) == 0 || len(a.ackedSingly) > maxPendingAcks {
+		clear(a.ackedSingly)
 	}
-	return len(a.kept) > 0
+	return len(a.pendingAcks) > 0
 }
 
-// worthwhile reports whether enough is kept for a purge, and nothing comes again.
-func (a *Acknowledger) worthwhile() bool {
+// canPurge reports whether enough acks are pending and purges are not suspended.
+func (a *Acknowledger) canPurge() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return len(a.kept) >= leastPurge && !time.Now().Before(a.calm)
+	return len(a.pendingAcks) >= minPurge && !time.Now().Before(a.purgeAfter)
 }
 
-// bearing is how long one of those that are kept may wait now.
-func (a *Acknowledger) bearing() time.Duration {
+// ackDelay is how long an ack may be pending now.
+func (a *Acknowledger) ackDelay() time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
-	case time.Now().Before(a.calm):
+	case time.Now().Before(a.purgeAfter):
 		return 0
-	case len(a.kept) < leastPurge || len(a.kept) > maxKept:
-		return min(fewFor, a.patience)
+	case len(a.pendingAcks) < minPurge || len(a.pendingAcks) > maxPendingAcks:
+		return min(fewDelay, a.maxDelay)
 	}
-	return a.patience
+	return a.maxDelay
 }
 
-// release acknowledges those by themselves that which chooses.
-func (a *Acknowledger) release(which func(keptAck) bool) {
+// ackOlderThan acknowledges singly what has been pending for at least d.
+func (a *Acknowledger) ackOlderThan(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for seq, k := range a.kept {
-		if !which(k) {
+	now := time.Now()
+	for seq, ack := range a.pendingAcks {
+		if now.Sub(ack.since) < d {
 			continue
 		}
-		if err := a.nc.Publish(k.reply, ack); err != nil {
+		if err := a.js.Conn().Publish(ack.replyTo, natsclient.Ack); err != nil {
 			a.log.Warn("delivery not settled", "stream", messages.StreamOrders, "sequence", seq, "error", err)
 		}
-		delete(a.kept, seq)
-		a.lone[seq] = true
+		delete(a.pendingAcks, seq)
+		a.ackedSingly[seq] = true
 	}
 }
 
-// purge removes the messages at the head of the stream, up to the first that this node has not settled.
+// purge deletes the messages at the head of the stream, up to the first that this node has not settled.
 func (a *Acknowledger) purge(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, purgeTimeout)
 	defer cancel()
-	var info struct {
-		apiAnswer
-		State struct {
-			First uint64 `json:"first_seq"`
-		} `json:"state"`
-	}
-	if err := a.ask(ctx, "STREAM.INFO.", nil, &info); err != nil {
+	stream, err := a.js.Stream(ctx, messages.StreamOrders)
+	if err != nil {
 		return err
 	}
-	first := info.State.First
-	end, count := a.head(first)
-	if count < leastPurge {
+	first := stream.CachedInfo().State.FirstSeq
+	end, count := a.ackedHead(first)
+	if count < minPurge {
 		return nil
 	}
 	failpoint.Pass(failpoint.BeforePurge)
-	var purged apiAnswer
-	if err := a.ask(ctx, "STREAM.PURGE.", fmt.Appendf(nil, `{"seq":%d}`, end), &purged); err != nil {
+	if err := stream.Purge(ctx, jetstream.WithPurgeSequence(end)); err != nil {
 		return err
 	}
 	failpoint.Pass(failpoint.AfterPurge)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for seq := first; seq < end; seq++ {
-		delete(a.kept, seq)
+		delete(a.pendingAcks, seq)
 	}
-	for seq := range a.lone {
+	for seq := range a.ackedSingly {
 		if seq < end {
-			delete(a.lone, seq)
+			delete(a.ackedSingly, seq)
 		}
 	}
 	return nil
 }
 
-// head is the first sequence from first on that this node has not settled, and how many before it are kept.
-func (a *Acknowledger) head(first uint64) (end uint64, count int) {
+// ackedHead returns the first sequence from first on that this node has not settled, and how many acks are pending before it.
+func (a *Acknowledger) ackedHead(first uint64) (end uint64, count int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for end = first; ; end++ {
-		if _, kept := a.kept[end]; kept {
+		if _, pending := a.pendingAcks[end]; pending {
 			count++
-		} else if !a.lone[end] {
+		} else if !a.ackedSingly[end] {
 			return end, count
 		}
 	}
-}
-
-// apiAnswer is what all answers of the JetStream API have in common.
-type apiAnswer struct {
-	Error *apiError `json:"error"`
-}
-
-func (a *apiAnswer) failure() error {
-	if a.Error == nil {
-		return nil
-	}
-	return a.Error
-}
-
-// ask asks about the inbox.
-func (a *Acknowledger) ask(ctx context.Context, what string, body []byte, answer interface{ failure() error }) error {
-	reply, err := a.nc.RequestWithContext(ctx, a.api+what+messages.StreamOrders, body)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(reply.Data, answer); err != nil {
-		return err
-	}
-	return answer.failure()
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// fill stores so many orders in the inbox.
-func fill(b *testing.B, br *broker, count int) {
+// publishOrders stores count orders in the inbox.
+func publishOrders(b *testing.B, s *natstest.Server, count int) {
 	b.Helper()
-	p := newPublisher(b, br.connect(), ingress.PublisherConfig{})
+	p := newPublisher(b, s.Connect(), ingress.PublisherConfig{})
 	for n := range count {
-		if err := p.Publish(b.Context(), order(messages.OrderID(fmt.Sprintf("o-%d", n))), nil); err != nil {
+		if err := p.Publish(b.Context(), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), nil); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -26,18 +27,17 @@ func fill(b *testing.B, br *broker, count int) {
 	}
 }
 
-// BenchmarkDeliveryToSettle is everything between two messages, server included: compare it with BenchmarkRawConsume.
+// BenchmarkDeliveryToSettle measures receiving and settling a message, the server included. Compare BenchmarkRawConsume.
 func BenchmarkDeliveryToSettle(b *testing.B) {
-	br, js := ready(b)
-	fill(b, br, b.N)
+	s, js := startServer(b)
+	publishOrders(b, s, b.N)
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	done := make(chan struct{})
-	d := &desk{t: b, ran: make(chan error, 1)}
 	b.ReportAllocs()
 	b.ResetTimer()
-	d.open(js, ingress.Config{}, func(m *delivery.Delivery) {
-		m.Settle(delivery.Done())
+	startInboxFunc(b, js, ingress.Config{}, func(d *delivery.Delivery) {
+		d.Settle(delivery.Done())
 		if left.Add(-1) == 0 {
 			close(done)
 		}
@@ -46,10 +46,10 @@ func BenchmarkDeliveryToSettle(b *testing.B) {
 	b.StopTimer()
 }
 
-// BenchmarkRawConsume is the client library's consumption, with the same decoding.
+// BenchmarkRawConsume is nats.go's Consume with the same decoding.
 func BenchmarkRawConsume(b *testing.B) {
-	br, js := ready(b)
-	fill(b, br, b.N)
+	s, js := startServer(b)
+	publishOrders(b, s, b.N)
 	c, err := js.Consumer(b.Context(), messages.StreamOrders, messages.Consumer)
 	if err != nil {
 		b.Fatal(err)
@@ -90,12 +90,12 @@ func BenchmarkRawConsume(b *testing.B) {
 func BenchmarkPublish(b *testing.B) {
 	for _, batch := range []bool{false, true} {
 		b.Run(fmt.Sprintf("batch=%v", batch), func(b *testing.B) {
-			br, _ := ready(b)
+			s, _ := startServer(b)
 			b.ReportAllocs()
 			b.ResetTimer()
-			p := newPublisher(b, br.connect(), ingress.PublisherConfig{Batch: batch})
+			p := newPublisher(b, s.Connect(), ingress.PublisherConfig{Batch: batch})
 			for n := range b.N {
-				if err := p.Publish(b.Context(), order(messages.OrderID(fmt.Sprintf("o-%d", n))), nil); err != nil {
+				if err := p.Publish(b.Context(), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), nil); err != nil {
 					b.Fatal(err)
 				}
 			}

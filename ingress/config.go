@@ -11,27 +11,25 @@ import (
 
 // Defaults and limits of Config.
 const (
-	DefaultMaxInFlight = 4096
-	MinMaxInFlight     = 2
-	DefaultPoll        = 10 * time.Second
+	DefaultMaxInFlight  = 4096
+	MinMaxInFlight      = 2
+	DefaultPollInterval = 10 * time.Second
 )
 
-// heldPerSecond bounds the deliveries held for each second of the ack wait. Each wants three signs of life in that time:
-// a server that gets more than it can take falls behind with everything else, delivers again what is in good hands, and
-// does not recover by itself.
-const heldPerSecond = 1024
+// maxHeldPerSecond bounds the deliveries held per second of AckWait. Each is extended three times within AckWait; a server
+// that cannot keep up with that redelivers messages that are held, which adds load, so that it does not recover by itself.
+const maxHeldPerSecond = 1024
 
 // Config of an Inbox.
 type Config struct {
-	// MaxInFlight bounds the deliveries this node holds, from the moment they are asked for until they are settled;
-	// default DefaultMaxInFlight. There are at most 1024 for each second of AckWait, whatever it says. An eighth of them is
-	// kept for wake-ups, so that neither they nor orders starve.
+	// MaxInFlight bounds the deliveries that this node has requested or holds; default DefaultMaxInFlight. At most 1024 per
+	// second of AckWait count. One eighth is reserved for wake-ups, so that wake-ups and orders do not starve each other.
 	MaxInFlight int
 	// AckWait is that of the consumers; default DefaultAckWait.
 	AckWait time.Duration
-	// GroupAck acknowledges messages about orders many at a time: for a server by itself that syncs every write.
+	// GroupAck acknowledges messages about orders by purges, many at a time: for a single server that syncs every write.
 	GroupAck bool
-	// PollInterval is how often the lag of the inbox is asked for; default DefaultPoll.
+	// PollInterval is the time between two reads of the inbox's lag; default DefaultPollInterval.
 	PollInterval time.Duration
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
@@ -47,7 +45,7 @@ func (c Config) withDefaults() Config {
 		c.AckWait = DefaultAckWait
 	}
 	if c.PollInterval == 0 {
-		c.PollInterval = DefaultPoll
+		c.PollInterval = DefaultPollInterval
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()
@@ -58,28 +56,32 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the invalid field.
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	if c.MaxInFlight < MinMaxInFlight || c.MaxInFlight > MaxAckPending {
 		return fmt.Errorf("max in flight is %d: want %d–%d", c.MaxInFlight, MinMaxInFlight, MaxAckPending)
 	}
-	if c.AckWait < 100*time.Millisecond {
-		return fmt.Errorf("ack wait is %s: want at least 100ms", c.AckWait)
-	}
 	if c.PollInterval < 0 {
-		return fmt.Errorf("poll is %s: want more than 0", c.PollInterval)
+		return fmt.Errorf("poll interval is %s: want more than 0", c.PollInterval)
+	}
+	return checkAckWait(c.AckWait)
+}
+
+func checkAckWait(d time.Duration) error {
+	if d < 100*time.Millisecond {
+		return fmt.Errorf("ack wait is %s: want at least 100ms", d)
 	}
 	return nil
 }
 
-// room is how many deliveries are held at most.
-func (c Config) room() int {
-	return min(c.MaxInFlight, max(MinMaxInFlight, int(heldPerSecond*c.AckWait.Seconds())))
+// capacity is the most deliveries held at a time.
+func (c Config) capacity() int {
+	return min(c.MaxInFlight, max(MinMaxInFlight, int(maxHeldPerSecond*c.AckWait.Seconds())))
 }
 
-// shares divides the room between orders and wake-ups.
-func (c Config) shares() (orders, wakes int) {
-	wakes = max(1, c.room()/8)
-	return c.room() - wakes, wakes
+// split divides the capacity between orders and wake-ups.
+func (c Config) split() (orders, wakes int) {
+	wakes = max(1, c.capacity()/8)
+	return c.capacity() - wakes, wakes
 }

@@ -7,17 +7,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// farewell is how long the server may take to remove a consumer that is used no more.
-const farewell = 500 * time.Millisecond
+// removeTimeout bounds the removal of a consumer.
+const removeTimeout = 500 * time.Millisecond
 
-// RemoveConsumer takes a reader's consumer away from the server, which else would keep it for minutes: each one makes
-// every append to its stream dearer. It does so also when the context has ended. If it fails, the consumer goes later, by
-// itself.
+// RemoveConsumer deletes a reader's ephemeral consumer, which the server would otherwise keep for minutes while it makes every
+// append to its stream more expensive. It does so even if ctx has ended. If the deletion fails, the server removes the
+// consumer later.
 func RemoveConsumer(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.Consumer) {
 	if !js.Conn().IsConnected() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTimeout)
 	defer cancel()
 	_ = js.DeleteConsumer(ctx, stream, c.CachedInfo().Name)
 }

@@ -6,103 +6,91 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/orderly-engine/orderly/messages"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/orderly-engine/orderly/messages/failpoint"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// undertaker stores dead letters, one after the other. A delivery in its hands is in flight until the dead letter is
-// stored and the message terminated.
-type undertaker struct {
-	inbox   *Inbox
-	courier *courier
-	// queue never fills up: it has room for everything that can be in flight.
-	queue chan *receipt
+// deadLetterWriter stores dead letters, one at a time. A delivery stays in flight until its dead letter is stored and its
+// message terminated.
+type deadLetterWriter struct {
+	inbox *Inbox
+	queue chan *heldDelivery
 }
 
-func newUndertaker(i *Inbox) (*undertaker, error) {
-	c, err := newCourier(i.nc, requestTimeout)
-	if err != nil {
-		return nil, err
-	}
-	return &undertaker{inbox: i, courier: c, queue: make(chan *receipt, 2*i.cfg.MaxInFlight)}, nil
+func newDeadLetterWriter(i *Inbox) *deadLetterWriter {
+	return &deadLetterWriter{inbox: i, queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight)}
 }
 
-// bury queues a delivery whose message is dead.
-func (i *Inbox) bury(r *receipt) {
+// add queues a delivery that becomes a dead letter. The queue has room for every delivery in flight.
+func (w *deadLetterWriter) add(r *heldDelivery) {
 	select {
-	case i.undertaker.queue <- r:
+	case w.queue <- r:
 	default:
-		i.later(r, time.Second)
+		w.inbox.nak(r, time.Second)
 	}
 }
 
-func (u *undertaker) run(ctx context.Context) {
+func (w *deadLetterWriter) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-u.queue:
-			u.bury(ctx, r)
+		case r := <-w.queue:
+			w.write(ctx, r)
 		}
 	}
 }
 
-func (u *undertaker) close() { u.courier.close() }
+// errMessageGone: the stream does not store the message any more, so another node has settled it.
+var errMessageGone = errors.New("message is gone")
 
-// errGone: the message is no longer stored, so somebody else has settled it.
-var errGone = errors.New("the message is gone")
-
-func (u *undertaker) bury(ctx context.Context, r *receipt) {
-	i := u.inbox
-	if i.nc.Stats().Reconnects != r.session.reconnects {
-		// The server may have been killed meanwhile and have forgotten the delivery: then another node has the message, and
-		// it may take effect there. Nothing fences a dead letter.
+func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery) {
+	i := w.inbox
+	if i.nc.Stats().Reconnects != r.reconnects {
+		// A dead letter is not fenced. A restarted server may have forgotten this delivery and have given the message to
+		// another node, where it may take effect.
 		i.release(r)
 		return
 	}
-	reason := line(r.reason, maxReason)
+	reason := sanitize(r.rejection.reason, maxReason)
 	failpoint.Pass(failpoint.BeforeDeadLetter)
-	seq, err := u.store(ctx, r, reason)
+	ack, err := w.store(ctx, r, reason)
+	log := i.log.With("order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "reason", reason)
 	switch {
 	case err == nil:
 		failpoint.Pass(failpoint.AfterDeadLetter)
-		i.end(r, terminate(clip(reason, 256)))
-		i.instruments.buried(i.base, r.class)
-		i.log.Warn("message moved to the dead letters", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "dead_sequence", seq,
-			"reason", reason)
-	case errors.Is(err, errGone):
+		i.replyAndRelease(r, natsclient.Term(truncate(reason, 256)))
+		i.instruments.deadLettered(r.rejection.class)
+		log.Warn("dead letter stored", "dead_sequence", ack.Sequence)
+	case errors.Is(err, errMessageGone):
 		i.release(r)
-	case ctx.Err() != nil: // it stays unacknowledged
-		i.flight.remove(r)
+	case ctx.Err() != nil: // not settled: the message is redelivered
+		i.inflight.remove(r)
 	default:
-		i.later(r, again(r.Deliveries))
-		i.log.Error("dead letter not stored, its message stays in the inbox", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
-			"reason", reason, "error", err)
+		i.nak(r, redeliveryDelay(r.Deliveries))
+		log.Error("dead letter not stored, its message stays in the inbox", "error", err)
 	}
 }
 
-// store returns the sequence of the dead letter once the stream has acknowledged it.
-func (u *undertaker) store(ctx context.Context, r *receipt, reason string) (uint64, error) {
-	m, err := u.inbox.lookup.get(ctx, r.Stream, messageRequest{Seq: r.Sequence})
+// store returns the ack of the dead letter.
+func (w *deadLetterWriter) store(ctx context.Context, r *heldDelivery, reason string) (*jetstream.PubAck, error) {
+	m, err := w.inbox.lookup.get(ctx, r.Stream, natsclient.Get{Sequence: r.Sequence})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if m == nil {
-		return 0, errGone
+		return nil, errMessageGone
 	}
-	id := string(r.OrderID)
-	if id == "" {
-		id = messages.DeadUnknown
-	}
-	letter := newDeadLetter(id, reason, r.Stream, m)
-	ack, err := u.courier.deliver(ctx, letter)
+	ack, err := publish(ctx, w.inbox.js, encodeDeadLetter(r.OrderID, reason, r.Stream, m))
 	if err != nil {
-		return 0, fmt.Errorf("store a dead letter: %w", err)
+		return nil, fmt.Errorf("publish: %w", err)
 	}
-	return ack.Sequence, nil
+	return ack, nil
 }
 
-// again is when a message whose dead letter could not be stored is delivered again.
-func again(deliveries uint64) time.Duration {
+// redeliveryDelay is 1 s per delivery so far, at most 30 s.
+func redeliveryDelay(deliveries uint64) time.Duration {
 	return time.Duration(min(deliveries, 30)) * time.Second
 }

@@ -1,9 +1,7 @@
 package ingress_test
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,80 +12,59 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-func TestDeadLettersAcrossARestart(t *testing.T) {
-	b, js := patient(t) // however long the server takes, it does not deliver the message again while it is buried
-	desk := openDesk(t, js, ingress.Config{})
-	publish(t, js, "ORDER.o", nil, created("o"))
-	d := desk.next()
-	b.stop()
-	d.Settle(delivery.Dead("while nobody listens"))
-	b.start()
-	reconnected(t, js.Conn(), 1)
-	eventually(t, "the message is terminated", func() bool {
-		select {
-		case again := <-desk.deliveries: // the dead letter could not be stored
-			again.Settle(delivery.Dead("while nobody listens"))
-		default:
-		}
-		return stored(t, js, messages.StreamOrders) == 0
-	})
-	letters := buried(t, deadLetters(t, b.connect()), 1)
-	if len(letters) != 1 {
-		t.Errorf("%d dead letters of one message", len(letters))
-	}
-}
-
 func TestAllAndGet(t *testing.T) {
-	b, js := ready(t)
-	openDesk(t, js, ingress.Config{})
-	dead := deadLetters(t, b.connect())
+	_, js := startServer(t)
+	startInbox(t, js, ingress.Config{})
+	dead := ingress.NewDeadLetters(js)
 	for _, id := range []string{"a", "b", "a"} {
-		publish(t, js, "ORDER."+id, nil, "junk")
+		storeMsg(t, js, "ORDER."+id, nil, "junk")
 	}
-	publish(t, js, "ORDER.b", nats.Header{messages.HeaderType: {"Strange"}}, "")
-	buried(t, dead, 4)
+	storeMsg(t, js, "ORDER.b", nats.Header{messages.HeaderType: {"Strange"}}, "")
+	waitDeadLetters(t, dead, 4)
 	for name, c := range map[string]struct {
 		filter ingress.DeadFilter
 		want   []uint64
 	}{
-		"all":        {ingress.DeadFilter{}, []uint64{1, 2, 3, 4}},
-		"an order":   {ingress.DeadFilter{OrderID: "a"}, []uint64{1, 3}},
-		"a reason":   {ingress.DeadFilter{Reason: "STRANGE"}, []uint64{4}},
-		"from":       {ingress.DeadFilter{From: 3}, []uint64{3, 4}},
-		"everything": {ingress.DeadFilter{OrderID: "b", Reason: "protobuf", From: 2}, []uint64{2}},
-		"nothing":    {ingress.DeadFilter{OrderID: "c"}, nil},
+		"no filter":   {ingress.DeadFilter{}, []uint64{1, 2, 3, 4}},
+		"order":       {ingress.DeadFilter{OrderID: "a"}, []uint64{1, 3}},
+		"reason":      {ingress.DeadFilter{Reason: "STRANGE"}, []uint64{4}},
+		"from":        {ingress.DeadFilter{From: 3}, []uint64{3, 4}},
+		"all filters": {ingress.DeadFilter{OrderID: "b", Reason: "protobuf", From: 2}, []uint64{2}},
+		"no match":    {ingress.DeadFilter{OrderID: "c"}, nil},
 	} {
 		var got []uint64
-		for l, err := range dead.All(within(t), c.filter) {
+		for d, err := range dead.All(natstest.Context(t), c.filter) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, l.Sequence)
+			got = append(got, d.Sequence)
 		}
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v; want %v", name, got, c.want)
 		}
 	}
-	if l, err := dead.Get(within(t), 2); err != nil || l.OrderID != "b" || time.Since(l.Stored) > patience {
-		t.Errorf("got %+v, %v", l, err)
+	if d, err := dead.Get(natstest.Context(t), 2); err != nil || d.OrderID != "b" || time.Since(d.Stored) > natstest.Patience {
+		t.Errorf("got %+v, %v", d, err)
 	}
-	if _, err := dead.Get(within(t), 9); !errors.Is(err, ingress.ErrNoDeadLetter) {
+	if _, err := dead.Get(natstest.Context(t), 9); !errors.Is(err, ingress.ErrNoDeadLetter) {
 		t.Errorf("got %v", err)
 	}
 }
 
+// A message that a client published to the dead-letter stream is reported as foreign, hides no dead letter of a node, and
+// cannot be redriven.
 func TestForeignDeadLetters(t *testing.T) {
-	b, js := ready(t)
-	dead := deadLetters(t, b.connect())
-	whole := nats.Header{
+	s, js := startServer(t)
+	dead := ingress.NewDeadLetters(js)
+	valid := nats.Header{
 		messages.HeaderDeadReason: {"too early"}, messages.HeaderDeadSubject: {"ORDER.o"},
 		messages.HeaderDeadStream: {messages.StreamOrders}, messages.HeaderDeadSequence: {"7"},
 	}
-	but := func(name string, value ...string) nats.Header {
-		h := maps.Clone(whole)
+	with := func(name string, value ...string) nats.Header {
+		h := maps.Clone(valid)
 		if h[name] = value; value == nil {
 			delete(h, name)
 		}
@@ -95,79 +72,75 @@ func TestForeignDeadLetters(t *testing.T) {
 	}
 	const foreign = "no node stored this: "
 	for i, c := range []struct {
-		subject string
-		header  nats.Header
-		id      messages.OrderID
-		reason  string
+		id     string
+		header nats.Header
+		wantID messages.OrderID
+		reason string
 	}{
-		{"o", nil, "o", foreign + "header Orderly-Dead-Reason is missing, header Orderly-Dead-Subject is missing, header Orderly-Dead-Stream is missing, header Orderly-Dead-Sequence is missing"},
-		{"o", nats.Header{"X": {"1", "2"}}, "o", foreign + "header Orderly-Dead-Reason is missing, "},
-		{"o", but(messages.HeaderDeadReason), "o", foreign + "header Orderly-Dead-Reason is missing"},
-		{"o", but(messages.HeaderDeadSubject), "o", foreign + `header Orderly-Dead-Subject is missing; its reason: "too early"`},
-		{"o", but(messages.HeaderDeadSubject, "ORDER_EVENT.o"), "o", foreign + `header Orderly-Dead-Subject is "ORDER_EVENT.o": want one of stream ORDERS; its reason: "too early"`},
-		{"o", but(messages.HeaderDeadSubject, "ORDER.o.p"), "o", foreign + `header Orderly-Dead-Subject is "ORDER.o.p": want one of stream ORDERS; `},
-		{"o", but(messages.HeaderDeadStream), "o", foreign + "header Orderly-Dead-Stream is missing; "},
-		{"o", but(messages.HeaderDeadStream, "ORDER_EVENTS"), "o", foreign + `header Orderly-Dead-Stream is "ORDER_EVENTS": want ORDERS or ORDER_TIMERS; `},
-		{"o", but(messages.HeaderDeadSequence, "0"), "o", foreign + `header Orderly-Dead-Sequence is "0": want a sequence; `},
-		{"o", but(messages.HeaderDeadSequence, "seven"), "o", foreign + `header Orderly-Dead-Sequence is "seven": want a sequence; `},
-		{"o", but("Orderly-Dead-Head", "99"), "o", foreign + `header Orderly-Dead-Head is "99": want a length within the body; `},
-		{"o", but("Orderly-Dead-Head", "-1"), "o", foreign + `header Orderly-Dead-Head is "-1": want `},
-		{"ö", whole, "", foreign + `its subject ends in no order id and not in "~"; its reason: "too early"`},
+		{"o", nil, "o", "header Orderly-Dead-Reason is missing, header Orderly-Dead-Subject is missing, header Orderly-Dead-Stream is missing, header Orderly-Dead-Sequence is missing"},
+		{"o", nats.Header{"X": {"1", "2"}}, "o", "header Orderly-Dead-Reason is missing, "},
+		{"o", with(messages.HeaderDeadReason), "o", "header Orderly-Dead-Reason is missing"},
+		{"o", with(messages.HeaderDeadSubject), "o", `header Orderly-Dead-Subject is missing; its reason: "too early"`},
+		{"o", with(messages.HeaderDeadSubject, "ORDER_EVENT.o"), "o", `header Orderly-Dead-Subject is "ORDER_EVENT.o": want one of stream ORDERS; its reason: "too early"`},
+		{"o", with(messages.HeaderDeadSubject, "ORDER.o.p"), "o", `header Orderly-Dead-Subject is "ORDER.o.p": want one of stream ORDERS; `},
+		{"o", with(messages.HeaderDeadStream), "o", "header Orderly-Dead-Stream is missing; "},
+		{"o", with(messages.HeaderDeadStream, "ORDER_EVENTS"), "o", `header Orderly-Dead-Stream is "ORDER_EVENTS": want ORDERS or ORDER_TIMERS; `},
+		{"o", with(messages.HeaderDeadSequence, "0"), "o", `header Orderly-Dead-Sequence is "0": want a sequence; `},
+		{"o", with(messages.HeaderDeadSequence, "seven"), "o", `header Orderly-Dead-Sequence is "seven": want a sequence; `},
+		{"o", with("Orderly-Dead-Head", "99"), "o", `header Orderly-Dead-Head is "99": want a length within the body; `},
+		{"o", with("Orderly-Dead-Head", "-1"), "o", `header Orderly-Dead-Head is "-1": want `},
+		{"ö", valid, "", `its subject ends neither in an order id nor in "~"; its reason: "too early"`},
 	} {
-		subject := messages.SubjectDead + c.subject
-		seq := publish(t, js, subject, c.header, "by hand")
-		letters := buried(t, dead, i+1)
-		l := letters[len(letters)-1]
-		if !l.Foreign || l.OrderID != c.id || !strings.HasPrefix(l.Reason, c.reason) {
-			t.Errorf("%d: got %+v, want one of order %q that says %s", seq, l, c.id, c.reason)
+		subject := messages.SubjectDead + c.id
+		seq := storeMsg(t, js, subject, c.header, "by hand")
+		d := waitDeadLetters(t, dead, i+1)[i]
+		if !d.Foreign || d.OrderID != c.wantID || !strings.HasPrefix(d.Reason, foreign+c.reason) {
+			t.Errorf("%d: got %+v, want a foreign one of order %q with reason %s", seq, d, c.wantID, foreign+c.reason)
 		}
-		if l.Sequence != seq || l.Source != seq || l.Subject != subject || l.Stream != messages.StreamDead {
-			t.Errorf("%d: it is told as message %d of %s on %s: want itself", seq, l.Source, l.Stream, l.Subject)
+		if d.Sequence != seq || d.Source != seq || d.Subject != subject || d.Stream != messages.StreamDead {
+			t.Errorf("%d: source is message %d of %s on %s: want the message itself", seq, d.Source, d.Stream, d.Subject)
 		}
-		if string(l.Body) != "by hand" || !maps.EqualFunc(l.Header, c.header, slices.Equal) {
-			t.Errorf("%d: body %q, header %v: want them as they are", seq, l.Body, l.Header)
+		if string(d.Body) != "by hand" || !maps.EqualFunc(d.Header, c.header, slices.Equal) {
+			t.Errorf("%d: body %q, header %v: want them as published", seq, d.Body, d.Header)
 		}
-		if now, err := dead.Redrive(within(t), seq); now != 0 || !errors.Is(err, ingress.ErrNotRedrivable) || !strings.Contains(err.Error(), l.Reason) {
-			t.Errorf("%d: sent back as %d, error %v", seq, now, err)
+		if again, err := dead.Redrive(natstest.Context(t), seq); again != 0 || !errors.Is(err, ingress.ErrNotRedrivable) || !strings.Contains(err.Error(), d.Reason) {
+			t.Errorf("%d: redriven as %d, error %v", seq, again, err)
 		}
-		if _, err := dead.Get(within(t), seq); err != nil {
+		if _, err := dead.Get(natstest.Context(t), seq); err != nil {
 			t.Error(err)
 		}
 	}
-	raw := dial(t, b)
-	raw.publish("ORDER_DEAD.o", "NATS/1.0\r\nno colon here\r\n\r\n", "by hand")
-	if l := buried(t, dead, 14)[13]; !l.Foreign || l.Reason != foreign+"its headers cannot be read" || l.Header != nil || string(l.Body) != "by hand" {
-		t.Errorf("got %+v", l)
+	publishRaw(t, s, "ORDER_DEAD.o", "NATS/1.0\r\nno colon here\r\n\r\n", "by hand")
+	if d := waitDeadLetters(t, dead, 14)[13]; !d.Foreign || d.Reason != foreign+"unreadable headers" || d.Header != nil || string(d.Body) != "by hand" {
+		t.Errorf("got %+v", d)
 	}
-	openDesk(t, js, ingress.Config{})
-	publish(t, js, "ORDER.o", nil, "junk")
-	if l := buried(t, dead, 15)[14]; l.Foreign || l.Subject != "ORDER.o" {
-		t.Errorf("got %+v", l)
+	startInbox(t, js, ingress.Config{})
+	storeMsg(t, js, "ORDER.o", nil, "junk")
+	if d := waitDeadLetters(t, dead, 15)[14]; d.Foreign || d.Subject != "ORDER.o" {
+		t.Errorf("got %+v", d)
 	}
-	if n := stored(t, js, messages.StreamEvents); n != 0 {
+	if n := countStored(t, js, messages.StreamEvents); n != 0 {
 		t.Errorf("%d entries are in the journal", n)
 	}
 }
 
+// Each dead letter is read when the caller asks for it: all of them may be more than fits in memory.
 func TestAllReadsNothingAhead(t *testing.T) {
-	b, js := ready(t)
-	openDesk(t, js, ingress.Config{})
-	dead := deadLetters(t, b.connect())
+	_, js := startServer(t)
+	startInbox(t, js, ingress.Config{})
+	dead := ingress.NewDeadLetters(js)
 	for range 3 {
-		publish(t, js, "ORDER.o", nil, "junk")
+		storeMsg(t, js, "ORDER.o", nil, "junk")
 	}
-	buried(t, dead, 3)
-	letters, err := js.Stream(within(t), messages.StreamDead)
-	if err != nil {
-		t.Fatal(err)
-	}
+	waitDeadLetters(t, dead, 3)
+	stream := openStream(t, js, messages.StreamDead)
 	var got []uint64
-	for l, err := range dead.All(within(t), ingress.DeadFilter{}) {
+	for d, err := range dead.All(natstest.Context(t), ingress.DeadFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got = append(got, l.Sequence); l.Sequence == 1 {
-			if err := letters.DeleteMsg(within(t), 2); err != nil {
+		if got = append(got, d.Sequence); d.Sequence == 1 {
+			if err := stream.DeleteMsg(natstest.Context(t), 2); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -175,87 +148,22 @@ func TestAllReadsNothingAhead(t *testing.T) {
 	if !slices.Equal(got, []uint64{1, 3}) {
 		t.Errorf("got %v", got)
 	}
-	for _, err := range dead.All(within(t), ingress.DeadFilter{}) {
+	for _, err := range dead.All(natstest.Context(t), ingress.DeadFilter{}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		break // whoever has enough is not asked again
+		break // yield must not be called again
 	}
-	if err := js.DeleteStream(within(t), messages.StreamDead); err != nil {
+	if err := js.DeleteStream(natstest.Context(t), messages.StreamDead); err != nil {
 		t.Fatal(err)
 	}
 	yielded := 0
-	for l, err := range dead.All(within(t), ingress.DeadFilter{}) {
-		if yielded++; l != nil || err == nil || !strings.HasPrefix(err.Error(), "list dead letters: ") {
-			t.Errorf("got %+v, %v", l, err)
+	for d, err := range dead.All(natstest.Context(t), ingress.DeadFilter{}) {
+		if yielded++; d != nil || err == nil || !strings.HasPrefix(err.Error(), "list dead letters: ") {
+			t.Errorf("got %+v, %v", d, err)
 		}
 	}
 	if yielded != 1 {
-		t.Errorf("%d were yielded: want the error", yielded)
-	}
-}
-
-func TestRedrive(t *testing.T) {
-	b, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	dead := deadLetters(t, b.connect())
-	header := nats.Header{"traceparent": {"tp"}, nats.MsgIdHdr: {"o"}, nats.ExpectedLastSeqHdr: {"0"}, "X": {"y"}}
-	publish(t, js, "ORDER.o", header, created("o"))
-	desk.next().Settle(delivery.Dead("too early"))
-	buried(t, dead, 1)
-	emptied(t, js, messages.StreamOrders)
-	seq, err := dead.Redrive(within(t), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := desk.next()
-	if d.Sequence != seq || d.Traceparent != "tp" || d.Created.GetOrderId() != "o" {
-		t.Errorf("got %+v", d)
-	}
-	if _, err := dead.Get(within(t), 1); !errors.Is(err, ingress.ErrNoDeadLetter) {
-		t.Errorf("the dead letter is still there: %v", err)
-	}
-	d.Settle(delivery.Dead("still too early"))
-	if letters := buried(t, dead, 1); letters[0].Sequence != 2 || letters[0].Reason != "still too early" || letters[0].Source != seq {
-		t.Errorf("got %+v", letters[0])
-	}
-	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoDeadLetter) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestRedriveAgainAfterACrash(t *testing.T) {
-	b, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	dead := deadLetters(t, b.connect())
-	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(delivery.Dead("too early"))
-	letter := buried(t, dead, 1)[0]
-	// What a redrive does before it deletes.
-	id := fmt.Sprintf("redrive:%d:%d", letter.Sequence, letter.Stored.UnixNano())
-	publish(t, js, letter.Subject, nats.Header{nats.MsgIdHdr: {id}}, string(letter.Body))
-	desk.next().Settle(delivery.Done())
-	if _, err := dead.Redrive(within(t), letter.Sequence); err != nil {
-		t.Fatal(err)
-	}
-	desk.none(200 * time.Millisecond)
-	emptied(t, js, messages.StreamDead)
-}
-
-func TestRedriveKeepsTheDeadLetterWhenNobodyTakesIt(t *testing.T) {
-	b, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	dead := deadLetters(t, b.connect())
-	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(delivery.Dead("too early"))
-	buried(t, dead, 1)
-	if err := js.DeleteStream(within(t), messages.StreamOrders); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := dead.Redrive(within(t), 1); !errors.Is(err, ingress.ErrNoStream) || errors.Is(err, ingress.ErrNotRedrivable) {
-		t.Errorf("got %v", err)
-	}
-	if l, err := dead.Get(within(t), 1); err != nil || !bytes.Equal(l.Body, []byte(created("o"))) {
-		t.Errorf("got %v, %v", l, err)
+		t.Errorf("%d values were yielded, want the error alone", yielded)
 	}
 }

@@ -1,25 +1,29 @@
-// Package ingress is the way between JetStream and the engine: it creates the streams, takes messages about orders and
-// wake-ups in as deliveries, settles each of them once, moves to the dead letters what belongs to no order, and
-// publishes.
+// Package ingress connects the engine to JetStream: it creates the streams and consumers, receives messages about orders and
+// wake-ups as deliveries, stores dead letters, publishes messages and timers, and deletes orders that ended long ago.
+//
+// To settle a delivery is to acknowledge it, to nak it, or to store a dead letter and then terminate it.
+//
+// Requests, publish acks, batches and the pull protocol are in package natsclient. What is here instead of nats.go's Consume is
+// flow control: see puller.
 //
 // # Ordering
 //
-// Messages about one order arrive in the order of the stream, except for those delivered again and those taken in while
-// the connection comes back; the order protocol does not rely on it. A dead letter is stored and acknowledged before
-// its message is terminated. A redriven message is stored and acknowledged before its dead letter is deleted.
+// Messages about one order arrive in the order of the stream, except redelivered ones and those in flight while the connection
+// is reestablished; the order protocol does not rely on it. A dead letter is acknowledged by its stream before its message is
+// terminated. A redriven message is acknowledged before its dead letter is deleted.
 //
 // # Ownership
 //
-// A delivery belongs to the one it is handed to until it is settled. An Inbox owns its subscriptions, its table of
-// unsettled deliveries and its goroutines: one that gives signs of life, one that stores dead letters, and one that
-// acknowledges many messages at a time if it is to, from New to Drain; and those of Run. It owns neither the connection nor the streams.
+// A delivery belongs to its receiver until it is settled. An Inbox owns its subscriptions, its table of held deliveries and its
+// goroutines. From New to Drain one extends the ack wait of held deliveries, one stores dead letters, and with Config.GroupAck
+// one purges settled messages; during Run one measures the lag. The Inbox owns neither the connection nor the streams.
 //
-// The order of stopping: end the context of Run, which stops asking and gives back what nobody has seen; settle what is
-// held; Drain; drain the connection.
+// To stop: cancel the context of Run, which ends the pulls and naks messages not yet delivered; settle what is held; call Drain;
+// drain the connection.
 //
 // # Failure
 //
-// Whatever is not settled (a crash, a lost connection, an acknowledgement that got lost) is delivered again after the
-// ack wait, here or on another node. Nothing that arrives can stop a node: what cannot be understood, and what makes
-// the code panic, becomes a dead letter. While dead letters cannot be stored their messages stay in the inbox.
+// A delivery that is not settled (crash, lost connection, lost ack) is redelivered after the ack wait, to any node. No message
+// can stop a node: invalid input, and messages whose handling panics, become dead letters. While dead letters cannot be stored,
+// their messages stay in the inbox.
 package ingress

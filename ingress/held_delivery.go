@@ -1,87 +1,115 @@
 package ingress
 
 import (
-	"fmt"
-	"strconv"
+	"context"
 	"sync/atomic"
 	"time"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/messages/failpoint"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// receipt is a delivery together with what it takes to settle it. The message itself is not kept: a dead letter is made
-// of what the stream stores.
-type receipt struct {
+// heldDelivery is a delivery and what it takes to settle it. The message is not kept: a dead letter is made of what the
+// stream stores.
+type heldDelivery struct {
 	delivery.Delivery
 	inbox  *Inbox
 	puller *puller
-	// session brought the delivery.
-	session *session
-	// reply is where the server listens for the end of this delivery.
-	reply   string
-	settled atomic.Bool
-	// class and reason say why the message is dead.
-	class, reason string
+	// replyTo is the subject that settles the delivery.
+	replyTo string
+	// reconnects is the connection's count of reconnects when the pull began that brought the delivery.
+	reconnects uint64
+	settled    atomic.Bool
+	// rejection is the reason of a dead letter.
+	rejection rejection
 
-	// The rest belongs to flight.
-	prev, next *receipt
-	// signed is the time of the last sign of life, since the start of the inbox.
-	signed time.Duration
-	listed bool
+	// The other fields belong to inflightTable.
+	prev, next *heldDelivery
+	// extendedAt is when the current ack wait began, since the start of the inbox.
+	extendedAt time.Duration
+	inTable    bool
 }
 
-// Settle ends the delivery. Only the first call has an effect.
-func (r *receipt) Settle(o delivery.Outcome) {
-	if r.first() {
-		r.end(o, classRefused)
+// Settle settles the delivery; only the first call has an effect. A dropped delivery is released without a reply to the
+// server.
+func (r *heldDelivery) Settle(o delivery.Outcome) {
+	if r.claim() {
+		r.settle(o, classSettledDead)
 	}
 }
 
-// first reports whether the caller is the one to settle the delivery.
-func (r *receipt) first() bool {
+// claim reports whether the caller is the first to settle the delivery.
+func (r *heldDelivery) claim() bool {
 	if r.settled.CompareAndSwap(false, true) {
 		return true
 	}
-	r.inbox.instruments.ignored.Add(r.inbox.base, 1)
+	r.inbox.instruments.ignored.Add(context.Background(), 1)
 	return false
 }
 
-func (r *receipt) end(o delivery.Outcome, class string) {
+func (r *heldDelivery) settle(o delivery.Outcome, class string) {
 	i := r.inbox
-	i.instruments.settled(i.base, o.Kind)
+	i.instruments.settled(o.Kind)
 	switch o.Kind {
 	case delivery.OutcomeDone:
 		failpoint.Pass(failpoint.BeforeAck)
-		i.acknowledge(r)
+		i.ack(r)
 		failpoint.Pass(failpoint.AfterAck)
 	case delivery.OutcomeDead:
-		r.class, r.reason = class, o.Reason
-		i.bury(r)
+		r.rejection = rejection{class, o.Reason}
+		i.deadLetters.add(r)
 	case delivery.OutcomeDropped:
-		i.disturb(2 * i.cfg.AckWait)
+		i.suspendPurge(2 * i.cfg.AckWait)
 		i.release(r)
 	case delivery.OutcomeLater:
-		i.later(r, o.Delay)
+		i.nak(r, o.Delay)
 	default:
-		i.log.Error("delivery settled with an unknown verdict", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
-			"verdict", int(o.Kind))
-		i.later(r, 0)
+		i.log.Error("delivery settled with an unknown outcome", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence,
+			"outcome", int(o.Kind))
+		i.nak(r, 0)
 	}
 }
 
-// The bodies of acknowledgements.
-var (
-	ack        = []byte("+ACK")
-	nak        = []byte("-NAK")
-	inProgress = []byte("+WPI")
-)
-
-func nakAfter(d time.Duration) []byte {
-	if d <= 0 {
-		return nak
+// ack acknowledges a delivery whose effects are in the journal.
+func (i *Inbox) ack(r *heldDelivery) {
+	if i.acks == nil || r.Stream != messages.StreamOrders {
+		i.replyAndRelease(r, natsclient.Ack)
+		return
 	}
-	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), int64(d), 10), '}')
+	i.acks.Ack(r.Sequence, r.replyTo)
+	i.release(r)
 }
 
-func terminate(reason string) []byte { return fmt.Appendf(nil, "+TERM %s", reason) }
+// nak has the server redeliver the message after d.
+func (i *Inbox) nak(r *heldDelivery, d time.Duration) {
+	i.suspendPurge(d + i.cfg.AckWait)
+	i.replyAndRelease(r, natsclient.NakAfter(d))
+}
+
+// suspendPurge records that messages may be redelivered within d.
+func (i *Inbox) suspendPurge(d time.Duration) {
+	if i.acks != nil {
+		i.acks.suspendPurge(d)
+	}
+}
+
+// replyAndRelease sends the reply first, so that the server has it before the pull request for the freed place.
+func (i *Inbox) replyAndRelease(r *heldDelivery, body []byte) {
+	i.reply(r, body)
+	i.release(r)
+}
+
+// release removes the delivery from the table and frees its place.
+func (i *Inbox) release(r *heldDelivery) {
+	i.inflight.remove(r)
+	r.puller.release()
+}
+
+// reply sends an acknowledgement. If it cannot be sent, the message is redelivered.
+func (i *Inbox) reply(r *heldDelivery, body []byte) {
+	if err := i.nc.Publish(r.replyTo, body); err != nil {
+		i.log.Warn("delivery not settled", "order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "error", err)
+	}
+}

@@ -14,22 +14,23 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 func TestDelivery(t *testing.T) {
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
+	_, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{})
 	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=x"
 
-	seq := publish(t, js, "ORDER.o-1", nats.Header{"traceparent": {parent}, "tracestate": {state}}, created("o-1"))
-	d := desk.next()
+	seq := storeMsg(t, js, "ORDER.o-1", nats.Header{"traceparent": {parent}, "tracestate": {state}}, orderJSON("o-1"))
+	d := in.next()
 	if d.OrderID != "o-1" || d.Type != messages.TypeCreated || d.Stream != "ORDERS" || d.Sequence != seq || d.Deliveries != 1 || !d.Fresh() {
 		t.Errorf("got %+v", d)
 	}
 	if d.Traceparent != parent || d.Tracestate != state {
 		t.Errorf("trace context %q, %q", d.Traceparent, d.Tracestate)
 	}
-	if age := time.Since(d.Stored); age < 0 || age > patience || d.Received.Before(d.Stored) {
+	if age := time.Since(d.Stored); age < 0 || age > natstest.Patience || d.Received.Before(d.Stored) {
 		t.Errorf("stored %s, received %s", d.Stored, d.Received)
 	}
 	if d.Invalid != nil || d.Created.TotalAmount != 3 || d.Created.Currency != "USD" {
@@ -50,8 +51,8 @@ func TestDelivery(t *testing.T) {
 			return d.Skip.GetStep() == "pay" && d.Skip.GetDirection() == messages.Undo.Label()
 		}},
 	} {
-		publish(t, js, "ORDER.o-1", nats.Header{messages.HeaderType: {string(c.kind)}}, c.body)
-		other := desk.next()
+		storeMsg(t, js, "ORDER.o-1", nats.Header{messages.HeaderType: {string(c.kind)}}, c.body)
+		other := in.next()
 		if other.Type != c.kind || !c.ok(other) {
 			t.Errorf("got %+v", other)
 		}
@@ -61,45 +62,43 @@ func TestDelivery(t *testing.T) {
 		other.Settle(delivery.Done())
 	}
 
-	publish(t, js, "ORDER_WAKE.o-1", nats.Header{messages.HeaderPark: {"42"}, "traceparent": {parent}}, "")
-	wake := desk.next()
+	storeMsg(t, js, "ORDER_WAKE.o-1", nats.Header{messages.HeaderPark: {"42"}, "traceparent": {parent}}, "")
+	wake := in.next()
 	if wake.Type != messages.TypeWake || wake.Park != 42 || wake.Stream != messages.StreamTimers || wake.OrderID != "o-1" || wake.Traceparent != parent {
 		t.Errorf("got %+v", wake)
 	}
 	wake.Settle(delivery.Done())
-	emptied(t, js, messages.StreamOrders)
-	emptied(t, js, messages.StreamTimers)
-	if err := desk.drain(); err != nil {
+	waitEmpty(t, js, messages.StreamOrders)
+	waitEmpty(t, js, messages.StreamTimers)
+	if err := in.drain(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestInvalidOrdersAreDelivered(t *testing.T) {
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	publish(t, js, "ORDER.o-1", nil, `{"order_id":"o-1","items":[]}`)
-	if d := desk.next(); d.Created == nil || d.Invalid == nil || !strings.Contains(d.Invalid.Error(), "customer_id is missing") {
+	_, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{})
+	storeMsg(t, js, "ORDER.o-1", nil, `{"order_id":"o-1","items":[]}`)
+	if d := in.next(); d.Created == nil || d.Invalid == nil || !strings.Contains(d.Invalid.Error(), "customer_id is missing") {
 		t.Errorf("got %v, %v", d.Created, d.Invalid)
 	}
-	publish(t, js, "ORDER.o-2", nil, strings.Replace(created(""), `"order_id":"",`, "", 1))
-	d := desk.next()
+	storeMsg(t, js, "ORDER.o-2", nil, strings.Replace(orderJSON(""), `"order_id":"",`, "", 1))
+	d := in.next()
 	if d.Created.GetOrderId() != "o-2" || d.Invalid == nil || !strings.Contains(d.Invalid.Error(), "order_id is missing") {
 		t.Errorf("got %v, %v", d.Created, d.Invalid)
 	}
 }
 
-func TestOnlyTheFirstSettlementCounts(t *testing.T) {
+func TestOnlyFirstSettleCounts(t *testing.T) {
 	all := map[string]delivery.Outcome{"done": delivery.Done(), "later": delivery.Later(0), "dead": delivery.Dead("no"), "dropped": delivery.Dropped()}
 	for name, first := range all {
 		t.Run(name, func(t *testing.T) {
-			_, js := ready(t)
-			desk := openDesk(t, js, ingress.Config{MaxInFlight: 4})
+			_, js := startServer(t)
+			in := startInbox(t, js, ingress.Config{MaxInFlight: 4})
 			const total = 12
-			for n := range total {
-				publish(t, js, fmt.Sprintf("ORDER.o-%d", n), nil, created(fmt.Sprintf("o-%d", n)))
-			}
-			for range 3 { // all there is room for
-				d := desk.next()
+			storeOrders(t, js, total)
+			for range 3 { // the whole limit for orders
+				d := in.next()
 				d.Settle(first)
 				var wg sync.WaitGroup
 				for _, o := range all {
@@ -108,19 +107,19 @@ func TestOnlyTheFirstSettlementCounts(t *testing.T) {
 				wg.Wait()
 			}
 			for range 3 {
-				desk.next()
+				in.next()
 			}
-			desk.none(testAckWait / 4) // what is settled twice makes room once
+			in.expectNone(testAckWait / 4) // a delivery settled twice frees one place
 			left := uint64(total)
 			if name == "done" || name == "dead" {
 				left -= 3
 			}
-			eventually(t, "the first settlement has its effect", func() bool { return stored(t, js, messages.StreamOrders) == left })
+			natstest.Eventually(t, "the first settlement has its effect", func() bool { return countStored(t, js, messages.StreamOrders) == left })
 			wantDead := uint64(0)
 			if name == "dead" {
 				wantDead = 3
 			}
-			if n := stored(t, js, messages.StreamDead); n != wantDead {
+			if n := countStored(t, js, messages.StreamDead); n != wantDead {
 				t.Errorf("%d dead letters, want %d", n, wantDead)
 			}
 		})
@@ -128,50 +127,49 @@ func TestOnlyTheFirstSettlementCounts(t *testing.T) {
 }
 
 func TestLater(t *testing.T) {
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(delivery.Later(0))
-	d := desk.next()
+	_, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{})
+	storeOrder(t, js, "o")
+	in.next().Settle(delivery.Later(0))
+	d := in.next()
 	if d.Deliveries != 2 || d.Fresh() {
-		t.Errorf("delivered %d times", d.Deliveries)
+		t.Errorf("delivery %d, want 2, not fresh", d.Deliveries)
 	}
 	const delay = 300 * time.Millisecond
-	then := time.Now()
+	settled := time.Now()
 	d.Settle(delivery.Later(delay))
-	if d = desk.next(); time.Since(then) < delay-20*time.Millisecond {
-		t.Errorf("delivered again after %s, asked for %s", time.Since(then), delay)
+	if d = in.next(); time.Since(settled) < delay-20*time.Millisecond {
+		t.Errorf("redelivered after %s, want %s", time.Since(settled), delay)
 	}
 	d.Settle(delivery.Done())
-	emptied(t, js, messages.StreamOrders)
+	waitEmpty(t, js, messages.StreamOrders)
 }
 
-func TestSignsOfLife(t *testing.T) {
+func TestHeldDeliveriesAreExtended(t *testing.T) {
 	t.Parallel()
-	// A sign of life may come later than on time by half of it and more.
+	// On a busy machine an in-progress ack may be late by more than half of testAckWait.
 	const ackWait = 3 * testAckWait
-	js := jetStream(t, startBroker(t).connect())
-	ensureWith(t, js, ackWait)
-	desk := openDesk(t, js, ingress.Config{AckWait: ackWait})
-	publish(t, js, "ORDER.held", nil, created("held"))
-	held := desk.next()
-	desk.none(2 * ackWait)
-	then := time.Now()
-	publish(t, js, "ORDER.dropped", nil, created("dropped"))
-	desk.next().Settle(delivery.Dropped())
-	again := desk.next()
+	_, js := startServerWith(t, ackWait)
+	in := startInbox(t, js, ingress.Config{AckWait: ackWait})
+	storeOrder(t, js, "held")
+	held := in.next()
+	in.expectNone(2 * ackWait)
+	dropped := time.Now()
+	storeOrder(t, js, "dropped")
+	in.next().Settle(delivery.Dropped())
+	again := in.next()
 	if again.OrderID != "dropped" || again.Deliveries != 2 {
-		t.Errorf("%s is delivered again", again.OrderID)
+		t.Errorf("got delivery %d of order %s, want delivery 2 of the dropped one", again.Deliveries, again.OrderID)
 	}
-	if after := time.Since(then); after < ackWait/2 {
-		t.Errorf("a dropped delivery comes back after %s, want the ack wait", after)
+	if after := time.Since(dropped); after < ackWait/2 {
+		t.Errorf("a dropped delivery is redelivered after %s, want the ack wait", after)
 	}
 	again.Settle(delivery.Done())
 	held.Settle(delivery.Done())
-	emptied(t, js, messages.StreamOrders)
+	waitEmpty(t, js, messages.StreamOrders)
 }
 
-func TestNoMoreThanThereIsRoomFor(t *testing.T) {
+func TestMaxInFlight(t *testing.T) {
 	for name, c := range map[string]struct {
 		cfg   ingress.Config
 		limit int
@@ -179,107 +177,97 @@ func TestNoMoreThanThereIsRoomFor(t *testing.T) {
 		"2":  {ingress.Config{MaxInFlight: 2}, 2},
 		"16": {ingress.Config{MaxInFlight: 16}, 16},
 		"64": {ingress.Config{MaxInFlight: 64}, 64},
-		// The signs of life of more would be too many for the server.
-		"as many as can give signs of life": {ingress.Config{AckWait: 100 * time.Millisecond}, 102},
+		// The server could not process the in-progress acks of more.
+		"1024 per second of ack wait": {ingress.Config{AckWait: 100 * time.Millisecond}, 102},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, js := patient(t)
-			desk := openDesk(t, js, c.cfg)
+			_, js := startServerNoRedelivery(t)
+			in := startInbox(t, js, c.cfg)
 			const total = 200
 			for n := range total {
 				id := fmt.Sprintf("o-%d", n)
-				if _, err := js.PublishAsync("ORDER."+id, []byte(created(id))); err != nil {
+				if _, err := js.PublishAsync("ORDER."+id, []byte(orderJSON(id))); err != nil {
 					t.Fatal(err)
 				}
 			}
 			<-js.PublishAsyncComplete()
 			orders := c.limit - max(1, c.limit/8)
-			var held []*delivery.Delivery
-			for range orders {
-				held = append(held, desk.next())
-			}
-			desk.none(300 * time.Millisecond)
-			if info := consumer(t, js); info.NumAckPending != orders {
+			held := in.hold(orders)
+			in.expectNone(300 * time.Millisecond)
+			if info := consumerInfo(t, js); info.NumAckPending != orders {
 				t.Errorf("the server counts %d deliveries, want %d", info.NumAckPending, orders)
 			}
-			for n, d := range held {
+			for _, d := range held {
 				d.Settle(delivery.Done())
-				held[n] = nil
 			}
 			for done := len(held); done < total; done++ {
-				d := desk.next()
-				if n := 1 + len(desk.deliveries); n > orders {
+				d := in.next()
+				if n := 1 + len(in.deliveries); n > orders {
 					t.Errorf("the node holds %d deliveries, want at most %d", n, orders)
 				}
 				d.Settle(delivery.Done())
 			}
-			emptied(t, js, messages.StreamOrders)
-			if info := consumer(t, js); info.NumRedelivered != 0 {
-				t.Errorf("%d deliveries went astray", info.NumRedelivered)
+			waitEmpty(t, js, messages.StreamOrders)
+			if info := consumerInfo(t, js); info.NumRedelivered != 0 {
+				t.Errorf("%d messages were redelivered", info.NumRedelivered)
 			}
 		})
 	}
 }
 
 func TestWakeUpsAndOrdersDoNotStarveEachOther(t *testing.T) {
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{MaxInFlight: 16})
-	for n := range 50 {
-		publish(t, js, fmt.Sprintf("ORDER.o-%d", n), nil, created(fmt.Sprintf("o-%d", n)))
-	}
-	for range 14 {
-		desk.next()
-	}
-	publish(t, js, "ORDER_WAKE.w", nats.Header{messages.HeaderPark: {"1"}}, "")
-	if d := desk.next(); d.Type != messages.TypeWake {
+	_, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{MaxInFlight: 16})
+	storeOrders(t, js, 50)
+	in.hold(14)
+	storeMsg(t, js, "ORDER_WAKE.w", nats.Header{messages.HeaderPark: {"1"}}, "")
+	if d := in.next(); d.Type != messages.TypeWake {
 		t.Errorf("got %s", d.Type)
 	}
 }
 
 func TestServerRestart(t *testing.T) {
-	b, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{MaxInFlight: 32})
+	s, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{MaxInFlight: 32})
 	for n := range 10 {
-		publish(t, js, fmt.Sprintf("ORDER.before-%d", n), nil, created(fmt.Sprintf("before-%d", n)))
+		storeOrder(t, js, fmt.Sprintf("before-%d", n))
 	}
-	var held []*delivery.Delivery
-	for range 10 {
-		held = append(held, desk.next())
-	}
-	b.stop()
-	held[0].Settle(delivery.Done()) // sent when the connection is back
-	b.start()
-	reconnected(t, js.Conn(), 1)
-	for _, d := range held[1:] {
+	held := in.hold(10)
+	s.Stop()
+	held[1].Settle(delivery.Done()) // sent after the reconnect
+	delete(held, 1)
+	s.Start()
+	waitReconnected(t, js.Conn(), 1)
+	for _, d := range held {
 		d.Settle(delivery.Done())
 	}
 	seen := map[messages.OrderID]bool{}
 	for n := range 100 {
-		publish(t, js, fmt.Sprintf("ORDER.after-%d", n), nil, created(fmt.Sprintf("after-%d", n)))
+		storeOrder(t, js, fmt.Sprintf("after-%d", n))
 	}
 	for len(seen) < 100 {
-		d := desk.next()
+		d := in.next()
 		if strings.HasPrefix(string(d.OrderID), "after") {
 			seen[d.OrderID] = true
 		}
 		d.Settle(delivery.Done())
 	}
-	desk.finish(js)
-	if err := desk.drain(); err != nil {
+	in.settleAll(js)
+	if err := in.drain(natstest.Context(t)); err != nil {
 		t.Error(err)
 	}
 }
 
-// The connection is cut without the server going away.
-func TestConnectionLostAgainAndAgain(t *testing.T) {
-	b, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{MaxInFlight: 32})
-	clients := jetStream(t, b.connect())
+// The connection is lost while the server runs.
+func TestReconnects(t *testing.T) {
+	s, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{MaxInFlight: 32})
+	clients := s.JetStream()
 	const total = 400
 	seen := map[messages.OrderID]bool{}
 	for n := range total {
 		id := fmt.Sprintf("o-%d", n)
-		publish(t, clients, "ORDER."+id, nil, created(id))
+		storeOrder(t, clients, id)
 		if n%50 == 25 {
 			if err := js.Conn().ForceReconnect(); err != nil {
 				t.Fatal(err)
@@ -287,37 +275,33 @@ func TestConnectionLostAgainAndAgain(t *testing.T) {
 		}
 	}
 	for len(seen) < total {
-		d := desk.next()
+		d := in.next()
 		seen[d.OrderID] = true
 		d.Settle(delivery.Done())
 	}
-	desk.finish(clients)
+	in.settleAll(clients)
 }
 
-func TestRunSaysThatTheConsumerIsGone(t *testing.T) {
-	_, js := ready(t)
-	desk := openDesk(t, js, ingress.Config{})
-	publish(t, js, "ORDER.o", nil, created("o"))
-	desk.next().Settle(delivery.Done())
-	if err := js.DeleteConsumer(within(t), messages.StreamOrders, messages.Consumer); err != nil {
+func TestRunReportsDeletedConsumer(t *testing.T) {
+	_, js := startServer(t)
+	in := startInbox(t, js, ingress.Config{})
+	storeOrder(t, js, "o")
+	in.next().Settle(delivery.Done())
+	if err := js.DeleteConsumer(natstest.Context(t), messages.StreamOrders, messages.Consumer); err != nil {
 		t.Fatal(err)
 	}
-	select {
-	case err := <-desk.ran:
-		desk.ran <- err
-		if !errors.Is(err, jetstream.ErrConsumerNotFound) || !strings.Contains(err.Error(), "consumer orderly of stream ORDERS is gone") {
-			t.Errorf("got %v", err)
-		}
-	case <-time.After(patience):
-		t.Fatal("Run does not notice")
+	err := natstest.Receive(t, in.ran, "the return of Run")
+	in.ran <- err
+	if !errors.Is(err, jetstream.ErrConsumerNotFound) || !strings.Contains(err.Error(), "consumer orderly of stream ORDERS is gone") {
+		t.Errorf("got %v", err)
 	}
 }
 
-func TestNewRefuses(t *testing.T) {
-	_, js := ready(t)
+func TestNewRefusesInvalidConfig(t *testing.T) {
+	_, js := startServer(t)
 	for _, cfg := range []ingress.Config{{MaxInFlight: 1}, {MaxInFlight: 20_001}, {AckWait: time.Millisecond}, {PollInterval: -1}} {
 		if _, err := ingress.New(js, cfg, func(*delivery.Delivery) {}); err == nil {
-			t.Errorf("%+v passes", cfg)
+			t.Errorf("%+v is accepted", cfg)
 		}
 	}
 }

@@ -1,35 +1,38 @@
 package ingress
 
 import (
+	"context"
 	"sync"
 	"time"
+
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// flight is the table of the deliveries held, ordered by their last sign of life, the oldest first. To be received is a
-// sign of life.
-type flight struct {
+// inflightTable holds the deliveries that are not settled, ordered by the start of their current ack wait: when they were
+// received or last extended.
+type inflightTable struct {
 	mu         sync.Mutex
-	head, tail *receipt
+	head, tail *heldDelivery
 	count      int
-	// empty, if not nil, is closed when the last delivery has gone.
+	// empty, if not nil, is closed when the last delivery is removed.
 	empty chan struct{}
 }
 
-func (f *flight) add(r *receipt) {
+func (f *inflightTable) add(r *heldDelivery) {
 	f.mu.Lock()
-	r.listed = true
+	r.inTable = true
 	f.append(r)
 	f.count++
 	f.mu.Unlock()
 }
 
-func (f *flight) remove(r *receipt) {
+func (f *inflightTable) remove(r *heldDelivery) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !r.listed {
+	if !r.inTable {
 		return
 	}
-	r.listed = false
+	r.inTable = false
 	f.unlink(r)
 	f.count--
 	if f.count == 0 && f.empty != nil {
@@ -38,29 +41,28 @@ func (f *flight) remove(r *receipt) {
 	}
 }
 
-// due moves the deliveries whose last sign is at or before limit to the end, as if they had given one now, and appends
-// them to buf.
-func (f *flight) due(limit, now time.Duration, buf []*receipt) []*receipt {
+// due appends to buf the deliveries extended at or before limit, and marks them as extended now.
+func (f *inflightTable) due(limit, now time.Duration, buf []*heldDelivery) []*heldDelivery {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for n := f.count; n > 0 && f.head.signed <= limit; n-- {
+	for n := f.count; n > 0 && f.head.extendedAt <= limit; n-- {
 		r := f.head
 		f.unlink(r)
-		r.signed = now
+		r.extendedAt = now
 		f.append(r)
 		buf = append(buf, r)
 	}
 	return buf
 }
 
-func (f *flight) size() int {
+func (f *inflightTable) size() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.count
 }
 
-// whenEmpty is closed as soon as nothing is held.
-func (f *flight) whenEmpty() <-chan struct{} {
+// whenEmpty returns a channel that is closed as soon as the table is empty.
+func (f *inflightTable) whenEmpty() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.empty == nil {
@@ -74,7 +76,7 @@ func (f *flight) whenEmpty() <-chan struct{} {
 	return empty
 }
 
-func (f *flight) append(r *receipt) {
+func (f *inflightTable) append(r *heldDelivery) {
 	r.prev, r.next = f.tail, nil
 	if f.tail == nil {
 		f.head = r
@@ -84,7 +86,7 @@ func (f *flight) append(r *receipt) {
 	f.tail = r
 }
 
-func (f *flight) unlink(r *receipt) {
+func (f *inflightTable) unlink(r *heldDelivery) {
 	if r.prev == nil {
 		f.head = r.next
 	} else {
@@ -96,4 +98,28 @@ func (f *flight) unlink(r *receipt) {
 		r.next.prev = r.prev
 	}
 	r.prev, r.next = nil, nil
+}
+
+// extendAcks sends an in-progress ack for each held delivery that has gone a third of the ack wait without one.
+func (i *Inbox) extendAcks(ctx context.Context) {
+	third := i.cfg.AckWait / 3
+	ticker := time.NewTicker(i.cfg.AckWait / 12)
+	defer ticker.Stop()
+	var due []*heldDelivery
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		now := time.Since(i.start)
+		due = i.inflight.due(now-third, now, due[:0])
+		for _, r := range due {
+			i.reply(r, natsclient.InProgress)
+		}
+		if len(due) > 0 {
+			i.instruments.ackProgress.Add(ctx, int64(len(due)))
+		}
+		clear(due)
+	}
 }

@@ -10,11 +10,11 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-func TestFlightIsOrderedByLastSign(t *testing.T) {
-	var f flight
-	rs := make([]*receipt, 5)
+func TestInflightTableOrder(t *testing.T) {
+	var f inflightTable
+	rs := make([]*heldDelivery, 5)
 	for n := range rs {
-		rs[n] = &receipt{signed: time.Duration(n)}
+		rs[n] = &heldDelivery{extendedAt: time.Duration(n)}
 		f.add(rs[n])
 	}
 	f.remove(rs[1])
@@ -45,33 +45,16 @@ func TestFlightIsOrderedByLastSign(t *testing.T) {
 	}
 }
 
-func TestStamp(t *testing.T) {
-	for reply, want := range map[string]stamp{
-		"$JS.ACK.ORDERS.orderly.3.17.99.1700000000000000001.5":                        {3, 17, time.Unix(0, 1700000000000000001)},
-		"$JS.ACK._.acchash.ORDERS.orderly.3.17.99.1700000000000000001.5":              {3, 17, time.Unix(0, 1700000000000000001)},
-		"$JS.ACK.domain.acchash.ORDERS.orderly.3.17.99.1700000000000000001.5.a-token": {3, 17, time.Unix(0, 1700000000000000001)},
-	} {
-		if got, ok := readStamp(reply); !ok || got.deliveries != want.deliveries || got.sequence != want.sequence || !got.stored.Equal(want.stored) {
-			t.Errorf("%s: %+v, %v", reply, got, ok)
-		}
-	}
-	for _, reply := range []string{"", "$JS.ACK.", "$JS.ACK.ORDERS.orderly.3", "$JS.ACK.ORDERS.orderly.x.17.99.1.5", "_INBOX.x", "$JS.ACK......."} {
-		if got, ok := readStamp(reply); ok {
-			t.Errorf("%s: %+v", reply, got)
-		}
-	}
-}
-
-// BenchmarkFlight is one delivery more and one less with many others held.
-func BenchmarkFlight(b *testing.B) {
-	var f flight
-	held := make([]*receipt, 4096)
+// BenchmarkInflightTable adds and removes a delivery while many others are held.
+func BenchmarkInflightTable(b *testing.B) {
+	var f inflightTable
+	held := make([]*heldDelivery, 4096)
 	for n := range held {
-		held[n] = new(receipt)
+		held[n] = new(heldDelivery)
 		f.add(held[n])
 	}
 	b.RunParallel(func(pb *testing.PB) {
-		r := new(receipt)
+		r := new(heldDelivery)
 		for pb.Next() {
 			f.add(r)
 			f.remove(r)
@@ -79,18 +62,21 @@ func BenchmarkFlight(b *testing.B) {
 	})
 }
 
-// BenchmarkRead is what is done about one order of two lines once it has arrived.
-func BenchmarkRead(b *testing.B) {
+// BenchmarkDecode handles a created message with two items, without the server's part.
+func BenchmarkDecode(b *testing.B) {
 	body := []byte("\n\x03o-1\x12\x03c-1\x1a\x10\n\x03p-1\x10\x02\x19{\x14\xaeG\xe1\xfa#@\x1a\x10\n\x03p-2\x10\x01\x19\xf6(\\\x8f\xc2\xf5\x17@")
 	m := &nats.Msg{Subject: "ORDER.o-1", Reply: "$JS.ACK.ORDERS.orderly.1.17.99.1700000000000000001.5", Data: body,
-		Header: nats.Header{"Orderly-Type": {"order.created"}, "traceparent": {"tp"}, "Nats-Msg-Id": {"o-1"}}}
+		Header: nats.Header{"Orderly-Type": {"order.created"}, "traceparent": {"tp"}, "Nats-Msg-Id": {"o-1"}}, Sub: &nats.Subscription{}}
 	b.ReportAllocs()
 	for b.Loop() {
-		s, _ := readStamp(m.Reply)
-		r := &receipt{reply: m.Reply}
-		r.Delivery = delivery.Delivery{Stream: messages.StreamOrders, Sequence: s.sequence, Incarnation: newIncarnation(), Settler: r}
-		if dead := read(&r.Delivery, m); dead.reason != "" || r.Invalid != nil {
-			b.Fatal(dead, r.Invalid)
+		meta, err := m.Metadata()
+		if err != nil {
+			b.Fatal(err)
+		}
+		r := &heldDelivery{replyTo: m.Reply}
+		r.Delivery = delivery.Delivery{Stream: messages.StreamOrders, Sequence: meta.Sequence.Stream, Incarnation: newIncarnation(), Settler: r}
+		if rejected := decode(&r.Delivery, m); rejected.reason != "" || r.Invalid != nil {
+			b.Fatal(rejected, r.Invalid)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -11,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Classes of reasons for dead letters.
+// Classes of the reasons for dead letters.
 const (
 	classSubject     = "subject"
 	classMismatch    = "id_mismatch"
@@ -19,19 +20,20 @@ const (
 	classUnknownType = "unknown_type"
 	classTooLarge    = "too_large"
 	classPoison      = "poison"
-	// classRefused: the engine settled the delivery as dead.
-	classRefused = "refused"
+	// classSettledDead: the engine settled the delivery as dead.
+	classSettledDead = "refused"
 )
 
 type instruments struct {
 	deliveries, settlements, ignored, deadLetters, ackProgress metric.Int64Counter
 
+	// Options are computed once: a set of attributes allocates.
 	byType    map[messages.Type][]metric.AddOption
-	byVerdict [delivery.OutcomeDropped + 1][]metric.AddOption
+	byOutcome [delivery.OutcomeDropped + 1][]metric.AddOption
 	byClass   map[string][]metric.AddOption
 
-	// lag of orders and wake-ups in messages, and the age of the oldest message about an order in nanoseconds; -1
-	// while unknown.
+	// lagOrders and lagWakes are in messages, oldest is the age of the oldest message about an order in nanoseconds; -1 if
+	// unknown.
 	lagOrders, lagWakes, oldest atomic.Int64
 	registration                metric.Registration
 }
@@ -41,36 +43,33 @@ func newInstruments(meter metric.Meter, inFlight func() int) (*instruments, erro
 	for _, a := range []*atomic.Int64{&n.lagOrders, &n.lagWakes, &n.oldest} {
 		a.Store(-1)
 	}
-	var errs [9]error
-	n.deliveries, errs[0] = meter.Int64Counter("orderly.deliveries", metric.WithUnit("{delivery}"),
-		metric.WithDescription("Deliveries taken in, by the type of the message."))
-	n.settlements, errs[1] = meter.Int64Counter("orderly.settlements", metric.WithUnit("{delivery}"),
-		metric.WithDescription("Deliveries settled, by verdict."))
-	n.ignored, errs[2] = meter.Int64Counter("orderly.settlements.ignored", metric.WithUnit("{call}"),
-		metric.WithDescription("Attempts to settle a delivery that was settled already."))
-	n.deadLetters, errs[3] = meter.Int64Counter("orderly.dead_letters", metric.WithUnit("{message}"),
-		metric.WithDescription("Dead letters stored, by the class of the reason."))
-	n.ackProgress, errs[4] = meter.Int64Counter("orderly.ack_progress", metric.WithUnit("{ack}"),
-		metric.WithDescription("In-progress acknowledgements sent for deliveries that take long."))
-	var flying metric.Int64ObservableUpDownCounter
-	flying, errs[5] = meter.Int64ObservableUpDownCounter("orderly.deliveries.in_flight", metric.WithUnit("{delivery}"),
-		metric.WithDescription("Deliveries taken in and not settled."))
-	var lag metric.Int64ObservableGauge
-	lag, errs[6] = meter.Int64ObservableGauge("orderly.inbox.lag", metric.WithUnit("{message}"),
-		metric.WithDescription("Messages not delivered to any node yet, by stream."))
-	var oldest metric.Float64ObservableGauge
-	oldest, errs[7] = meter.Float64ObservableGauge("orderly.inbox.oldest_age", metric.WithUnit("s"),
+	var errs []error
+	counter := func(name, unit, description string) metric.Int64Counter {
+		c, err := meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+		errs = append(errs, err)
+		return c
+	}
+	n.deliveries = counter("orderly.deliveries", "{delivery}", "Deliveries received, by type of message.")
+	n.settlements = counter("orderly.settlements", "{delivery}", "Deliveries settled, by outcome.")
+	n.ignored = counter("orderly.settlements.ignored", "{call}", "Attempts to settle a delivery that was already settled.")
+	n.deadLetters = counter("orderly.dead_letters", "{message}", "Dead letters stored, by class of the reason.")
+	n.ackProgress = counter("orderly.ack_progress", "{ack}", "In-progress acks sent for deliveries that take long.")
+	inFlightGauge, err := meter.Int64ObservableUpDownCounter("orderly.deliveries.in_flight", metric.WithUnit("{delivery}"),
+		metric.WithDescription("Deliveries received and not settled."))
+	errs = append(errs, err)
+	lag, err := meter.Int64ObservableGauge("orderly.inbox.lag", metric.WithUnit("{message}"),
+		metric.WithDescription("Messages not yet delivered to any node, by stream."))
+	errs = append(errs, err)
+	oldest, err := meter.Float64ObservableGauge("orderly.inbox.oldest_age", metric.WithUnit("s"),
 		metric.WithDescription("Age of the oldest message about an order that is not settled."))
-	for _, err := range errs[:8] {
-		if err != nil {
-			return nil, err
-		}
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
 	}
 	n.precompute()
 	orders := metric.WithAttributeSet(attribute.NewSet(attribute.String("orderly.stream", messages.StreamOrders)))
 	wakes := metric.WithAttributeSet(attribute.NewSet(attribute.String("orderly.stream", messages.StreamTimers)))
-	n.registration, errs[8] = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		o.ObserveInt64(flying, int64(inFlight()))
+	n.registration, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		o.ObserveInt64(inFlightGauge, int64(inFlight()))
 		if v := n.lagOrders.Load(); v >= 0 {
 			o.ObserveInt64(lag, v, orders)
 		}
@@ -81,8 +80,8 @@ func newInstruments(meter metric.Meter, inFlight func() int) (*instruments, erro
 			o.ObserveFloat64(oldest, float64(v)/1e9)
 		}
 		return nil
-	}, flying, lag, oldest)
-	return n, errs[8]
+	}, inFlightGauge, lag, oldest)
+	return n, err
 }
 
 func (n *instruments) precompute() {
@@ -95,28 +94,28 @@ func (n *instruments) precompute() {
 		n.byType[t] = option(typeKey, string(t))
 	}
 	n.byType[""] = option(typeKey, "unreadable")
-	for verdict, word := range map[delivery.OutcomeKind]string{delivery.OutcomeDone: "done", delivery.OutcomeLater: "later",
+	for kind, name := range map[delivery.OutcomeKind]string{delivery.OutcomeDone: "done", delivery.OutcomeLater: "later",
 		delivery.OutcomeDead: "dead", delivery.OutcomeDropped: "dropped"} {
-		n.byVerdict[verdict] = option("orderly.verdict", word)
+		n.byOutcome[kind] = option("orderly.verdict", name)
 	}
-	for _, class := range []string{classSubject, classMismatch, classUndecodable, classUnknownType, classTooLarge, classPoison, classRefused} {
+	for _, class := range []string{classSubject, classMismatch, classUndecodable, classUnknownType, classTooLarge, classPoison, classSettledDead} {
 		n.byClass[class] = option("orderly.reason", class)
 	}
 }
 
-func (n *instruments) delivered(ctx context.Context, t messages.Type) {
-	n.deliveries.Add(ctx, 1, n.byType[t]...)
+func (n *instruments) delivered(t messages.Type) {
+	n.deliveries.Add(context.Background(), 1, n.byType[t]...)
 }
 
-func (n *instruments) settled(ctx context.Context, v delivery.OutcomeKind) {
-	if int(v) < len(n.byVerdict) {
-		n.settlements.Add(ctx, 1, n.byVerdict[v]...)
+func (n *instruments) settled(k delivery.OutcomeKind) {
+	if int(k) < len(n.byOutcome) {
+		n.settlements.Add(context.Background(), 1, n.byOutcome[k]...)
 	}
 }
 
-func (n *instruments) buried(ctx context.Context, class string) {
-	n.deadLetters.Add(ctx, 1, n.byClass[class]...)
+func (n *instruments) deadLettered(class string) {
+	n.deadLetters.Add(context.Background(), 1, n.byClass[class]...)
 }
 
-// close ends the observations; it fails only for registrations of another meter.
+// close ends the observations. It fails only for a registration of another meter.
 func (n *instruments) close() { _ = n.registration.Unregister() }

@@ -4,16 +4,18 @@ import (
 	"context"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// pollLag asks now and then how far behind the nodes are, and clears away what is settled and still there.
+// pollLag measures the lag of the inbox every PollInterval and purges acknowledged messages that are still stored.
 func (i *Inbox) pollLag(ctx context.Context) {
 	ticker := time.NewTicker(i.cfg.PollInterval)
 	defer ticker.Stop()
 	for {
 		if err := i.measureLag(ctx); err != nil && ctx.Err() == nil {
-			i.log.Debug("inbox not looked after", "error", err)
+			i.log.Debug("inbox lag not measured", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -40,13 +42,17 @@ func (i *Inbox) measureLag(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	age := time.Duration(0)
-	if state := stream.CachedInfo().State; state.Msgs > 0 {
-		age = max(0, stream.CachedInfo().TimeStamp.Sub(state.FirstTime))
-	}
-	i.instruments.oldest.Store(int64(age))
-	if err := i.clearLeftovers(ctx, orders, messages.SubjectOrder+"*"); err != nil {
+	i.instruments.oldest.Store(int64(oldestAge(stream.CachedInfo())))
+	if err := i.purgeAcked(ctx, orders, messages.SubjectOrder+"*"); err != nil {
 		return err
 	}
-	return i.clearLeftovers(ctx, wakes, messages.SubjectWake+"*")
+	return i.purgeAcked(ctx, wakes, messages.SubjectWake+"*")
+}
+
+// oldestAge is the age of the first message by the server's clock; 0 if the stream is empty.
+func oldestAge(info *jetstream.StreamInfo) time.Duration {
+	if info.State.Msgs == 0 {
+		return 0
+	}
+	return max(0, info.TimeStamp.Sub(info.State.FirstTime))
 }

@@ -2,33 +2,31 @@ package ingress
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/proto"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// Defaults and limits of PublisherConfig.
+// Defaults of PublisherConfig.
 const (
 	DefaultMaxPending = 8192
 	DefaultAckTimeout = 5 * time.Second
-	// MaxBatch is the largest atomic batch a server takes.
-	MaxBatch = 1000
 )
 
 // PublisherConfig of a Publisher.
 type PublisherConfig struct {
-	// MaxPending bounds the messages that are not acknowledged; a caller beyond it waits. Default DefaultMaxPending.
+	// MaxPending bounds the messages whose ack is pending; Publish waits while there are as many. Default DefaultMaxPending.
 	MaxPending int
-	// AckTimeout is how long an acknowledgement may take; default DefaultAckTimeout.
+	// AckTimeout bounds the wait for an ack; default DefaultAckTimeout.
 	AckTimeout time.Duration
-	// Batch publishes what waits in atomic batches, one in flight at a time: with a server that syncs before it
-	// acknowledges, a batch shares one sync. A message that waits alone is published alone.
+	// Batch publishes the waiting messages in atomic batches, one at a time: a server that syncs before it acknowledges syncs
+	// once per batch.
 	Batch bool
 }
 
@@ -42,7 +40,7 @@ func (c PublisherConfig) withDefaults() PublisherConfig {
 	return c
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the invalid field.
 func (c PublisherConfig) Validate() error {
 	if c.MaxPending < 0 {
 		return fmt.Errorf("max pending is %d: want at least 1", c.MaxPending)
@@ -53,40 +51,23 @@ func (c PublisherConfig) Validate() error {
 	return nil
 }
 
-// Outgoing is a message about an order.
-type Outgoing struct {
-	OrderID messages.OrderID
-	// Type defaults to what the body is.
-	Type messages.Type
-	// Body is one of OrderCreated, CancelOrder, SignalOrder, RetryOrder and SkipStep.
-	Body proto.Message
-	// ID is what the stream recognizes a message by that it stored within the last two minutes: it is not stored again.
-	// Default for a created message the order's id, which a Publisher recognizes it by and stores it all the same; for the
-	// others none.
-	ID string
-	// Traceparent and Tracestate are the W3C trace context, or empty.
-	Traceparent, Tracestate string
-}
-
 // PubAck says where a message is stored.
 type PubAck struct {
 	Sequence uint64
-	// Duplicate: a message of the same id was stored within the last two minutes. If the id was given, this one was not
-	// stored, and Sequence is that one's; if it is the order's, this one is stored too, at Sequence.
+	// Duplicate: a message of the same id was stored within the last two minutes. If Outgoing.ID was set, this message is not
+	// stored and Sequence is that of the earlier one; otherwise this message is stored at Sequence.
 	Duplicate bool
 }
 
-// Publisher publishes messages about orders, and waits for the stream to acknowledge each. A created message carries
-// the order's id as its Nats-Msg-Id. The stream drops it if it knows the id, whatever the content, and it is then stored
-// without: only the journal can tell the order again, which is harmless, from another one, or from the right one after
-// what was none. The other messages carry none unless they are given one: two cancels are as good as one, and two
-// signals of the same name are two signals.
+// Publisher publishes messages about orders and waits for their acks.
+//
+// A created message has the order's id as its Nats-Msg-Id. If the stream drops it as a duplicate, whatever its content, it is
+// published again without an id: only the journal can tell whether it is the same order (harmless), another one, or a
+// valid one after an invalid one. Other messages have no id by default: a second cancel has no effect, and a second signal
+// of the same name is a signal of its own.
 type Publisher struct {
-	courier *courier
-	slots   chan struct{}
-	// batcher publishes what is published again, and if batch everything.
-	batcher *batcher
-	batch   bool
+	client *natsclient.Publisher
+	slots  chan struct{}
 
 	mu      sync.Mutex
 	pending int
@@ -100,20 +81,18 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	c, err := newCourier(nc, cfg.AckTimeout)
+	client, err := natsclient.NewPublisher(nc, natsclient.PublisherConfig{Config: natsclient.Config{Timeout: cfg.AckTimeout}, Batch: cfg.Batch})
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{
-		courier: c, slots: make(chan struct{}, cfg.MaxPending), batcher: newBatcher(c, cfg.MaxPending, cfg.Batch), batch: cfg.Batch,
-	}, nil
+	return &Publisher{client: client, slots: make(chan struct{}, cfg.MaxPending)}, nil
 }
 
-// Publish sends the message. It waits while too many are not acknowledged, until ctx ends. If it returns nil, done is
-// called exactly once, with an error that names the order if the message was not stored (ErrNoStream), or may not have
-// been (ErrNoAcknowledgement, ErrClosed). Done must not block and may be nil.
+// Publish publishes the message. While MaxPending acks are pending it waits, until ctx ends. If it returns nil, done is called
+// exactly once: with an error that names the order if the message is not stored (ErrNoStream, ErrDisconnected), or may be
+// stored (ErrAckTimeout, ErrClosed). Done must not block and may be nil.
 func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(PubAck, error)) error {
-	m, err := o.message()
+	m, err := o.encode()
 	if err != nil {
 		return err
 	}
@@ -123,69 +102,65 @@ func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(PubAck, e
 		return fmt.Errorf("publish order %s: %w", o.OrderID, ctx.Err())
 	}
 	p.mu.Lock()
-	if p.closed {
-		p.mu.Unlock()
-		<-p.slots
-		return fmt.Errorf("publish order %s: %w", o.OrderID, ErrClosed)
-	}
-	p.pending++
-	l := p.letter(o, m, done)
-	if p.batch {
-		p.batcher.queue <- l // has room for every slot
-		p.mu.Unlock()
-		return nil
-	}
-	p.mu.Unlock()
-	p.courier.send(l.m, l.done)
-	return nil
-}
-
-// letter is the message with what becomes of its acknowledgement: the caller's, or a second try.
-func (p *Publisher) letter(o Outgoing, m *nats.Msg, done func(PubAck, error)) letter {
-	finish := p.finish(o.OrderID, done)
-	if o.ID != "" || m.Header[nats.MsgIdHdr] == nil {
-		return letter{m, finish}
-	}
-	return letter{m, func(ack streamAck, err error) {
-		if err != nil || !ack.Duplicate {
-			finish(ack, err)
-			return
-		}
-		delete(m.Header, nats.MsgIdHdr)
-		p.again(letter{m, func(ack streamAck, err error) {
-			ack.Duplicate = true
-			finish(ack, err)
-		}})
-	}}
-}
-
-// again publishes a letter that still has its slot. It does not block.
-func (p *Publisher) again(l letter) {
-	p.mu.Lock()
 	closed := p.closed
 	if !closed {
-		p.batcher.queue <- l // has room for every slot
+		p.pending++
 	}
 	p.mu.Unlock()
 	if closed {
-		l.done(streamAck{}, ErrClosed)
+		<-p.slots
+		return fmt.Errorf("publish order %s: %w", o.OrderID, ErrClosed)
 	}
+	p.client.Publish(&queuedMsg{p: p, order: o.OrderID, m: m, done: done, republish: o.ID == "" && m.Header[nats.MsgIdHdr] != nil})
+	return nil
 }
 
-// finish hands the answer to the caller and makes room for another message.
-func (p *Publisher) finish(id messages.OrderID, done func(PubAck, error)) func(streamAck, error) {
-	return func(ack streamAck, err error) {
-		if done != nil {
-			if err != nil {
-				err = fmt.Errorf("publish order %s: %w", id, err)
-			}
-			done(PubAck{Sequence: ack.Sequence, Duplicate: ack.Duplicate}, err)
+// queuedMsg is a message whose ack is pending. It implements natsclient.Publication.
+type queuedMsg struct {
+	p     *Publisher
+	order messages.OrderID
+	m     *nats.Msg
+	done  func(PubAck, error)
+	// republish: if the message is a duplicate, it is published again without its id.
+	republish bool
+	duplicate bool
+}
+
+func (q *queuedMsg) Size() int { return len(q.m.Data) }
+
+func (q *queuedMsg) Publish(nc *nats.Conn, to natsclient.ReplyTo, mark natsclient.Mark) error {
+	h := q.m.Header
+	for _, name := range []string{natsclient.HeaderBatchID, natsclient.HeaderBatchSequence, natsclient.HeaderBatchCommit} {
+		delete(h, name) // of a refused batch
+	}
+	if mark.ID != "" {
+		h[natsclient.HeaderBatchID], h[natsclient.HeaderBatchSequence] = []string{mark.ID}, []string{mark.Sequence}
+	}
+	if mark.Commit {
+		h[natsclient.HeaderBatchCommit] = []string{"1"}
+	}
+	q.m.Reply = to.String()
+	return nc.PublishMsg(q.m)
+}
+
+func (q *queuedMsg) Acked(ack jetstream.PubAck, err error) {
+	if err == nil && ack.Duplicate && q.republish {
+		q.republish, q.duplicate = false, true
+		delete(q.m.Header, nats.MsgIdHdr)
+		q.p.client.Publish(q)
+		return
+	}
+	if q.done != nil {
+		if err != nil {
+			err = fmt.Errorf("publish order %s: %w", q.order, publishError(err))
 		}
-		p.finished()
+		q.done(PubAck{Sequence: ack.Sequence, Duplicate: ack.Duplicate || q.duplicate}, err)
 	}
+	q.p.release()
 }
 
-func (p *Publisher) finished() {
+// release frees the place of an acked message.
+func (p *Publisher) release() {
 	<-p.slots
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -196,7 +171,7 @@ func (p *Publisher) finished() {
 	}
 }
 
-// Flush waits until everything published so far has been answered for, or ctx ends.
+// Flush waits until no ack is pending, or ctx ends.
 func (p *Publisher) Flush(ctx context.Context) error {
 	p.mu.Lock()
 	if p.pending == 0 {
@@ -216,94 +191,10 @@ func (p *Publisher) Flush(ctx context.Context) error {
 	}
 }
 
-// Close gives up on what is not acknowledged; call Flush before. The connection stays open.
+// Close ends pending acks with ErrClosed; call Flush before. The connection stays open.
 func (p *Publisher) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
-	p.batcher.close()
-	p.courier.close()
-}
-
-var errBody = errors.New("want an OrderCreated, CancelOrder, SignalOrder, RetryOrder or SkipStep as the body")
-
-// message encodes the message; the error names the order.
-func (o Outgoing) message() (*nats.Msg, error) {
-	if _, err := messages.ParseOrderID(string(o.OrderID)); err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
-	}
-	kind := o.Type
-	if kind == "" {
-		kind = typeOf(o.Body)
-	}
-	if kind == "" || kind != typeOf(o.Body) {
-		return nil, fmt.Errorf("publish order %s: %s with a body of %T: %w", o.OrderID, kind, o.Body, errBody)
-	}
-	body, err := proto.Marshal(o.Body)
-	if err != nil {
-		return nil, fmt.Errorf("publish order %s: %w", o.OrderID, err)
-	}
-	if len(body) > messages.MaxBody {
-		return nil, fmt.Errorf("publish order %s: the body has %d bytes: at most %d are allowed", o.OrderID, len(body), messages.MaxBody)
-	}
-	if kind == messages.TypeSignal {
-		if err := checkSignal(body); err != nil {
-			return nil, fmt.Errorf("publish order %s: %w", o.OrderID, err)
-		}
-	}
-	m := &nats.Msg{Subject: messages.SubjectOrder + string(o.OrderID), Data: body, Header: make(nats.Header, 5)}
-	m.Header[messages.HeaderType] = []string{string(kind)}
-	m.Header[messages.HeaderContentType] = []string{contentTypeProtobuf}
-	switch {
-	case o.ID != "":
-		m.Header[nats.MsgIdHdr] = []string{o.ID}
-	case kind == messages.TypeCreated:
-		m.Header[nats.MsgIdHdr] = []string{string(o.OrderID)}
-	}
-	if o.Traceparent != "" {
-		m.Header[messages.HeaderTraceparent] = []string{o.Traceparent}
-	}
-	if o.Tracestate != "" {
-		m.Header[messages.HeaderTracestate] = []string{o.Tracestate}
-	}
-	return m, nil
-}
-
-const contentTypeProtobuf = "application/protobuf"
-
-// CheckSignal says why no node would take a signal, which would be a dead letter. Its data may be small and flat enough in
-// JSON, and too large or too deep in protobuf, in which it is published. The error wraps messages.ErrBody.
-func CheckSignal(s *messages.SignalOrder) error {
-	body, err := proto.Marshal(s)
-	if err != nil {
-		return fmt.Errorf("%w of a signal: %w", messages.ErrBody, err)
-	}
-	return checkSignal(body)
-}
-
-func checkSignal(body []byte) error {
-	switch _, err := messages.DecodeSignal(contentTypeProtobuf, body); {
-	case err == nil:
-		return nil
-	case len(body) > messages.MaxBody:
-		return fmt.Errorf("no node takes this signal: %w", err)
-	default:
-		return fmt.Errorf("no node takes this signal: %w; its data may nest lists 49 levels deep, and objects 32", err)
-	}
-}
-
-func typeOf(body proto.Message) messages.Type {
-	switch body.(type) {
-	case *messages.OrderCreated:
-		return messages.TypeCreated
-	case *messages.CancelOrder:
-		return messages.TypeCancel
-	case *messages.SignalOrder:
-		return messages.TypeSignal
-	case *messages.RetryOrder:
-		return messages.TypeRetry
-	case *messages.SkipStep:
-		return messages.TypeSkip
-	}
-	return ""
+	p.client.Close()
 }

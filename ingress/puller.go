@@ -2,116 +2,85 @@ package ingress
 
 import (
 	"context"
-	"fmt"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 const (
-	// maxBatch bounds how many messages are asked for and not yet received.
-	maxBatch = 512
-	// pullBytes bounds what one request may bring, well below what a subscription buffers.
-	pullBytes = 8 << 20
-	// pullExpires ends a request that brings nothing; the server gives a sign of its own life every pullHeartbeat.
-	pullExpires   = 30 * time.Second
-	pullHeartbeat = 5 * time.Second
-	// pullPause comes between an answer that says no and the next request.
+	// maxRequested bounds the messages that are requested and not received.
+	maxRequested = 512
+	// pullPause is the time between a failed request and the next one.
 	pullPause = 250 * time.Millisecond
 )
 
-// puller asks one durable consumer for messages, and never for more than there is room for: asked + held ≤ share. Only
-// what is on its way at the moment a session is replaced comes on top.
+// puller pulls messages from one durable consumer, never more than it has room for: requested + held ≤ limit. Only messages
+// in flight when a session is replaced come on top.
 //
-// The client library's Consume is not used for two reasons. It buffers messages beyond those that are held. And it takes
-// a stored message that has a Status header and no body for a word of the server: such a message would never arrive, or
-// stop the consumption on every node.
+// It is not nats.go's Consume for two reasons. Consume buffers messages beyond those that are held. And it takes a stored
+// message that has a Status header and no body for a status of the server: such a message would never arrive, or would stop
+// the consumption on every node.
 type puller struct {
-	nc      *nats.Conn
-	stream  string
-	subject string
-	share   int
-	// least is the smallest number worth a request.
-	least int
-	// receive takes in a message of a session; the puller counts it as held until release.
-	receive func(*puller, *session, *nats.Msg)
-	// giveBack returns a message nobody has seen.
-	giveBack func(*nats.Msg)
+	api    natsclient.API
+	stream string
+	limit  int
+	// minRequest is the least number of messages worth a request.
+	minRequest int
+	// receive handles a message, which counts as held until release.
+	receive func(*puller, *natsclient.PullSession, *nats.Msg)
 
 	mu sync.Mutex
-	// asked counts what the current session was asked for and has not brought.
-	asked   int
-	held    int
-	session *session
-	heard   time.Time
-	// doubt: the server says there is no such consumer, or nobody answers.
-	doubt    string
-	notUntil time.Time
-	stopped  bool
+	// requested counts the messages that the current session has requested and not received.
+	requested int
+	held      int
+	session   *natsclient.PullSession
+	// lastReceived is when the server last sent anything.
+	lastReceived time.Time
+	// consumerGone is the server's reason if the consumer may not exist, or empty.
+	consumerGone string
+	pausedUntil  time.Time
+	stopped      bool
 }
 
-// session is one subscription. A new one makes the requests of the old one void on the server.
-type session struct {
-	sub    *nats.Subscription
-	inbox  string
-	closed chan struct{}
-	// reconnects is how often the connection had come back when the session began.
-	reconnects uint64
+func newPuller(api natsclient.API, stream string, limit int, receive func(*puller, *natsclient.PullSession, *nats.Msg)) *puller {
+	return &puller{api: api, stream: stream, limit: limit, minRequest: max(1, min(maxRequested/2, limit/16)), receive: receive}
 }
 
-func newPuller(nc *nats.Conn, api, stream string, share int) *puller {
-	return &puller{
-		nc:      nc,
-		stream:  stream,
-		subject: api + "CONSUMER.MSG.NEXT." + stream + "." + messages.Consumer,
-		share:   share,
-		least:   max(1, min(maxBatch/2, share/16)),
-	}
-}
-
-// open begins a new session; the previous one, if any, ends as soon as what it has received is handed on.
+// open begins a new session, which voids the requests of the previous one. That ends once its messages are handled.
 func (p *puller) open() error {
-	s := &session{inbox: p.nc.NewInbox(), closed: make(chan struct{}), reconnects: p.nc.Stats().Reconnects}
-	sub, err := p.nc.Subscribe(s.inbox, func(m *nats.Msg) { p.arrived(s, m) })
+	s, err := p.api.OpenPull(p.stream, messages.Consumer, p)
 	if err != nil {
-		return fmt.Errorf("pull from stream %s: %w", p.stream, err)
+		return err
 	}
-	sub.SetClosedHandler(func(string) { close(s.closed) })
-	s.sub = sub
 	p.mu.Lock()
-	old := p.session
-	p.session, p.asked, p.heard = s, 0, time.Now()
-	p.doubt, p.notUntil = "", time.Time{}
+	previous := p.session
+	p.session, p.requested, p.lastReceived = s, 0, time.Now()
+	p.consumerGone, p.pausedUntil = "", time.Time{}
 	p.mu.Unlock()
-	if old != nil {
-		_ = old.sub.Drain() // fails only when the connection is closed, and then there is nothing to end
+	if previous != nil {
+		previous.Drain()
 	}
-	p.ask()
+	p.requestMore()
 	return nil
 }
 
-// stop stops asking and does not wait: what arrives from now on is given back. Without a connection nothing can be given
-// back, and nothing arrives.
+// stop ends the requests and does not wait: messages received from now on are nak'd.
 func (p *puller) stop() {
 	p.mu.Lock()
 	p.stopped = true
 	s := p.session
 	p.mu.Unlock()
-	if s == nil {
-		return
-	}
-	if !p.nc.IsConnected() || s.sub.Drain() != nil {
-		_ = s.sub.Unsubscribe() // fails only when it has ended already
+	if s != nil {
+		s.Drain()
 	}
 }
 
-// wait returns when nothing more arrives after stop. A server that has not answered when ctx ends is not waited for: what
-// it still sends comes to nobody, and is delivered again.
+// wait returns when no more messages arrive after stop. If the server has not answered when ctx ends, messages that it sends
+// later reach nobody and are redelivered.
 func (p *puller) wait(ctx context.Context) {
 	p.mu.Lock()
 	s := p.session
@@ -120,122 +89,95 @@ func (p *puller) wait(ctx context.Context) {
 		return
 	}
 	select {
-	case <-s.closed:
+	case <-s.Closed():
 	case <-ctx.Done():
-		_ = s.sub.Unsubscribe() // fails only when it has ended already
+		s.Close()
 	}
 }
 
-// ask asks for what there is room for, if that is worth a request.
-func (p *puller) ask() {
+// requestMore requests as many messages as there is room for, if that is worth a request.
+func (p *puller) requestMore() {
 	p.mu.Lock()
-	n := p.wanted()
+	n, s := p.requestSize(), p.session
+	p.requested += n
+	p.mu.Unlock()
 	if n == 0 {
-		p.mu.Unlock()
 		return
 	}
-	p.asked += n
-	s := p.session
-	p.mu.Unlock()
-	p.request(s, n)
+	if err := s.Request(n); err != nil {
+		p.mu.Lock()
+		if p.session == s {
+			p.requested = max(0, p.requested-n)
+			p.pausedUntil = time.Now().Add(pullPause)
+		}
+		p.mu.Unlock()
+	}
 }
 
-// wanted is how many messages to ask for now; p.mu is held.
-func (p *puller) wanted() int {
-	n := min(maxBatch, p.share-p.held) - p.asked
-	if n < p.least || p.stopped || p.session == nil || p.doubt != "" {
+// requestSize is the number of messages to request now; p.mu is held.
+func (p *puller) requestSize() int {
+	n := min(maxRequested, p.limit-p.held) - p.requested
+	if n < p.minRequest || p.stopped || p.session == nil || p.consumerGone != "" {
 		return 0
 	}
-	if !p.notUntil.IsZero() && time.Now().Before(p.notUntil) {
+	if !p.pausedUntil.IsZero() && time.Now().Before(p.pausedUntil) {
 		return 0
 	}
 	return n
 }
 
-func (p *puller) request(s *session, n int) {
-	body := make([]byte, 0, 96)
-	body = append(body, `{"batch":`...)
-	body = strconv.AppendInt(body, int64(n), 10)
-	body = append(body, pullOptions...)
-	if err := p.nc.PublishRequest(p.subject, s.inbox, body); err != nil {
-		p.mu.Lock()
-		if p.session == s {
-			p.asked = max(0, p.asked-n)
-			p.notUntil = time.Now().Add(pullPause)
-		}
-		p.mu.Unlock()
-	}
-}
-
-var pullOptions = fmt.Sprintf(`,"max_bytes":%d,"expires":%d,"idle_heartbeat":%d}`, pullBytes, pullExpires, pullHeartbeat)
-
-// arrived takes what came for a session. A stored message has a reply subject to be acknowledged on; a word of the
-// server has none.
-func (p *puller) arrived(s *session, m *nats.Msg) {
-	if !strings.HasPrefix(m.Reply, ackPrefix) {
-		p.told(s, m)
-		return
-	}
+// HandleMsg implements natsclient.PullHandler.
+func (p *puller) HandleMsg(s *natsclient.PullSession, m *nats.Msg) {
 	p.mu.Lock()
 	if p.session == s {
-		p.asked = max(0, p.asked-1)
+		p.requested = max(0, p.requested-1)
 	}
-	p.heard = time.Now()
-	if p.stopped {
-		p.mu.Unlock()
-		p.giveBack(m)
+	p.lastReceived = time.Now()
+	stopped := p.stopped
+	if !stopped {
+		p.held++
+	}
+	p.mu.Unlock()
+	if stopped {
+		_ = p.api.Conn.Publish(m.Reply, natsclient.Nak) // if it fails, the message is redelivered later
 		return
 	}
-	p.held++
-	p.mu.Unlock()
 	p.receive(p, s, m)
-	p.ask()
+	p.requestMore()
 }
 
-// told takes a word of the server about a request.
-func (p *puller) told(s *session, m *nats.Msg) {
-	status, description := m.Header.Get("Status"), m.Header.Get("Description")
+// HandleStatus implements natsclient.PullHandler.
+func (p *puller) HandleStatus(s *natsclient.PullSession, status natsclient.PullStatus) {
 	p.mu.Lock()
 	if p.session != s {
 		p.mu.Unlock()
 		return
 	}
-	p.heard = time.Now()
-	left, err := strconv.Atoi(m.Header.Get("Nats-Pending-Messages"))
-	switch {
-	case status == "100": // heartbeat
-	case err == nil: // the request has ended, and so much of it was not brought
-		p.asked = max(0, p.asked-left)
-	default:
-		// No consumer, another leader, a server going down, a request refused: nothing is left of any request.
-		p.asked = 0
-		p.notUntil = p.heard.Add(pullPause)
-		if status == "503" || strings.EqualFold(description, "Consumer Deleted") {
-			p.doubt = strings.TrimSpace(status + " " + description)
-		}
+	p.lastReceived = time.Now()
+	p.requested = max(0, p.requested-status.Unfulfilled)
+	if status.Void {
+		p.requested = 0
+		p.pausedUntil = p.lastReceived.Add(pullPause)
+	}
+	if status.ConsumerGone {
+		p.consumerGone = status.Text
 	}
 	p.mu.Unlock()
-	p.ask()
+	p.requestMore()
 }
 
-// release makes room for another message.
+// release frees the place of a message.
 func (p *puller) release() {
 	p.mu.Lock()
 	p.held--
 	p.mu.Unlock()
-	p.ask()
+	p.requestMore()
 }
 
-// silent reports whether the server owes a sign of life: the requests must have got lost.
-func (p *puller) silent(now time.Time) bool {
+// health returns why the consumer may not exist, or empty, and whether heartbeats are missing, so that the requests must have
+// been lost.
+func (p *puller) health(now time.Time) (consumerGone string, requestsLost bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.asked > 0 && now.Sub(p.heard) > 2*pullHeartbeat
-}
-
-// doubts says why the consumer may be gone, or nothing.
-func (p *puller) doubts() string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.doubt
+	return p.consumerGone, p.requested > 0 && now.Sub(p.lastReceived) > 2*natsclient.PullHeartbeat
 }

@@ -5,31 +5,34 @@ import (
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// clearLeftovers removes the messages that a consumer has settled and its stream still stores. A server that dies or
-// stops between the two halves of an acknowledgement leaves such a message behind, and neither delivers nor removes it
-// ever after: it would hold back later messages of its order for good, as an earlier one that nobody has taken in.
+// purgeAcked removes messages that the consumer has acknowledged and the stream still stores. A server that stops between
+// the two halves of an acknowledgement leaves such a message behind and never delivers or removes it. To later messages of
+// its order it would look like an earlier message that is not yet delivered, and they would wait for ever.
 //
-// Everything up to the consumer's floor is settled, and the floor never moves back, so that this is safe at any time
-// and on any number of nodes at once.
-func (i *Inbox) clearLeftovers(ctx context.Context, consumer jetstream.Consumer, subjects string) error {
+// Everything up to the consumer's ack floor is acknowledged and the floor never moves back, so purging up to it is safe at
+// any time and on any number of nodes.
+func (i *Inbox) purgeAcked(ctx context.Context, consumer jetstream.Consumer, subjects string) error {
 	info := consumer.CachedInfo()
 	floor := info.AckFloor.Stream
 	if floor == 0 {
 		return nil
 	}
-	first, err := i.lookup.get(ctx, info.Stream, messageRequest{Seq: 1, NextFor: subjects})
-	if err != nil || first == nil || first.Seq > floor {
+	first, err := i.lookup.get(ctx, info.Stream, natsclient.Get{Sequence: 1, NextBySubject: subjects})
+	if err != nil || first == nil || first.Sequence > floor {
 		return err
 	}
 	stream, err := i.js.Stream(ctx, info.Stream)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subjects), jetstream.WithPurgeSequence(floor+1))
+	}
 	if err != nil {
-		return fmt.Errorf("clear settled messages from stream %s: %w", info.Stream, err)
+		return fmt.Errorf("purge acknowledged messages from stream %s: %w", info.Stream, err)
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subjects), jetstream.WithPurgeSequence(floor+1)); err != nil {
-		return fmt.Errorf("clear settled messages from stream %s: %w", info.Stream, err)
-	}
-	i.log.Info("messages cleared that were settled before and left in the stream", "stream", info.Stream, "first", first.Seq, "floor", floor)
+	i.log.Info("acknowledged messages purged that a server restart had left in the stream", "stream", info.Stream,
+		"first", first.Sequence, "floor", floor)
 	return nil
 }

@@ -11,72 +11,71 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// What is settled may be stored still when a node starts: in the inbox because nobody swept, in a work queue because a
-// server died between the two halves of an acknowledgement. Here it is made by giving the stream its messages back from
-// a copy, and leaving the consumer as it is.
-func TestLeftovers(t *testing.T) {
+// A server that stops between the two halves of an acknowledgement still stores the acknowledged message. The test makes that
+// state by restoring the stream's files from a copy and keeping those of the consumer.
+func TestAckedMessagesArePurged(t *testing.T) {
 	for stream, subject := range map[string]string{messages.StreamOrders: messages.SubjectOrder, messages.StreamTimers: messages.SubjectWake} {
-		t.Run(stream, func(t *testing.T) { testLeftovers(t, stream, subject+"o-1") })
+		t.Run(stream, func(t *testing.T) { testAckedMessagesArePurged(t, stream, subject+"o-1") })
 	}
 }
 
-func testLeftovers(t *testing.T, stream, subject string) {
-	b, js := ready(t)
-	ctx := within(t)
+func testAckedMessagesArePurged(t *testing.T, stream, subject string) {
+	dir := t.TempDir()
+	s := natstest.Start(t, natstest.StoreDir(dir))
+	js := s.JetStream()
+	ensureStreams(t, js, testAckWait)
+	ctx := natstest.Context(t)
 	for range 3 {
-		publish(t, js, subject, nats.Header{messages.HeaderPark: {"7"}}, "{}")
+		storeMsg(t, js, subject, nats.Header{messages.HeaderPark: {"7"}}, "{}")
 	}
-	store := filepath.Join(b.options.StoreDir, "jetstream", "$G", "streams", stream, "msgs")
-	copied := filepath.Join(t.TempDir(), "msgs")
+	store := filepath.Join(dir, "jetstream", "$G", "streams", stream, "msgs")
+	backup := filepath.Join(t.TempDir(), "msgs")
 	var restarts uint64
-	restart := func(between func()) {
+	restart := func(whileStopped func() error) {
+		t.Helper()
 		restarts++
-		b.stop()
-		between()
-		b.start()
-		reconnected(t, js.Conn(), restarts)
+		s.Stop()
+		if err := whileStopped(); err != nil {
+			t.Fatal(err)
+		}
+		s.Start()
+		waitReconnected(t, js.Conn(), restarts)
 	}
-	restart(func() { copyDir(t, copied, store) })
+	restart(func() error { return os.CopyFS(backup, os.DirFS(store)) })
 	consumer, err := js.Consumer(ctx, stream, messages.Consumer)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
 		m, err := consumer.Next()
+		if err == nil {
+			err = m.DoubleAck(ctx)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.DoubleAck(ctx); err != nil {
-			t.Fatal(err)
-		}
 	}
-	restart(func() {
+	restart(func() error {
 		if err := os.RemoveAll(store); err != nil {
-			t.Fatal(err)
+			return err
 		}
-		copyDir(t, store, copied)
+		return os.CopyFS(store, os.DirFS(backup))
 	})
-	if n := stored(t, js, stream); n != 3 {
-		t.Fatalf("%d messages are stored, want 3, two of them settled: the test does not test anything", n)
+	if n := countStored(t, js, stream); n != 3 {
+		t.Fatalf("%d messages are stored, want 3, two of them acknowledged: the test tests nothing", n)
 	}
 
-	d := openDesk(t, js, ingress.Config{PollInterval: 20 * time.Millisecond})
-	eventually(t, "the settled messages are gone", func() bool { return stored(t, js, stream) == 1 })
-	m := d.next()
-	if m.Sequence != 3 {
-		t.Errorf("message %d is delivered, want the one that is not settled, 3", m.Sequence)
+	in := startInbox(t, js, ingress.Config{PollInterval: 20 * time.Millisecond})
+	natstest.Eventually(t, "the acknowledged messages are gone", func() bool { return countStored(t, js, stream) == 1 })
+	d := in.next()
+	if d.Sequence != 3 {
+		t.Errorf("message %d is delivered, want 3, the only one that is not acknowledged", d.Sequence)
 	}
-	m.Settle(delivery.Done())
-	if err := d.drain(); err != nil {
+	d.Settle(delivery.Done())
+	if err := in.drain(natstest.Context(t)); err != nil {
 		t.Error(err)
-	}
-}
-
-func copyDir(t *testing.T, to, from string) {
-	t.Helper()
-	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
-		t.Fatal(err)
 	}
 }

@@ -13,17 +13,18 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// sweepEvery is how often Retention looks for orders to forget.
-const sweepEvery = time.Hour
+// sweepInterval is the time between two sweeps; a shorter retention is also the interval.
+const sweepInterval = time.Hour
 
-// endings are the events that end an order, as HeaderEvent names them.
-var endings = []string{"completed", "rejected", "cancelled"}
+// terminalEvents are the events that end an order, as HeaderEvent names them.
+var terminalEvents = []string{"completed", "rejected", "cancelled"}
 
-// Retention forgets orders that ended long ago. It stands in for an age limit of the journal, which would also forget
-// orders that are parked or need attention. An order about which a message is still stored in the inbox is kept: with
-// its events gone the message would begin it anew. Any number of nodes may do this at once.
+// Retention deletes the journal entries and the timer of orders that ended long ago. The journal has no age limit, because
+// that would also delete orders that are parked or need attention. An order is kept while the inbox stores a message about
+// it: without the entries, the message would start the order again. Any number of nodes may run it at once.
 type Retention struct {
 	js     jetstream.JetStream
 	lookup *Lookup
@@ -31,8 +32,8 @@ type Retention struct {
 	log    *slog.Logger
 }
 
-// NewRetention keeps the events of ended orders for so long, which has to be longer than any client publishes an
-// order again. Logger defaults to slog.Default.
+// NewRetention keeps ended orders for the duration keep. That must be longer than any client publishes the same order again.
+// Logger defaults to slog.Default.
 func NewRetention(js jetstream.JetStream, keep time.Duration, logger *slog.Logger) (*Retention, error) {
 	if keep <= 0 {
 		return nil, fmt.Errorf("retention is %s: want more than 0", keep)
@@ -43,31 +44,36 @@ func NewRetention(js jetstream.JetStream, keep time.Duration, logger *slog.Logge
 	return &Retention{js: js, lookup: NewLookup(js), keep: keep, log: logger}, nil
 }
 
-// Run sweeps now and then until ctx ends. A sweep that fails is logged and made up for by the next.
+// Run sweeps at intervals until ctx ends. A failed sweep is logged; the next one covers it.
 func (r *Retention) Run(ctx context.Context) {
-	ticker := time.NewTicker(min(sweepEvery, r.keep))
+	ticker := time.NewTicker(min(sweepInterval, r.keep))
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-ticker.C:
-			forgotten, err := r.Sweep(ctx, now)
+			deleted, err := r.Sweep(ctx, now)
 			if err != nil && ctx.Err() == nil {
-				r.log.Warn("ended orders not forgotten", "error", err)
+				r.log.Warn("retention sweep failed", "error", err)
 			}
-			if forgotten > 0 {
-				r.log.Info("ended orders forgotten", "orders", forgotten)
+			if deleted > 0 {
+				r.log.Info("ended orders deleted", "orders", deleted)
 			}
 		}
 	}
 }
 
-// Sweep forgets the orders that had ended before now by more than the retention, and returns how many.
-func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
+// Sweep deletes the orders that had ended by now minus the retention, and returns their number.
+func (r *Retention) Sweep(ctx context.Context, now time.Time) (deleted int, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("sweep the journal: %w", err)
+		}
+	}()
 	stream, err := r.js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
-		return 0, fmt.Errorf("sweep the journal: %w", err)
+		return 0, err
 	}
 	limit, state := now.Add(-r.keep), stream.CachedInfo().State
 	if state.Msgs == 0 || !state.FirstTime.Before(limit) {
@@ -75,78 +81,79 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (int, error) {
 	}
 	events, err := r.js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{HeadersOnly: true})
 	if err != nil {
-		return 0, fmt.Errorf("sweep the journal: %w", err)
+		return 0, err
 	}
 	defer RemoveConsumer(ctx, r.js, messages.StreamEvents, events)
 	entries, err := events.Messages()
 	if err != nil {
-		return 0, fmt.Errorf("sweep the journal: %w", err)
+		return 0, err
 	}
 	defer entries.Stop()
-	for forgotten := 0; ; {
+	for {
 		entry, err := entries.Next(jetstream.NextMaxWait(requestTimeout))
-		if errors.Is(err, nats.ErrTimeout) { // others swept the rest away
-			return forgotten, nil
+		if errors.Is(err, nats.ErrTimeout) { // another node deleted the other entries
+			return deleted, nil
 		}
 		if err != nil {
-			return forgotten, fmt.Errorf("sweep the journal: %w", err)
+			return deleted, err
 		}
 		meta, err := entry.Metadata()
 		if err != nil {
-			return forgotten, fmt.Errorf("sweep the journal: %w", err)
+			return deleted, err
 		}
 		if !meta.Timestamp.Before(limit) || ctx.Err() != nil {
-			return forgotten, ctx.Err()
+			return deleted, ctx.Err()
 		}
-		if ends(entry.Headers()) {
-			gone, err := r.forget(ctx, stream, entry.Subject(), meta.Sequence.Stream)
+		if isTerminal(entry.Headers()) {
+			done, err := r.deleteOrder(ctx, stream, entry.Subject(), meta.Sequence.Stream)
 			if err != nil {
-				return forgotten, err
+				return deleted, err
 			}
-			if gone {
-				forgotten++
+			if done {
+				deleted++
 			}
 		}
 		if meta.NumPending == 0 {
-			return forgotten, nil
+			return deleted, nil
 		}
 	}
 }
 
-func ends(h nats.Header) bool {
-	kinds := strings.Split(first(h, messages.HeaderEvent), ",")
-	return slices.ContainsFunc(endings, func(end string) bool { return slices.Contains(kinds, end) })
+func isTerminal(h nats.Header) bool {
+	events := strings.Split(headerValue(h, messages.HeaderEvent), ",")
+	return slices.ContainsFunc(terminalEvents, func(end string) bool { return slices.Contains(events, end) })
 }
 
-// forget purges the events of an order up to its end, and its timer, unless a message about it is stored.
-func (r *Retention) forget(ctx context.Context, stream jetstream.Stream, subject string, end uint64) (bool, error) {
+// deleteOrder deletes the order's entries up to sequence end, and its timer, unless the inbox stores a message about it.
+func (r *Retention) deleteOrder(ctx context.Context, stream jetstream.Stream, subject string, end uint64) (bool, error) {
 	id, err := messages.IDFromSubject(messages.SubjectEvent, subject)
 	if err != nil {
-		return false, nil //nolint:nilerr // a subject that names no order is nothing of ours
+		return false, nil //nolint:nilerr // no entry of ours: its subject names no order
 	}
 	if _, stored, err := r.lookup.FirstStored(ctx, id, 0); err != nil || stored {
 		return false, err
 	}
-	if err := r.forgetTimer(ctx, id, end); err != nil {
-		return false, fmt.Errorf("forget order %s: %w", id, err)
+	err = r.deleteTimer(ctx, id, end)
+	if err == nil {
+		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(end+1))
 	}
-	if err := stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(end+1)); err != nil {
-		return false, fmt.Errorf("forget order %s: %w", id, err)
+	if err != nil {
+		return false, fmt.Errorf("delete order %s: %w", id, err)
 	}
 	return true, nil
 }
 
-// forgetTimer purges the timer of a park before the order's end: an order that was woken by a message leaves it behind, maybe
-// for years, and it tells of the order. One of a later park is that of another order of the same id.
-func (r *Retention) forgetTimer(ctx context.Context, id messages.OrderID, end uint64) error {
+// deleteTimer deletes the timer of a park up to sequence end. An order that a message resumed leaves its timer behind, which
+// may fire years later and contains the order's data. A timer of a later park belongs to a later order of the same id.
+func (r *Retention) deleteTimer(ctx context.Context, id messages.OrderID, end uint64) error {
 	subject := messages.SubjectTimer + string(id)
-	timer, err := r.lookup.get(ctx, messages.StreamTimers, messageRequest{Seq: 1, NextFor: subject})
-	if err != nil || timer == nil || timer.park() > end {
+	timer, err := r.lookup.get(ctx, messages.StreamTimers, natsclient.Get{Sequence: 1, NextBySubject: subject})
+	if err != nil || timer == nil || parkOf(timer) > end {
 		return err
 	}
 	timers, err := r.js.Stream(ctx, messages.StreamTimers)
 	if err != nil {
 		return err
 	}
-	return timers.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(timer.Seq+1))
+	return timers.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(timer.Sequence+1))
 }

@@ -11,87 +11,97 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-func TestRetentionForgetsEndedOrdersOnly(t *testing.T) {
-	_, js := ready(t)
-	for _, e := range []struct{ id, kinds string }{
-		{"done", "accepted"}, {"parked", "accepted,parked"}, {"rejected", "accepted,rejected"}, {"attention", "accepted,step_rejected"},
-		{"done", "step_completed,completed"}, {"attention", "attention"}, {"waited-for", "accepted"}, {"waited-for", "cancelled"},
-	} {
-		publish(t, js, messages.SubjectEvent+e.id, nats.Header{messages.HeaderEvent: {e.kinds}}, "entry")
-	}
-	publish(t, js, "ORDER.waited-for", nil, created("waited-for"))
-	retention, err := ingress.NewRetention(js, time.Hour, quiet())
+// storeEntry stores a journal entry of the order with these events and returns its sequence.
+func storeEntry(t *testing.T, js jetstream.JetStream, id, events string) uint64 {
+	t.Helper()
+	return storeMsg(t, js, messages.SubjectEvent+id, nats.Header{messages.HeaderEvent: {events}}, "entry")
+}
+
+// sweep deletes orders that ended more than an hour before now plus later.
+func sweep(t *testing.T, js jetstream.JetStream, later time.Duration) int {
+	t.Helper()
+	r, err := ingress.NewRetention(js, time.Hour, discardLog())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n, err := retention.Sweep(within(t), time.Now().Add(59*time.Minute)); n != 0 || err != nil {
-		t.Errorf("%d orders are forgotten too early, %v", n, err)
-	}
-	for _, want := range []int{2, 0} {
-		if n, err := retention.Sweep(within(t), time.Now().Add(61*time.Minute)); n != want || err != nil {
-			t.Errorf("%d orders are forgotten, want %d, %v", n, want, err)
-		}
-	}
-	stream, err := js.Stream(within(t), messages.StreamEvents)
+	n, err := r.Sweep(natstest.Context(t), time.Now().Add(later))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for id, kept := range map[string]bool{"done": false, "rejected": false, "parked": true, "attention": true, "waited-for": true} {
-		if _, err := stream.GetLastMsgForSubject(within(t), messages.SubjectEvent+id); (err == nil) != kept {
-			t.Errorf("order %s: %v", id, err)
+	return n
+}
+
+// checkStored checks whether the stream stores a message on each subject, which is the prefix with the key.
+func checkStored(t *testing.T, js jetstream.JetStream, stream, prefix string, want map[string]bool) {
+	t.Helper()
+	s := openStream(t, js, stream)
+	for id, want := range want {
+		if _, err := s.GetLastMsgForSubject(natstest.Context(t), prefix+id); (err == nil) != want {
+			t.Errorf("subject %s: stored %t, want %t (%v)", prefix+id, err == nil, want, err)
 		}
-	}
-	if n := stored(t, js, messages.StreamEvents); n != 5 {
-		t.Errorf("%d entries are left, want 5", n)
-	}
-	if _, err := ingress.NewRetention(js, 0, nil); err == nil {
-		t.Error("a retention of nothing passes")
 	}
 }
 
-// A timer tells of its order, and goes with it; not that of an order which has the id of one that ended.
-func TestRetentionForgetsTimers(t *testing.T) {
-	_, js := ready(t)
-	timers := newTimers(t, js)
-	schedule := func(id messages.OrderID, park uint64) {
+func TestRetentionDeletesOnlyEndedOrders(t *testing.T) {
+	_, js := startServer(t)
+	for _, e := range []struct{ id, events string }{
+		{"done", "accepted"}, {"parked", "accepted,parked"}, {"rejected", "accepted,rejected"}, {"attention", "accepted,step_rejected"},
+		{"done", "step_completed,completed"}, {"attention", "attention"}, {"pending", "accepted"}, {"pending", "cancelled"},
+	} {
+		storeEntry(t, js, e.id, e.events)
+	}
+	storeOrder(t, js, "pending")
+	if n := sweep(t, js, 59*time.Minute); n != 0 {
+		t.Errorf("%d orders deleted too early", n)
+	}
+	for _, want := range []int{2, 0} {
+		if n := sweep(t, js, 61*time.Minute); n != want {
+			t.Errorf("%d orders deleted, want %d", n, want)
+		}
+	}
+	checkStored(t, js, messages.StreamEvents, messages.SubjectEvent,
+		map[string]bool{"done": false, "rejected": false, "parked": true, "attention": true, "pending": true})
+	if n := countStored(t, js, messages.StreamEvents); n != 5 {
+		t.Errorf("%d entries are left, want 5", n)
+	}
+	if _, err := ingress.NewRetention(js, 0, nil); err == nil {
+		t.Error("a retention of 0 is accepted")
+	}
+}
+
+// The timer of an ended order is deleted, but not the timer of a later order of the same id.
+func TestRetentionDeletesTimers(t *testing.T) {
+	_, js := startServer(t)
+	park := func(id string) {
 		t.Helper()
-		if err := timers.Schedule(within(t), messages.Timer{OrderID: id, Park: park, At: time.Now().Add(time.Hour), Snapshot: []byte("secret")}); err != nil {
+		seq := storeEntry(t, js, id, "accepted,parked")
+		timer := messages.Timer{OrderID: messages.OrderID(id), Park: seq, At: time.Now().Add(time.Hour), Snapshot: []byte("secret")}
+		if err := ingress.NewTimers(js).Schedule(natstest.Context(t), timer); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, id := range []string{"done", "again", "parked"} {
-		schedule(messages.OrderID(id), publish(t, js, messages.SubjectEvent+id, nats.Header{messages.HeaderEvent: {"accepted,parked"}}, "entry"))
+		park(id)
 	}
 	for _, id := range []string{"done", "again"} {
-		publish(t, js, messages.SubjectEvent+id, nats.Header{messages.HeaderEvent: {"signalled,resumed,completed"}}, "entry")
+		storeEntry(t, js, id, "signalled,resumed,completed")
 	}
-	schedule("again", publish(t, js, messages.SubjectEvent+"again", nats.Header{messages.HeaderEvent: {"accepted,parked"}}, "entry"))
-	retention, err := ingress.NewRetention(js, time.Hour, quiet())
-	if err != nil {
-		t.Fatal(err)
+	park("again")
+	if n := sweep(t, js, 61*time.Minute); n != 2 {
+		t.Errorf("%d orders deleted, want 2", n)
 	}
-	if n, err := retention.Sweep(within(t), time.Now().Add(61*time.Minute)); n != 2 || err != nil {
-		t.Errorf("%d orders are forgotten, want 2, error %v", n, err)
-	}
-	stream, err := js.Stream(within(t), messages.StreamTimers)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for id, kept := range map[string]bool{"done": false, "again": true, "parked": true} {
-		if _, err := stream.GetLastMsgForSubject(within(t), messages.SubjectTimer+id); (err == nil) != kept {
-			t.Errorf("timer of order %s: %v", id, err)
-		}
-	}
+	checkStored(t, js, messages.StreamTimers, messages.SubjectTimer, map[string]bool{"done": false, "again": true, "parked": true})
 }
 
-// However a sweep ends, nothing of it stays on the server, where each consumer makes every append dearer.
+// However a sweep ends, it leaves no consumer on the server, where each makes every append more expensive.
 func TestSweepLeavesNoConsumer(t *testing.T) {
-	_, js := ready(t)
-	publish(t, js, messages.SubjectEvent+"done", nats.Header{messages.HeaderEvent: {"accepted,completed"}}, "entry")
-	publish(t, js, messages.SubjectEvent+"parked", nats.Header{messages.HeaderEvent: {"accepted,parked"}}, "entry")
-	ctx, cancel := context.WithCancel(within(t))
+	_, js := startServer(t)
+	storeEntry(t, js, "done", "accepted,completed")
+	storeEntry(t, js, "parked", "accepted,parked")
+	ctx, cancel := context.WithCancel(natstest.Context(t))
 	defer cancel()
 	for _, c := range []struct {
 		name string
@@ -99,44 +109,40 @@ func TestSweepLeavesNoConsumer(t *testing.T) {
 		ctx  context.Context
 		want error
 	}{
-		{"at an error", unpurged{js, func() {}}, within(t), errCut},
-		{"with its context", unpurged{js, cancel}, ctx, errCut},
-		{"to its end", js, within(t), nil},
+		{"failed purge", failingPurge{js, func() {}}, natstest.Context(t), errInjected},
+		{"ended context", failingPurge{js, cancel}, ctx, errInjected},
+		{"success", js, natstest.Context(t), nil},
 	} {
-		retention, err := ingress.NewRetention(c.js, time.Hour, quiet())
+		retention, err := ingress.NewRetention(c.js, time.Hour, discardLog())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := retention.Sweep(c.ctx, time.Now().Add(2*time.Hour)); !errors.Is(err, c.want) {
 			t.Errorf("%s: error %v, want %v", c.name, err, c.want)
 		}
-		eventually(t, c.name+": no consumer is left", func() bool {
-			stream, err := js.Stream(within(t), messages.StreamEvents)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return stream.CachedInfo().State.Consumers == 0
+		natstest.Eventually(t, c.name+": no consumer is left", func() bool {
+			return openStream(t, js, messages.StreamEvents).CachedInfo().State.Consumers == 0
 		})
 	}
 }
 
-// unpurged is a JetStream on which nothing can be purged; tried is called when somebody tries.
-type unpurged struct {
+// failingPurge is a JetStream on which purges fail after a call of before.
+type failingPurge struct {
 	jetstream.JetStream
-	tried func()
+	before func()
 }
 
-func (u unpurged) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
-	s, err := u.JetStream.Stream(ctx, name)
-	return unpurgedStream{s, u.tried}, err
+func (f failingPurge) Stream(ctx context.Context, name string) (jetstream.Stream, error) {
+	s, err := f.JetStream.Stream(ctx, name)
+	return failingPurgeStream{s, f.before}, err
 }
 
-type unpurgedStream struct {
+type failingPurgeStream struct {
 	jetstream.Stream
-	tried func()
+	before func()
 }
 
-func (u unpurgedStream) Purge(context.Context, ...jetstream.StreamPurgeOpt) error {
-	u.tried()
-	return errCut
+func (f failingPurgeStream) Purge(context.Context, ...jetstream.StreamPurgeOpt) error {
+	f.before()
+	return errInjected
 }

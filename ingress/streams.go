@@ -14,18 +14,18 @@ import (
 // Defaults of Streams.
 const (
 	DefaultAckWait = 5 * time.Second
-	// MaxAckPending bounds the deliveries unsettled on all nodes together: the server rewrites the state of all of
-	// them several times a second.
+	// MaxAckPending bounds the unsettled deliveries of all nodes together: the server rewrites the state of all of them
+	// several times a second.
 	MaxAckPending = 20_000
 	dedupeWindow  = 2 * time.Minute
 )
 
-// Streams says how the streams and consumers are shaped where that is a matter of configuration.
+// Streams is the configurable part of the streams and consumers.
 type Streams struct {
-	// Replicas of every stream; default 1, 3 in a cluster.
+	// Replicas of every stream: 1, 3 or 5; default 1.
 	Replicas int
-	// AckWait is how long a delivery may go without a sign of life; default DefaultAckWait. It has to be the same
-	// on all nodes.
+	// AckWait is how long a delivery may go without an in-progress ack; default DefaultAckWait. It must be the same on all
+	// nodes.
 	AckWait time.Duration
 }
 
@@ -39,47 +39,41 @@ func (s Streams) withDefaults() Streams {
 	return s
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error that names the invalid field.
 func (s Streams) Validate() error {
 	s = s.withDefaults()
 	if s.Replicas != 1 && s.Replicas != 3 && s.Replicas != 5 {
 		return fmt.Errorf("replicas is %d: want 1, 3 or 5", s.Replicas)
 	}
-	if s.AckWait < 100*time.Millisecond {
-		return fmt.Errorf("ack wait is %s: want at least 100ms", s.AckWait)
-	}
-	return nil
+	return checkAckWait(s.AckWait)
 }
 
-// EnsureStreams creates the streams and durable consumers that do not exist yet. One that exists with another shape
-// is left as it is, and is an error that wraps ErrConfigMismatch and names every field that differs. It is safe to call on
-// several nodes at once.
+// EnsureStreams creates the streams and durable consumers that do not exist. It changes none that exists; if one has another
+// configuration, the error wraps ErrConfigMismatch and names every field that differs. Several nodes may call it at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
-	var wrong []error
+	var mismatches []error
 	for _, want := range cfg.streams() {
-		if err := ensureStream(ctx, js, want); err != nil {
-			if !errors.Is(err, ErrConfigMismatch) {
-				return err
-			}
-			wrong = append(wrong, err)
+		if err := ensureStream(ctx, js, want); errors.Is(err, ErrConfigMismatch) {
+			mismatches = append(mismatches, err)
+		} else if err != nil {
+			return fmt.Errorf("ensure stream %s: %w", want.Name, err)
 		}
 	}
 	for _, c := range cfg.consumers() {
-		if err := ensureConsumer(ctx, js, c.stream, c.want); err != nil {
-			if !errors.Is(err, ErrConfigMismatch) {
-				return err
-			}
-			wrong = append(wrong, err)
+		if err := ensureConsumer(ctx, js, c.stream, c.want); errors.Is(err, ErrConfigMismatch) {
+			mismatches = append(mismatches, err)
+		} else if err != nil {
+			return fmt.Errorf("ensure consumer %s of stream %s: %w", c.want.Durable, c.stream, err)
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(mismatches...)
 }
 
-// streams lists the streams as the server reports them, every default spelled out.
+// streams lists the streams as the server reports them, with every default explicit.
 func (s Streams) streams() []jetstream.StreamConfig {
 	base := func(name string, retention jetstream.RetentionPolicy, subjects ...string) jetstream.StreamConfig {
 		return jetstream.StreamConfig{
@@ -94,19 +88,18 @@ func (s Streams) streams() []jetstream.StreamConfig {
 			MaxBytes:          -1,
 			MaxMsgsPerSubject: -1,
 			MaxMsgSize:        -1,
-			// Nothing stored is ever given up to make room for something new.
+			// Refuse new messages rather than delete stored ones.
 			Discard: jetstream.DiscardNew,
 		}
 	}
 	orders := base(messages.StreamOrders, jetstream.WorkQueuePolicy, messages.SubjectOrder+"*")
 	orders.Description = "the inbox: messages about orders"
 	orders.MaxMsgSize = messages.MaxStored
-	// Clients may publish batches. Schedules, TTL and rollup stay off: each would let any client remove what others
-	// have published.
+	// Clients may publish batches. Schedules, TTL and rollup stay off: each would let any client delete messages of others.
 	orders.AllowAtomicPublish = true
 
-	// The journal has no age limit. An age limit knows no orders: it would forget those that are parked or in
-	// attention, and reopen those whose created message is still unacknowledged. Retention removes ended orders.
+	// No age limit: it would delete orders that are parked or need attention, and would start orders again whose created
+	// message is not yet acknowledged. Retention deletes ended orders.
 	events := base(messages.StreamEvents, jetstream.LimitsPolicy, messages.SubjectEvent+"*")
 	events.Description = "the journal: events of orders"
 	events.AllowDirect = true
@@ -116,14 +109,14 @@ func (s Streams) streams() []jetstream.StreamConfig {
 	timers.Description = "durable timers of parked orders"
 	timers.AllowMsgSchedules = true
 	timers.AllowRollup = true             // schedules imply it
-	timers.Discard = jetstream.DiscardOld // schedules forbid the other; without limits nothing is discarded
+	timers.Discard = jetstream.DiscardOld // schedules require it; without limits nothing is discarded
 
 	dead := base(messages.StreamDead, jetstream.LimitsPolicy, messages.SubjectDead+"*")
 	dead.Description = "messages that could not be tied to an order"
 
 	plans := base(messages.StreamPlans, jetstream.LimitsPolicy, messages.SubjectPlan+"*.*")
 	plans.Description = "the content of every plan that was ever in use, by name and version"
-	// What is registered is never replaced, not even by a publisher that names no fence.
+	// A registered plan is never replaced, not even by a publisher that expects no sequence.
 	plans.MaxMsgsPerSubject = 1
 	plans.DiscardNewPerSubject = true
 	return []jetstream.StreamConfig{orders, events, timers, dead, plans}
@@ -159,26 +152,26 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, want)
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node was faster
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node created it
 			stream, err = js.Stream(ctx, want.Name)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("ensure stream %s: %w", want.Name, err)
+		return err
 	}
-	return shapeError("stream "+want.Name, want, stream.CachedInfo().Config)
+	return configMismatch("stream "+want.Name, want, stream.CachedInfo().Config)
 }
 
 func ensureConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) error {
 	consumer, err := js.Consumer(ctx, stream, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
 		consumer, err = js.CreateConsumer(ctx, stream, want)
-		if errors.Is(err, jetstream.ErrConsumerExists) { // another node was faster
+		if errors.Is(err, jetstream.ErrConsumerExists) { // another node created it
 			consumer, err = js.Consumer(ctx, stream, want.Durable)
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("ensure consumer %s of stream %s: %w", want.Durable, stream, err)
+		return err
 	}
-	return shapeError(fmt.Sprintf("consumer %s of stream %s", want.Durable, stream), want, consumer.CachedInfo().Config)
+	return configMismatch(fmt.Sprintf("consumer %s of stream %s", want.Durable, stream), want, consumer.CachedInfo().Config)
 }

@@ -7,40 +7,29 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Timers schedules wake-ups that survive every node. Close it in the end.
-type Timers struct {
-	courier *courier
-}
+// Timers schedules wake-ups that the server stores and fires.
+type Timers struct{ js jetstream.JetStream }
 
-// NewTimers schedules through nc.
-func NewTimers(nc *nats.Conn) (*Timers, error) {
-	c, err := newCourier(nc, requestTimeout)
-	if err != nil {
-		return nil, err
-	}
-	return &Timers{courier: c}, nil
-}
+// NewTimers schedules through js.
+func NewTimers(js jetstream.JetStream) *Timers { return &Timers{js} }
 
-// Schedule makes the order wake up at the timer's time, or at once if that has passed; it replaces the timer scheduled
-// before, so that repeating it is harmless. It returns when the timer is stored. One after the year 2261 fires at once.
+// Schedule has the order woken at the timer's time, or at once if that has passed, and returns when the timer is stored. It
+// replaces the order's earlier timer, so repeating it is harmless. A time after the year 2261 fires at once.
 func (t *Timers) Schedule(ctx context.Context, timer messages.Timer) error {
-	_, err := t.courier.deliver(ctx, schedule(timer))
-	if err != nil {
+	if _, err := publish(ctx, t.js, timerMsg(timer)); err != nil {
 		return fmt.Errorf("schedule order %s: %w", timer.OrderID, err)
 	}
 	return nil
 }
 
-// Close gives up on what is not acknowledged. Timers that are stored fire nevertheless.
-func (t *Timers) Close() { t.courier.close() }
-
-// schedule is one message per order and subject. The header is written by hand because the client library would cut the
-// time off to whole seconds, and wake the order too early.
-func schedule(t messages.Timer) *nats.Msg {
+// timerMsg is the order's only message on its subject. Its header is set by hand because nats.go truncates the time to whole
+// seconds, which would fire too early.
+func timerMsg(t messages.Timer) *nats.Msg {
 	m := nats.NewMsg(messages.SubjectTimer + string(t.OrderID))
 	m.Header["Nats-Schedule"] = []string{"@at " + t.At.UTC().Format(time.RFC3339Nano)}
 	m.Header["Nats-Schedule-Target"] = []string{messages.SubjectWake + string(t.OrderID)}

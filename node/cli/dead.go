@@ -65,12 +65,7 @@ func letterOf(d *ingress.DeadLetter, whole bool) letter {
 // withDeadLetters runs f on the dead letters of the server.
 func withDeadLetters(ctx context.Context, t terminal, f func(*ingress.DeadLetters) error) error {
 	return withConnection(ctx, t, func(c *connection) error {
-		d, err := ingress.NewDeadLetters(c.js)
-		if err != nil {
-			return err
-		}
-		defer d.Close()
-		return f(d)
+		return f(ingress.NewDeadLetters(c.js))
 	})
 }
 

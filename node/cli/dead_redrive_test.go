@@ -43,7 +43,7 @@ func TestSendBackStops(t *testing.T) {
 	if want := "1 sent back as message 41\n4 sent back as message 42\n2 of 6000 sent back\n"; out != want || asked != 5 {
 		t.Errorf("asked %d times\n%s\nwant\n%s", asked, out, want)
 	}
-	want := "get dead letter 2: no such dead letter\nredrive dead letter 3: publish it again in another form\n" +
+	want := "get dead letter 2: no such dead letter\nredrive dead letter 3: not redrivable: publish a corrected message instead\n" +
 		"redrive dead letter 5: nats: no servers\n5996 of 6000 remain: repeat the command to send them back"
 	if told != want {
 		t.Errorf("got\n%s\nwant\n%s", told, want)

@@ -191,7 +191,7 @@ func TestStreamOfAnotherShape(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, "stream ORDERS has another shape (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
+	refuses(t, "stream ORDERS has another configuration (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
 	refuses(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
 	s, err := js.Stream(t.Context(), "ORDERS")
 	if err != nil || s.CachedInfo().Config.MaxMsgs != 7 {

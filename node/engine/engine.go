@@ -46,7 +46,6 @@ type Engine struct {
 	journal *journal.Journal
 	steps   *gateway.Set
 	guard   *downstream.Guard
-	timers  *ingress.Timers
 	orders  *actors.Factory
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
@@ -120,14 +119,11 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if e.guard, err = downstream.New(e.steps, e.plan, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
 		return err
 	}
-	if e.timers, err = ingress.NewTimers(nc); err != nil {
-		return err
-	}
 	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {
 		return err
 	}
 	e.orders, err = actors.NewFactory(actors.Deps{
-		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: e.timers,
+		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js),
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})
@@ -270,9 +266,6 @@ func (e *Engine) stopParts(ctx context.Context) {
 	}
 	if e.steps != nil {
 		e.steps.Close()
-	}
-	if e.timers != nil {
-		e.timers.Close()
 	}
 	if e.journal != nil {
 		e.journal.Close()

@@ -96,7 +96,7 @@ func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	}
 	err := n.client.PublishMessage(ctx, o)
 	switch {
-	case errors.Is(err, ingress.ErrNotSent):
+	case errors.Is(err, ingress.ErrDisconnected):
 		return fmt.Errorf("%w: NATS is away", api.ErrNotStored)
 	case errors.Is(err, ingress.ErrNoStream):
 		return fmt.Errorf("%w: %w", api.ErrNotStored, err)

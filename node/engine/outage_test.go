@@ -124,11 +124,19 @@ func TestOutageUnderLoad(t *testing.T) {
 		if last := kinds[len(kinds)-1]; last != "completed" {
 			t.Errorf("order %s ended with %s: %s", id, last, strings.Join(kinds, " "))
 		}
+		failed, parked := 0, 0
 		for _, e := range entries {
-			if at := e.Entry.GetTime().AsTime(); at.Before(opened) && strings.Contains(journal.Kinds(e.Entry), "parked") {
+			at := e.Entry.GetTime().AsTime()
+			if at.Before(opened) && strings.Contains(journal.Kinds(e.Entry), "parked") {
 				opened = at
 			}
 			for _, event := range e.Entry.GetEvents() {
+				if event.GetStepFailed() != nil && at.After(left) && at.Before(back) {
+					failed++ // before and after, a busy machine can let a call time out
+				}
+				if event.GetParked() != nil {
+					parked++
+				}
 				reason := event.GetParked().GetReason()
 				if event.GetParked() != nil && !strings.HasPrefix(reason, "step authorize_payment waits: payments is unavailable (circuit open)") &&
 					!strings.HasPrefix(reason, "step authorize_payment waits: payments is recovering") &&
@@ -137,7 +145,6 @@ func TestOutageUnderLoad(t *testing.T) {
 				}
 			}
 		}
-		failed, parked := count(kinds, "step_failed"), count(kinds, "parked")
 		if failed > 1 {
 			t.Errorf("the outage cost order %s %d attempts, want at most 1", id, failed)
 		}

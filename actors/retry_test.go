@@ -127,6 +127,23 @@ func TestFencedDuringRetry(t *testing.T) {
 	}
 }
 
+// The message of a timer that was stopped too late does not end the next wait.
+func TestStoppedTimerFires(t *testing.T) {
+	s := waitingStage(t)
+	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
+	stopped := s.timer()
+	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
+	s.awaitTimes(t, "timer set", 2)
+	stopped()
+	s.deliver(newDelivery(messages.TypeSignal, 3, 1))
+	s.await(t, "settle 3 done")
+	if s.count("call pay/do #3") > 0 {
+		t.Error("the call was made before its time")
+	}
+	s.fire()
+	s.ends(t, "cancel_requested step_failed signalled step_completed step_undone step_undone,cancelled")
+}
+
 // An actor that is stopped stops its timer.
 func TestStopDuringRetry(t *testing.T) {
 	s := waitingStage(t)

@@ -124,6 +124,13 @@ func (s *stage) after(_ time.Duration, f func()) func() bool {
 	}
 }
 
+// timer is the callback of the timer that was set last.
+func (s *stage) timer() func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return *s.running[len(s.running)-1]
+}
+
 // fire lets the time of all timers pass.
 func (s *stage) fire() {
 	s.mu.Lock()

@@ -9,10 +9,9 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestLongLife: an order that is called again and again for weeks writes a checkpoint now and then, is taken up from the
-// last one, and goes on as if every entry had been read.
+// TestLongLife: an order with many entries writes checkpoints, and is resumed from the last one like from all entries.
 func TestLongLife(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	const calls = 60
 	for range calls {
 		s.steps.plan["pay/do"] = append(s.steps.plan["pay/do"], answer{reply: reply("pending")})

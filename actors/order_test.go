@@ -17,7 +17,7 @@ import (
 const happy = "accepted step_completed step_completed step_completed,completed"
 
 func TestHappyPathNeedsNoRead(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	want := []string{
@@ -36,7 +36,7 @@ func TestHappyPathNeedsNoRead(t *testing.T) {
 }
 
 func TestAnswersThatComeLater(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	for _, key := range []string{"reserve/do", "pay/do", "ship/do"} {
 		s.steps.plan[key] = []answer{{later: true}}
 	}
@@ -54,7 +54,7 @@ func TestAnswersThatComeLater(t *testing.T) {
 func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 	for _, kinds := range []string{"accepted", "step_completed"} {
 		t.Run(kinds, func(t *testing.T) {
-			s := newStage(t)
+			s := newFixture(t)
 			s.memory.loseReply = kinds
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")
@@ -65,10 +65,9 @@ func TestAppendWhoseReplyIsLostIsMerged(t *testing.T) {
 	}
 }
 
-// A lost reply to the last append leaves an order without a driver: the delivery is let go, and its redelivery finds
-// the end.
+// After a lost reply to the last append the order has no driver: the delivery is dropped, and its redelivery finds the end.
 func TestLostReplyToTheEnd(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.memory.loseReply = "step_completed,completed"
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 dropped")
@@ -80,12 +79,12 @@ func TestLostReplyToTheEnd(t *testing.T) {
 }
 
 func TestFencedDriverDropsEverything(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
 
-	other := newStage(t)
+	other := newFixture(t)
 	other.memory.entries, other.memory.sequence = s.memory.entries, s.memory.sequence
 	other.steps.plan["pay/do"] = []answer{{later: true}}
 	other.deliver(newDelivery(messages.TypeCreated, 1, 2))
@@ -104,15 +103,15 @@ func TestFencedDriverDropsEverything(t *testing.T) {
 	other.await(t, "settle 1 done")
 }
 
-// A call that waits for its turn is not to be made once its driver has been fenced, has failed, or was stopped (R4).
-func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
-	for name, end := range map[string]func(*stage){
-		"fenced": func(s *stage) {
+// A call that waits for its turn is dropped once its driver is fenced, failed or stopped (R4).
+func TestCallOfAnEndedDriverIsDropped(t *testing.T) {
+	for name, end := range map[string]func(*fixture){
+		"fenced": func(s *fixture) {
 			s.fence()
 			s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 			s.await(t, "settle 1 dropped")
 		},
-		"failed": func(s *stage) {
+		"failed": func(s *fixture) {
 			s.memory.mu.Lock()
 			s.memory.before = func(kinds string) error {
 				return &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("no quorum for " + kinds)}
@@ -121,14 +120,14 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 			s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 			s.await(t, "fail infrastructure")
 		},
-		"stopped": func(s *stage) {
+		"stopped": func(s *fixture) {
 			if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
 				t.Error(err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t)
+			s := newFixture(t)
 			s.steps.plan["pay/do"] = []answer{{later: true}}
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "call pay/do #1")
@@ -147,7 +146,7 @@ func TestCallOfADriverThatIsNoMoreIsDropped(t *testing.T) {
 }
 
 func TestSpentRetriesNeedAttention(t *testing.T) {
-	s := newStage(t, func(c *actors.Config) {
+	s := newFixture(t, func(c *actors.Config) {
 		c.Plan = proto.CloneOf(testPlan)
 		c.Plan.Steps[1].Retry = &messages.Retry{Attempts: 1}
 	})
@@ -160,7 +159,7 @@ func TestSpentRetriesNeedAttention(t *testing.T) {
 }
 
 func TestRejectionUndoesInReverse(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["ship/do"] = []answer{{reply: reply("rejected")}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
@@ -174,7 +173,7 @@ func TestRejectionUndoesInReverse(t *testing.T) {
 }
 
 func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
@@ -190,9 +189,8 @@ func TestCancelSettlesTheStepInDoubtFirst(t *testing.T) {
 	}
 }
 
-// TestWakeNeedsNoRead when its timer tells how the order stands, and one when that is over, or it tells nothing.
 func TestInvalidOrderEndsRejected(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	d := newDelivery(messages.TypeCreated, 1, 1)
 	d.Invalid = errors.New("customer_id is missing")
 	s.deliver(d)
@@ -203,7 +201,7 @@ func TestInvalidOrderEndsRejected(t *testing.T) {
 }
 
 func TestSameIDAgain(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
@@ -218,7 +216,7 @@ func TestSameIDAgain(t *testing.T) {
 }
 
 func TestMessagesTakeEffectInOrder(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["pay/do"] = []answer{{later: true}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "call pay/do #1")
@@ -234,7 +232,7 @@ func TestMessagesTakeEffectInOrder(t *testing.T) {
 }
 
 func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.system.Root.Send(s.order, &delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
 	s.deliver(newDelivery(messages.TypeCreated, 1, 6))
 	s.await(t, "settle 1 done")
@@ -243,9 +241,9 @@ func TestRestartBudgetSpentEndsInAttention(t *testing.T) {
 	}
 }
 
-// The supervisor counts on the attention: an append that was forestalled must not send the order round again.
+// A conflict must not make the order go on instead.
 func TestGivingUpSurvivesAConflict(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	refused := 0
 	s.memory.before = func(kinds string) error {
 		if kinds == "attention" && refused == 0 {
@@ -260,7 +258,7 @@ func TestGivingUpSurvivesAConflict(t *testing.T) {
 	if got := s.memory.kinds(id); got != "accepted attention" || refused != 1 {
 		t.Errorf("journal %q after %d conflicts", got, refused)
 	}
-	// It was about the driver of then: a person's word begins anew.
+	// A person's retry starts anew.
 	s.inbox.stored = []uint64{2}
 	s.deliver(newDelivery(messages.TypeRetry, 2, 1))
 	s.await(t, "settle 2 done")
@@ -270,7 +268,7 @@ func TestGivingUpSurvivesAConflict(t *testing.T) {
 }
 
 func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.memory.before = func(string) error {
 		return &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("down")}
 	}
@@ -284,9 +282,9 @@ func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 	s.await(t, "settle 1 done")
 }
 
-// A history that cannot be understood must not cost the order its message.
+// A journal that cannot be understood must not settle the message.
 func TestUnreadableJournalIsADefect(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.memory.entries[id] = []journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{Number: 7}}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "fail defect")
@@ -297,7 +295,7 @@ func TestUnreadableJournalIsADefect(t *testing.T) {
 
 // TestPanicInTheBackground fails the actor, not the node.
 func TestPanicInTheBackground(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.memory.readPanic = true
 	s.deliver(newDelivery(messages.TypeCancel, 2, 2))
 	s.await(t, "fail defect")

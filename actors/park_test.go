@@ -14,7 +14,7 @@ import (
 )
 
 func TestPendingParksThenSchedulesThenAcknowledges(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["pay/do"] = []answer{{reply: reply("pending")}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
@@ -62,7 +62,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 		"nonsense": {harm: func(t *messages.Timer) { t.Snapshot = []byte("nonsense") }, reads: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newStage(t, func(c *actors.Config) { c.Hold = -1 })
+			s := newFixture(t, func(c *actors.Config) { c.Hold = -1 })
 			s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 			s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 			s.await(t, "settle 1 done")

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 )
 
-// TestPool: so many pieces at once and no more, the others in their order, and none is lost.
+// TestPool: maxConcurrent pieces at once, the others in their order, and all are done.
 func TestPool(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool()
@@ -44,7 +44,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestPoolClose cancels what is under way, waits for it, and drops the rest.
+// TestPoolClose cancels what is under way, waits for it, and discards the others.
 func TestPoolClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool()

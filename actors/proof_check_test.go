@@ -15,15 +15,15 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// fail notes what is wrong; the case ends with it after the step.
-func (w *world) fail(format string, args ...any) {
+// fail records the first violation; the case ends with it after the step.
+func (w *simulation) fail(format string, args ...any) {
 	if w.wrong == "" {
 		w.wrong = fmt.Sprintf(format, args...)
 	}
 }
 
 // check holds after every step (I2, I4, I5).
-func (w *world) check() {
+func (w *simulation) check() {
 	switch s := w.truth; {
 	case s.Status.Driven():
 		if m := w.find(s.Driver); m == nil || m.settled {
@@ -33,7 +33,7 @@ func (w *world) check() {
 		if !slices.ContainsFunc(w.stored, func(m *message) bool {
 			return !m.settled && (m.Type == messages.TypeWake || m.Sequence == s.Accepted || w.recorded[m.Sequence])
 		}) {
-			w.fail("I2: parked, and no timer, wake-up or message will ever wake the order")
+			w.fail("I2: parked, and no timer, wake-up or message wakes the order")
 		}
 	}
 	open := 0
@@ -49,7 +49,7 @@ func (w *world) check() {
 }
 
 // checkEntry holds for every entry (I3, I6).
-func (w *world) checkEntry(op *operation, entry *messages.JournalEntry, before *order.State) {
+func (w *simulation) checkEntry(op *operation, entry *messages.JournalEntry, before *order.State) {
 	for _, e := range entry.Events {
 		w.checkSignal(e.GetStepCompleted(), before)
 		switch e.GetKind().(type) {
@@ -66,8 +66,8 @@ func (w *world) checkEntry(op *operation, entry *messages.JournalEntry, before *
 	}
 }
 
-// checkSignal: what a signal completes has the data of the oldest one that was not used yet.
-func (w *world) checkSignal(c *messages.StepCompleted, before *order.State) {
+// checkSignal: a step completed by a signal has the data of the oldest unused one.
+func (w *simulation) checkSignal(c *messages.StepCompleted, before *order.State) {
 	if c.GetSignal() == "" {
 		return
 	}
@@ -78,14 +78,14 @@ func (w *world) checkSignal(c *messages.StepCompleted, before *order.State) {
 }
 
 // checkOwner: only the owner carries the order forward (I3).
-func (w *world) checkOwner(op *operation, s *order.State) {
+func (w *simulation) checkOwner(op *operation, s *order.State) {
 	if !slices.Contains(op.holders, s.Owner) {
 		w.fail("I3: %s appends and does not hold the delivery %s, which owns the order", op, s.Owner)
 	}
 }
 
 // checkInOrder: no earlier message, created excepted, is stored and not recorded (I6).
-func (w *world) checkInOrder(s *messages.Source) {
+func (w *simulation) checkInOrder(s *messages.Source) {
 	for _, m := range w.stored {
 		if m.inbox() && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !w.recorded[m.Sequence] {
 			w.fail("I6: message %d is recorded before %s %d", s.GetSequence(), m.Type, m.Sequence)
@@ -93,8 +93,8 @@ func (w *world) checkInOrder(s *messages.Source) {
 	}
 }
 
-// checkAwake: a message that can bring an order at rest forward does (R3.7).
-func (w *world) checkAwake(entry *messages.JournalEntry) {
+// checkWakes: a message that can end a park or attention does (R3.7).
+func (w *simulation) checkWakes(entry *messages.JournalEntry) {
 	s := w.truth
 	if s.Status != order.Parked && s.Status != order.Attention {
 		return
@@ -105,9 +105,9 @@ func (w *world) checkAwake(entry *messages.JournalEntry) {
 	}
 }
 
-// checkJournal: the journal holds one line of history, and it tells where the order stands (I3, I7).
-func (w *world) checkJournal() {
-	entries, err := w.keeper.history()
+// checkJournal: the journal holds one history, and its fold is the state (I3, I7).
+func (w *simulation) checkJournal() {
+	entries, err := w.store.history()
 	if err != nil {
 		w.fail("read: %v", err)
 		return
@@ -115,7 +115,7 @@ func (w *world) checkJournal() {
 	replayed := &order.State{}
 	for i, e := range entries {
 		if i >= len(w.entries) || e.Sequence != w.entries[i].Sequence || !proto.Equal(e.Entry, w.entries[i].Entry) {
-			w.fail("I3: entry %d of the journal is another one", i+1)
+			w.fail("I3: entry %d of the journal differs", i+1)
 			return
 		}
 		if err := replayed.Apply(e.Sequence, e.Entry); err != nil {
@@ -127,9 +127,9 @@ func (w *world) checkJournal() {
 		w.fail("I1: the journal acknowledged %d entries and holds %d", len(w.entries), len(entries))
 	}
 	if d := difference(w.truth, replayed); d != "" {
-		w.fail("I7: replaying the journal tells something else: %s", d)
+		w.fail("I7: the fold of the journal differs: %s", d)
 	}
-	if entries, err = w.keeper.read(); err != nil {
+	if entries, err = w.store.read(); err != nil {
 		w.fail("read: %v", err)
 	}
 	recalled := &order.State{}
@@ -140,15 +140,15 @@ func (w *world) checkJournal() {
 		}
 	}
 	if d := difference(w.truth, recalled); d != "" {
-		w.fail("I7: reading the journal from its last checkpoint on tells something else: %s", d)
+		w.fail("I7: the fold from the last checkpoint differs: %s", d)
 	}
 }
 
-// checkTimer holds whenever the timer is set (I7): what it tells of the order is what the entries up to then come to.
-func (w *world) checkTimer() {
+// checkTimer holds whenever the timer is set (I7): its snapshot is the fold of the entries up to then.
+func (w *simulation) checkTimer() {
 	told := order.FromSnapshot(w.id, w.plan, journal.DecodeSnapshot(w.timer.Snapshot))
 	if told == nil {
-		w.fail("I7: the timer tells nothing")
+		w.fail("I7: the timer carries no snapshot")
 		return
 	}
 	replayed := &order.State{}
@@ -162,12 +162,12 @@ func (w *world) checkTimer() {
 		}
 	}
 	if d := difference(replayed, told); d != "" {
-		w.fail("I7: the timer tells something else than the journal: %s", d)
+		w.fail("I7: the snapshot in the timer differs from the journal: %s", d)
 	}
 }
 
-// checkSettled holds whenever an actor ends a delivery (I1, I5, R3.6, R4, R7).
-func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outcome) {
+// checkSettled holds whenever an actor settles a delivery (I1, I5, R3.6, R4, R7).
+func (w *simulation) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	s := w.truth
 	switch o.Kind {
 	case delivery.OutcomeDone:
@@ -186,7 +186,7 @@ func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outc
 		}
 	case delivery.OutcomeLater:
 		if w.owners[d.Incarnation] {
-			w.fail("R4: a driver gives %s %d back", d.Type, d.Sequence)
+			w.fail("R4: a driver naks %s %d", d.Type, d.Sequence)
 		}
 	default:
 		if d.Incarnation == s.Owner && w.owners[s.Owner] {
@@ -195,21 +195,21 @@ func (w *world) checkSettled(by *instance, d *delivery.Delivery, o delivery.Outc
 	}
 }
 
-// checkBuried: a dead letter took no effect, and did not come after the created message of its order, accepted or not (I5).
-// One that came before it may be buried while the order is accepted: nothing fences a dead letter (R3.6).
-func (w *world) checkBuried(d *delivery.Delivery) {
+// checkDeadLettered: a dead letter took no effect, and did not come after the created message of its order, accepted or not
+// (I5). One that came before it may be dead-lettered while the order is accepted: that is unfenced (R3.6).
+func (w *simulation) checkDeadLettered(d *delivery.Delivery) {
 	if s := w.truth; d.Type != messages.TypeCreated && (w.recorded[d.Sequence] || s.Status != order.None && s.Accepted < d.Sequence) {
-		w.fail("I5: %s %d is buried, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)
+		w.fail("I5: %s %d is dead-lettered, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)
 	}
 	for _, m := range w.stored {
 		if m.Type == messages.TypeCreated && d.Type != messages.TypeCreated && m.Sequence < d.Sequence {
-			w.fail("I5: %s %d is buried, and message %d, which creates its order, is stored", d.Type, d.Sequence, m.Sequence)
+			w.fail("I5: %s %d is dead-lettered, and message %d, which creates its order, is stored", d.Type, d.Sequence, m.Sequence)
 		}
 	}
 }
 
-// checkCall: a step is called under its key, with what the entry it acts on tells of the steps before it (I4).
-func (w *world) checkCall(c *gateway.Call) {
+// checkCall: a step is called with its key, a fencing token, and the results of the steps before it (I4).
+func (w *simulation) checkCall(c *gateway.Call) {
 	r := c.Request
 	if want := string(w.id) + "/" + r.GetStep() + "/" + r.GetDirection(); r.GetIdempotencyKey() != want {
 		w.fail("I4: called under the key %s, want %s", r.GetIdempotencyKey(), want)
@@ -233,16 +233,16 @@ func (w *world) checkCall(c *gateway.Call) {
 		}
 		known++
 		if name := w.plan.Steps[i].GetName(); !proto.Equal(r.GetResults()[name], result.Data) {
-			w.fail("the call of %s is told that %s came to %v, want %v", r.GetStep(), name, r.GetResults()[name], result.Data)
+			w.fail("the call of %s has the result of %s %v, want %v", r.GetStep(), name, r.GetResults()[name], result.Data)
 		}
 	}
 	if len(r.GetResults()) != known {
-		w.fail("the call of %s is told of %d results, want %d", r.GetStep(), len(r.GetResults()), known)
+		w.fail("the call of %s has %d results, want %d", r.GetStep(), len(r.GetResults()), known)
 	}
 }
 
-// checkEnd holds when nothing can happen any more.
-func (w *world) checkEnd() {
+// checkEnd holds when nothing more can happen.
+func (w *simulation) checkEnd() {
 	s := w.truth
 	if !s.Status.Terminal() && s.Status != order.Attention {
 		w.t.Fatalf("at the end the order is %s", s.Status)
@@ -265,7 +265,7 @@ func (w *world) checkEnd() {
 	}
 }
 
-// difference tells the first field in which two states differ, or "".
+// difference is the first field in which two states differ, or "".
 func difference(a, b *order.State) string {
 	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
 	for i := range x.NumField() {

@@ -15,13 +15,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// pump runs actors on the goroutine that decides what happens next, and on no other.
+// pump is a dispatcher that runs actors on the simulation's goroutine.
 type pump struct {
 	system *actor.ActorSystem
 
 	mu    sync.Mutex
 	queue []func()
-	// filled has an element when the queue has become longer.
+	// filled has an element after the queue grew.
 	filled chan struct{}
 }
 
@@ -65,32 +65,32 @@ func (p *pump) run() {
 
 // node holds deliveries, and spawns and restarts its order actor, as the supervisor does.
 type node struct {
-	w    *world
+	w    *simulation
 	name string
-	// prompt: step calls are answered before they return.
-	prompt  bool
+	// inline: step calls reply before they return.
+	inline  bool
 	self    *actor.PID
 	pending []*delivery.Delivery
 	actor   *instance
-	// failing: the actor failed; the next one begins when the delay is over.
+	// failing: the actor failed, and the next one is not spawned yet.
 	failing bool
 	giveUp  bool
 }
 
-func newNode(w *world, name string, prompt bool) *node {
-	n := &node{w: w, name: name, prompt: prompt}
+func newNode(w *simulation, name string, inline bool) *node {
+	n := &node{w: w, name: name, inline: inline}
 	n.self = w.pump.system.Root.Spawn(actor.PropsFromFunc(n.receive, actor.WithDispatcher(w.pump), actor.WithSupervisor(n)))
 	w.pump.run()
 	return n
 }
 
-// instance is one life of an order actor.
+// instance is one instance of an order actor.
 type instance struct {
 	node   *node
 	orders *actors.Factory
 	order  *actors.Order
 	pid    *actor.PID
-	// knows: the journal told it of the order.
+	// knows: it has read or appended an entry of the order.
 	knows bool
 }
 
@@ -109,7 +109,7 @@ func (n *node) receive(ctx actor.Context) {
 	}
 }
 
-// failing brings a failure to the node behind the answers that the actor gave before.
+// failing brings a failure to the node, behind the messages that the actor sent before.
 type failing struct {
 	who     *actor.PID
 	failure *delivery.Failure
@@ -128,10 +128,10 @@ func (n *node) failed(f *delivery.Failure) {
 	n.fail(false)
 }
 
-// take brings a delivery of m to the node. While the stream waits for an acknowledgement of the latest one, there is
-// none before the acknowledgement wait is over; a message that was given back comes at once, whoever still holds it.
+// take delivers m to the node. While the stream waits for the acknowledgement of an earlier delivery, it does so only after
+// the acknowledgement wait; a message that was nak'ed it delivers at once, whoever still holds it.
 func (n *node) take(m *message) {
-	if over := m.delivered.Add(ackWait); n.w.heldAlive(m) && n.w.now.Before(over) {
+	if over := m.delivered.Add(ackWait); n.w.awaitsAck(m) && n.w.now.Before(over) {
 		n.w.now = over
 	}
 	n.w.deliveries++
@@ -155,7 +155,7 @@ const ackWait = 5 * time.Second
 func (n *node) spawn() {
 	i := &instance{node: n}
 	orders, err := actors.NewFactory(actors.Deps{
-		Journal: seam{i}, Steps: seam{i}, Inbox: seam{i}, Timers: seam{i},
+		Journal: simulatedDeps{i}, Steps: simulatedDeps{i}, Inbox: simulatedDeps{i}, Timers: simulatedDeps{i},
 	}, actors.Config{
 		Node: n.name, Plan: n.w.plan, Hold: n.w.hold, Rand: func() float64 { return 1 }, AckWait: ackWait, Timeout: time.Hour, CheckpointEvery: n.w.checkpoint, Now: func() time.Time { return n.w.now },
 		AfterFunc: func(d time.Duration, f func()) func() bool { return n.w.afterFunc(i, d, f) },
@@ -174,7 +174,7 @@ func (n *node) spawn() {
 
 func (n *node) send(m any) { n.w.pump.system.Root.Send(n.actor.pid, m) }
 
-// gone ends the actor, whatever it was about.
+// gone stops the actor.
 func (n *node) gone() {
 	if i := n.actor; i != nil {
 		n.actor = nil
@@ -198,7 +198,7 @@ func (n *node) restart() {
 	}
 }
 
-// crash forgets everything.
+// crash loses everything.
 func (n *node) crash() {
 	n.gone()
 	n.failing, n.giveUp, n.pending = false, false, nil
@@ -227,8 +227,8 @@ func (n *node) close() {
 	n.w.pump.system.Root.Stop(n.self)
 }
 
-// act lets the actors act on what happened, until every one of them has nothing to do or waits for an operation.
-func (w *world) act() {
+// act runs the actors until each of them is idle or waits for an operation.
+func (w *simulation) act() {
 	w.pump.run()
 	for _, n := range w.nodes {
 		for w.expects(n.actor) {
@@ -238,14 +238,14 @@ func (w *world) act() {
 			case <-w.pump.filled:
 				w.pump.run()
 			case <-time.After(patience):
-				w.t.Fatalf("%s is busy with nothing", n.name)
+				w.t.Fatalf("%s is busy without an operation", n.name)
 			}
 		}
 	}
 }
 
-// expects reports whether something that the actor left to another goroutine will be heard of.
-func (w *world) expects(i *instance) bool {
+// expects reports whether background work of the actor will arrive.
+func (w *simulation) expects(i *instance) bool {
 	return i != nil && i.order.Busy() && !slices.ContainsFunc(w.running, func(op *operation) bool {
 		return op.by == i && !op.call && !op.replied
 	})

@@ -12,27 +12,27 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// effect is what downstream services remember of one step of the order. They answer every call of a key alike, as the
-// contract asks of them.
+// effect is what the services remember of one step of the order. They answer every call of a key the same way, as their
+// contract says.
 type effect struct {
 	step *messages.Step
-	// no: the service refuses the step.
+	// no: the service rejects the step.
 	no bool
 	// pendings is how many calls it answers pending before it decides.
 	pendings int
-	// stubborn is how many undo calls it refuses before it gives in.
-	stubborn int
+	// undoRefusals is how many undo calls it rejects first.
+	undoRefusals int
 
 	asked  bool
 	stands bool
 	// performed and undone count how often the effect really happened: at most once each.
 	performed, undone int
-	// dead: the undo came first and no call will be performed any more.
+	// dead: the undo came first, and no call is performed any more.
 	dead bool
 }
 
 // answer handles one call of a step, in either direction.
-func (w *world) answer(c *gateway.Call) *messages.StepReply {
+func (w *simulation) answer(c *gateway.Call) *messages.StepReply {
 	e := w.effects[slices.IndexFunc(w.effects, func(e *effect) bool { return e.step.GetName() == c.Request.GetStep() })]
 	if c.Direction == messages.Undo {
 		return w.undo(e)
@@ -40,7 +40,7 @@ func (w *world) answer(c *gateway.Call) *messages.StepReply {
 	return w.perform(e)
 }
 
-func (w *world) perform(e *effect) *messages.StepReply {
+func (w *simulation) perform(e *effect) *messages.StepReply {
 	e.asked = true
 	if e.dead {
 		return refused("undone")
@@ -51,7 +51,7 @@ func (w *world) perform(e *effect) *messages.StepReply {
 	if !e.no && e.performed == 0 {
 		e.performed++
 		e.stands = true
-		if s := w.truth; s.Status.Terminal() && !w.passedOver(e) {
+		if s := w.truth; s.Status.Terminal() && !w.wasSkipped(e) {
 			w.fail("I4: step %s is performed for the first time in an order that is %s", e.step.GetName(), s.Status)
 		}
 	}
@@ -72,24 +72,24 @@ func refused(code string) *messages.StepReply {
 	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: code, Reason: "because"}}}
 }
 
-func (w *world) undo(e *effect) *messages.StepReply {
+func (w *simulation) undo(e *effect) *messages.StepReply {
 	tombstone := e.step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO
 	if !e.asked && !tombstone {
 		w.fail("I4: step %s is undone and was never called", e.step.GetName())
 	}
-	if e.stubborn > 0 {
-		e.stubborn--
+	if e.undoRefusals > 0 {
+		e.undoRefusals--
 		return refused("too_late")
 	}
 	if e.stands {
 		for _, later := range w.effects[slices.Index(w.effects, e)+1:] {
-			if later.stands && later.step.GetUndo() != "" && !w.passedOver(later) {
+			if later.stands && later.step.GetUndo() != "" && !w.wasSkipped(later) {
 				w.fail("step %s is undone before %s", e.step.GetName(), later.step.GetName())
 			}
 		}
 		e.undone++
 		e.stands = false
-		if s := w.truth; s.Status.Terminal() && !w.passedOver(e) {
+		if s := w.truth; s.Status.Terminal() && !w.wasSkipped(e) {
 			w.fail("I4: step %s is undone for the first time in an order that is %s", e.step.GetName(), s.Status)
 		}
 	}
@@ -97,16 +97,16 @@ func (w *world) undo(e *effect) *messages.StepReply {
 	return performed(e)
 }
 
-// passedOver reports whether a person took the step, or its undo, into their own hands.
-func (w *world) passedOver(e *effect) bool { return w.skipped[e.step.GetName()] }
+// wasSkipped reports whether a person skipped the step or its undo.
+func (w *simulation) wasSkipped(e *effect) bool { return w.skipped[e.step.GetName()] }
 
-// checkEffects compares what stands with how the order ended (I4).
-func (w *world) checkEffects() {
+// checkEffects compares the effects with the end of the order (I4).
+func (w *simulation) checkEffects() {
 	for i, e := range w.effects {
 		if e.performed > 1 || e.undone > 1 {
 			w.fail("I4: step %s was performed %d times and undone %d times", e.step.GetName(), e.performed, e.undone)
 		}
-		if w.passedOver(e) {
+		if w.wasSkipped(e) {
 			continue
 		}
 		switch s := w.truth; {

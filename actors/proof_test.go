@@ -10,17 +10,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestProof lets two or three nodes with real order actors work on one order while everything that can go wrong does,
-// in every order that can be drawn, and checks the invariants I1 to I7 after each step. When the disturbances are spent
-// the order must come to its end, or to rest in attention, and leave nothing behind.
+// TestProof lets two or three nodes with real order actors work on one order while faults happen in random order, and checks
+// the invariants I1 to I7 after each step. After the last fault the order must end, or rest in attention, with no open
+// message left.
 //
-// One goroutine decides what happens next: actors run when it lets them, and every append, read, look-up, schedule and
-// step call takes effect, and is replied to, when it says so. A failure is therefore replayed by its seed; the output
-// says how (-rapid.seed=N or -rapid.failfile=FILE). -rapid.checks=N tries more cases.
+// One goroutine decides what happens next: when actors run, when every append, read, look-up, schedule and step call takes
+// effect, and when it is replied to. A failure is therefore replayed by its seed; the output says how (-rapid.seed=N or
+// -rapid.failfile=FILE). -rapid.checks=N tries more cases.
 func TestProof(t *testing.T) {
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
-	prove := func(t *testing.T, checks int, keep func() keeper) {
+	prove := func(t *testing.T, checks int, keep func() store) {
 		if !chosen {
 			if err := flag.Set("rapid.checks", strconv.Itoa(checks)); err != nil {
 				t.Fatal(err)
@@ -28,55 +28,55 @@ func TestProof(t *testing.T) {
 		}
 		p := newPump(t)
 		rapid.Check(t, func(t *rapid.T) {
-			w := newWorld(t, p, keep())
+			w := newSimulation(t, p, keep())
 			defer w.close()
 			w.run()
 			w.checkEnd()
 		})
 	}
 	t.Run("memory", func(t *testing.T) {
-		prove(t, 1500, func() keeper { return &memoryKeeper{} })
+		prove(t, 1500, func() store { return &memoryStore{} })
 	})
 	t.Run("stream", func(t *testing.T) {
-		s := newStreamKeepers(t)
+		s := newStreamStores(t)
 		prove(t, 250, s.next)
 	})
 }
 
-// longest is more steps than any order needs: whoever takes more is caught in a circle.
+// longest is more steps than any order needs: a case that takes more is in a livelock.
 const longest = 5000
 
-// disturbances are the kinds of things that may go wrong, or need not happen.
-var disturbances = []string{
-	"crash", "defect", "give up", "lost reply", "journal away", "ghost", "redelivery", "early wake", "call failed", "call timed out", "person", "silence",
-	"sweep", "forgotten ack", "forgotten delivery",
+// faults are the kinds of events that need not happen.
+var faults = []string{
+	"crash", "defect", "give up", "lost reply", "journal away", "request lost", "redelivery", "early wake", "call failed", "call timed out", "person", "idle",
+	"purge", "lost ack", "lost delivery count",
 }
 
-// transition is something that can happen now.
+// transition is an event that can happen now.
 type transition struct {
 	kind string
-	// subject tells in the log what it happens to.
+	// subject is what it happens to, for the log.
 	subject string
 	do      func()
 }
 
-func (w *world) run() {
+func (w *simulation) run() {
 	persons := 3
 	for n := 0; ; n++ {
 		if n > longest {
 			w.t.Fatalf("still going on after %d steps: %s", longest, w.truth.Status)
 		}
-		if next := w.disturbing(); len(next) > 0 && rapid.IntRange(0, 7).Draw(w.t, "disturb") == 0 {
-			tr := next[rapid.IntRange(0, len(next)-1).Draw(w.t, "disturbance")]
+		if next := w.possibleFaults(); len(next) > 0 && rapid.IntRange(0, 7).Draw(w.t, "fault") == 0 {
+			tr := next[rapid.IntRange(0, len(next)-1).Draw(w.t, "which fault")]
 			w.budget[tr.kind]--
 			w.step(tr)
 			continue
 		}
-		next := w.ordinary()
+		next := w.possibleSteps()
 		if len(next) == 0 {
-			if w.needsPerson() && persons > 0 {
+			if w.inAttention() && persons > 0 {
 				persons--
-				w.publish(w.letter(rapid.SampledFrom([]string{"retry", "skip", "cancel"}).Draw(w.t, "person")))
+				w.publish(w.newMessage(rapid.SampledFrom([]string{"retry", "skip", "cancel"}).Draw(w.t, "person")))
 				continue
 			}
 			w.budget = nil
@@ -86,8 +86,8 @@ func (w *world) run() {
 	}
 }
 
-// step lets one thing happen, the actors act on it, and checks what came of it.
-func (w *world) step(tr transition) {
+// step lets one event happen, runs the actors, and checks the invariants.
+func (w *simulation) step(tr transition) {
 	w.t.Logf("%s %s", tr.kind, tr.subject)
 	tr.do()
 	w.act()
@@ -97,8 +97,8 @@ func (w *world) step(tr transition) {
 	}
 }
 
-// ordinary is what happens when nothing goes wrong.
-func (w *world) ordinary() []transition {
+// possibleSteps can happen now without a fault.
+func (w *simulation) possibleSteps() []transition {
 	var next []transition
 	add := func(kind, subject string, do func()) { next = append(next, transition{kind, subject, do}) }
 	if len(w.script) > 0 {
@@ -131,7 +131,7 @@ func (w *world) ordinary() []transition {
 	}
 	for _, m := range w.stored {
 		switch {
-		case m.settled, w.heldAlive(m):
+		case m.settled, w.awaitsAck(m):
 		case !m.pending && m.due.After(w.now):
 			until(m.due)
 		default:
@@ -158,8 +158,8 @@ func (w *world) ordinary() []transition {
 	return next
 }
 
-// disturbing is what can go wrong now and may.
-func (w *world) disturbing() []transition {
+// possibleFaults can happen now, within their budgets.
+func (w *simulation) possibleFaults() []transition {
 	var next []transition
 	add := func(kind, subject string, do func()) {
 		if w.budget[kind] > 0 {
@@ -179,8 +179,8 @@ func (w *world) disturbing() []transition {
 	for _, op := range w.running {
 		switch {
 		case op.replied || !op.by.alive():
-			// A request of somebody who is gone may get lost on the way.
-			add("ghost", op.String(), func() { op.effective, op.replied = true, true })
+			// A request of a stopped actor may get lost.
+			add("request lost", op.String(), func() { op.effective, op.replied = true, true })
 		case op.call:
 			add("call timed out", op.String(), func() { w.respond(op, failed) })
 			add("call failed", op.String(), func() {
@@ -201,18 +201,18 @@ func (w *world) disturbing() []transition {
 	for _, m := range w.stored {
 		switch {
 		case m.settled:
-			add("forgotten ack", m.String(), func() { w.unsettle(m, m.deliveries) })
-			add("forgotten ack", m.String()+" and its deliveries", func() { w.unsettle(m, 0) })
+			add("lost ack", m.String(), func() { w.loseAck(m, m.deliveries) })
+			add("lost ack", m.String()+" and its delivery count", func() { w.loseAck(m, 0) })
 		case m.inbox() && m.deliveries > 0:
-			add("forgotten delivery", m.String(), func() { w.unsettle(m, 0) })
+			add("lost delivery count", m.String(), func() { w.loseAck(m, 0) })
 		}
 	}
-	if slices.ContainsFunc(w.stored, w.swept) {
-		add("sweep", "", w.sweep)
+	if slices.ContainsFunc(w.stored, w.purgeable) {
+		add("purge", "", w.purge)
 	}
 	for _, m := range w.stored {
 		switch {
-		case m.settled, m.pending && (!w.heldAlive(m) || w.sure(m)), !m.pending && !m.due.After(w.now):
+		case m.settled, m.pending && (!w.awaitsAck(m) || w.sure(m)), !m.pending && !m.due.After(w.now):
 			continue
 		}
 		for _, n := range w.nodes {
@@ -223,11 +223,11 @@ func (w *world) disturbing() []transition {
 		add("early wake", "", w.fire)
 	}
 	if len(w.script) > 0 {
-		add("silence", "", func() { w.now = w.now.Add(90 * time.Second) })
+		add("idle", "", func() { w.now = w.now.Add(90 * time.Second) })
 	}
-	if w.needsPerson() {
+	if w.inAttention() {
 		add("person", "", func() {
-			w.publish(w.letter(rapid.SampledFrom([]string{"retry", "skip", "cancel", "other"}).Draw(w.t, "word")))
+			w.publish(w.newMessage(rapid.SampledFrom([]string{"retry", "skip", "cancel", "other"}).Draw(w.t, "word")))
 		})
 	}
 	return next

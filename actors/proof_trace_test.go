@@ -14,9 +14,9 @@ import (
 )
 
 // script lets a test choose what happens next.
-type script struct{ *world }
+type script struct{ *simulation }
 
-// scripted plays in a world of one step with an undo, three nodes, and no bound on what goes wrong.
+// scripted runs a simulation of one step with an undo and three nodes, without bounds on faults.
 func scripted(t *testing.T, play func(*script)) {
 	t.Helper()
 	checks := flag.Lookup("rapid.checks").Value
@@ -31,7 +31,7 @@ func scripted(t *testing.T, play func(*script)) {
 	})
 	p := newPump(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &world{t: rt, pump: p, id: id, keeper: &memoryKeeper{}, now: epoch, truth: &order.State{},
+		w := &simulation{t: rt, pump: p, id: id, store: &memoryStore{}, now: epoch, truth: &order.State{},
 			plan: &messages.Plan{Name: "test", Version: 1}, skipped: map[string]bool{}, recorded: map[uint64]bool{},
 			owners: map[string]bool{}, arrivals: make(chan *operation), budget: map[string]int{}}
 		s := &messages.Step{Name: "s1", Do: "sim:", Undo: "sim:", Retry: &messages.Retry{Attempts: 3}}
@@ -41,7 +41,7 @@ func scripted(t *testing.T, play func(*script)) {
 			w.nodes = append(w.nodes, newNode(w, n, false))
 		}
 		w.hold = time.Minute
-		for _, k := range disturbances {
+		for _, k := range faults {
 			w.budget[k] = 100
 		}
 		defer w.close()
@@ -49,11 +49,11 @@ func scripted(t *testing.T, play func(*script)) {
 	})
 }
 
-// try lets the first transition happen that has the kind, the part of the subject and its end, and reports whether there
-// is one.
+// try lets the first transition of the kind happen whose subject has that part and that end, and reports whether there is
+// one.
 func (s *script) try(kind string, words ...string) bool {
 	words = append(words, "", "")
-	for _, tr := range append(s.ordinary(), s.disturbing()...) {
+	for _, tr := range append(s.possibleSteps(), s.possibleFaults()...) {
 		if tr.kind == kind && strings.Contains(tr.subject, words[0]) && strings.HasSuffix(tr.subject, words[1]) {
 			s.step(tr)
 			return true
@@ -62,13 +62,13 @@ func (s *script) try(kind string, words ...string) bool {
 	return false
 }
 
-// do is try for what must be possible.
+// do is try for a transition that must be possible.
 func (s *script) do(kind string, words ...string) {
 	if s.try(kind, words...) {
 		return
 	}
 	var all []string
-	for _, tr := range append(s.ordinary(), s.disturbing()...) {
+	for _, tr := range append(s.possibleSteps(), s.possibleFaults()...) {
 		all = append(all, tr.kind+"|"+tr.subject)
 	}
 	s.t.Fatalf("cannot %s %v: %s", kind, words, strings.Join(all, "\n"))
@@ -77,20 +77,20 @@ func (s *script) do(kind string, words ...string) {
 // publish stores messages, one after another.
 func (s *script) publish(kinds ...string) {
 	for _, kind := range kinds {
-		s.script = append(s.script, s.letter(kind))
+		s.script = append(s.script, s.newMessage(kind))
 		s.do("publish")
 	}
 }
 
 func (s *script) pass(d time.Duration) { s.now = s.now.Add(d) }
 
-// settle lets a node's operations take effect and be replied to, until it has none.
+// settle lets the node's operations take effect, and replies, until it has none.
 func (s *script) settle(node string) { s.advance(node, func(*operation) bool { return true }) }
 
-// work is settle up to the moment at which the node's calls are under way.
+// work is settle until only step calls of the node are under way.
 func (s *script) work(node string) { s.advance(node, func(op *operation) bool { return !op.call }) }
 
-// decide is settle up to the moment at which the node has decided to bury a message, or to give it back.
+// decide is settle until the node has decided to dead-letter or nak a message.
 func (s *script) decide(node string) {
 	s.advance(node, func(op *operation) bool { return op.settles == nil })
 }
@@ -112,16 +112,16 @@ func (s *script) advance(node string, which func(*operation) bool) {
 	}
 }
 
-// TestProofWakeAnsweredFromMemory: who remembers an order, or learns from a timer where it stood, must not let go the only
-// wake-up of a later park.
+// TestProofWakeAnsweredFromMemory: an actor that remembers the order, or has its state from a timer, must not acknowledge the
+// only wake-up of a later park.
 func TestProofWakeAnsweredFromMemory(t *testing.T) {
-	for node, knows := range map[string]string{"n3": "what it drove, fenced and without knowing it", "n2": "what an old timer tells"} {
+	for node, knows := range map[string]string{"n3": "a driver fenced without knowing", "n2": "the state in an old timer"} {
 		t.Run(knows, func(t *testing.T) {
 			scripted(t, func(s *script) {
 				s.publish("created")
 				s.do("deliver", "order.created", "n1")
 				for s.truth.Status != order.Parked { // accepted, call pending, parked; its schedule hangs
-					for _, tr := range s.ordinary() {
+					for _, tr := range s.possibleSteps() {
 						if strings.HasPrefix(tr.subject, "n1 ") {
 							s.step(tr)
 							break
@@ -152,9 +152,9 @@ func TestProofWakeAnsweredFromMemory(t *testing.T) {
 	}
 }
 
-// TestProofCancelBuriedThoughItsOrderExists: an order that is accepted between the read of its journal and the look into the
-// inbox is an order.
-func TestProofCancelBuriedThoughItsOrderExists(t *testing.T) {
+// TestProofAcceptedDuringLookUp: the order is accepted between the read of the journal and the look into the inbox; its cancel
+// must not be dead-lettered.
+func TestProofAcceptedDuringLookUp(t *testing.T) {
 	scripted(t, func(s *script) {
 		s.publish("created", "cancel")
 		s.pass(2 * time.Minute) // nobody was there
@@ -167,10 +167,10 @@ func TestProofCancelBuriedThoughItsOrderExists(t *testing.T) {
 	})
 }
 
-// TestProofHeldMessageTakesEffect not, and is not given back, once there may be another delivery of it that buries it: after
-// the order was looked for and before the dead letter is stored, the order may come to be.
-func TestProofHeldMessageTakesEffect(t *testing.T) {
-	// accepted lets a created message come and be acted on, and the cancel take effect if anybody gets it, before n2 buries it.
+// TestProofMessageHeldTooLong is neither recorded nor nak'ed once another delivery of it may dead-letter it: the order may be
+// accepted between the look-up and the dead letter.
+func TestProofMessageHeldTooLong(t *testing.T) {
+	// accepted publishes and handles a created message, and delivers the cancel if possible, before n2 dead-letters it.
 	accepted := func(s *script, cancel string) {
 		s.publish("created")
 		s.do("deliver", "order.created", "n3")
@@ -219,18 +219,18 @@ func TestProofHeldMessageTakesEffect(t *testing.T) {
 	})
 }
 
-// waitEarlier is how long a message is put off that is behind an earlier one.
+// waitEarlier is the nak delay of a message with a predecessor.
 const waitEarlier = 250 * time.Millisecond
 
-// TestProofForgottenAcknowledgement: what was acknowledged and comes again does nothing, even as a first delivery.
-func TestProofForgottenAcknowledgement(t *testing.T) {
-	// again lets the server forget that it ever delivered the message, and n3 have it.
+// TestProofLostAcknowledgement: an acknowledged message that is delivered again takes no effect, even as a first delivery.
+func TestProofLostAcknowledgement(t *testing.T) {
+	// again lets the server lose the acknowledgement and the count of deliveries, and delivers the message to n3.
 	again := func(s *script, what string, status ...order.Status) {
 		if !slices.Contains(status, s.truth.Status) {
 			s.t.Fatalf("%s, want %v", s.truth.Status, status)
 		}
 		entries := len(s.entries)
-		s.do("forgotten ack", what, "and its deliveries")
+		s.do("lost ack", what, "and its delivery count")
 		s.do("deliver", what, "n3")
 		s.settle("n3")
 		if len(s.entries) > entries {
@@ -274,8 +274,8 @@ func TestProofForgottenAcknowledgement(t *testing.T) {
 	})
 }
 
-// TestProofSettledDuplicateHoldsBack nothing, and nothing waits for a sweep, which messages of other orders can hold up.
-func TestProofSettledDuplicateHoldsBack(t *testing.T) {
+// TestProofSettledDuplicate delays no message: nothing waits for a purge, which messages of other orders can delay.
+func TestProofSettledDuplicate(t *testing.T) {
 	scripted(t, func(s *script) {
 		s.publish("created", "duplicate", "cancel")
 		for _, message := range []string{"order.created 1", "order.created 2", "order.cancel"} {
@@ -285,9 +285,9 @@ func TestProofSettledDuplicateHoldsBack(t *testing.T) {
 		if s.truth.Status != order.Cancelled {
 			s.t.Fatalf("%s, and the cancel waits", s.truth.Status)
 		}
-		s.do("sweep")
+		s.do("purge")
 		if len(s.stored) > 0 {
-			s.t.Fatalf("a sweep leaves %v", s.stored)
+			s.t.Fatalf("a purge leaves %v", s.stored)
 		}
 	})
 }

@@ -14,10 +14,10 @@ import (
 
 const waiting = "accepted step_completed step_failed"
 
-// waitingStage is an order whose step "pay" failed once and is called again when the stage's timers fire.
-func waitingStage(t *testing.T) *stage {
+// waitingFixture is an order whose step "pay" failed once and is called again when the timers fire.
+func waitingFixture(t *testing.T) *fixture {
 	t.Helper()
-	s := newStage(t, func(c *actors.Config) { c.Rand = func() float64 { return 0.5 } })
+	s := newFixture(t, func(c *actors.Config) { c.Rand = func() float64 { return 0.5 } })
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "timer set")
@@ -28,7 +28,7 @@ func waitingStage(t *testing.T) *stage {
 }
 
 // ends checks the journal after the wait, and that the actor neither failed nor read on the way.
-func (s *stage) ends(t *testing.T, want string) {
+func (s *fixture) ends(t *testing.T, want string) {
 	t.Helper()
 	s.await(t, "settle 1 done")
 	if got := s.memory.kinds(id); got != waiting+" "+want {
@@ -42,7 +42,7 @@ func (s *stage) ends(t *testing.T, want string) {
 	}
 }
 
-func (s *stage) count(line string) (n int) {
+func (s *fixture) count(line string) (n int) {
 	for _, l := range s.all() {
 		if l == line {
 			n++
@@ -52,7 +52,7 @@ func (s *stage) count(line string) (n int) {
 }
 
 func TestRetryNeedsNoRestartAndNoRead(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.fire()
 	s.ends(t, "step_completed step_completed,completed")
 	if s.count("call pay/do #2") != 1 {
@@ -61,7 +61,7 @@ func TestRetryNeedsNoRestartAndNoRead(t *testing.T) {
 }
 
 func TestRetryWithoutDelayStartsNoTimer(t *testing.T) {
-	s := newStage(t)
+	s := newFixture(t)
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.ends(t, "step_completed step_completed,completed")
@@ -72,7 +72,7 @@ func TestRetryWithoutDelayStartsNoTimer(t *testing.T) {
 
 // A message that does not change the next call is recorded during the wait, and the wait goes on.
 func TestSignalDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 	s.await(t, "settle 2 done")
 	if s.count("call pay/do #2") > 0 {
@@ -84,7 +84,7 @@ func TestSignalDuringRetry(t *testing.T) {
 
 // A cancel ends the wait: the step in doubt is resolved at once (R4c).
 func TestCancelDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
 	s.await(t, "settle 2 done")
 	s.ends(t, "cancel_requested step_completed step_undone step_undone,cancelled")
@@ -96,7 +96,7 @@ func TestCancelDuringRetry(t *testing.T) {
 
 // A redelivery takes over, and the wait goes on: its call is the same.
 func TestRedeliveryDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "settle 1 dropped")
 	s.await(t, "append resumed")
@@ -108,14 +108,14 @@ func TestRedeliveryDuringRetry(t *testing.T) {
 }
 
 func TestGiveUpDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.system.Root.Send(s.order, &delivery.GiveUp{Failure: &delivery.Failure{Kind: messages.Defect, Err: errors.New("panic: boom")}})
 	s.ends(t, "attention")
 }
 
 // A driver that was fenced during the wait finds that out with its next append, and drops everything.
 func TestFencedDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.fence()
 	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 	s.await(t, "settle 1 dropped")
@@ -129,7 +129,7 @@ func TestFencedDuringRetry(t *testing.T) {
 
 // The message of a timer that was stopped too late does not end the next wait.
 func TestStoppedTimerFires(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	s.steps.plan["pay/do"] = []answer{{err: errDownstream}}
 	stopped := s.timer()
 	s.deliver(newDelivery(messages.TypeCancel, 2, 1))
@@ -146,7 +146,7 @@ func TestStoppedTimerFires(t *testing.T) {
 
 // An actor that is stopped stops its timer.
 func TestStopDuringRetry(t *testing.T) {
-	s := waitingStage(t)
+	s := waitingFixture(t)
 	if err := s.system.Root.StopFuture(s.order).Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestStopDuringRetry(t *testing.T) {
 }
 
 // fence lets another delivery take the order over.
-func (s *stage) fence() {
+func (s *fixture) fence() {
 	s.memory.mu.Lock()
 	defer s.memory.mu.Unlock()
 	entries := s.memory.entries[id]

@@ -13,9 +13,9 @@ import (
 
 const undone = "accepted cancel_requested step_completed step_undone,cancelled"
 
-// What comes before its order is recorded before the order's first step is called, as if it had come after it.
-func TestMessageWaitsForItsOrder(t *testing.T) {
-	s := newStage(t)
+// A message that precedes its order is recorded before the order's first step is called.
+func TestMessagePrecedesItsOrder(t *testing.T) {
+	s := newFixture(t)
 	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
 	s.await(t, "timer set")
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
@@ -26,9 +26,9 @@ func TestMessageWaitsForItsOrder(t *testing.T) {
 	}
 }
 
-// Several that wait take effect in the order of the inbox.
-func TestMessagesWaitInOrder(t *testing.T) {
-	s := newStage(t)
+// Stashed messages take effect in the order of the inbox.
+func TestStashKeepsTheOrder(t *testing.T) {
+	s := newFixture(t)
 	s.inbox.stored = []uint64{1, 2, 3}
 	s.inbox.created = []uint64{3}
 	s.deliver(newDelivery(messages.TypeSignal, 1, 1))
@@ -45,10 +45,10 @@ func TestMessagesWaitInOrder(t *testing.T) {
 	}
 }
 
-// Another node may accept the order: therefore the journal is asked again, and the message given back while nobody else
-// can have it.
-func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
-	s := newStage(t)
+// Another node may accept the order: therefore the journal is read again, and the message nak'ed before there can be another
+// delivery.
+func TestStashedMessageOfAnotherNodesOrder(t *testing.T) {
+	s := newFixture(t)
 	s.deliver(newDelivery(messages.TypeCancel, 1, 1))
 	s.await(t, "timer set")
 	reads := s.memory.readSoFar()
@@ -73,9 +73,9 @@ func TestMessageWaitsForAnOrderOfAnotherNode(t *testing.T) {
 	s.await(t, "settle 5 dead(no such order: none was created within 1m0s of this order.cancel)")
 }
 
-// Messages whose orders do not come must not fill the node.
-func TestFewMessagesWaitInHand(t *testing.T) {
-	s := newStage(t)
+// Messages without an order must not fill the node.
+func TestStashIsBounded(t *testing.T) {
+	s := newFixture(t)
 	const most = 256
 	for n := range uint64(most) {
 		s.forget()
@@ -102,9 +102,9 @@ func about(id messages.OrderID, seq uint64, ago time.Duration) *delivery.Deliver
 	return d
 }
 
-// An alarm that comes when its actor has gone is no news.
-func TestAlarmOfAnActorThatHasGone(t *testing.T) {
-	s := newStage(t)
+// The timer of a stopped actor is not logged as a dead letter.
+func TestTimerOfAStoppedActor(t *testing.T) {
+	s := newFixture(t)
 	var logged []any
 	sub := s.system.EventStream.Subscribe(func(e any) {
 		if dead, ok := e.(*actor.DeadLetterEvent); ok {

@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// parent is a supervisor that notes everything and restarts a failed child when told to.
+// parent is a supervisor that logs everything and restarts a failed child.
 type parent struct {
 	log   *record
 	child *actor.PID
@@ -40,11 +40,11 @@ func (p *parent) HandleFailure(_ *actor.ActorSystem, s actor.Supervisor, child *
 	s.RestartChildren(child)
 }
 
-// another asks the parent for another child.
+// another makes the parent spawn another child.
 type another struct{}
 
-// stage is one order actor in a world of fakes.
-type stage struct {
+// fixture is one order actor with fakes around it.
+type fixture struct {
 	*record
 	memory *memory
 	steps  *downstream
@@ -67,10 +67,10 @@ var testPlan = &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{
 	{Name: "ship", Do: "sim:", Undo: "sim:"},
 }}
 
-func newStage(t *testing.T, options ...func(*actors.Config)) *stage {
+func newFixture(t *testing.T, options ...func(*actors.Config)) *fixture {
 	t.Helper()
 	log := &record{moved: make(chan struct{})}
-	s := &stage{
+	s := &fixture{
 		record: log,
 		memory: &memory{entries: map[messages.OrderID][]journal.Entry{}, log: log},
 		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
@@ -99,14 +99,14 @@ func newStage(t *testing.T, options ...func(*actors.Config)) *stage {
 	return s
 }
 
-// forget puts an actor that remembers nothing in the place of the one there is.
-func (s *stage) forget() {
+// forget replaces the actor by one without memory.
+func (s *fixture) forget() {
 	s.system.Root.Send(s.top, another{})
 	s.order = <-s.parent.spawn
 }
 
 // after keeps the timer of an actor until fire.
-func (s *stage) after(_ time.Duration, f func()) func() bool {
+func (s *fixture) after(_ time.Duration, f func()) func() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := &f
@@ -125,14 +125,14 @@ func (s *stage) after(_ time.Duration, f func()) func() bool {
 }
 
 // timer is the callback of the timer that was set last.
-func (s *stage) timer() func() {
+func (s *fixture) timer() func() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return *s.running[len(s.running)-1]
 }
 
 // fire lets the time of all timers pass.
-func (s *stage) fire() {
+func (s *fixture) fire() {
 	s.mu.Lock()
 	timers := s.running
 	s.running = nil
@@ -142,7 +142,7 @@ func (s *stage) fire() {
 	}
 }
 
-func (s *stage) deliver(d *delivery.Delivery) { s.system.Root.Send(s.order, d) }
+func (s *fixture) deliver(d *delivery.Delivery) { s.system.Root.Send(s.order, d) }
 
 var deliveries = struct {
 	sync.Mutex

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// The actor system's event stream logger lives as long as the process.
 		goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewThrottle.func1"),
-		// The throttle of the dead letters log ends by itself, a second after it began.
+		// The throttle of the dead letters log ends by itself after a second.
 		goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"),
 	)
 }
@@ -40,11 +40,11 @@ type memory struct {
 	reads    int
 	fenced   int
 	log      *record
-	// before is asked before an append; what it returns instead of nil is the append's error.
+	// before may fail an append.
 	before func(kinds string) error
 	// loseReply stores the append and answers ErrConflict once, for the kinds given.
 	loseReply string
-	// readErr fails reads, readPanic breaks off one.
+	// readErr fails reads, readPanic one read.
 	readErr   error
 	readPanic bool
 }
@@ -121,7 +121,7 @@ func (m *memory) kinds(id messages.OrderID) string {
 	return strings.Join(all, " ")
 }
 
-// record is what happened, in order.
+// record is a log of events.
 type record struct {
 	mu    sync.Mutex
 	lines []string
@@ -175,7 +175,7 @@ func (r *record) awaitTimes(t *testing.T, line string, n int) {
 	}
 }
 
-// downstream answers step calls as told; what nothing is told for is done at once.
+// downstream answers step calls as planned; a call without a plan is done at once.
 type downstream struct {
 	mu    sync.Mutex
 	log   *record
@@ -217,7 +217,7 @@ func (d *downstream) call(key string) *gateway.Call {
 	return d.calls[key]
 }
 
-// release answers the call that was held back.
+// release answers a call planned for later.
 func (d *downstream) release(key string, a answer) {
 	d.mu.Lock()
 	done := d.open[key]
@@ -241,7 +241,7 @@ func reply(word string) *messages.StepReply {
 
 var errDownstream = &delivery.Failure{Kind: messages.Transient, Err: errors.New("unavailable")}
 
-// inbox knows the stored messages of every order.
+// inbox holds the stored messages of every order.
 type inbox struct {
 	mu     sync.Mutex
 	stored []uint64
@@ -264,7 +264,7 @@ func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) 
 	return messages.StoredMessage{}, false, nil
 }
 
-// timers remember what was scheduled.
+// timers record what was scheduled.
 type timers struct {
 	log    *record
 	latest messages.Timer

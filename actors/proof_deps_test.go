@@ -14,20 +14,20 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// operation is something an actor asked for. It takes effect, then is replied to, at moments the world chooses.
+// operation is a request of an actor. The simulation chooses when it takes effect, and when it is replied to.
 type operation struct {
 	by     *instance
 	name   string
 	effect func()
 	reply  func(outcome)
-	// lasting: it changes the world, also after its actor is gone.
+	// lasting: it takes effect even after its actor has stopped.
 	lasting bool
 	call    bool
-	// settles is the message that it buries or gives back, or nil; nobody waits for a reply.
+	// settles is the message that it dead-letters or naks, or nil; it has no reply.
 	settles *message
 
 	append *journal.Append
-	// holders are the incarnations that the actor's node held when it asked.
+	// holders are the incarnations that the actor's node held at the request.
 	holders  []string
 	sequence uint64
 	err      error
@@ -50,9 +50,9 @@ const (
 
 var errAway = &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("away")}
 
-func (w *world) start(op *operation) { w.running = append(w.running, op) }
+func (w *simulation) start(op *operation) { w.running = append(w.running, op) }
 
-func (w *world) takeEffect(op *operation) {
+func (w *simulation) takeEffect(op *operation) {
 	op.effective = true
 	if op.append != nil {
 		w.append(op)
@@ -61,15 +61,15 @@ func (w *world) takeEffect(op *operation) {
 	op.effect()
 }
 
-func (w *world) respond(op *operation, o outcome) {
+func (w *simulation) respond(op *operation, o outcome) {
 	op.replied = true
 	if op.by.alive() {
 		op.reply(o)
 	}
 }
 
-// forget drops operations that can have no consequence any more.
-func (w *world) forget() {
+// forget removes operations and timers that can have no effect any more.
+func (w *simulation) forget() {
 	w.running = slices.DeleteFunc(w.running, func(op *operation) bool {
 		gone := op.replied || !op.by.alive()
 		return gone && (op.effective || op.append == nil && !op.lasting)
@@ -77,11 +77,11 @@ func (w *world) forget() {
 	w.waits = slices.DeleteFunc(w.waits, func(t *wait) bool { return !t.by.alive() })
 }
 
-// seam is what an order actor takes for its journal, services, inbox and timers.
-type seam struct{ i *instance }
+// simulatedDeps are the journal, services, inbox and timers of an order actor.
+type simulatedDeps struct{ i *instance }
 
-// Append holds the append back. What becomes of it is told as the journal tells it.
-func (s seam) Append(a *journal.Append) {
+// Append holds the append until the simulation lets it take effect and replies.
+func (s simulatedDeps) Append(a *journal.Append) {
 	w := s.i.node.w
 	sent := &journal.Append{OrderID: a.OrderID, Expected: a.Expected, Kinds: a.Kinds, Body: slices.Clone(a.Body)}
 	op := &operation{by: s.i, name: "append " + a.Kinds, append: sent}
@@ -105,22 +105,22 @@ func (s seam) Append(a *journal.Append) {
 	w.start(op)
 }
 
-func (s seam) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, error) {
+func (s simulatedDeps) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, error) {
 	var entries []journal.Entry
 	var err error
 	answer := s.hold(ctx, "read", func() {
-		entries, err = s.i.node.w.keeper.read()
+		entries, err = s.i.node.w.store.read()
 		s.i.knows = s.i.knows || len(entries) > 0
 	}, false)
 	return entries, errors.Join(err, answer)
 }
 
-func (s seam) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.StoredMessage, found bool, err error) {
+func (s simulatedDeps) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.StoredMessage, found bool, err error) {
 	err = s.hold(ctx, "look back", func() { m, found = s.i.node.w.firstStored(from) }, false)
 	return m, found, err
 }
 
-func (s seam) Schedule(ctx context.Context, t messages.Timer) error {
+func (s simulatedDeps) Schedule(ctx context.Context, t messages.Timer) error {
 	w := s.i.node.w
 	return s.hold(ctx, "schedule", func() {
 		w.timer = &t
@@ -128,8 +128,8 @@ func (s seam) Schedule(ctx context.Context, t messages.Timer) error {
 	}, true)
 }
 
-// hold keeps work in the background until the world has let it take effect and replies.
-func (s seam) hold(ctx context.Context, name string, effect func(), lasting bool) error {
+// hold blocks background work until the simulation has let it take effect and replies.
+func (s simulatedDeps) hold(ctx context.Context, name string, effect func(), lasting bool) error {
 	w := s.i.node.w
 	release := make(chan error)
 	op := &operation{by: s.i, name: name, effect: effect, lasting: lasting}
@@ -153,10 +153,10 @@ func (s seam) hold(ctx context.Context, name string, effect func(), lasting bool
 	}
 }
 
-func (s seam) Do(c *gateway.Call, done gateway.Done) {
+func (s simulatedDeps) Do(c *gateway.Call, done gateway.Done) {
 	w := s.i.node.w
 	w.checkCall(c)
-	if s.i.node.prompt {
+	if s.i.node.inline {
 		done(w.answer(c), nil)
 		return
 	}
@@ -174,9 +174,9 @@ func (s seam) Do(c *gateway.Call, done gateway.Done) {
 }
 
 // append stores an entry if its fence holds (I3), and checks that it is one the rules allow.
-func (w *world) append(op *operation) {
+func (w *simulation) append(op *operation) {
 	before := *w.truth
-	op.sequence, op.err = w.keeper.append(op.append)
+	op.sequence, op.err = w.store.append(op.append)
 	if fits := op.append.Expected == before.Last; fits != (op.err == nil) {
 		w.fail("I3: append %s after %d, while the last entry is %d: %v", op.append.Kinds, op.append.Expected, before.Last, op.err)
 		return
@@ -209,7 +209,7 @@ func (w *world) append(op *operation) {
 			w.skipped[c.GetStep()+u.GetStep()] = true
 		}
 	}
-	w.checkAwake(entry)
+	w.checkWakes(entry)
 	w.checkJournal()
 }
 
@@ -224,8 +224,8 @@ func sourceOf(e *messages.Event) *messages.Source {
 	return e.GetRecorded().GetSource()
 }
 
-// keeper stores the journal of one order.
-type keeper interface {
+// store holds the journal of one order.
+type store interface {
 	id() messages.OrderID
 	// append returns an error that wraps journal.ErrConflict when the fence misses.
 	append(*journal.Append) (uint64, error)
@@ -234,12 +234,12 @@ type keeper interface {
 	history() ([]journal.Entry, error)
 }
 
-// memoryKeeper keeps the journal in memory.
-type memoryKeeper struct{ entries []journal.Entry }
+// memoryStore is one in memory.
+type memoryStore struct{ entries []journal.Entry }
 
-func (*memoryKeeper) id() messages.OrderID { return id }
+func (*memoryStore) id() messages.OrderID { return id }
 
-func (k *memoryKeeper) append(a *journal.Append) (uint64, error) {
+func (k *memoryStore) append(a *journal.Append) (uint64, error) {
 	var last uint64
 	if n := len(k.entries); n > 0 {
 		last = k.entries[n-1].Sequence
@@ -255,7 +255,7 @@ func (k *memoryKeeper) append(a *journal.Append) (uint64, error) {
 	return last + 10, nil
 }
 
-func (k *memoryKeeper) read() ([]journal.Entry, error) {
+func (k *memoryStore) read() ([]journal.Entry, error) {
 	for i, e := range slices.Backward(k.entries) {
 		if i > 0 && messages.CheckpointSupported(e.Entry.GetCheckpoint()) {
 			return append([]journal.Entry{k.entries[0]}, k.entries[i:]...), nil
@@ -264,4 +264,4 @@ func (k *memoryKeeper) read() ([]journal.Entry, error) {
 	return k.history()
 }
 
-func (k *memoryKeeper) history() ([]journal.Entry, error) { return slices.Clone(k.entries), nil }
+func (k *memoryStore) history() ([]journal.Entry, error) { return slices.Clone(k.entries), nil }

@@ -14,19 +14,19 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// streamKeepers keep orders in the real journal, on JetStream of an embedded server.
-type streamKeepers struct {
+// streamStores use the real journal, on JetStream of an embedded server.
+type streamStores struct {
 	journal *journal.Journal
 	orders  int
 }
 
-// streamKeeper keeps one of them.
-type streamKeeper struct {
-	*streamKeepers
+// streamStore is the store of one order.
+type streamStore struct {
+	*streamStores
 	order messages.OrderID
 }
 
-func newStreamKeepers(t *testing.T) *streamKeepers {
+func newStreamStores(t *testing.T) *streamStores {
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
 		SyncInterval: 100 * time.Millisecond, JetStreamMaxMemory: 64 << 20, JetStreamMaxStore: 1 << 30,
@@ -64,18 +64,18 @@ func newStreamKeepers(t *testing.T) *streamKeepers {
 		t.Fatal(err)
 	}
 	t.Cleanup(j.Close)
-	return &streamKeepers{journal: j}
+	return &streamStores{journal: j}
 }
 
-// next keeps an order that there was not before.
-func (k *streamKeepers) next() keeper {
+// next is the store of a new order.
+func (k *streamStores) next() store {
 	k.orders++
-	return &streamKeeper{k, messages.OrderID(fmt.Sprintf("o-%d", k.orders))}
+	return &streamStore{k, messages.OrderID(fmt.Sprintf("o-%d", k.orders))}
 }
 
-func (k *streamKeeper) id() messages.OrderID { return k.order }
+func (k *streamStore) id() messages.OrderID { return k.order }
 
-func (k *streamKeeper) append(a *journal.Append) (sequence uint64, err error) {
+func (k *streamStore) append(a *journal.Append) (sequence uint64, err error) {
 	done := make(chan struct{})
 	a.Done = func(_ *journal.Append, seq uint64, failure error) {
 		sequence, err = seq, failure
@@ -86,11 +86,11 @@ func (k *streamKeeper) append(a *journal.Append) (sequence uint64, err error) {
 	return sequence, err
 }
 
-func (k *streamKeeper) read() ([]journal.Entry, error) { return k.ask(k.journal.Read) }
+func (k *streamStore) read() ([]journal.Entry, error) { return k.ask(k.journal.Read) }
 
-func (k *streamKeeper) history() ([]journal.Entry, error) { return k.ask(k.journal.History) }
+func (k *streamStore) history() ([]journal.Entry, error) { return k.ask(k.journal.History) }
 
-func (k *streamKeeper) ask(read func(context.Context, messages.OrderID) ([]journal.Entry, error)) ([]journal.Entry, error) {
+func (k *streamStore) ask(read func(context.Context, messages.OrderID) ([]journal.Entry, error)) ([]journal.Entry, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return read(ctx, k.order)

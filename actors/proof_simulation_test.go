@@ -16,16 +16,16 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// world is one order's surroundings: the streams, the journal, the timer, the services, and the nodes that work on it.
-type world struct {
+// simulation is one order with its streams, journal, timer and services, and the nodes that work on it.
+type simulation struct {
 	t    *rapid.T
 	pump *pump
 	id   messages.OrderID
 	plan *messages.Plan
 	now  time.Time
 
-	// keeper stores the journal; entries is what it must hold, and truth what that tells.
-	keeper  keeper
+	// store holds the journal; entries is what it must hold, and truth the fold of them.
+	store   store
 	entries []journal.Entry
 	truth   *order.State
 
@@ -34,10 +34,10 @@ type world struct {
 	fired   uint64
 	timer   *messages.Timer
 	effects []*effect
-	// skipped names the steps a person passed over, recorded the messages in the journal.
+	// skipped names the steps a person skipped, recorded the messages in the journal.
 	skipped  map[string]bool
 	recorded map[uint64]bool
-	// owners are the incarnations that ever owned the order and were told.
+	// owners are the incarnations that owned the order and got the reply.
 	owners  map[string]bool
 	nodes   []*node
 	running []*operation
@@ -46,24 +46,24 @@ type world struct {
 	arrivals chan *operation
 	// hold is the longest wait for a retry in memory; negative: every retry parks.
 	hold time.Duration
-	// checkpoint is after how many entries one carries a checkpoint; 0: as ever.
+	// checkpoint is after how many entries one carries a checkpoint; 0: the default.
 	checkpoint uint32
 
 	published, deliveries int
 	// ended counts the messages of the inbox that are settled, stored or not.
 	ended int
-	// budget is how many disturbances of each kind may still happen.
+	// budget is how many faults of each kind may still happen.
 	budget map[string]int
-	// wrong is the first thing that was found wrong. Checks run inside actors, where a test must not end.
+	// wrong is the first violation. Checks run inside actors, where a test must not end.
 	wrong string
 }
 
-// epoch is when every case begins.
+// epoch is the start of every case.
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func newWorld(t *rapid.T, p *pump, k keeper) *world {
-	w := &world{
-		t: t, pump: p, id: k.id(), keeper: k, now: epoch, truth: &order.State{},
+func newSimulation(t *rapid.T, p *pump, k store) *simulation {
+	w := &simulation{
+		t: t, pump: p, id: k.id(), store: k, now: epoch, truth: &order.State{},
 		plan:    &messages.Plan{Name: "test", Version: 1},
 		skipped: map[string]bool{}, recorded: map[uint64]bool{}, owners: map[string]bool{}, arrivals: make(chan *operation),
 	}
@@ -84,38 +84,38 @@ func newWorld(t *rapid.T, p *pump, k keeper) *world {
 		if rapid.IntRange(0, 2).Draw(t, "pending") == 0 && (!e.no || !signals) {
 			e.pendings = rapid.IntRange(1, 2).Draw(t, "pendings")
 		}
-		if rapid.IntRange(0, 7).Draw(t, "stubborn") == 0 {
-			e.stubborn = 1
+		if rapid.IntRange(0, 7).Draw(t, "undo refusals") == 0 {
+			e.undoRefusals = 1
 		}
 		w.effects = append(w.effects, e)
 	}
-	prompt := rapid.IntRange(0, 3).Draw(t, "prompt") == 0
+	inline := rapid.IntRange(0, 3).Draw(t, "inline") == 0
 	for i := range rapid.IntRange(2, 3).Draw(t, "nodes") {
-		w.nodes = append(w.nodes, newNode(w, fmt.Sprintf("n%d", i+1), prompt))
+		w.nodes = append(w.nodes, newNode(w, fmt.Sprintf("n%d", i+1), inline))
 	}
 	w.checkpoint = rapid.Uint32Range(0, 4).Draw(t, "checkpoint")
 	w.hold = rapid.SampledFrom([]time.Duration{-1, time.Second, time.Minute}).Draw(t, "hold")
 	w.budget = map[string]int{}
-	for _, kind := range disturbances {
+	for _, kind := range faults {
 		w.budget[kind] = rapid.IntRange(0, 3).Draw(t, kind)
 	}
-	if rapid.IntRange(0, 3).Draw(t, "nobody there") == 0 {
+	if rapid.IntRange(0, 3).Draw(t, "no node") == 0 {
 		w.sleep()
 	}
 	return w
 }
 
-// sleep lets messages come while no node is there, until they are too old to wait for their order, or almost: then the
-// age limit is reached while they are in the hands of nodes.
-func (w *world) sleep() {
-	for range rapid.IntRange(1, len(w.script)).Draw(w.t, "unheard") {
+// sleep publishes messages while no node runs, until they are older than the age limit, or almost: then they reach it while
+// nodes hold them.
+func (w *simulation) sleep() {
+	for range rapid.IntRange(1, len(w.script)).Draw(w.t, "published meanwhile") {
 		w.publishNext()
 	}
 	w.now = w.now.Add(rapid.SampledFrom([]time.Duration{2 * time.Minute, time.Minute - ackWait - time.Second/2}).Draw(w.t, "slept"))
 }
 
 // drawScript draws what clients publish, and reports whether a signal is among it.
-func (w *world) drawScript() (signals bool) {
+func (w *simulation) drawScript() (signals bool) {
 	kinds := []string{"created", "cancel", "paid", "other", "retry", "skip", "duplicate", "different"}
 	first := rapid.IntRange(0, 2).Draw(w.t, "before created")
 	for i := range first + 1 + rapid.IntRange(0, 4).Draw(w.t, "after created") {
@@ -126,13 +126,13 @@ func (w *world) drawScript() (signals bool) {
 			kind = "invalid"
 		}
 		signals = signals || kind == "paid"
-		w.script = append(w.script, w.letter(kind))
+		w.script = append(w.script, w.newMessage(kind))
 	}
 	return signals
 }
 
-// letter is a message that is not stored yet.
-func (w *world) letter(kind string) *delivery.Delivery {
+// newMessage is a message that is not stored yet.
+func (w *simulation) newMessage(kind string) *delivery.Delivery {
 	d := &delivery.Delivery{OrderID: w.id, Stream: messages.StreamOrders}
 	switch kind {
 	case "cancel":
@@ -151,7 +151,7 @@ func (w *world) letter(kind string) *delivery.Delivery {
 		}
 	}
 	if kind == "invalid" {
-		d.Invalid = errors.New("nobody sells p-1")
+		d.Invalid = errors.New("p-1 is not for sale")
 	}
 	return d
 }
@@ -160,12 +160,12 @@ func (w *world) letter(kind string) *delivery.Delivery {
 type message struct {
 	*delivery.Delivery
 	deliveries uint64
-	// pending: delivered and neither settled nor given back; delivered is when that last happened.
+	// pending: delivered and not settled; delivered is the time of the last delivery.
 	pending   bool
 	delivered time.Time
-	// due is when a message that was given back is delivered again.
+	// due is when a message that was nak'ed is delivered again.
 	due time.Time
-	// settled: acknowledged, and not swept yet. A wake-up is gone at once.
+	// settled: acknowledged, and not purged yet. A wake-up is removed at once.
 	settled bool
 }
 
@@ -173,7 +173,7 @@ func (m *message) inbox() bool { return m.Stream == messages.StreamOrders }
 
 func (m *message) String() string { return fmt.Sprintf("%s %d of %s", m.Type, m.Sequence, m.Stream) }
 
-func (w *world) find(s order.Source) *message {
+func (w *simulation) find(s order.Source) *message {
 	for _, m := range w.stored {
 		if order.SourceOf(m.Delivery) == s {
 			return m
@@ -183,7 +183,7 @@ func (w *world) find(s order.Source) *message {
 }
 
 // firstStored is the first inbox message at or after from, settled or not.
-func (w *world) firstStored(from uint64) (first messages.StoredMessage, found bool) {
+func (w *simulation) firstStored(from uint64) (first messages.StoredMessage, found bool) {
 	for _, m := range w.stored {
 		if m.inbox() && m.Sequence >= from && (!found || m.Sequence < first.Sequence) {
 			first, found = messages.StoredMessage{Sequence: m.Sequence, Type: m.Type}, true
@@ -192,19 +192,19 @@ func (w *world) firstStored(from uint64) (first messages.StoredMessage, found bo
 	return first, found
 }
 
-// heldAlive: the message is with a node, and the stream waits for its acknowledgement.
-func (w *world) heldAlive(m *message) bool { return m.pending && (w.held(m) || w.settling(m)) }
+// awaitsAck: a node holds the message, and the stream waits for its acknowledgement.
+func (w *simulation) awaitsAck(m *message) bool { return m.pending && (w.held(m) || w.settling(m)) }
 
-// settling: a node has decided to bury the message, or to give it back, and that has not reached the stream yet.
-func (w *world) settling(m *message) bool {
+// settling: a node has decided to dead-letter or nak the message, and that has not reached the stream yet.
+func (w *simulation) settling(m *message) bool {
 	return slices.ContainsFunc(w.running, func(op *operation) bool { return op.settles == m && !op.effective })
 }
 
-// sure: no acknowledgement wait runs out while a message of the inbox is settling. That is assumed.
-func (w *world) sure(m *message) bool { return m.inbox() && w.settling(m) }
+// sure: no acknowledgement wait ends while a message of the inbox is settling. That is assumed.
+func (w *simulation) sure(m *message) bool { return m.inbox() && w.settling(m) }
 
-// held: the message is with a node, whether the stream waits for it or not.
-func (w *world) held(m *message) bool {
+// held: a node holds the message, whether the stream waits for it or not.
+func (w *simulation) held(m *message) bool {
 	for _, n := range w.nodes {
 		for _, d := range n.pending {
 			if order.SourceOf(d) == order.SourceOf(m.Delivery) {
@@ -215,15 +215,15 @@ func (w *world) held(m *message) bool {
 	return false
 }
 
-func (w *world) needsPerson() bool { return w.truth.Status == order.Attention }
+func (w *simulation) inAttention() bool { return w.truth.Status == order.Attention }
 
-func (w *world) publishNext() {
+func (w *simulation) publishNext() {
 	d := w.script[0]
 	w.script = w.script[1:]
 	w.publish(d)
 }
 
-func (w *world) publish(d *delivery.Delivery) {
+func (w *simulation) publish(d *delivery.Delivery) {
 	w.deliveries++
 	w.published++
 	d.Sequence = uint64(w.deliveries)
@@ -232,7 +232,7 @@ func (w *world) publish(d *delivery.Delivery) {
 }
 
 // fire turns the timer into a wake-up.
-func (w *world) fire() {
+func (w *simulation) fire() {
 	w.fired++
 	w.stored = append(w.stored, &message{Delivery: &delivery.Delivery{
 		OrderID: w.id, Type: messages.TypeWake, Stream: messages.StreamTimers, Sequence: w.fired, Park: w.timer.Park, Snapshot: w.timer.Snapshot,
@@ -241,15 +241,14 @@ func (w *world) fire() {
 	w.timer = nil
 }
 
-// settle carries out how an actor ends a delivery. What depends on the clock reaches the stream later: a dead letter is
-// stored first, and meanwhile anything may happen.
-func (w *world) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
+// settle carries out an outcome. Dead letters and naks reach the stream later, and anything may happen meanwhile.
+func (w *simulation) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	m := w.find(order.SourceOf(d))
 	if m == nil && o.Kind != delivery.OutcomeDead {
 		return
 	}
 	w.checkSettled(by, d, o)
-	names := map[delivery.OutcomeKind]string{delivery.OutcomeDead: "bury", delivery.OutcomeLater: "give back"}
+	names := map[delivery.OutcomeKind]string{delivery.OutcomeDead: "dead-letter", delivery.OutcomeLater: "nak"}
 	name, later := names[o.Kind]
 	if !later {
 		w.settled(d, o)
@@ -260,10 +259,10 @@ func (w *world) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	})
 }
 
-// settled is what becomes of the stored message. A stale answer has its effect all the same, while it is stored.
-func (w *world) settled(d *delivery.Delivery, o delivery.Outcome) {
+// settled applies an outcome to the stored message. A stale one takes effect too, while the message is stored.
+func (w *simulation) settled(d *delivery.Delivery, o delivery.Outcome) {
 	if o.Kind == delivery.OutcomeDead {
-		w.checkBuried(d)
+		w.checkDeadLettered(d)
 	}
 	m := w.find(order.SourceOf(d))
 	if m == nil {
@@ -290,14 +289,14 @@ type wait struct {
 	fire func()
 }
 
-func (w *world) afterFunc(by *instance, d time.Duration, f func()) (stop func() bool) {
+func (w *simulation) afterFunc(by *instance, d time.Duration, f func()) (stop func() bool) {
 	t := &wait{by, w.now.Add(d), f}
 	w.waits = append(w.waits, t)
 	return func() bool { return w.endWait(t) }
 }
 
 // endWait reports whether the wait was not over.
-func (w *world) endWait(t *wait) bool {
+func (w *simulation) endWait(t *wait) bool {
 	i := slices.Index(w.waits, t)
 	if i >= 0 {
 		w.waits = slices.Delete(w.waits, i, i+1)
@@ -305,9 +304,9 @@ func (w *world) endWait(t *wait) bool {
 	return i >= 0
 }
 
-// floor is below the first message of the inbox that is not settled. Messages of other orders may hold it down for as long
-// as they like: therefore nothing may wait for a sweep.
-func (w *world) floor() uint64 {
+// floor is below the first message of the inbox that is not settled. Messages of other orders may hold it down for any
+// time: nothing may wait for a purge.
+func (w *simulation) floor() uint64 {
 	floor := uint64(w.deliveries)
 	for _, m := range w.stored {
 		if m.inbox() && !m.settled {
@@ -317,26 +316,28 @@ func (w *world) floor() uint64 {
 	return floor
 }
 
-// swept reports whether a sweep removes the message.
-func (w *world) swept(m *message) bool { return m.inbox() && m.settled && m.Sequence <= w.floor() }
+// purgeable reports whether a purge removes the message.
+func (w *simulation) purgeable(m *message) bool {
+	return m.inbox() && m.settled && m.Sequence <= w.floor()
+}
 
-func (w *world) sweep() {
+func (w *simulation) purge() {
 	floor := w.floor()
 	w.stored = slices.DeleteFunc(w.stored, func(m *message) bool { return m.inbox() && m.Sequence <= floor })
 }
 
-// unsettle is what a server does that was killed before it had stored that the message was acknowledged, or given back. It
-// may also have lost that it ever delivered it. That what a node holds is not delivered again before the acknowledgement
-// wait is over is assumed all the same (R3.6).
-func (w *world) unsettle(m *message, deliveries uint64) {
+// loseAck is a server that was killed before it had stored an ack or nak of the message; it may have lost the count of
+// deliveries too. It is still assumed that a message held by a node is not delivered again before the acknowledgement wait is
+// over (R3.6).
+func (w *simulation) loseAck(m *message, deliveries uint64) {
 	if m.settled {
 		w.ended--
 	}
 	m.settled, m.due, m.deliveries = false, time.Time{}, deliveries
 }
 
-// close ends all actors.
-func (w *world) close() {
+// close stops all actors.
+func (w *simulation) close() {
 	for _, n := range w.nodes {
 		n.close()
 	}

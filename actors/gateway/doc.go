@@ -29,7 +29,7 @@
 // be shared between calls. Done is called exactly once, by whichever goroutine learns the end: the caller's own, the
 // one that reads NATS replies, a timer's, or an HTTP call's. It must not block.
 //
-// A Set starts one goroutine for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host and up to
+// A Set starts two goroutines for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host and up to
 // Config.FunctionConcurrency per function while calls wait; Close ends them all and waits, for functions that do not heed
 // their context five seconds at most.
 //

@@ -2,8 +2,8 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,26 +12,20 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// statusNoResponders is the Status header of the server's answer when nobody listens.
-const statusNoResponders = "503"
-
-// keptBuffer is the largest request buffer that is used again, in bytes.
+// maxPooledBuffer is the largest request buffer that is reused, in bytes.
 const maxPooledBuffer = 64 << 10
 
-// natsGateway does request-reply over one subscription for the whole Set: a reply's subject ends in the token of its
-// flight.
+// natsGateway does request-reply over one Requester for the whole Set, made at the first call.
 type natsGateway struct {
 	set *Set
 	nc  *nats.Conn
 
-	inbox   string // prefix of the reply subjects, with its last dot
-	ready   atomic.Bool
-	mu      sync.Mutex // held while subscribing
-	sub     *nats.Subscription
-	ended   chan struct{} // closed when the subscription's goroutine is done
-	buffers sync.Pool
+	mu        sync.Mutex // held while the Requester is made
+	requester atomic.Pointer[natsclient.Requester]
+	buffers   sync.Pool
 }
 
 func (g *natsGateway) init(s *Set, nc *nats.Conn) {
@@ -49,10 +43,9 @@ func (g *natsGateway) publish(f *pendingCall) error {
 	if g.nc == nil {
 		return poison("call %s: there is no NATS connection", f.target.name)
 	}
-	if !g.ready.Load() {
-		if err := g.subscribe(); err != nil {
-			return transient("call %s: subscribe to replies: %w", f.target.name, err)
-		}
+	requester, err := g.connect()
+	if err != nil {
+		return transient("call %s: %w", f.target.name, err)
 	}
 	// Buffered by the client, it would be sent long after its time-out.
 	if !g.nc.IsConnected() {
@@ -67,19 +60,14 @@ func (g *natsGateway) publish(f *pendingCall) error {
 				header[key] = []string{value}
 			}
 		}
-		// PublishMsg copies the body.
-		err = g.nc.PublishMsg(&nats.Msg{
-			Subject: f.target.subject,
-			Reply:   g.inbox + strconv.FormatUint(f.id, 36),
-			Header:  header,
-			Data:    body,
+		requester.SendWithin(f.timeout(), (*natsCall)(f), func(to natsclient.ReplyTo) error {
+			// PublishMsg copies the body.
+			err := g.nc.PublishMsg(&nats.Msg{Subject: f.target.subject, Reply: to.String(), Header: header, Data: body})
+			if err != nil {
+				return fmt.Errorf("request of %d bytes: %w", len(body), err)
+			}
+			return nil
 		})
-		switch {
-		case errors.Is(err, nats.ErrMaxPayload), errors.Is(err, nats.ErrBadSubject):
-			err = poison("call %s with %d bytes: %w", f.target.name, len(body), err)
-		case err != nil:
-			err = transient("call %s: %w", f.target.name, err)
-		}
 	}
 	if cap(body) <= maxPooledBuffer {
 		*buffer = body
@@ -88,46 +76,46 @@ func (g *natsGateway) publish(f *pendingCall) error {
 	return err
 }
 
-func (g *natsGateway) subscribe() error {
+func (g *natsGateway) connect() (*natsclient.Requester, error) {
+	if r := g.requester.Load(); r != nil {
+		return r, nil
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.ready.Load() {
-		return nil
+	if r := g.requester.Load(); r != nil {
+		return r, nil
 	}
-	inbox := g.nc.NewInbox() + "."
-	sub, err := g.nc.Subscribe(inbox+"*", g.receive)
-	if err != nil {
-		return err
+	r, err := natsclient.NewRequester(g.nc, natsclient.Config{})
+	if err == nil {
+		g.requester.Store(r)
 	}
-	ended := make(chan struct{})
-	sub.SetClosedHandler(func(string) { close(ended) })
-	// What can be waiting is bounded by the calls under way.
-	if err := sub.SetPendingLimits(-1, -1); err != nil {
-		return errors.Join(err, sub.Unsubscribe())
-	}
-	g.inbox, g.sub, g.ended = inbox, sub, ended
-	g.ready.Store(true)
-	return nil
+	return r, err
 }
 
-// receive ends the flight a reply belongs to; replies that came too late belong to none.
-func (g *natsGateway) receive(msg *nats.Msg) {
-	token, err := strconv.ParseUint(strings.TrimPrefix(msg.Subject, g.inbox), 36, 64)
-	if err != nil {
-		return
+// natsCall is a pendingCall as the handler of its request. The call's own timer ends it on time; that of the request, which
+// is less exact, only forgets it.
+type natsCall pendingCall
+
+func (c *natsCall) Reply(m *nats.Msg) bool {
+	f := (*pendingCall)(c)
+	if f.set.remove(f.id) != nil { // it is not too late
+		reply, err := f.set.nats.read(m, f.call.Step)
+		f.finish(reply, withTarget(f.target, err))
 	}
-	f := g.set.remove(token)
-	if f == nil {
-		return
+	return true
+}
+
+func (c *natsCall) Fail(err error) {
+	f := (*pendingCall)(c)
+	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) {
+		err = poison("call %s: %w", f.target.name, err)
+	} else {
+		err = transient("call %s: %w", f.target.name, err)
 	}
-	reply, err := g.read(msg, f.call.Step)
-	f.finish(reply, withTarget(f.target, err))
+	f.finishOnce(nil, err)
 }
 
 func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepReply, error) {
-	if len(msg.Data) == 0 && msg.Header.Get("Status") == statusNoResponders {
-		return nil, transient("%w", nats.ErrNoResponders)
-	}
 	if len(msg.Data) > g.set.cfg.MaxReply {
 		return nil, transient("answer has %d bytes: at most %d are allowed", len(msg.Data), g.set.cfg.MaxReply)
 	}
@@ -150,13 +138,7 @@ func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepRe
 }
 
 func (g *natsGateway) close() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.sub == nil {
-		return
+	if r := g.requester.Load(); r != nil {
+		r.Close()
 	}
-	// A closed connection has ended the subscription already.
-	_ = g.sub.Unsubscribe()
-	<-g.ended
-	g.sub = nil
 }

@@ -18,6 +18,7 @@ var (
 	// ErrClosed: the Requester was closed. With ErrNotSent it was closed before the request, with ErrNoReply after.
 	ErrClosed = errors.New("closed")
 
+	errTimeout        = fmt.Errorf("%w within the time limit", ErrNoReply)
 	errConnectionLost = fmt.Errorf("connection lost: %w", ErrNoReply)
 	errClosedBefore   = fmt.Errorf("%w: %w", ErrClosed, ErrNotSent)
 	errClosedAfter    = fmt.Errorf("%w: %w", ErrClosed, ErrNoReply)

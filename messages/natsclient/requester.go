@@ -112,22 +112,30 @@ func (r ReplyTo) String() string {
 
 const tokenBase = 32
 
+// expireInterval is the longest time between two looks for requests past their deadline.
+const expireInterval = 250 * time.Millisecond
+
 // Send has publish send a request with that reply subject, and hands the reply to h, or an error.
 func (r *Requester) Send(h Handler, publish func(ReplyTo) error) Token {
-	return r.send(h, false, publish)
+	return r.send(h, r.cfg.Timeout, false, publish)
+}
+
+// SendWithin is Send with a time limit of its own, about which it is up to 250 ms late.
+func (r *Requester) SendWithin(timeout time.Duration, h Handler, publish func(ReplyTo) error) Token {
+	return r.send(h, timeout, false, publish)
 }
 
 // SendMany is Send for a request that may have several replies.
 func (r *Requester) SendMany(h Handler, publish func(ReplyTo) error) Token {
-	return r.send(h, true, publish)
+	return r.send(h, r.cfg.Timeout, true, publish)
 }
 
-func (r *Requester) send(h Handler, many bool, publish func(ReplyTo) error) Token {
+func (r *Requester) send(h Handler, timeout time.Duration, many bool, publish func(ReplyTo) error) Token {
 	if r.isDown() {
 		r.Fail(h, ErrDisconnected)
 		return 0
 	}
-	t := r.pending.add(h, many, r.deadline())
+	t := r.pending.add(h, many, r.deadline(timeout))
 	if t == 0 {
 		r.Fail(h, errClosedBefore)
 		return 0
@@ -198,7 +206,7 @@ func (r *Requester) reply(m *nats.Msg) {
 	case h.Reply(m):
 		r.pending.take(t)
 	default:
-		if h := r.pending.idle(t, r.deadline()); h != nil {
+		if h := r.pending.idle(t, r.deadline(r.cfg.Timeout)); h != nil {
 			h.Fail(ErrNoReply)
 		}
 	}
@@ -210,21 +218,20 @@ func noResponders(m *nats.Msg) bool { return len(m.Data) == 0 && Status(m) == "5
 // watch ends requests past their deadline and those that could not be sent, and all when the connection is lost. It asks
 // the connection nothing, for that would wait as long as a publish is stuck in a write.
 func (r *Requester) watch() {
-	var tick <-chan time.Time
+	interval := expireInterval
 	if r.cfg.Timeout > 0 {
-		ticker := time.NewTicker(min(max(r.cfg.Timeout/8, time.Millisecond), 250*time.Millisecond))
-		defer ticker.Stop()
-		tick = ticker.C
+		interval = min(max(r.cfg.Timeout/8, time.Millisecond), interval)
 	}
-	late := fmt.Errorf("%w within %s", ErrNoReply, r.cfg.Timeout)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
 	for {
 		select {
 		case <-r.stop:
 			return
 		case <-r.kick:
 			r.endFailed(false)
-		case <-tick:
-			r.failAll(r.pending.expire(r.now()), late)
+		case <-ticker.C:
+			r.failAll(r.pending.expire(r.now()), errTimeout)
 		case status, ok := <-r.status:
 			if !ok { // the connection was closed
 				r.status = nil
@@ -280,9 +287,9 @@ func (r *Requester) failAll(handlers []Handler, err error) {
 // now is the time since the Requester was made, by the monotonic clock.
 func (r *Requester) now() time.Duration { return time.Since(r.epoch) }
 
-func (r *Requester) deadline() time.Duration {
-	if r.cfg.Timeout == 0 {
+func (r *Requester) deadline(timeout time.Duration) time.Duration {
+	if timeout == 0 {
 		return never
 	}
-	return r.now() + r.cfg.Timeout
+	return r.now() + timeout
 }

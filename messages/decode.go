@@ -54,7 +54,7 @@ func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	if m.Name == "" {
 		return nil, fmt.Errorf("%w of a signal has no name: want SignalOrder{name, data}", ErrBody)
 	}
-	if err := checkValue(m.Data); err != nil {
+	if err := CheckValue(m.Data, maxDepth); err != nil {
 		return nil, fmt.Errorf("%w of a signal: data %w", ErrBody, err)
 	}
 	return m, nil

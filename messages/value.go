@@ -2,43 +2,44 @@ package messages
 
 import (
 	"errors"
+	"fmt"
 	"math"
 
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// checkValue refuses what protobuf can carry and JSON cannot: values of no kind, and numbers that are not finite.
-// A nil value is no data, and fine.
-func checkValue(v *structpb.Value) error {
+// CheckValue returns an error if v cannot be written as JSON, although protobuf can carry it: a value without a kind, or a
+// number that is not finite; or if v nests deeper than maxDepth levels. A nil v is no data and valid.
+func CheckValue(v *structpb.Value, maxDepth int) error {
 	if v == nil {
 		return nil
 	}
-	switch k := v.Kind.(type) {
+	return checkValue(v, maxDepth, maxDepth)
+}
+
+func checkValue(v *structpb.Value, depth, maxDepth int) error {
+	if depth == 0 {
+		return fmt.Errorf("nests deeper than %d levels", maxDepth)
+	}
+	switch kind := v.GetKind().(type) {
 	case nil:
 		return errors.New("has a value of no kind")
 	case *structpb.Value_NumberValue:
-		if math.IsNaN(k.NumberValue) || math.IsInf(k.NumberValue, 0) {
+		if math.IsNaN(kind.NumberValue) || math.IsInf(kind.NumberValue, 0) {
 			return errors.New("has a number that is not finite")
 		}
 	case *structpb.Value_StructValue:
-		for _, field := range k.StructValue.GetFields() {
-			if err := checkElement(field); err != nil {
+		for _, field := range kind.StructValue.GetFields() {
+			if err := checkValue(field, depth-1, maxDepth); err != nil {
 				return err
 			}
 		}
 	case *structpb.Value_ListValue:
-		for _, item := range k.ListValue.GetValues() {
-			if err := checkElement(item); err != nil {
+		for _, element := range kind.ListValue.GetValues() {
+			if err := checkValue(element, depth-1, maxDepth); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
-}
-
-func checkElement(v *structpb.Value) error {
-	if v == nil {
-		return errors.New("has a value of no kind")
-	}
-	return checkValue(v)
 }

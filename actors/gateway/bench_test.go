@@ -31,7 +31,7 @@ func BenchmarkSim(b *testing.B) {
 	}
 }
 
-// BenchmarkNATS keeps 64 calls under way; the service, the server and the client share the process.
+// BenchmarkNATS keeps 64 calls in flight; service, server and client share the process.
 func BenchmarkNATS(b *testing.B) {
 	for name, encoding := range map[string]messages.Encoding{
 		"json": messages.Encoding_ENCODING_JSON, "protobuf": messages.Encoding_ENCODING_PROTOBUF,

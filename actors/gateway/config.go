@@ -13,7 +13,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// DefaultHTTPConcurrency is how many HTTP calls to one host run at once unless a Config says otherwise.
+// DefaultHTTPConcurrency is the default of Config.HTTPConcurrency.
 const DefaultHTTPConcurrency = 256
 
 const (
@@ -21,30 +21,30 @@ const (
 	defaultMaxReply            = 1 << 20
 )
 
-// ErrConfig is wrapped by every complaint about a Config.
+// ErrConfig is wrapped by the errors of Config.Validate.
 var ErrConfig = errors.New("gateway configuration")
 
-// Config holds what a Set does not need but may use. The zero value works.
+// Config holds the optional dependencies and settings of a Set. The zero value works.
 type Config struct {
-	// HTTPConcurrency is how many HTTP calls to one host run at once; more wait, within their time-out. Default 256.
+	// HTTPConcurrency is how many HTTP calls to one host run at a time; others wait, within their timeout. Default 256.
 	HTTPConcurrency int
-	// MaxReply is the largest answer that is read, in bytes. Default 1 MiB.
+	// MaxReply is the largest reply, in bytes. Default 1 MiB.
 	MaxReply int
-	// Functions perform the calls of func: targets. Each runs in a goroutine of its own.
+	// Functions perform the calls of func: targets, each call in a goroutine of its own.
 	Functions Functions
-	// FunctionConcurrency is how many calls of one function run at once; more wait, within their time-out. Default 256.
+	// FunctionConcurrency is how many calls of one function run at a time; others wait, within their timeout. Default 256.
 	FunctionConcurrency int
-	// Transport carries HTTP calls; default one of the Set's own. Redirects are never followed.
+	// Transport makes HTTP calls. Default: one of the Set's own. Redirects are never followed.
 	Transport http.RoundTripper
-	// Tracer makes a client span per call. Absent or a noop: calls pass on the trace context they were given.
+	// Tracer starts a client span per call. Default, or a noop: calls pass on the trace context they were given.
 	Tracer trace.Tracer
-	// Meter makes the instruments. Absent: nothing is measured.
+	// Meter creates the instruments. Default: none.
 	Meter metric.Meter
-	// Logger takes the stacks of functions that panicked. Absent: nothing is logged.
+	// Logger gets the stacks of functions that panicked. Default: none.
 	Logger *slog.Logger
 }
 
-// Validate says which value is out of range; the error wraps ErrConfig. Zero values stand for defaults.
+// Validate returns an error that wraps ErrConfig and names the value that is out of range. Zero values mean defaults.
 func (c Config) Validate() error {
 	if c.HTTPConcurrency < 0 {
 		return fmt.Errorf("%w: HTTPConcurrency is %d, want at least 1", ErrConfig, c.HTTPConcurrency)

@@ -20,7 +20,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// behaviors are what every gateway is tested against. nil: the service never answers.
+// behaviors are what every transport is tested against. nil: the service never replies.
 var behaviors = map[string]*messages.StepReply{
 	"done":     {Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: object("reservation", "r-1")}}},
 	"rejected": {Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "out_of_stock", Reason: "no paper"}}},
@@ -35,17 +35,17 @@ func object(key, value string) *structpb.Value {
 	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{key: structpb.NewStringValue(value)}})
 }
 
-// received is what a service saw of a call.
+// received is a call as the service saw it.
 type received struct {
 	request     *messages.StepRequest
 	contentType string
 	parent      string
 }
 
-// backend is one kind of gateway under test.
+// backend is one transport under test.
 type backend struct {
 	encoding messages.Encoding
-	// start serves a behavior and returns its target. seen gets each request; nil where nothing leaves the process.
+	// start serves a behavior and returns its target. seen gets each request, unless the service is simulated.
 	start func(t *testing.T, behavior string, seen chan<- received) (*gateway.Set, string)
 	wire  bool
 }
@@ -112,7 +112,7 @@ func decode(t *testing.T, contentType string, body []byte) *messages.StepRequest
 	var err error
 	if strings.Contains(contentType, "json") {
 		if !strings.Contains(string(body), `"idempotency_key"`) {
-			t.Errorf("JSON does not use the names of the .proto: %s", body)
+			t.Errorf("JSON does not use the field names of the .proto: %s", body)
 		}
 		err = protojson.Unmarshal(body, request)
 	} else {
@@ -138,7 +138,7 @@ func encode(t *testing.T, contentType string, reply *messages.StepReply) []byte 
 	return b
 }
 
-func TestEveryGatewayAnswersAlike(t *testing.T) {
+func TestConformance(t *testing.T) {
 	for name, b := range backends() {
 		for behavior, want := range behaviors {
 			if want == nil {
@@ -149,7 +149,7 @@ func TestEveryGatewayAnswersAlike(t *testing.T) {
 				set, target := b.start(t, behavior, seen)
 				c := call(target)
 				c.Step.Encoding = b.encoding
-				reply, err := do(t, set, c)
+				reply, err := callAndWait(t, set, c)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,8 +166,8 @@ func TestEveryGatewayAnswersAlike(t *testing.T) {
 				if !proto.Equal(r.request, c.Request) {
 					t.Errorf("service saw %s, want %s", r.request, c.Request)
 				}
-				if r.parent != parent {
-					t.Errorf("service saw traceparent %q, want %q", r.parent, parent)
+				if r.parent != traceparent {
+					t.Errorf("service saw traceparent %q, want %q", r.parent, traceparent)
 				}
 				wantType := "application/json"
 				if b.encoding == messages.Encoding_ENCODING_PROTOBUF {
@@ -195,19 +195,19 @@ func result(r *messages.StepReply) string {
 	return "none"
 }
 
-func TestSilenceIsATransientFailure(t *testing.T) {
+func TestTimeoutIsTransient(t *testing.T) {
 	for name, b := range backends() {
 		t.Run(name, func(t *testing.T) {
 			set, target := b.start(t, "silent", make(chan received, 1))
 			c := call(target)
 			c.Step.Timeout = durationpb.New(30 * time.Millisecond)
-			_, err := do(t, set, c)
-			_ = failure(t, err, messages.Transient, "did not answer within 30ms")
+			_, err := callAndWait(t, set, c)
+			_ = requireFailure(t, err, messages.Transient, "did not answer within 30ms")
 		})
 	}
 }
 
-func TestCloseEndsCallsUnderWayOnce(t *testing.T) {
+func TestCloseEndsCallsInFlightOnce(t *testing.T) {
 	for name, b := range backends() {
 		t.Run(name, func(t *testing.T) {
 			const n = 20
@@ -229,10 +229,10 @@ func TestCloseEndsCallsUnderWayOnce(t *testing.T) {
 				t.Fatalf("done was called %d times when Close returned, want %d", got, n)
 			}
 			for range n {
-				_ = failure(t, <-errs, messages.Transient, gateway.ErrClosed.Error())
+				_ = requireFailure(t, <-errs, messages.Transient, gateway.ErrClosed.Error())
 			}
-			_, err := do(t, set, call(target))
-			_ = failure(t, err, messages.Transient, gateway.ErrClosed.Error())
+			_, err := callAndWait(t, set, call(target))
+			_ = requireFailure(t, err, messages.Transient, gateway.ErrClosed.Error())
 			set.Close()
 		})
 	}
@@ -267,12 +267,12 @@ func TestCloseRacesCalls(t *testing.T) {
 
 func TestBadTargetIsPoison(t *testing.T) {
 	set := newSet(t, nil, gateway.Config{})
-	_, err := do(t, set, call("gopher://x"))
-	_ = failure(t, err, messages.Poison, "wrap", "nats://subject")
+	_, err := callAndWait(t, set, call("gopher://x"))
+	_ = requireFailure(t, err, messages.Poison, "wrap", "nats://subject")
 	c := call("sim:")
 	c.Direction, c.Step.Undo = messages.Undo, ""
-	_, err = do(t, set, c)
-	_ = failure(t, err, messages.Poison, "wrap undo", "missing")
-	_, err = do(t, set, call("nats://wrap"))
-	_ = failure(t, err, messages.Poison, "no NATS connection")
+	_, err = callAndWait(t, set, c)
+	_ = requireFailure(t, err, messages.Poison, "wrap undo", "missing")
+	_, err = callAndWait(t, set, call("nats://wrap"))
+	_ = requireFailure(t, err, messages.Poison, "no NATS connection")
 }

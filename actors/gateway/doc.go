@@ -1,42 +1,39 @@
-// Package gateway performs step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), functions of
-// this program (func:name) and answers made up in process (sim:…). It knows targets, encodings and what an answer means;
-// it knows nothing of orders, retries or plans: each Do is one attempt.
+// Package gateway makes step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), functions of this
+// program (func:name) and simulated services (sim:…). It knows targets, encodings and what a response means, and nothing of
+// orders, retries or plans: each Do is one attempt.
 //
-// # Answers
+// # Replies
 //
-// A service answers with a StepReply, in JSON or protobuf whichever it was asked in; unknown fields are ignored. Where
-// the transport has a status (HTTP, and the Nats-Service-Error-Code header of NATS) the status decides the kind:
+// A service replies with a StepReply, in the encoding of the request (JSON or protobuf); unknown fields are ignored. A reply
+// in the other encoding needs a Content-Type, unless it is a JSON object. If the response has a status (HTTP, or the header
+// Nats-Service-Error-Code of NATS), the status decides:
 //
-//   - 2xx: a StepReply in the body counts as it stands. An empty body is done (202: pending, the signal being the
-//     step's name, the deadline by Retry-After). Any other JSON body is done with that body as its data.
-//   - 4xx but 408, 425 and 429: rejected, with code and reason from a StepReply in the body if it is a rejection,
-//     else the status and what the body, a problem document or plain text, says.
-//   - Everything else, redirects included, is a Transient failure; Retry-After, or a retry in the body, becomes After.
+//   - 2xx: a StepReply in the body is used as it is. An empty body means done; with 202 it means pending, with the step's name
+//     as signal and Retry-After as deadline. Any other JSON body means done, with the body as data.
+//   - 4xx except 408, 425 and 429: rejected, with code and reason of a rejection in the body, or else the status and the text
+//     of the body (problem document or plain text).
+//   - Others, redirects included: Transient failure, to be retried after Retry-After or the delay of a retry in the body.
 //
-// An answer in the other encoding than the request's says so in its Content-Type, unless it is a JSON object.
-//
-// A NATS reply without that header must be a StepReply with a result: no status vouches for anything else. A reply that
-// cannot be read is a Transient failure, for a service that answers garbage may recover. So is one whose data exceed
-// messages.MaxBody, which no journal entry could hold.
+// A NATS reply without that header must be a StepReply with a result. A reply that cannot be read is a Transient failure: the
+// service may recover. So is a reply with more than messages.MaxBody bytes of data, which no journal entry could hold.
 //
 // # Ordering
 //
-// None: calls are independent, and their answers arrive in any order.
+// None: calls are independent and end in any order.
 //
 // # Ownership
 //
-// A Call, its Step and its Request are read-only from Do on, for a function can outlive its time-out; so is a StepReply, which may
-// be shared between calls. Done is called exactly once, by whichever goroutine learns the end: the caller's own, the
-// one that reads NATS replies, a timer's, or an HTTP call's. It must not block.
+// A Call with its Step and Request is read-only from Do on, also after Done: a function can outlive its timeout. So is a
+// StepReply, which calls may share. Done is called exactly once, by any goroutine: the caller's, one that reads NATS replies, a
+// timer's, or one of an HTTP call or a function. It must not block.
 //
-// A Set starts two goroutines for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host and up to
-// Config.FunctionConcurrency per function while calls wait; Close ends them all and waits, for functions that do not heed
-// their context five seconds at most.
+// A Set starts two goroutines for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host, and up to
+// Config.FunctionConcurrency per function. Close ends them all and waits, for functions that ignore their context five seconds
+// at most.
 //
 // # Failure
 //
-// Errors wrap a *delivery.Failure: Transient (no answer, no sense in it, not now), Poison (a target or request that no
-// attempt can succeed with) or Defect (a function that panicked or answered nonsense). A call of a function that this
-// program lacks is put off (delivery.Deferral), for another node may have it. No error carries credentials or the query
-// of a URL.
+// Errors wrap a *delivery.Failure: Transient (timeout, 5xx, 429, malformed reply, unreachable), Poison (no attempt can succeed
+// with this target or request) or Defect (a function panicked or returned an unusable reply). A call of a function that this
+// program lacks is deferred (delivery.Deferral): another node may have it. No error contains credentials or the query of a URL.
 package gateway

@@ -19,8 +19,8 @@ var (
 	fromJSON = protojson.UnmarshalOptions{DiscardUnknown: true}
 )
 
-// encodeRequest appends the request to b as the step wants it and names its content type. An error is Poison: no
-// attempt can succeed with that request.
+// encodeRequest appends the request to b in the step's encoding and returns its content type. An error is Poison: no attempt
+// can succeed with that request.
 func encodeRequest(b []byte, c *Call) (body []byte, contentType string, err error) {
 	if c.Step.GetEncoding() == messages.Encoding_ENCODING_PROTOBUF {
 		body, err = proto.MarshalOptions{}.MarshalAppend(b, c.Request)
@@ -35,8 +35,8 @@ func encodeRequest(b []byte, c *Call) (body []byte, contentType string, err erro
 	return body, contentType, nil
 }
 
-// isJSON reports whether an answer is JSON: by its content type when that names an encoding, else by its first byte,
-// which no StepReply in protobuf shares, and by what was asked for.
+// isJSON reports whether a reply is JSON: by its content type if that names an encoding, else by its first byte (no StepReply
+// in protobuf begins with a brace) and the encoding of the request.
 func isJSON(contentType string, body []byte, asked messages.Encoding) bool {
 	switch contentType = strings.ToLower(contentType); {
 	case strings.Contains(contentType, "json"):

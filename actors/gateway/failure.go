@@ -12,10 +12,10 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// ErrClosed is wrapped by the failure of calls that Close cut short or that came after it.
+// ErrClosed is wrapped by the failure of calls that Close interrupted or that came after it.
 var ErrClosed = errors.New("gateway is closed")
 
-// maxReason bounds what a service's words may add to the journal, in bytes.
+// maxReasonBytes bounds a service's error text in the journal.
 const maxReasonBytes = 1024
 
 func transient(format string, args ...any) error {
@@ -30,7 +30,7 @@ func poison(format string, args ...any) error {
 	return &delivery.Failure{Kind: messages.Poison, Err: fmt.Errorf(format, args...)}
 }
 
-// from says in a failure which target it came from.
+// withTarget adds the target to a failure.
 func withTarget(t *target, err error) error {
 	if err == nil {
 		return nil
@@ -39,7 +39,8 @@ func withTarget(t *target, err error) error {
 	return &delivery.Failure{Kind: f.Kind, RetryAfter: f.RetryAfter, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
 }
 
-// clip makes a service's words fit for a journal and a log line: valid UTF-8, one line, at most limit bytes.
+// sanitize makes untrusted text safe for the journal and a log line: valid UTF-8, one line, no control characters, at most
+// limit bytes.
 func sanitize(s string, limit int) string {
 	if len(s) > limit+utf8.UTFMax {
 		s = s[:limit+utf8.UTFMax]

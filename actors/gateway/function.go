@@ -19,18 +19,18 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// functionGrace bounds the wait of Close for functions that do not heed their context.
+// functionGrace is how long Close waits for functions that ignore their context.
 const functionGrace = 5 * time.Second
 
-// Function performs a step in this process, or undoes it. Its context carries the call's trace and ends with the step's
-// time-out, or with the Set; a function that ignores it runs on beside its next attempt. The request is read-only, also
-// after the call; the reply stays the function's.
+// Function performs or undoes a step in this process. Its context carries the call's trace and ends with the step's timeout
+// or when the Set is closed; a function that ignores it runs on beside the next attempt. The request is read-only, also after
+// the call; the reply stays the function's.
 //
-// It answers with a reply that has a result, or with an error. An error is a Transient failure, unless it wraps a
-// *delivery.Failure of kind Poison or Defect. A panic is a Defect, and so is an answer that is neither reply nor error.
+// It returns a reply that has a result, or an error. An error is a Transient failure unless it wraps a *delivery.Failure of
+// kind Poison or Defect. A panic, and a return of neither, is a Defect.
 type Function func(context.Context, *messages.StepRequest) (*messages.StepReply, error)
 
-// Functions are the step functions of a program, by the name in their targets func:<name>.
+// Functions are the step functions of a program, by the name in func:<name>.
 type Functions map[string]Function
 
 var functionName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.-]{0,63}$`)
@@ -42,8 +42,7 @@ func parseFunction(name string) (*target, error) {
 	return &target{name: "func:" + name, function: name}, nil
 }
 
-// Check says whether target is a URL that can be called by a program with these functions; the error wraps ErrTarget
-// and says what is allowed.
+// Check returns an error that wraps ErrTarget unless a program with these functions can call target. It says what is allowed.
 func (fs Functions) Check(target string) error {
 	t, err := parseTarget(target)
 	if err != nil || t.function == "" || fs[t.function] != nil {
@@ -60,7 +59,7 @@ func (fs Functions) Check(target string) error {
 	return fmt.Errorf("%w %s names no function of this program: it has %s", ErrTarget, t.name, strings.Join(names, ", "))
 }
 
-// functionGateway runs functions, a bounded number of calls of each at once.
+// functionGateway runs functions, a bounded number of calls of each at a time.
 type functionGateway struct {
 	set     *Set
 	running sync.WaitGroup
@@ -75,23 +74,23 @@ func (g *functionGateway) init(s *Set) {
 	g.queues = map[string]*callQueue{}
 }
 
-func (g *functionGateway) send(f *pendingCall) {
-	name := f.target.function
+func (g *functionGateway) send(p *pendingCall) {
+	name := p.target.function
 	function := g.set.cfg.Functions[name]
 	if function == nil {
-		f.finishOnce(nil, g.missing.deferral(f))
+		p.finishOnce(nil, g.missing.deferral(p))
 		return
 	}
 	l := g.queue(name)
 	l.mu.Lock()
 	if l.running == g.set.cfg.FunctionConcurrency {
-		l.push(f)
+		l.push(p)
 		l.mu.Unlock()
 		return
 	}
 	l.running++
 	l.mu.Unlock()
-	g.start(l, function, f)
+	g.start(l, function, p)
 }
 
 func (g *functionGateway) queue(name string) *callQueue {
@@ -105,22 +104,22 @@ func (g *functionGateway) queue(name string) *callQueue {
 	return l
 }
 
-// start performs f and then whatever waits. Each call has a goroutine of its own, for a function may end its own.
-func (g *functionGateway) start(l *callQueue, function Function, f *pendingCall) {
+// start performs p and then the waiting calls, each in a goroutine of its own: a function may end its goroutine.
+func (g *functionGateway) start(l *callQueue, function Function, p *pendingCall) {
 	g.running.Go(func() {
 		defer func() {
 			if next := l.pop(); next != nil {
 				g.start(l, function, next)
 			}
 		}()
-		// A call whose time is up while it waited is over.
-		if f.ctx.Err() == nil {
-			g.perform(function, f)
+		// A call that timed out while it waited has ended.
+		if p.ctx.Err() == nil {
+			g.perform(function, p)
 		}
 	})
 }
 
-func (g *functionGateway) perform(function Function, f *pendingCall) {
+func (g *functionGateway) perform(function Function, p *pendingCall) {
 	var (
 		reply    *messages.StepReply
 		err      error
@@ -128,36 +127,36 @@ func (g *functionGateway) perform(function Function, f *pendingCall) {
 	)
 	defer func() {
 		if cause := recover(); cause != nil {
-			g.set.cfg.Logger.Error("step function panicked", "function", f.target.function, "step", f.call.Step.GetName(),
-				"order_id", f.call.Request.GetOrderId(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			reply, err = nil, defect("%s panicked: %s (%s)", f.target.name, sanitize(fmt.Sprint(cause), maxReasonBytes), panicLocation())
+			g.set.cfg.Logger.Error("step function panicked", "function", p.target.function, "step", p.call.Step.GetName(),
+				"order_id", p.call.Request.GetOrderId(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
+			reply, err = nil, defect("%s panicked: %s (%s)", p.target.name, sanitize(fmt.Sprint(cause), maxReasonBytes), panicLocation())
 		} else if !returned {
-			err = defect("%s ended its goroutine: return an error instead", f.target.name)
+			err = defect("%s ended its goroutine: return an error instead", p.target.name)
 		}
-		f.finishOnce(reply, err)
+		p.finishOnce(reply, err)
 	}()
-	ctx, cancel := context.WithDeadline(f.functionContext(), f.start.Add(f.timeout()))
+	ctx, cancel := context.WithDeadline(p.functionContext(), p.start.Add(p.timeout()))
 	defer cancel()
-	answer, failed := function(ctx, f.call.Request)
+	answer, failed := function(ctx, p.call.Request)
 	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
-		err = f.timeoutError()
+		err = p.timeoutError()
 		return
 	}
-	reply, err = f.readFunctionReply(answer, failed)
+	reply, err = p.readFunctionReply(answer, failed)
 }
 
-// functionContext is the context of the flight with its trace.
-func (f *pendingCall) functionContext() context.Context {
-	if f.span != nil {
-		return trace.ContextWithSpan(f.ctx, f.span)
+// functionContext returns the context of the call with its trace.
+func (p *pendingCall) functionContext() context.Context {
+	if p.span != nil {
+		return trace.ContextWithSpan(p.ctx, p.span)
 	}
-	return w3c.Extract(f.ctx, &f.trace)
+	return w3c.Extract(p.ctx, &p.trace)
 }
 
-// read says what a function's answer means. The reply is copied by way of its encoding: the function may hold on to it,
-// and what cannot be encoded must not reach the journal.
-func (f *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*messages.StepReply, error) {
+// readFunctionReply turns a function's return values into the end of the call. It copies the reply through its encoding: the
+// function may keep the reply, and one that cannot be encoded must not reach the journal.
+func (p *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*messages.StepReply, error) {
 	if err != nil {
 		failure := &delivery.Failure{Kind: messages.Transient}
 		var typed *delivery.Failure
@@ -167,14 +166,14 @@ func (f *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*
 				failure.Kind = typed.Kind
 			}
 		}
-		failure.Err = fmt.Errorf("%s: %s", f.target.name, sanitize(err.Error(), maxReasonBytes))
+		failure.Err = fmt.Errorf("%s: %s", p.target.name, sanitize(err.Error(), maxReasonBytes))
 		return nil, failure
 	}
 	if reply.GetResult() == nil {
-		return nil, defect("%s returned neither a result nor an error", f.target.name)
+		return nil, defect("%s returned neither a result nor an error", p.target.name)
 	}
 	body, err := proto.Marshal(reply)
-	if limit := f.set.cfg.MaxReply; err == nil && len(body) > limit {
+	if limit := p.set.cfg.MaxReply; err == nil && len(body) > limit {
 		err = fmt.Errorf("it has %d bytes: at most %d are allowed", len(body), limit)
 	}
 	kept := &messages.StepReply{}
@@ -182,15 +181,15 @@ func (f *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*
 		err = proto.Unmarshal(body, kept)
 	}
 	if err == nil {
-		err = normalizeReply(kept, f.call.Step)
+		err = normalizeReply(kept, p.call.Step)
 	}
 	if err != nil {
-		return nil, defect("%s returned a reply that cannot be used: %w", f.target.name, err)
+		return nil, defect("%s returned a reply that cannot be used: %w", p.target.name, err)
 	}
 	return kept, nil
 }
 
-// panicked is where the panic that is being recovered from began.
+// panicLocation returns the function and line where the recovered panic began.
 func panicLocation() string {
 	pcs := make([]uintptr, 32)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs)])
@@ -213,7 +212,7 @@ func defect(format string, args ...any) error {
 	return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf(format, args...)}
 }
 
-// close waits for the functions that run; their contexts have ended.
+// close waits for running functions; their contexts have ended.
 func (g *functionGateway) close() {
 	ended := make(chan struct{})
 	go func() {
@@ -225,6 +224,6 @@ func (g *functionGateway) close() {
 	select {
 	case <-ended:
 	case <-grace.C:
-		g.set.cfg.Logger.Warn("step functions run on after the engine's end: they do not heed their context")
+		g.set.cfg.Logger.Warn("step functions still run after the engine was closed: they ignore their context")
 	}
 }

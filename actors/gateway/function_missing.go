@@ -12,34 +12,34 @@ import (
 )
 
 const (
-	// A call of a function that this program lacks is put off for elsewhere, or for a tenth of the time since this program
-	// first missed the function in that attempt, at most longElsewhere; and for up to as long again. What wakes the order
-	// may come to a node that has the function. Each wait adds to the order's history: about 90 in a day, not 4,000.
+	// A call of a function that this program lacks is deferred, so that a node that has the function may get the order: by a
+	// tenth of the time since this program first missed it in that attempt, within these bounds, plus up to as long again as
+	// jitter. Each deferral adds to the order's history: about 90 a day, not 4,000.
 	minMissingDelay   = 15 * time.Second
 	missingAgeDivisor = 10
 	maxMissingDelay   = 15 * time.Minute
-	// What was missed is remembered for missedFor at least, unless maxMissed other attempts come in between. It is longer
-	// than the waits, for an order may come to other nodes meanwhile.
+	// An attempt is remembered for missingMemory at least, unless maxMissingEntries others come in between. That is longer
+	// than the delays: other nodes may get the order meanwhile.
 	missingMemory     = 6 * time.Hour
 	maxMissingEntries = 1 << 15
 )
 
-// missed remembers since when attempts have missed their function in this program: nothing in a call says it. The
-// memory is the program's own and starts anew with it. The zero value is empty.
+// missingFunctions remembers when each attempt first missed its function in this program; the call does not say it. It is in
+// memory only. The zero value is empty.
 type missingFunctions struct {
 	mu sync.Mutex
-	// since is when an attempt first missed its function, older what since was before turned.
+	// since maps attempts to the time; older is the previous generation, replaced at rotated.
 	since, older map[attemptKey]time.Time
 	rotated      time.Time
 }
 
-// attempt is one attempt of one step call: a failed attempt elsewhere is progress.
+// attemptKey identifies one attempt of one step call: an attempt that failed on another node starts the delays anew.
 type attemptKey struct {
 	key    string
 	number uint32
 }
 
-// age is how long ago the attempt first missed its function.
+// age returns how long ago the attempt first missed its function.
 func (m *missingFunctions) age(a attemptKey, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -56,14 +56,13 @@ func (m *missingFunctions) age(a attemptKey, now time.Time) time.Duration {
 	return now.Sub(first)
 }
 
-// putOff fails a call of a function that this program lacks: that says nothing about the order, and must not cost it an
-// attempt.
-func (m *missingFunctions) deferral(f *pendingCall) error {
+// deferral fails a call of a function that this program lacks, without costing the order an attempt.
+func (m *missingFunctions) deferral(p *pendingCall) error {
 	now := time.Now()
-	request := f.call.Request
+	request := p.call.Request
 	age := m.age(attemptKey{request.GetIdempotencyKey(), request.GetAttempt()}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
-	why := fmt.Sprintf("the node it came to has no function %s", f.target.function)
+	why := fmt.Sprintf("this node has no function %s", p.target.function)
 	return &delivery.Failure{
 		Kind:     messages.Transient,
 		Deferral: &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))},

@@ -33,7 +33,7 @@ func startFunction(t *testing.T, behavior string, seen chan<- received) (*gatewa
 			propagation.TraceContext{}.Inject(ctx, carrier)
 			select {
 			case seen <- received{r, "application/json", carrier["traceparent"]}:
-			case <-ctx.Done(): // of no interest any more
+			case <-ctx.Done(): // the test has ended
 			}
 			if reply := behaviors[behavior]; reply != nil {
 				return reply, nil
@@ -44,17 +44,17 @@ func startFunction(t *testing.T, behavior string, seen chan<- received) (*gatewa
 	}}), "func:wrap"
 }
 
-// withFunction calls the function once, as the step "wrap".
+// withFunction calls f once, as step "wrap".
 func withFunction(t *testing.T, f gateway.Function) (*messages.StepReply, error) {
 	t.Helper()
-	return do(t, newSet(t, nil, gateway.Config{MaxReply: 1000, Functions: gateway.Functions{"wrap": f}}), call("func:wrap"))
+	return callAndWait(t, newSet(t, nil, gateway.Config{MaxReply: 1000, Functions: gateway.Functions{"wrap": f}}), call("func:wrap"))
 }
 
 func done(data *structpb.Value) *messages.StepReply {
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
 }
 
-func TestWhatAFunctionMayAnswerWrongly(t *testing.T) {
+func TestInvalidFunctionResults(t *testing.T) {
 	for name, c := range map[string]struct {
 		f    gateway.Function
 		kind messages.FailureKind
@@ -89,7 +89,7 @@ func TestWhatAFunctionMayAnswerWrongly(t *testing.T) {
 		}, messages.Defect, "at most 1000"},
 		"panic": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
 			panic("out of paper")
-		}, messages.Defect, "func:wrap panicked: out of paper (github.com/orderly-engine/orderly/actors/gateway_test.TestWhatAFunctionMayAnswerWrongly"},
+		}, messages.Defect, "func:wrap panicked: out of paper (github.com/orderly-engine/orderly/actors/gateway_test.TestInvalidFunctionResults"},
 		"runtime error": {func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
 			return done(r.GetOrder().GetItems()[7:][0].ProtoReflect().Interface().(*structpb.Value)), nil
 		}, messages.Defect, "slice bounds out of range"},
@@ -100,35 +100,35 @@ func TestWhatAFunctionMayAnswerWrongly(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := withFunction(t, c.f)
-			_ = failure(t, err, c.kind, c.want)
+			_ = requireFailure(t, err, c.kind, c.want)
 		})
 	}
 }
 
-func TestPanicOfAFunctionIsLoggedWithItsStack(t *testing.T) {
+func TestFunctionPanicIsLoggedWithStack(t *testing.T) {
 	var log bytes.Buffer
 	set := newSet(t, nil, gateway.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Functions: gateway.Functions{
 		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { panic("out of paper") },
 	}})
-	_, err := do(t, set, call("func:wrap"))
-	_ = failure(t, err, messages.Defect)
+	_, err := callAndWait(t, set, call("func:wrap"))
+	_ = requireFailure(t, err, messages.Defect)
 	for _, want := range []string{"level=ERROR", "function=wrap", "order_id=o-1", `panic="out of paper"`, "function_test.go"} {
 		if !strings.Contains(log.String(), want) {
-			t.Errorf("the log does not say %s:\n%s", want, log.String())
+			t.Errorf("the log does not contain %s:\n%s", want, log.String())
 		}
 	}
 }
 
-func TestFunctionAsksToBeCalledLater(t *testing.T) {
+func TestFunctionRetryAfter(t *testing.T) {
 	_, err := withFunction(t, func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
 		return nil, &delivery.Failure{Kind: messages.Transient, RetryAfter: time.Hour, Err: errors.New("closed on Sundays")}
 	})
-	if f := failure(t, err, messages.Transient, "closed on Sundays"); f.RetryAfter != time.Hour {
-		t.Errorf("asked to come back after %s, want 1h", f.RetryAfter)
+	if f := requireFailure(t, err, messages.Transient, "closed on Sundays"); f.RetryAfter != time.Hour {
+		t.Errorf("RetryRetryAfter is %s, want 1h", f.RetryAfter)
 	}
 }
 
-func TestCheckKnowsTheFunctions(t *testing.T) {
+func TestCheckFunctions(t *testing.T) {
 	f := func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil }
 	some := gateway.Functions{"wrap": f, "pack.v-2": f, "gone": nil}
 	for target, want := range map[string]string{
@@ -146,13 +146,13 @@ func TestCheckKnowsTheFunctions(t *testing.T) {
 	}
 }
 
-// A function may change its reply after the call.
+// A function may change its reply after it returned.
 func TestFunctionOwnsItsReply(t *testing.T) {
 	kept := done(structpb.NewStringValue("before"))
 	set := newSet(t, nil, gateway.Config{Functions: gateway.Functions{
 		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return kept, nil },
 	}})
-	reply, err := do(t, set, call("func:wrap"))
+	reply, err := callAndWait(t, set, call("func:wrap"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,16 +172,16 @@ func TestFunctionRunsInTheSpanOfItsCall(t *testing.T) {
 			return done(nil), nil
 		},
 	}})
-	if _, err := do(t, set, call("func:wrap")); err != nil {
+	if _, err := callAndWait(t, set, call("func:wrap")); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(parent, seen.TraceID().String()) || strings.Contains(parent, seen.SpanID().String()) || seen.IsRemote() {
-		t.Errorf("the function ran in %v, want a span of its own in the trace of %s", seen, parent)
+	if !strings.Contains(traceparent, seen.TraceID().String()) || strings.Contains(traceparent, seen.SpanID().String()) || seen.IsRemote() {
+		t.Errorf("the function ran in %v, want a span of its own in the trace of %s", seen, traceparent)
 	}
 }
 
-// A hundred calls of a function that may run thrice: never more than three at once, the others wait and do not block
-// the caller, and another function is not held up.
+// Of 100 calls with a limit of three, three run at a time, the others wait without blocking the caller, and another function
+// does not wait.
 func TestFunctionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
@@ -212,18 +212,18 @@ func TestFunctionsAreBounded(t *testing.T) {
 			if err := <-ended; err == nil {
 				good++
 			} else {
-				_ = failure(t, err, messages.Transient, "did not answer within 20.5s")
+				_ = requireFailure(t, err, messages.Transient, "did not answer within 20.5s")
 				late++
 			}
 		}
 		if good != 60 || late != 40 || most.Load() != 3 {
-			t.Errorf("%d calls ended well, %d late, %d at once: want 60, 40, 3", good, late, most.Load())
+			t.Errorf("%d calls succeeded, %d timed out, %d ran at a time: want 60, 40, 3", good, late, most.Load())
 		}
 	})
 }
 
-// What waits behind a function that never ends is forgotten when its time is up.
-func TestDeafFunctionKeepsNoCalls(t *testing.T) {
+// Calls that wait behind a function that never ends are freed when they time out.
+func TestCallsBehindHangingFunctionAreFreed(t *testing.T) {
 	release := make(chan struct{})
 	set := newSet(t, nil, gateway.Config{FunctionConcurrency: 1, Functions: gateway.Functions{
 		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
@@ -235,8 +235,8 @@ func TestDeafFunctionKeepsNoCalls(t *testing.T) {
 	attempt := func() weak.Pointer[messages.StepRequest] {
 		c := call("func:wrap")
 		c.Step.Timeout = durationpb.New(time.Millisecond)
-		_, err := do(t, set, c)
-		_ = failure(t, err, messages.Transient, "did not answer within 1ms")
+		_, err := callAndWait(t, set, c)
+		_ = requireFailure(t, err, messages.Transient, "did not answer within 1ms")
 		return weak.Make(c.Request)
 	}
 	attempt()
@@ -252,12 +252,12 @@ func TestDeafFunctionKeepsNoCalls(t *testing.T) {
 		}
 	}
 	if kept > 2 {
-		t.Errorf("%d of 100 calls are kept that ended long ago", kept)
+		t.Errorf("%d of 100 ended calls are still referenced", kept)
 	}
 }
 
-// A function that does not heed its context holds the stop for a while, not for ever.
-func TestCloseGivesUpOnDeafFunctions(t *testing.T) {
+// A function that ignores its context delays Close by five seconds.
+func TestCloseGivesUpOnHangingFunctions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		set := gateway.New(nil, gateway.Config{Functions: gateway.Functions{
@@ -274,7 +274,7 @@ func TestCloseGivesUpOnDeafFunctions(t *testing.T) {
 		if took := time.Since(begun); took != 5*time.Second {
 			t.Errorf("Close took %s, want 5s", took)
 		}
-		_ = failure(t, <-ended, messages.Transient, gateway.ErrClosed.Error())
+		_ = requireFailure(t, <-ended, messages.Transient, gateway.ErrClosed.Error())
 		close(release)
 	})
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// FuzzReply: whatever a service answers, the call ends with a reply that can be journaled and sent on as JSON, or with
-// a Transient failure whose words can be.
+// FuzzReply checks that any response ends the call with a reply that can be journaled and encoded as JSON, or with a Transient
+// failure whose text is valid UTF-8.
 func FuzzReply(f *testing.F) {
 	for _, body := range []string{
 		"", "{}", "null", `{"done":{"data":{"box":"b-1"}}}`, `{"rejected":{"code":"x","reason":"y"}}`,
@@ -34,14 +34,14 @@ func FuzzReply(f *testing.F) {
 	var status int
 	var header map[string]string
 	var body []byte
-	set := newSet(f, nil, gateway.Config{MaxReply: 64 << 10, Transport: service(func(*http.Request) (*http.Response, error) {
+	set := newSet(f, nil, gateway.Config{MaxReply: 64 << 10, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return respond(status, header, string(body)), nil
 	})})
 	f.Fuzz(func(t *testing.T, code int, contentType, retryAfter string, answer []byte) {
 		status, header, body = code, map[string]string{"Content-Type": contentType, "Retry-After": retryAfter}, answer
-		reply, err := do(t, set, call("http://packing.example/wrap"))
+		reply, err := callAndWait(t, set, call("http://packing.example/wrap"))
 		if err != nil {
-			if f := failure(t, err, messages.Transient); f.RetryAfter < 0 || !utf8.ValidString(err.Error()) {
+			if f := requireFailure(t, err, messages.Transient); f.RetryAfter < 0 || !utf8.ValidString(err.Error()) {
 				t.Fatalf("After %s, error %q", f.RetryAfter, err)
 			}
 			return
@@ -53,7 +53,7 @@ func FuzzReply(f *testing.F) {
 			t.Fatalf("reply cannot be journaled: %v", err)
 		}
 		if _, err := protojson.Marshal(reply); err != nil {
-			t.Fatalf("reply cannot be sent on: %v", err)
+			t.Fatalf("reply cannot be encoded as JSON: %v", err)
 		}
 		if after := reply.GetRetry().GetAfter().AsDuration(); after < 0 {
 			t.Fatalf("retry after %s", after)

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// httpGateway posts calls, a bounded number per host at once.
+// httpGateway posts calls, a bounded number per host at a time.
 type httpGateway struct {
 	set    *Set
 	client *http.Client
@@ -22,7 +22,7 @@ type httpGateway struct {
 	queues map[string]*callQueue // by scheme and host
 }
 
-// lane is the calls to one host. Its goroutines end when nothing waits.
+// callQueue holds the calls to one host or function that wait for others to end.
 type callQueue struct {
 	mu      sync.Mutex
 	running int
@@ -38,7 +38,7 @@ func (g *httpGateway) init(s *Set) {
 	}
 }
 
-// newTransport keeps as many connections per host as there can be calls. The time-out is each call's own.
+// newTransport keeps as many idle connections per host as calls can run. The timeout is each call's own.
 func newTransport(concurrency int) *http.Transport {
 	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
@@ -52,17 +52,17 @@ func newTransport(concurrency int) *http.Transport {
 	}
 }
 
-func (g *httpGateway) send(f *pendingCall) {
-	l := g.queue(f.target.url)
+func (g *httpGateway) send(p *pendingCall) {
+	l := g.queue(p.target.url)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.running == g.set.cfg.HTTPConcurrency {
-		l.push(f)
+		l.push(p)
 		return
 	}
 	l.running++
-	// f is under way, so Close cannot have begun to wait for an empty group.
-	g.set.calls.Go(func() { g.work(l, f) })
+	// The count of p itself is held, so Close cannot be waiting for an empty group.
+	g.set.calls.Go(func() { g.work(l, p) })
 }
 
 func (g *httpGateway) queue(u *url.URL) *callQueue {
@@ -77,26 +77,25 @@ func (g *httpGateway) queue(u *url.URL) *callQueue {
 	return l
 }
 
-// work performs f and then whatever waits.
-func (g *httpGateway) work(l *callQueue, f *pendingCall) {
-	for f != nil {
-		// A call whose time is up while it waited is over.
-		if f.ctx.Err() == nil {
-			reply, err := g.post(f)
-			f.finishOnce(reply, err)
+// work performs p and then the waiting calls, and ends when none waits.
+func (g *httpGateway) work(l *callQueue, p *pendingCall) {
+	for p != nil {
+		// A call that timed out while it waited has ended.
+		if p.ctx.Err() == nil {
+			reply, err := g.post(p)
+			p.finishOnce(reply, err)
 		}
-		f = l.pop()
+		p = l.pop()
 	}
 }
 
-// wait enters f behind those that wait, and forgets those at the head whose time is up: behind calls that never end they
-// would never be met.
-func (l *callQueue) push(f *pendingCall) {
+// push adds p at the end. It drops calls at the head that timed out: if the running calls never end, pop would not.
+func (l *callQueue) push(p *pendingCall) {
 	for len(l.waiting) > 0 && l.waiting[0].ctx.Err() != nil {
 		l.waiting[0] = nil
 		l.waiting = l.waiting[1:]
 	}
-	l.waiting = append(l.waiting, f)
+	l.waiting = append(l.waiting, p)
 }
 
 func (l *callQueue) pop() *pendingCall {
@@ -107,45 +106,45 @@ func (l *callQueue) pop() *pendingCall {
 		l.waiting = nil
 		return nil
 	}
-	f := l.waiting[0]
+	p := l.waiting[0]
 	l.waiting[0] = nil
 	l.waiting = l.waiting[1:]
-	return f
+	return p
 }
 
-func (g *httpGateway) post(f *pendingCall) (*messages.StepReply, error) {
-	body, contentType, err := encodeRequest(nil, f.call)
+func (g *httpGateway) post(p *pendingCall) (*messages.StepReply, error) {
+	body, contentType, err := encodeRequest(nil, p.call)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(f.ctx, http.MethodPost, f.target.url.String(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.target.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, poison("call %s: the request cannot be made", f.target.name)
+		return nil, poison("call %s: the request cannot be made", p.target.name)
 	}
 	request.Header.Set(messages.HeaderContentType, contentType)
 	request.Header.Set("Accept", contentJSON+", "+contentProtobuf)
-	request.Header.Set("Idempotency-Key", f.call.Request.GetIdempotencyKey())
+	request.Header.Set("Idempotency-Key", p.call.Request.GetIdempotencyKey())
 	request.Header.Set("User-Agent", "orderly")
-	for _, key := range f.trace.Keys() {
-		if value := f.trace.Get(key); value != "" {
+	for _, key := range p.trace.Keys() {
+		if value := p.trace.Get(key); value != "" {
 			request.Header.Set(key, value)
 		}
 	}
 	httpResponse, err := g.client.Do(request)
 	if err != nil {
-		return nil, transient("call %s: %w", f.target.name, withoutURL(err))
+		return nil, transient("call %s: %w", p.target.name, withoutURL(err))
 	}
 	defer httpResponse.Body.Close()
 	limit := g.set.cfg.MaxReply
 	read, err := io.ReadAll(io.LimitReader(httpResponse.Body, int64(limit)+1))
 	if err != nil {
-		return nil, transient("call %s: read answer %d: %w", f.target.name, httpResponse.StatusCode, withoutURL(err))
+		return nil, transient("call %s: read answer %d: %w", p.target.name, httpResponse.StatusCode, withoutURL(err))
 	}
 	if len(read) > limit {
-		// The status counts, the body does not: a refusal with a huge page is still a refusal.
+		// The status still counts: a 409 with a huge page is a rejection.
 		read = nil
 		if httpResponse.StatusCode < 300 {
-			return nil, transient("%s: answer has more than %d bytes", f.target.name, limit)
+			return nil, transient("%s: answer has more than %d bytes", p.target.name, limit)
 		}
 	}
 	a := response{
@@ -154,11 +153,11 @@ func (g *httpGateway) post(f *pendingCall) (*messages.StepReply, error) {
 		retryAfter:  httpResponse.Header.Get("Retry-After"),
 		body:        read,
 	}
-	reply, err := a.reply(f.call.Step, time.Now())
-	return reply, withTarget(f.target, err)
+	reply, err := a.reply(p.call.Step, time.Now())
+	return reply, withTarget(p.target, err)
 }
 
-// withoutURL strips what the client says about the URL: user name and query may be secrets.
+// withoutURL strips the URL from the client's error: its query may hold a secret.
 func withoutURL(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {

@@ -18,10 +18,10 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// service is an HTTP service without a network.
-type service func(*http.Request) (*http.Response, error)
+// roundTripper is an HTTP service without a network.
+type roundTripper func(*http.Request) (*http.Response, error)
 
-func (s service) RoundTrip(r *http.Request) (*http.Response, error) { return s(r) }
+func (s roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return s(r) }
 
 func respond(status int, header map[string]string, body string) *http.Response {
 	h := http.Header{}
@@ -37,7 +37,7 @@ func TestHTTPStatuses(t *testing.T) {
 		status int
 		header map[string]string
 		body   string
-		// want is the result's name, or transient.
+		// want is the name of the result, or transient.
 		want  string
 		words string
 		after time.Duration
@@ -77,17 +77,17 @@ func TestHTTPStatuses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				set := newSet(t, nil, gateway.Config{MaxReply: 4096, Transport: service(func(*http.Request) (*http.Response, error) {
+				set := newSet(t, nil, gateway.Config{MaxReply: 4096, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 					return respond(c.status, c.header, c.body), nil
 				})})
-				reply, err := do(t, set, call(target))
+				reply, err := callAndWait(t, set, call(target))
 				if c.want == "transient" {
-					f := failure(t, err, messages.Transient, target, c.words)
+					f := requireFailure(t, err, messages.Transient, target, c.words)
 					if f.RetryAfter != c.after {
-						t.Errorf("After is %s, want %s", f.RetryAfter, c.after)
+						t.Errorf("RetryAfter is %s, want %s", f.RetryAfter, c.after)
 					}
 					if strings.Contains(err.Error(), "s3cret") {
-						t.Errorf("error repeats a secret: %v", err)
+						t.Errorf("error contains a secret: %v", err)
 					}
 					return
 				}
@@ -109,8 +109,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	mux.HandleFunc("/elsewhere", func(http.ResponseWriter, *http.Request) { followed.Store(true) })
 	s := httptest.NewServer(mux)
 	defer s.Close()
-	_, err := do(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap"))
-	_ = failure(t, err, messages.Transient, "redirects are not followed")
+	_, err := callAndWait(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap"))
+	_ = requireFailure(t, err, messages.Transient, "redirects are not followed")
 	if followed.Load() {
 		t.Error("redirect was followed")
 	}
@@ -119,17 +119,17 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 func TestErrorsKeepQueriesSecret(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
-	_, err := do(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap?token=s3cret"))
-	_ = failure(t, err, messages.Transient, "/wrap")
+	_, err := callAndWait(t, newSet(t, nil, gateway.Config{}), call(s.URL+"/wrap?token=s3cret"))
+	_ = requireFailure(t, err, messages.Transient, "/wrap")
 	if strings.Contains(err.Error(), "s3cret") {
-		t.Errorf("error repeats a secret: %v", err)
+		t.Errorf("error contains a secret: %v", err)
 	}
 }
 
-func TestHTTPConcurrencyIsBoundedPerHost(t *testing.T) {
+func TestHTTPConcurrencyPerHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
-		set := newSet(t, nil, gateway.Config{HTTPConcurrency: 3, Transport: service(func(r *http.Request) (*http.Response, error) {
+		set := newSet(t, nil, gateway.Config{HTTPConcurrency: 3, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			if r.URL.Host == "slow.example" {
 				if n := running.Add(1); n > most.Load() {
 					most.Store(n)
@@ -144,7 +144,7 @@ func TestHTTPConcurrencyIsBoundedPerHost(t *testing.T) {
 		for range 10 {
 			set.Do(call("http://slow.example/wrap"), func(_ *messages.StepReply, err error) { ended <- err })
 		}
-		if _, err := do(t, set, call("http://fast.example/wrap")); err != nil || time.Since(start) != 0 {
+		if _, err := callAndWait(t, set, call("http://fast.example/wrap")); err != nil || time.Since(start) != 0 {
 			t.Errorf("another host waited %s: %v", time.Since(start), err)
 		}
 		for range 10 {
@@ -158,10 +158,10 @@ func TestHTTPConcurrencyIsBoundedPerHost(t *testing.T) {
 	})
 }
 
-func TestTimeSpentWaitingForATurnCounts(t *testing.T) {
+func TestTimeoutIncludesWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var calls atomic.Int32
-		set := newSet(t, nil, gateway.Config{HTTPConcurrency: 1, Transport: service(func(*http.Request) (*http.Response, error) {
+		set := newSet(t, nil, gateway.Config{HTTPConcurrency: 1, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 			calls.Add(1)
 			time.Sleep(3 * time.Second)
 			return respond(200, nil, ""), nil
@@ -173,16 +173,16 @@ func TestTimeSpentWaitingForATurnCounts(t *testing.T) {
 			set.Do(c, func(_ *messages.StepReply, err error) { ended <- err })
 		}
 		for range 2 {
-			_ = failure(t, <-ended, messages.Transient, "did not answer within 2s")
+			_ = requireFailure(t, <-ended, messages.Transient, "did not answer within 2s")
 		}
 		set.Close()
 		if calls.Load() != 1 {
-			t.Errorf("%d calls were made, want 1: the other's time was up", calls.Load())
+			t.Errorf("%d calls were made, want 1: the other timed out while it waited", calls.Load())
 		}
 	})
 }
 
-func TestConnectionsAreUsedAgain(t *testing.T) {
+func TestConnectionsAreReused(t *testing.T) {
 	var opened atomic.Int32
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"done":{}}`))
@@ -192,7 +192,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 	defer s.Close()
 	set := newSet(t, nil, gateway.Config{})
 	for range 20 {
-		if _, err := do(t, set, call(s.URL)); err != nil {
+		if _, err := callAndWait(t, set, call(s.URL)); err != nil {
 			t.Fatal(err)
 		}
 	}

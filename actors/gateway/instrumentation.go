@@ -14,7 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// result is how a call ended, as metrics and spans name it.
+// result is the attribute orderly.outcome of metrics and spans.
 type result int
 
 const (
@@ -45,10 +45,10 @@ func resultOf(reply *messages.StepReply, err error) result {
 	return resultDone
 }
 
-// maxMeasuredSteps bounds the attribute sets, should plans come and go; steps beyond it share the name "other".
+// maxStepNames bounds the number of attribute sets while plans come and go; further steps share the name "other".
 const maxStepNames = 1024
 
-// measures of one step, by direction (do, undo) and result.
+// stepOptions are the attributes of one step, by direction (do, undo) and result.
 type stepOptions [2][resultCount][]metric.RecordOption
 
 // instrumentation holds the instruments of a Set. Reads take no lock.
@@ -62,11 +62,11 @@ type instrumentation struct {
 func newInstrumentation(meter metric.Meter) *instrumentation {
 	duration, err := meter.Float64Histogram("orderly.step.duration",
 		metric.WithUnit("s"),
-		metric.WithDescription("Time one attempt of a step call took."),
+		metric.WithDescription("Duration of one attempt of a step call"),
 		metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30),
 	)
 	if err != nil {
-		// Only a name or unit that the interface refuses gets here: measure nothing rather than fail calls.
+		// Only an invalid name or unit gets here: measure nothing rather than fail calls.
 		duration = metricnoop.Float64Histogram{}
 	}
 	return &instrumentation{duration: duration}

@@ -33,36 +33,36 @@ func (g *natsGateway) init(s *Set, nc *nats.Conn) {
 	g.buffers.New = func() any { return new([]byte) }
 }
 
-func (g *natsGateway) send(f *pendingCall) {
-	if err := g.publish(f); err != nil {
-		f.finishOnce(nil, err)
+func (g *natsGateway) send(p *pendingCall) {
+	if err := g.publish(p); err != nil {
+		p.finishOnce(nil, err)
 	}
 }
 
-func (g *natsGateway) publish(f *pendingCall) error {
+func (g *natsGateway) publish(p *pendingCall) error {
 	if g.nc == nil {
-		return poison("call %s: there is no NATS connection", f.target.name)
+		return poison("call %s: there is no NATS connection", p.target.name)
 	}
 	requester, err := g.connect()
 	if err != nil {
-		return transient("call %s: %w", f.target.name, err)
+		return transient("call %s: %w", p.target.name, err)
 	}
-	// Buffered by the client, it would be sent long after its time-out.
+	// The client would buffer the request and send it long after its timeout.
 	if !g.nc.IsConnected() {
-		return transient("call %s: %w", f.target.name, nats.ErrDisconnected)
+		return transient("call %s: %w", p.target.name, nats.ErrDisconnected)
 	}
 	buffer := g.buffers.Get().(*[]byte)
-	body, contentType, err := encodeRequest((*buffer)[:0], f.call)
+	body, contentType, err := encodeRequest((*buffer)[:0], p.call)
 	if err == nil {
 		header := nats.Header{messages.HeaderContentType: {contentType}}
-		for _, key := range f.trace.Keys() {
-			if value := f.trace.Get(key); value != "" {
+		for _, key := range p.trace.Keys() {
+			if value := p.trace.Get(key); value != "" {
 				header[key] = []string{value}
 			}
 		}
-		requester.SendWithin(f.timeout(), (*natsCall)(f), func(to natsclient.ReplyTo) error {
+		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
 			// PublishMsg copies the body.
-			err := g.nc.PublishMsg(&nats.Msg{Subject: f.target.subject, Reply: to.String(), Header: header, Data: body})
+			err := g.nc.PublishMsg(&nats.Msg{Subject: p.target.subject, Reply: to.String(), Header: header, Data: body})
 			if err != nil {
 				return fmt.Errorf("request of %d bytes: %w", len(body), err)
 			}
@@ -92,27 +92,27 @@ func (g *natsGateway) connect() (*natsclient.Requester, error) {
 	return r, err
 }
 
-// natsCall is a pendingCall as the handler of its request. The call's own timer ends it on time; that of the request, which
-// is less exact, only forgets it.
+// natsCall is a pendingCall as the handler of its request. The call's own timer ends it on time; the Requester's time limit,
+// which is less exact, only frees its entry.
 type natsCall pendingCall
 
 func (c *natsCall) Reply(m *nats.Msg) bool {
-	f := (*pendingCall)(c)
-	if f.set.remove(f.id) != nil { // it is not too late
-		reply, err := f.set.nats.read(m, f.call.Step)
-		f.finish(reply, withTarget(f.target, err))
+	p := (*pendingCall)(c)
+	if p.set.remove(p.id) != nil { // otherwise it timed out
+		reply, err := p.set.nats.read(m, p.call.Step)
+		p.finish(reply, withTarget(p.target, err))
 	}
 	return true
 }
 
 func (c *natsCall) Fail(err error) {
-	f := (*pendingCall)(c)
+	p := (*pendingCall)(c)
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) {
-		err = poison("call %s: %w", f.target.name, err)
+		err = poison("call %s: %w", p.target.name, err)
 	} else {
-		err = transient("call %s: %w", f.target.name, err)
+		err = transient("call %s: %w", p.target.name, err)
 	}
-	f.finishOnce(nil, err)
+	p.finishOnce(nil, err)
 }
 
 func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepReply, error) {

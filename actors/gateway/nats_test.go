@@ -13,8 +13,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// serve runs a NATS micro service that handles every request to "wrap".
-func serve(t *testing.T, nc *nats.Conn, handle micro.HandlerFunc) {
+// startService runs a NATS micro service for "wrap".
+func startService(t *testing.T, nc *nats.Conn, handle micro.HandlerFunc) {
 	t.Helper()
 	s, err := micro.AddService(nc, micro.Config{Name: "wrapping", Version: "1.0.0"})
 	if err != nil {
@@ -26,15 +26,15 @@ func serve(t *testing.T, nc *nats.Conn, handle micro.HandlerFunc) {
 	}
 }
 
-func TestNoRespondersFailAtOnce(t *testing.T) {
+func TestNoRespondersFailsAtOnce(t *testing.T) {
 	set := newSet(t, connect(t), gateway.Config{})
-	c := call("nats://nobody.home")
+	c := call("nats://no.listener")
 	c.Step.Timeout = durationpb.New(time.Minute)
-	_, err := do(t, set, c)
-	_ = failure(t, err, messages.Transient, "nats://nobody.home", "no responders")
+	_, err := callAndWait(t, set, c)
+	_ = requireFailure(t, err, messages.Transient, "nats://no.listener", "no responders")
 }
 
-func TestServiceErrorCodesReadLikeHTTP(t *testing.T) {
+func TestServiceErrorCodesMeanHTTPStatuses(t *testing.T) {
 	for code, want := range map[string]string{
 		"400": "rejected", "404": "rejected", "409": "rejected", "422": "rejected",
 		"408": "transient", "425": "transient", "429": "transient", "500": "transient", "503": "transient", "302": "transient",
@@ -42,10 +42,10 @@ func TestServiceErrorCodesReadLikeHTTP(t *testing.T) {
 	} {
 		t.Run(code, func(t *testing.T) {
 			nc := connect(t)
-			serve(t, nc, func(r micro.Request) {
+			startService(t, nc, func(r micro.Request) {
 				_ = r.Error(code, "no paper left", nil, micro.WithHeaders(micro.Headers{"Retry-After": {"3"}}))
 			})
-			reply, err := do(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
+			reply, err := callAndWait(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
 			if want == "rejected" {
 				if err != nil {
 					t.Fatal(err)
@@ -55,20 +55,20 @@ func TestServiceErrorCodesReadLikeHTTP(t *testing.T) {
 				}
 				return
 			}
-			f := failure(t, err, messages.Transient, "nats://wrap")
+			f := requireFailure(t, err, messages.Transient, "nats://wrap")
 			if code == "503" && f.RetryAfter != 3*time.Second {
-				t.Errorf("After is %s, want 3s", f.RetryAfter)
+				t.Errorf("RetryAfter is %s, want 3s", f.RetryAfter)
 			}
 		})
 	}
 }
 
-func TestRefusalInTheBodyOfAServiceErrorIsKept(t *testing.T) {
+func TestRejectionInServiceErrorBody(t *testing.T) {
 	nc := connect(t)
-	serve(t, nc, func(r micro.Request) {
+	startService(t, nc, func(r micro.Request) {
 		_ = r.Error("409", "conflict", []byte(`{"rejected":{"code":"out_of_stock","reason":"no paper"}}`))
 	})
-	reply, err := do(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
+	reply, err := callAndWait(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
 	if err != nil || reply.GetRejected().GetCode() != "out_of_stock" {
 		t.Errorf("got %s, %v", reply, err)
 	}
@@ -81,14 +81,14 @@ func TestNATSReplyNeedsAResult(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := connect(t)
-			serve(t, nc, func(r micro.Request) { _ = r.Respond([]byte(body)) })
-			_, err := do(t, newSet(t, nc, gateway.Config{MaxReply: 2 << 10}), call("nats://wrap"))
-			_ = failure(t, err, messages.Transient, "nats://wrap", "answer")
+			startService(t, nc, func(r micro.Request) { _ = r.Respond([]byte(body)) })
+			_, err := callAndWait(t, newSet(t, nc, gateway.Config{MaxReply: 2 << 10}), call("nats://wrap"))
+			_ = requireFailure(t, err, messages.Transient, "nats://wrap", "answer")
 		})
 	}
 }
 
-func TestLateAndDoubledRepliesAreIgnored(t *testing.T) {
+func TestLateAndDuplicateRepliesAreIgnored(t *testing.T) {
 	nc := connect(t)
 	requests := make(chan *nats.Msg, 2)
 	if _, err := nc.Subscribe("wrap", func(m *nats.Msg) { requests <- m }); err != nil {
@@ -97,11 +97,11 @@ func TestLateAndDoubledRepliesAreIgnored(t *testing.T) {
 	set := newSet(t, nc, gateway.Config{})
 	late := call("nats://wrap")
 	late.Step.Timeout = durationpb.New(20 * time.Millisecond)
-	_, err := do(t, set, late)
-	_ = failure(t, err, messages.Transient, "did not answer")
+	_, err := callAndWait(t, set, late)
+	_ = requireFailure(t, err, messages.Transient, "did not answer")
 
-	ended := make(chan outcome, 4)
-	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- outcome{r, err} })
+	ended := make(chan callEnd, 4)
+	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- callEnd{r, err} })
 	first, second := <-requests, <-requests
 	for _, m := range []*nats.Msg{first, second, second} {
 		if err := m.Respond([]byte(`{"done":{"data":"` + m.Reply + `"}}`)); err != nil {
@@ -109,15 +109,15 @@ func TestLateAndDoubledRepliesAreIgnored(t *testing.T) {
 		}
 	}
 	if o := <-ended; o.err != nil || o.reply.GetDone().GetData().GetStringValue() != second.Reply {
-		t.Errorf("got %s, %v: want the second call's own reply", o.reply, o.err)
+		t.Errorf("got %s, %v: want the reply to the second call", o.reply, o.err)
 	}
-	// Everything that was sent has been read once a further call is answered.
-	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- outcome{r, err} })
+	// The replies are read in order: once a further call has its reply, the duplicate has been read.
+	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- callEnd{r, err} })
 	if err := (<-requests).Respond([]byte(`{"rejected":{}}`)); err != nil {
 		t.Fatal(err)
 	}
 	if o := <-ended; o.reply.GetRejected() == nil {
-		t.Errorf("got %s, %v: a doubled reply ended another call", o.reply, o.err)
+		t.Errorf("got %s, %v: a duplicate reply ended another call", o.reply, o.err)
 	}
 }
 
@@ -125,16 +125,16 @@ func TestRequestTooLargeIsPoison(t *testing.T) {
 	nc := connect(t)
 	c := call("nats://wrap")
 	c.Request.Order.CustomerId = strings.Repeat("x", int(nc.MaxPayload()))
-	_, err := do(t, newSet(t, nc, gateway.Config{}), c)
-	_ = failure(t, err, messages.Poison, "nats://wrap", "payload")
+	_, err := callAndWait(t, newSet(t, nc, gateway.Config{}), c)
+	_ = requireFailure(t, err, messages.Poison, "nats://wrap", "payload")
 }
 
 func TestLostConnectionIsTransient(t *testing.T) {
 	nc := connect(t)
 	set := newSet(t, nc, gateway.Config{})
-	_, err := do(t, set, call("nats://wrap"))
-	_ = failure(t, err, messages.Transient)
+	_, err := callAndWait(t, set, call("nats://wrap"))
+	_ = requireFailure(t, err, messages.Transient)
 	nc.Close()
-	_, err = do(t, set, call("nats://wrap"))
-	_ = failure(t, err, messages.Transient, "nats://wrap")
+	_, err = callAndWait(t, set, call("nats://wrap"))
+	_ = requireFailure(t, err, messages.Transient, "nats://wrap")
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,27 +17,27 @@ import (
 )
 
 const (
-	// maxDelay bounds what a service may ask an order to wait; the policy of the step may bound it further.
+	// maxDelay bounds the delay that a service may ask for; the step's retry policy may bound it further.
 	maxDelay = 24 * time.Hour
-	// maxDepth is how deep step data may nest.
+	// maxDepth is the deepest nesting of step data.
 	maxDepth = 64
-	// maxWord bounds codes and signal names, in bytes.
+	// maxNameBytes bounds codes and signal names.
 	maxNameBytes = 128
 )
 
 var errNoResult = errors.New("it has no result: want one of done, rejected, pending, retry")
 
-// answer is what came back on a call, whatever the transport.
+// response is a service's response over any transport.
 type response struct {
-	// status is the HTTP status or Nats-Service-Error-Code; 0 where none was sent and the body alone decides.
+	// status is the HTTP status or Nats-Service-Error-Code; 0 if none was sent and the body alone decides.
 	status                  int
 	contentType, retryAfter string
-	// reason is what the transport itself says about an error.
+	// reason is the error text of the transport.
 	reason string
 	body   []byte
 }
 
-// reply says what the answer means for the step; see the package documentation. The error is a Transient failure.
+// reply turns a response into a reply, as the package documentation says. The error is a Transient failure.
 func (a *response) reply(step *messages.Step, now time.Time) (*messages.StepReply, error) {
 	var r *messages.StepReply
 	var err error
@@ -61,7 +60,7 @@ func (a *response) reply(step *messages.Step, now time.Time) (*messages.StepRepl
 	return r, nil
 }
 
-// refusal reports whether a status is a business no.
+// isRejection reports whether a status means that the service rejects the step.
 func isRejection(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -88,7 +87,7 @@ func (a *response) decode(step *messages.Step) (*messages.StepReply, error) {
 	return r, nil
 }
 
-// accepted reads an answer whose status says that the call was taken.
+// readSuccess reads a response with a 2xx status.
 func (a *response) readSuccess(step *messages.Step, now time.Time) (*messages.StepReply, error) {
 	var data *structpb.Value
 	if len(a.body) > 0 {
@@ -101,7 +100,7 @@ func (a *response) readSuccess(step *messages.Step, now time.Time) (*messages.St
 			return nil, err
 		}
 		for _, name := range [...]string{"done", "rejected", "pending", "retry"} {
-			if _, meant := data.GetStructValue().GetFields()[name]; meant {
+			if _, isReply := data.GetStructValue().GetFields()[name]; isReply {
 				return nil, err
 			}
 		}
@@ -127,21 +126,20 @@ func (a *response) readRejection(step *messages.Step) *messages.StepReply {
 
 func (a *response) transientError(step *messages.Step, now time.Time) error {
 	after := parseRetryAfter(a.retryAfter, now)
-	words := a.errorText()
+	text := a.errorText()
 	if r, err := a.decode(step); err == nil && r.GetRetry() != nil && normalizeReply(r, step) == nil {
-		if said := r.GetRetry().GetReason(); said != "" {
-			words = said
+		if reason := r.GetRetry().GetReason(); reason != "" {
+			text = reason
 		}
 		after = max(after, r.GetRetry().GetAfter().AsDuration())
 	}
 	if a.status >= 300 && a.status <= 399 {
-		words = "redirects are not followed: name the final URL in the plan"
+		text = "redirects are not followed: name the final URL in the plan"
 	}
-	return transientAfter(after, "answered %d: %s", a.status, words)
+	return transientAfter(after, "answered %d: %s", a.status, text)
 }
 
-// words is the reason an answer gives for an error: the transport's, a problem document's, plain text, or the name of the
-// status.
+// errorText returns the reason for an error: from the transport, a problem document, plain text, or the name of the status.
 func (a *response) errorText() string {
 	if w := sanitize(a.reason, maxReasonBytes); w != "" {
 		return w
@@ -166,7 +164,7 @@ func (a *response) errorText() string {
 	return "no reason given"
 }
 
-// parseRetryAfter reads a Retry-After header, in seconds or as an HTTP date; 0 when it is absent or says nothing.
+// parseRetryAfter reads a Retry-After header, in seconds or as an HTTP date; 0 if it is absent or invalid.
 func parseRetryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -181,8 +179,8 @@ func parseRetryAfter(value string, now time.Time) time.Duration {
 	return 0
 }
 
-// tidy makes a reply fit for the journal and for later requests: words clipped, delays bounded, a signal named. It
-// refuses data that could not be written again.
+// normalizeReply makes a reply valid for the journal and for later requests: it bounds texts and delays and fills in the
+// signal. The error says why the data cannot be stored.
 func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 	switch result := r.GetResult().(type) {
 	case *messages.StepReply_Done:
@@ -191,9 +189,11 @@ func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 		}
 		data := result.Done.GetData()
 		if n := proto.Size(data); n > messages.MaxBody {
-			return fmt.Errorf("its data have %d bytes: at most %d are allowed", n, messages.MaxBody)
+			return fmt.Errorf("its data has %d bytes: at most %d are allowed", n, messages.MaxBody)
 		}
-		return checkValue(data, maxDepth)
+		if err := messages.CheckValue(data, maxDepth); err != nil {
+			return fmt.Errorf("its data %w", err)
+		}
 	case *messages.StepReply_Rejected:
 		result.Rejected.Code = sanitize(result.Rejected.GetCode(), maxNameBytes)
 		result.Rejected.Reason = sanitize(result.Rejected.GetReason(), maxReasonBytes)
@@ -226,35 +226,4 @@ func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 func clampDelay(d time.Duration) (seconds int64, nanos int32) {
 	d = min(max(d, 0), maxDelay)
 	return int64(d / time.Second), int32(d % time.Second)
-}
-
-// checkValue refuses values that protobuf can carry and JSON cannot: such data would spoil every later request.
-func checkValue(v *structpb.Value, depth int) error {
-	if v == nil {
-		return nil
-	}
-	if depth == 0 {
-		return fmt.Errorf("its data nest deeper than %d levels", maxDepth)
-	}
-	switch kind := v.GetKind().(type) {
-	case nil:
-		return errors.New("its data hold a value of no kind")
-	case *structpb.Value_NumberValue:
-		if math.IsNaN(kind.NumberValue) || math.IsInf(kind.NumberValue, 0) {
-			return errors.New("its data hold a number that is not finite")
-		}
-	case *structpb.Value_StructValue:
-		for _, field := range kind.StructValue.GetFields() {
-			if err := checkValue(field, depth-1); err != nil {
-				return err
-			}
-		}
-	case *structpb.Value_ListValue:
-		for _, element := range kind.ListValue.GetValues() {
-			if err := checkValue(element, depth-1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// defaultTimeout stands in for a step that names none, as plans made by hand may.
+// defaultTimeout is that of a step without one.
 const defaultTimeout = 2 * time.Second
 
 // Call is one attempt of a step.
@@ -21,19 +21,19 @@ type Call struct {
 	Step      *messages.Step
 	Direction messages.Direction
 	Request   *messages.StepRequest
-	// Traceparent and Tracestate are the W3C trace context the call belongs to, or empty.
+	// Traceparent and Tracestate are the W3C trace context of the call, or empty.
 	Traceparent, Tracestate string
 
 	dropped atomic.Bool
 }
 
-// Drop says that nobody waits for the answer any more: a call that waits for its turn is not to be made.
+// Drop cancels a call that has not been made yet: its caller no longer needs the reply.
 func (c *Call) Drop() { c.dropped.Store(true) }
 
 // Dropped reports whether Drop was called.
 func (c *Call) Dropped() bool { return c.dropped.Load() }
 
-// Target is the URL that the call goes to.
+// Target returns the URL to call.
 func (c *Call) Target() string {
 	if c.Direction == messages.Undo {
 		return c.Step.GetUndo()
@@ -41,11 +41,11 @@ func (c *Call) Target() string {
 	return c.Step.GetDo()
 }
 
-// Done takes the answer to a call: a reply, or an error that wraps a Transient or Poison *delivery.Failure. It is
-// called exactly once per call, from any goroutine, perhaps before Do returns; it must not block. The reply is read-only.
+// Done gets the end of a call: a reply, which is read-only, or an error that wraps a *delivery.Failure. It is called exactly
+// once per call, from any goroutine, perhaps before Do returns, and must not block.
 type Done func(*messages.StepReply, error)
 
-// Set performs step calls over every kind of gateway. It is safe for concurrent use.
+// Set makes step calls over every transport. It is safe for concurrent use.
 type Set struct {
 	cfg     Config
 	targets targetCache
@@ -55,14 +55,14 @@ type Set struct {
 	funcs   functionGateway
 
 	closed  atomic.Bool
-	calls   sync.WaitGroup // one share per done that has not returned, one per Do that is sending
+	calls   sync.WaitGroup // one count per Done that has not returned, one per Do that is sending
 	mu      sync.Mutex
-	pending map[uint64]*pendingCall // calls under way, by token
+	pending map[uint64]*pendingCall // calls in flight, by id
 	lastID  uint64
 }
 
-// New returns a Set that calls NATS services over nc, which stays the caller's and may be nil where no target needs
-// it. cfg must be valid.
+// New returns a Set that calls NATS services over nc, which stays the caller's; it may be nil if no target needs it. cfg must
+// be valid.
 func New(nc *nats.Conn, cfg Config) *Set {
 	cfg = cfg.withDefaults()
 	s := &Set{
@@ -76,10 +76,10 @@ func New(nc *nats.Conn, cfg Config) *Set {
 	return s
 }
 
-// Check is Set.Check for those who have no Set, and no functions.
+// Check is Functions.Check for a program without functions.
 func Check(target string) error { return Functions(nil).Check(target) }
 
-// Do performs one attempt and hands the answer to done. It does not block.
+// Do makes one attempt and hands its end to done. It does not block.
 func (s *Set) Do(c *Call, done Done) {
 	if s.closed.Load() {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
@@ -94,25 +94,25 @@ func (s *Set) Do(c *Call, done Done) {
 		s.answerInline(t.sim, c, done)
 		return
 	}
-	f := s.register(c, t, done)
-	if f == nil {
+	p := s.register(c, t, done)
+	if p == nil {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
 	switch {
 	case t.subject != "":
-		s.nats.send(f)
+		s.nats.send(p)
 	case t.url != nil:
-		s.http.send(f)
+		s.http.send(p)
 	case t.function != "":
-		s.funcs.send(f)
+		s.funcs.send(p)
 	case t.sim.latency == 0:
-		f.answerSim()
+		p.answerSim()
 	}
 	s.calls.Done()
 }
 
-// doAtOnce answers a simulated call without the bookkeeping that only a wait needs.
+// answerInline answers a simulated call without latency, so without an entry and a timer.
 func (s *Set) answerInline(m *sim, c *Call, done Done) {
 	if !s.metrics.enabled() {
 		done(m.answer(c))
@@ -124,7 +124,7 @@ func (s *Set) answerInline(m *sim, c *Call, done Done) {
 	done(reply, err)
 }
 
-// flight is a call under way. Whoever takes it out of the Set ends it.
+// pendingCall is a call in flight. Of timer, reply and Close, the one that removes it from the Set finishes it.
 type pendingCall struct {
 	set    *Set
 	call   *Call
@@ -135,97 +135,97 @@ type pendingCall struct {
 	timer  *time.Timer
 	trace  traceContext
 	span   trace.Span // nil without a tracer
-	// ctx ends with the flight; HTTP and functions only.
+	// ctx ends with the call; only for HTTP and functions.
 	ctx    context.Context
 	cancel context.CancelFunc
 }
 
-// launch enters a call under way and starts its clock; nil when the Set is closed. The caller ends its own share of
-// s.calls once the call is sent, so that Close cannot overtake the sending.
+// register adds a call to the pending ones and starts its timer; nil if the Set is closed. The caller calls s.calls.Done once
+// the call is sent, so that Close waits for the sending.
 func (s *Set) register(c *Call, t *target, done Done) *pendingCall {
-	f := &pendingCall{set: s, call: c, target: t, done: done, start: time.Now()}
+	p := &pendingCall{set: s, call: c, target: t, done: done, start: time.Now()}
 	if t.url != nil || t.function != "" {
-		f.ctx, f.cancel = context.WithCancel(context.Background())
+		p.ctx, p.cancel = context.WithCancel(context.Background())
 	}
-	f.startSpan(s.cfg.Tracer)
+	p.startSpan(s.cfg.Tracer)
 
 	s.mu.Lock()
 	if s.closed.Load() {
 		s.mu.Unlock()
-		f.endSpan(resultFailed, ErrClosed)
+		p.endSpan(resultFailed, ErrClosed)
 		return nil
 	}
 	s.calls.Add(2)
 	s.lastID++
-	f.id = s.lastID
-	s.pending[f.id] = f
-	// Made under the lock: a clock that is up at once finds the flight entered, whoever takes it finds the timer.
-	if t.sim != nil && t.sim.latency <= f.timeout() {
-		f.timer = time.AfterFunc(t.sim.latency, f.answerSim)
+	p.id = s.lastID
+	s.pending[p.id] = p
+	// The lock is held until the timer is set: finish needs it.
+	if t.sim != nil && t.sim.latency <= p.timeout() {
+		p.timer = time.AfterFunc(t.sim.latency, p.answerSim)
 	} else {
-		f.timer = time.AfterFunc(f.timeout(), f.onTimeout)
+		p.timer = time.AfterFunc(p.timeout(), p.onTimeout)
 	}
 	s.mu.Unlock()
-	return f
+	return p
 }
 
-// take removes a flight; nil when somebody else has ended it.
-func (s *Set) remove(token uint64) *pendingCall {
+// remove takes a call off the pending ones; nil if it has been removed already.
+func (s *Set) remove(id uint64) *pendingCall {
 	s.mu.Lock()
-	f := s.pending[token]
-	delete(s.pending, token)
+	p := s.pending[id]
+	delete(s.pending, id)
 	s.mu.Unlock()
-	return f
+	return p
 }
 
-// end hands the answer to the caller. Only the flight's taker calls it.
-func (f *pendingCall) finish(reply *messages.StepReply, err error) {
-	f.timer.Stop()
-	if f.cancel != nil {
-		f.cancel()
+// finish hands the end to the caller. It must follow a successful remove.
+func (p *pendingCall) finish(reply *messages.StepReply, err error) {
+	p.timer.Stop()
+	if p.cancel != nil {
+		p.cancel()
 	}
 	r := resultOf(reply, err)
-	f.endSpan(r, err)
-	if f.set.metrics.enabled() {
-		f.set.metrics.record(f.call, r, time.Since(f.start))
+	p.endSpan(r, err)
+	if p.set.metrics.enabled() {
+		p.set.metrics.record(p.call, r, time.Since(p.start))
 	}
-	f.done(reply, err)
-	f.set.calls.Done()
+	p.done(reply, err)
+	p.set.calls.Done()
 }
 
-// endIfMine ends the flight unless somebody else has.
-func (f *pendingCall) finishOnce(reply *messages.StepReply, err error) {
-	if f.set.remove(f.id) != nil {
-		f.finish(reply, err)
+// finishOnce finishes the call unless that has been done.
+func (p *pendingCall) finishOnce(reply *messages.StepReply, err error) {
+	if p.set.remove(p.id) != nil {
+		p.finish(reply, err)
 	}
 }
 
-func (f *pendingCall) onTimeout() { f.finishOnce(nil, f.timeoutError()) }
+func (p *pendingCall) onTimeout() { p.finishOnce(nil, p.timeoutError()) }
 
-func (f *pendingCall) timeoutError() error {
-	return transient("%s did not answer within %s", f.target.name, f.timeout())
+func (p *pendingCall) timeoutError() error {
+	return transient("%s did not answer within %s", p.target.name, p.timeout())
 }
 
-// answer ends a simulated call.
-func (f *pendingCall) answerSim() { f.finishOnce(f.target.sim.answer(f.call)) }
+// answerSim finishes a simulated call.
+func (p *pendingCall) answerSim() { p.finishOnce(p.target.sim.answer(p.call)) }
 
-func (f *pendingCall) timeout() time.Duration {
-	if d := f.call.Step.GetTimeout().AsDuration(); d > 0 {
+func (p *pendingCall) timeout() time.Duration {
+	if d := p.call.Step.GetTimeout().AsDuration(); d > 0 {
 		return d
 	}
 	return defaultTimeout
 }
 
-// Close fails the calls under way and waits until every done has returned and every goroutine has ended. Calls that
-// come later fail at once. It must not be called from a done.
+// Close fails the calls in flight, and later ones, with ErrClosed. It returns when every Done has returned and every goroutine
+// has ended, except that it waits for a function for five seconds at most. It must not be called from a Done.
 func (s *Set) Close() {
 	s.mu.Lock()
 	s.closed.Store(true)
-	under := s.pending
+	pending := s.pending
 	s.pending = map[uint64]*pendingCall{}
 	s.mu.Unlock()
-	for _, f := range under {
-		f.finish(nil, transient("call %s: %w", f.target.name, ErrClosed))
+	for _, p := range pending {
+		p.finish(nil, transient("call %s: %w", p.target.name, ErrClosed))
 	}
 	s.calls.Wait()
 	s.nats.close()
@@ -233,7 +233,7 @@ func (s *Set) Close() {
 	s.funcs.close()
 }
 
-// transport returns the carrier of HTTP calls, tuned for many calls to few hosts.
+// transport returns the configured transport or a new one.
 func (c Config) transport() http.RoundTripper {
 	if c.Transport != nil {
 		return c.Transport

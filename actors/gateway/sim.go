@@ -14,19 +14,19 @@ import (
 )
 
 const (
-	// maxSimLatency bounds latency, against typing errors.
+	// maxSimLatency catches typing errors.
 	maxSimLatency = time.Hour
-	// simDeadline is when a simulated service that answered pending wants to be called again.
+	// simDeadline is the deadline of pending replies, from now.
 	simDeadline = time.Second
 )
 
-// simDone answers every simulated call that is performed.
+// simDone is the reply to every simulated call that succeeds.
 var simDone = &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}
 
-// sim is a service that is made up: sim:?latency=5ms&fail=0.01&reject=0.01&pending=0.01&seed=7. The rates are
-// probabilities. Every draw is a hash of the seed and the call, so a call has the same answer on every node and in
-// every run: a rejection hangs on the idempotency key alone, as a real service's would, a failure and a pending answer
-// on the attempt too. An undo is never rejected and never pending.
+// sim is a simulated service: sim:?latency=5ms&fail=0.01&reject=0.01&pending=0.01&seed=7. The rates are probabilities. Draws
+// are hashes of the seed and the call, so a call has the same reply on every node and in every run: a rejection depends on
+// the idempotency key alone, as that of a real service, a failure and a pending reply on the attempt too. An undo is never
+// rejected and never pending.
 type sim struct {
 	latency               time.Duration
 	fail, reject, pending float64
@@ -86,7 +86,7 @@ func parseRate(key, value string) (float64, error) {
 	return p, nil
 }
 
-// answer is what the service says to the call.
+// answer returns the end of the call.
 func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	if s.fail == 0 && s.reject == 0 && s.pending == 0 {
 		return simDone, nil
@@ -111,16 +111,16 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	return simDone, nil
 }
 
-// draw is a number from 0 up to 1 that hangs on its arguments and the seed only.
-func (s *sim) draw(what, key string, attempt uint32) float64 {
+// draw returns a number in [0,1) that depends on its arguments and the seed only.
+func (s *sim) draw(kind, key string, attempt uint32) float64 {
 	var b [12]byte
 	binary.BigEndian.PutUint64(b[:8], s.seed)
 	binary.BigEndian.PutUint32(b[8:], attempt)
 	h := fnv.New64a()
 	h.Write(b[:])
-	h.Write([]byte(what))
+	h.Write([]byte(kind))
 	h.Write([]byte(key))
-	// FNV alone leaves the high bits of similar keys alike; a finalizer spreads them.
+	// FNV leaves the high bits of similar keys alike; the finalizer of MurmurHash3 spreads them.
 	x := h.Sum64()
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-func TestSimWithoutLatencyAnswersBeforeDoReturns(t *testing.T) {
+func TestSimWithoutLatencyEndsInline(t *testing.T) {
 	set := newSet(t, nil, gateway.Config{})
 	answered := false
 	set.Do(call("sim:"), func(r *messages.StepReply, err error) { answered = err == nil && r.GetDone() != nil })
@@ -25,7 +25,7 @@ func TestSimLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		set := newSet(t, nil, gateway.Config{})
 		start := time.Now()
-		if _, err := do(t, set, call("sim:?latency=250ms")); err != nil {
+		if _, err := callAndWait(t, set, call("sim:?latency=250ms")); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(start); took != 250*time.Millisecond {
@@ -34,15 +34,15 @@ func TestSimLatency(t *testing.T) {
 		slow := call("sim:?latency=3s")
 		slow.Step.Timeout = durationpb.New(2 * time.Second)
 		start = time.Now()
-		_, err := do(t, set, slow)
-		_ = failure(t, err, messages.Transient, "did not answer within 2s")
+		_, err := callAndWait(t, set, slow)
+		_ = requireFailure(t, err, messages.Transient, "did not answer within 2s")
 		if took := time.Since(start); took != 2*time.Second {
 			t.Errorf("took %s, want 2s", took)
 		}
 	})
 }
 
-// answers maps keys to what sim says to their first call.
+// answers returns the results of 4,000 calls by idempotency key.
 func answers(t *testing.T, target string, direction messages.Direction, attempt uint32) map[string]string {
 	set := newSet(t, nil, gateway.Config{})
 	got := map[string]string{}
@@ -51,10 +51,10 @@ func answers(t *testing.T, target string, direction messages.Direction, attempt 
 		c.Direction = direction
 		c.Request.Attempt = attempt
 		c.Request.IdempotencyKey = fmt.Sprintf("o-%d/wrap/%s", i, direction.Label())
-		reply, err := do(t, set, c)
+		reply, err := callAndWait(t, set, c)
 		word := result(reply)
 		if err != nil {
-			_ = failure(t, err, messages.Transient, "sim")
+			_ = requireFailure(t, err, messages.Transient, "sim")
 			word = "failed"
 		}
 		got[c.Request.IdempotencyKey] = word
@@ -70,7 +70,7 @@ func count(got map[string]string) map[string]int {
 	return n
 }
 
-func TestSimDrawsAtItsRatesAndKeepsToItsAnswers(t *testing.T) {
+func TestSimRatesAndDeterminism(t *testing.T) {
 	const target = "sim:?fail=0.2&reject=0.25&pending=0.5&seed=7"
 	first, again, second := answers(t, target, messages.Do, 1), answers(t, target, messages.Do, 1), answers(t, target, messages.Do, 2)
 	n := count(first)
@@ -92,7 +92,7 @@ func TestSimDrawsAtItsRatesAndKeepsToItsAnswers(t *testing.T) {
 		}
 	}
 	if changed == 0 {
-		t.Error("no failed call did better at its second attempt")
+		t.Error("no failed call succeeded at its second attempt")
 	}
 	other, differ := answers(t, "sim:?fail=0.2&reject=0.25&pending=0.5&seed=8", messages.Do, 1), 0
 	for key, word := range first {

@@ -13,27 +13,27 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// ErrTarget is wrapped by every complaint about a target URL.
+// ErrTarget is wrapped by every error about a target URL.
 var ErrTarget = errors.New("target")
 
 const (
 	maxTarget  = 1024 // bytes of a target URL
 	maxSubject = 255  // bytes of a NATS subject
-	maxTargets = 1024 // parsed targets that are remembered
+	maxTargets = 1024 // cached parsed targets
 )
 
 // target is a parsed target URL. Exactly one of subject, url, sim and function is set.
 type target struct {
-	// name stands for the target in errors and spans: no credentials, no query.
+	// name is the target in errors and spans, without credentials and query.
 	name    string
 	subject string
 	url     *url.URL
 	sim     *sim
-	// function is the name of a Function.
+	// function is a name in Functions.
 	function string
 }
 
-// parseTarget reads a target URL; the error wraps ErrTarget, says what is allowed and repeats no credentials.
+// parseTarget reads a target URL. The error wraps ErrTarget, says what is allowed and does not repeat credentials.
 func parseTarget(s string) (*target, error) {
 	if s == "" {
 		return nil, fmt.Errorf("%w is missing: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
@@ -52,7 +52,7 @@ func parseTarget(s string) (*target, error) {
 	case "func":
 		return parseFunction(rest)
 	}
-	return nil, fmt.Errorf("%w has no scheme that is known: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
+	return nil, fmt.Errorf("%w has an unknown scheme: want nats://subject, http(s)://host/path or sim:…", ErrTarget)
 }
 
 func parseNATS(rest string) (*target, error) {
@@ -89,7 +89,7 @@ func parseHTTP(s string) (*target, error) {
 	const want = "want http(s)://host[:port]/path"
 	u, err := url.Parse(s)
 	if err != nil {
-		// The parser's own words may repeat the URL, credentials included.
+		// The parser's error may repeat the URL with its credentials.
 		return nil, fmt.Errorf("%w is not a valid URL: %s", ErrTarget, want)
 	}
 	if u.Hostname() == "" || u.Opaque != "" {
@@ -109,10 +109,10 @@ func parseHTTP(s string) (*target, error) {
 	return &target{name: u.Scheme + "://" + u.Host + u.EscapedPath(), url: u}, nil
 }
 
-// targets remembers parsed targets. Reads take no lock.
+// targetCache caches parsed targets. Reads take no lock.
 type targetCache struct {
 	known atomic.Pointer[map[string]*target]
-	mu    sync.Mutex // held while a new one is remembered
+	mu    sync.Mutex // held while a target is added
 }
 
 func (t *targetCache) get(s string) (*target, error) {

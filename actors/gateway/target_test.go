@@ -55,7 +55,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%.60s: got %v, want %q", target, err, words)
 		}
 		if err != nil && strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("error repeats a secret: %v", err)
+			t.Errorf("error contains a secret: %v", err)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// echoParent answers every call to "wrap" with the traceparent it came with.
+// echoParent replies to calls to "wrap" with their traceparent.
 func echoParent(t *testing.T, nc *nats.Conn) {
 	t.Helper()
 	if _, err := nc.Subscribe("wrap", func(m *nats.Msg) {
@@ -29,20 +29,20 @@ func echoParent(t *testing.T, nc *nats.Conn) {
 	}
 }
 
-func TestSpanPerCallIsWhatTheServiceSees(t *testing.T) {
+func TestServiceSeesSpanOfCall(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	defer func() { _ = provider.Shutdown(context.Background()) }()
 	nc := connect(t)
 	echoParent(t, nc)
 	set := newSet(t, nc, gateway.Config{Tracer: provider.Tracer("test")})
-	reply, err := do(t, set, call("nats://wrap"))
+	reply, err := callAndWait(t, set, call("nats://wrap"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = do(t, set, call("nats://nobody"))
-	_ = failure(t, err, messages.Transient)
-	if _, err := do(t, set, call("sim:")); err != nil {
+	_, err = callAndWait(t, set, call("nats://no.listener"))
+	_ = requireFailure(t, err, messages.Transient)
+	if _, err := callAndWait(t, set, call("sim:")); err != nil {
 		t.Fatal(err)
 	}
 
@@ -55,7 +55,7 @@ func TestSpanPerCallIsWhatTheServiceSees(t *testing.T) {
 	if want := "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"; reply.GetDone().GetData().GetStringValue() != want {
 		t.Errorf("service saw %s, want %s", reply.GetDone().GetData(), want)
 	}
-	if span.SpanKind() != trace.SpanKindClient || span.Name() != "do wrap" || !strings.Contains(parent, span.Parent().SpanID().String()) {
+	if span.SpanKind() != trace.SpanKindClient || span.Name() != "do wrap" || !strings.Contains(traceparent, span.Parent().SpanID().String()) {
 		t.Errorf("span %q of kind %s with parent %s", span.Name(), span.SpanKind(), span.Parent().SpanID())
 	}
 	has := map[attribute.Key]string{}
@@ -74,22 +74,22 @@ func TestSpanPerCallIsWhatTheServiceSees(t *testing.T) {
 	}
 }
 
-func TestNoopTracerPassesTheContextOn(t *testing.T) {
+func TestNoopTracerPassesOnTraceContext(t *testing.T) {
 	nc := connect(t)
 	echoParent(t, nc)
-	reply, err := do(t, newSet(t, nc, gateway.Config{Tracer: tracenoop.Tracer{}}), call("nats://wrap"))
-	if err != nil || reply.GetDone().GetData().GetStringValue() != parent {
-		t.Errorf("service saw %s, want %s (%v)", reply, parent, err)
+	reply, err := callAndWait(t, newSet(t, nc, gateway.Config{Tracer: tracenoop.Tracer{}}), call("nats://wrap"))
+	if err != nil || reply.GetDone().GetData().GetStringValue() != traceparent {
+		t.Errorf("service saw %s, want %s (%v)", reply, traceparent, err)
 	}
 }
 
-func TestOddTraceContextDoesNotFailACall(t *testing.T) {
+func TestInvalidTraceContextIsDropped(t *testing.T) {
 	nc := connect(t)
 	echoParent(t, nc)
 	c := call("nats://wrap")
 	c.Traceparent = "x\r\nEvil: 1"
 	c.Tracestate = strings.Repeat("x", 1<<20)
-	reply, err := do(t, newSet(t, nc, gateway.Config{}), c)
+	reply, err := callAndWait(t, newSet(t, nc, gateway.Config{}), c)
 	if err != nil || reply.GetDone().GetData().GetStringValue() != "" {
 		t.Errorf("got %s, %v", reply, err)
 	}
@@ -101,12 +101,12 @@ func TestDurationsAreMeasured(t *testing.T) {
 	set := newSet(t, nil, gateway.Config{Meter: provider.Meter("test")})
 	for target, n := range map[string]int{"sim:": 3, "sim:?reject=1": 2, "sim:?fail=1": 1, "sim:?latency=1ms": 1} {
 		for range n {
-			_, _ = do(t, set, call(target))
+			_, _ = callAndWait(t, set, call(target))
 		}
 	}
 	undo := call("sim:")
 	undo.Direction = messages.Undo
-	_, _ = do(t, set, undo)
+	_, _ = callAndWait(t, set, undo)
 
 	var got metricdata.ResourceMetrics
 	if err := reader.Collect(context.Background(), &got); err != nil {

@@ -13,13 +13,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// traceContext is a W3C trace context on its way from a Call to a request. It is the one carrier for both transports,
-// with keys in lower case as NATS headers keep them.
+// traceContext carries a W3C trace context from a Call to a NATS or HTTP request. Keys are lower case, as NATS headers are
+// case-sensitive.
 type traceContext struct {
 	parent, state string
 }
 
-// maxTraceHeader is the longest trace header that is passed on, in bytes.
+// maxTraceHeader is the longest trace header passed on, in bytes.
 const maxTraceHeader = 1024
 
 var w3c propagation.TraceContext
@@ -47,44 +47,44 @@ func (t *traceContext) Keys() []string {
 	return []string{messages.HeaderTraceparent, messages.HeaderTracestate}
 }
 
-// startSpan begins the client span of f's call and makes it what the request passes on. Without a tracer the request
-// passes on what the call was given.
-func (f *pendingCall) startSpan(tracer trace.Tracer) {
-	f.trace = traceContext{parent: headerValue(f.call.Traceparent), state: headerValue(f.call.Tracestate)}
+// startSpan starts the client span that the request passes on. Without a tracer the request passes on the call's own trace
+// context.
+func (p *pendingCall) startSpan(tracer trace.Tracer) {
+	p.trace = traceContext{parent: headerValue(p.call.Traceparent), state: headerValue(p.call.Tracestate)}
 	if tracer == nil {
 		return
 	}
-	ctx := w3c.Extract(context.Background(), &f.trace)
+	ctx := w3c.Extract(context.Background(), &p.trace)
 	attributes := []attribute.KeyValue{
-		attribute.String("orderly.order_id", f.call.Request.GetOrderId()),
-		attribute.String("orderly.step", f.call.Step.GetName()),
-		attribute.String("orderly.direction", f.call.Direction.Label()),
-		attribute.Int("orderly.attempt", int(f.call.Request.GetAttempt())),
+		attribute.String("orderly.order_id", p.call.Request.GetOrderId()),
+		attribute.String("orderly.step", p.call.Step.GetName()),
+		attribute.String("orderly.direction", p.call.Direction.Label()),
+		attribute.Int("orderly.attempt", int(p.call.Request.GetAttempt())),
 	}
 	switch {
-	case f.target.subject != "":
+	case p.target.subject != "":
 		attributes = append(attributes,
 			semconv.MessagingSystemKey.String("nats"),
-			semconv.MessagingDestinationName(f.target.subject),
+			semconv.MessagingDestinationName(p.target.subject),
 			semconv.MessagingOperationName("request"),
 			semconv.MessagingOperationTypeSend,
 		)
-	case f.target.url != nil:
+	case p.target.url != nil:
 		attributes = append(attributes,
 			semconv.HTTPRequestMethodPost,
-			semconv.URLFull(f.target.name),
-			semconv.ServerAddress(f.target.url.Hostname()),
+			semconv.URLFull(p.target.name),
+			semconv.ServerAddress(p.target.url.Hostname()),
 		)
 	}
-	ctx, f.span = tracer.Start(ctx, f.call.Direction.Label()+" "+f.call.Step.GetName(),
+	ctx, p.span = tracer.Start(ctx, p.call.Direction.Label()+" "+p.call.Step.GetName(),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
-	if f.span.SpanContext().IsValid() {
-		f.trace = traceContext{}
-		w3c.Inject(ctx, &f.trace)
+	if p.span.SpanContext().IsValid() {
+		p.trace = traceContext{}
+		w3c.Inject(ctx, &p.trace)
 	}
 }
 
-// headerValue is s where a header can carry it, else empty: a publisher's odd trace context must not fail a call.
+// headerValue returns s if it is valid in a header, else nothing: a publisher's invalid trace context must not fail a call.
 func headerValue(s string) string {
 	if len(s) > maxTraceHeader {
 		return ""
@@ -97,14 +97,14 @@ func headerValue(s string) string {
 	return s
 }
 
-func (f *pendingCall) endSpan(r result, err error) {
-	if f.span == nil {
+func (p *pendingCall) endSpan(r result, err error) {
+	if p.span == nil {
 		return
 	}
-	f.span.SetAttributes(attribute.String("orderly.outcome", r.String()))
+	p.span.SetAttributes(attribute.String("orderly.outcome", r.String()))
 	if err != nil {
-		f.span.SetAttributes(semconv.ErrorTypeKey.String(delivery.AsFailure(err).Kind.Label()))
-		f.span.SetStatus(codes.Error, err.Error())
+		p.span.SetAttributes(semconv.ErrorTypeKey.String(delivery.AsFailure(err).Kind.Label()))
+		p.span.SetStatus(codes.Error, err.Error())
 	}
-	f.span.End()
+	p.span.End()
 }

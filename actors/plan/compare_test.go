@@ -14,12 +14,12 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-func TestUnchangedComparesTheMeaning(t *testing.T) {
-	fromJSON, err := plan.Parse([]byte(builtinJSON), known)
+func TestCheckUnchangedComparesMeaning(t *testing.T) {
+	fromJSON, err := plan.Parse([]byte(builtinJSON), knownTarget)
 	if err != nil {
 		t.Fatal(err)
 	}
-	fromYAML, err := plan.Parse([]byte("# another comment"+builtinYAML), known)
+	fromYAML, err := plan.Parse([]byte("# another comment"+builtinYAML), knownTarget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestUnchangedComparesTheMeaning(t *testing.T) {
 	}
 }
 
-func TestUnchangedNamesEveryDifference(t *testing.T) {
+func TestCheckUnchangedNamesEveryDifference(t *testing.T) {
 	for want, change := range map[string]func(*messages.Plan){
 		"step reserve_inventory: do: nats://inventory.reserve → http://shop/reserve": func(p *messages.Plan) { p.Steps[0].Do = "http://shop/reserve" },
 		"step reserve_inventory: undo: nats://inventory.release → none":              func(p *messages.Plan) { p.Steps[0].Undo = "" },
@@ -74,7 +74,7 @@ func TestUnchangedNamesEveryDifference(t *testing.T) {
 	}
 }
 
-func TestUnchangedKeepsQueriesSecret(t *testing.T) {
+func TestCheckUnchangedHidesQueries(t *testing.T) {
 	of := func(target string) *messages.Plan {
 		return &messages.Plan{Name: "gift", Version: 2, Steps: []*messages.Step{{Name: "wrap", Do: target}}}
 	}
@@ -89,7 +89,7 @@ func TestUnchangedKeepsQueriesSecret(t *testing.T) {
 	}
 }
 
-func TestCompleteLeavesTheOriginalAlone(t *testing.T) {
+func TestWithDefaultsCopies(t *testing.T) {
 	p := &messages.Plan{Name: "gift", Version: 1, Steps: []*messages.Step{
 		{Name: "wrap", Do: "sim:", Retry: &messages.Retry{Initial: durationpb.New(time.Minute)}}, nil,
 	}}
@@ -101,7 +101,7 @@ func TestCompleteLeavesTheOriginalAlone(t *testing.T) {
 	if r := done.Steps[0].GetRetry(); r.GetAttempts() != 10 || r.GetMax().AsDuration() != time.Minute {
 		t.Errorf("retry is %s: want 10 attempts at most a minute apart", r)
 	}
-	if err := plan.Validate(done, known); !errors.Is(err, plan.ErrInvalid) {
+	if err := plan.Validate(done, knownTarget); !errors.Is(err, plan.ErrInvalid) {
 		t.Errorf("a plan with a step that is none: %v", err)
 	}
 	if plan.WithDefaults(nil) != nil {

@@ -21,7 +21,7 @@ import (
 )
 
 // known stands in for the gateways: nats:// and sim: can be called.
-func known(target string) error {
+func knownTarget(target string) error {
 	if strings.HasPrefix(target, "nats://") || strings.HasPrefix(target, "sim:") {
 		return nil
 	}
@@ -30,7 +30,7 @@ func known(target string) error {
 
 func TestBuiltinPlansAreValid(t *testing.T) {
 	for _, p := range []*messages.Plan{plan.Builtin(), plan.Sim("sim:?latency=1ms")} {
-		if err := plan.Validate(p, known); err != nil {
+		if err := plan.Validate(p, knownTarget); err != nil {
 			t.Errorf("plan %s: %v", p, err)
 		}
 	}
@@ -70,13 +70,13 @@ const builtinJSON = `{"name": "order", "version": 1, "steps": [
   {"name": "create_shipment", "do": "nats://shipping.create", "undo": "nats://shipping.cancel", "limits": {}},
   {"name": "capture_payment", "do": "nats://payments.capture"}]}`
 
-func TestFileSaysWhatTheBuiltinPlanSays(t *testing.T) {
+func TestBuiltinPlanAsFile(t *testing.T) {
 	for name, text := range map[string]string{"plan.yaml": builtinYAML, "plan.json": builtinJSON} {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		got, err := plan.Load(path, known)
+		got, err := plan.Load(path, knownTarget)
 		if err != nil {
 			t.Fatalf("load %s: %v", name, err)
 		}
@@ -100,7 +100,7 @@ steps:
     limits: {rate: 12.5, concurrency: 0}
     in_doubt: undo
     encoding: protobuf
-`), known)
+`), knownTarget)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ steps:
 	}
 }
 
-func TestFileErrorsNameThePlace(t *testing.T) {
+func TestFileErrorsNameLineAndField(t *testing.T) {
 	step := func(fields string) string {
 		return "name: order\nversion: 1\nsteps:\n  - name: wrap\n    do: nats://wrap\n" + fields
 	}
@@ -190,7 +190,7 @@ func TestFileErrorsNameThePlace(t *testing.T) {
 			[]string{"line 8: ", "step b", "limits.rate", "step wrap"}},
 		"large": {strings.Repeat("#", 300<<10), []string{"larger than"}},
 	} {
-		t.Run(name, func(t *testing.T) { complains(t, "plan.yaml", c.text, c.want) })
+		t.Run(name, func(t *testing.T) { requireLoadError(t, "plan.yaml", c.text, c.want) })
 		// The same in JSON, which is one line here, unless only YAML can say it.
 		var content any
 		if err := yaml.Unmarshal([]byte(c.text), &content); err != nil || content == nil {
@@ -198,19 +198,19 @@ func TestFileErrorsNameThePlace(t *testing.T) {
 		}
 		if text, err := json.Marshal(content); err == nil && name != "merge key" && name != "two documents" {
 			want := slices.DeleteFunc(slices.Clone(c.want), func(s string) bool { return strings.HasPrefix(s, "line ") })
-			t.Run(name+" in JSON", func(t *testing.T) { complains(t, "plan.json", string(text), want) })
+			t.Run(name+" in JSON", func(t *testing.T) { requireLoadError(t, "plan.json", string(text), want) })
 		}
 	}
 }
 
 // complains loads a file that is wrong and checks what is said about it, in one line.
-func complains(t *testing.T, file, text string, want []string) {
+func requireLoadError(t *testing.T, file, text string, want []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), file)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := plan.Load(path, known)
+	_, err := plan.Load(path, knownTarget)
 	if !errors.Is(err, plan.ErrInvalid) {
 		t.Fatalf("got %v, want an error that wraps ErrInvalid", err)
 	}
@@ -225,13 +225,13 @@ func complains(t *testing.T, file, text string, want []string) {
 }
 
 func TestMissingFileIsNamed(t *testing.T) {
-	_, err := plan.Load(filepath.Join(t.TempDir(), "no.yaml"), known)
+	_, err := plan.Load(filepath.Join(t.TempDir(), "no.yaml"), knownTarget)
 	if !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "no.yaml") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestValidateRefusesWhatNoFileCanSay(t *testing.T) {
+func TestValidatePlansMadeInGo(t *testing.T) {
 	for name, spoil := range map[string]func(*messages.Plan){
 		"no timeout":     func(p *messages.Plan) { p.Steps[0].Timeout = nil },
 		"bad duration":   func(p *messages.Plan) { p.Steps[0].Timeout = &durationpb.Duration{Seconds: 1, Nanos: -1} },
@@ -244,11 +244,11 @@ func TestValidateRefusesWhatNoFileCanSay(t *testing.T) {
 	} {
 		p := plan.Builtin()
 		spoil(p)
-		if err := plan.Validate(p, known); !errors.Is(err, plan.ErrInvalid) {
+		if err := plan.Validate(p, knownTarget); !errors.Is(err, plan.ErrInvalid) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
-	if err := plan.Validate(nil, known); !errors.Is(err, plan.ErrInvalid) {
+	if err := plan.Validate(nil, knownTarget); !errors.Is(err, plan.ErrInvalid) {
 		t.Errorf("no plan: got %v", err)
 	}
 }
@@ -259,14 +259,14 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("name: &a order\nversion: 1\nsteps: [&s {name: x, do: 'sim:', retry: {initial: 1s}}]\n"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p, err := plan.Parse(text, known)
+		p, err := plan.Parse(text, knownTarget)
 		if err != nil {
 			if !errors.Is(err, plan.ErrInvalid) {
 				t.Fatalf("error does not wrap ErrInvalid: %v", err)
 			}
 			return
 		}
-		if err := plan.Validate(p, known); err != nil {
+		if err := plan.Validate(p, knownTarget); err != nil {
 			t.Fatalf("parsed plan is invalid: %v", err)
 		}
 		if _, err := proto.Marshal(p); err != nil {

@@ -235,33 +235,14 @@ type store interface {
 }
 
 // memoryStore is one in memory.
-type memoryStore struct{ entries []journal.Entry }
+type memoryStore struct{ *memory }
+
+func newMemoryStore() *memoryStore {
+	return &memoryStore{&memory{entries: map[messages.OrderID][]journal.Entry{}}}
+}
 
 func (*memoryStore) id() messages.OrderID { return id }
 
-func (k *memoryStore) append(a *journal.Append) (uint64, error) {
-	var last uint64
-	if n := len(k.entries); n > 0 {
-		last = k.entries[n-1].Sequence
-	}
-	if a.Expected != last {
-		return 0, journal.ErrConflict
-	}
-	entry := &messages.JournalEntry{}
-	if err := proto.Unmarshal(a.Body, entry); err != nil {
-		return 0, err
-	}
-	k.entries = append(k.entries, journal.Entry{Sequence: last + 10, Entry: entry})
-	return last + 10, nil
-}
+func (s *memoryStore) read() ([]journal.Entry, error) { return short(s.entries[id]), nil }
 
-func (k *memoryStore) read() ([]journal.Entry, error) {
-	for i, e := range slices.Backward(k.entries) {
-		if i > 0 && messages.CheckpointSupported(e.Entry.GetCheckpoint()) {
-			return append([]journal.Entry{k.entries[0]}, k.entries[i:]...), nil
-		}
-	}
-	return k.history()
-}
-
-func (k *memoryStore) history() ([]journal.Entry, error) { return slices.Clone(k.entries), nil }
+func (s *memoryStore) history() ([]journal.Entry, error) { return slices.Clone(s.entries[id]), nil }

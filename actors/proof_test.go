@@ -35,7 +35,7 @@ func TestProof(t *testing.T) {
 		})
 	}
 	t.Run("memory", func(t *testing.T) {
-		prove(t, 1500, func() store { return &memoryStore{} })
+		prove(t, 1500, func() store { return newMemoryStore() })
 	})
 	t.Run("stream", func(t *testing.T) {
 		s := newStreamStores(t)

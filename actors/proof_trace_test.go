@@ -31,7 +31,7 @@ func scripted(t *testing.T, play func(*script)) {
 	})
 	p := newPump(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		w := &simulation{t: rt, pump: p, id: id, store: &memoryStore{}, now: epoch, truth: &order.State{},
+		w := &simulation{t: rt, pump: p, id: id, store: newMemoryStore(), now: epoch, truth: &order.State{},
 			plan: &messages.Plan{Name: "test", Version: 1}, skipped: map[string]bool{}, recorded: map[uint64]bool{},
 			owners: map[string]bool{}, arrivals: make(chan *operation), budget: map[string]int{}}
 		s := &messages.Step{Name: "s1", Do: "sim:", Undo: "sim:", Retry: &messages.Retry{Attempts: 3}}

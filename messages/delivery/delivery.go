@@ -1,5 +1,5 @@
-// Package delivery holds what ingress, supervision and the order actors hand each other: a delivery on its way in, its outcome
-// on the way back, and a failure with the directive that answers it.
+// Package delivery holds what ingress, supervision and the order actors pass to each other: a delivery, the outcome it is
+// settled with, and failures.
 package delivery
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Delivery is one JetStream delivery of a message or wake-up, in the hands of this node and not yet settled.
+// Delivery is one JetStream delivery of a message or wake-up that this node holds and has not settled yet.
 // Exactly one of the body fields is set, as Type says.
 type Delivery struct {
 	OrderID messages.OrderID
@@ -19,9 +19,9 @@ type Delivery struct {
 	Sequence uint64
 	// Deliveries counts the deliveries of the message, this one included.
 	Deliveries uint64
-	// Stored is when the stream took the message in, by the server's clock.
+	// Stored is when the stream stored the message, by the server's clock.
 	Stored time.Time
-	// Received is when this node took the delivery in.
+	// Received is when this node received the delivery.
 	Received time.Time
 	// Incarnation is fresh for every delivery and never a node's name (R0).
 	Incarnation string
@@ -29,7 +29,7 @@ type Delivery struct {
 	Traceparent, Tracestate string
 
 	Created *messages.OrderCreated
-	// Invalid says why Created cannot be carried out; the order is accepted and rejected with it.
+	// Invalid is why Created is not a valid order; the order is accepted and rejected with it.
 	Invalid error
 	Cancel  *messages.CancelOrder
 	Signal  *messages.SignalOrder
@@ -39,14 +39,14 @@ type Delivery struct {
 	// Snapshot is what the timer of a wake-up carried.
 	Snapshot []byte
 
-	// Begun: an order actor has taken the delivery up, so that the journal may know of it even when it is the first.
-	// It belongs to the actor that holds the delivery; all else is read-only once handed on.
+	// Started: an order actor has started to handle the delivery, so that the journal may hold something of it even if it is
+	// the first. It belongs to the actor that holds the delivery; the other fields are read-only.
 	Started bool
 
 	Settler
 }
 
-// Fresh reports whether nobody can have acted on the message yet.
+// Fresh reports whether no actor can have acted on the message yet.
 func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Started }
 
 // Source names the stored message in events.
@@ -54,12 +54,12 @@ func (d *Delivery) Source() *messages.Source {
 	return &messages.Source{Stream: d.Stream, Sequence: d.Sequence}
 }
 
-// Settler ends a delivery. Only the first call has an effect; it neither blocks nor fails.
+// Settler settles a delivery. Only the first call has an effect; it neither blocks nor fails.
 type Settler interface {
 	Settle(Outcome)
 }
 
-// Settled is an order actor's answer to its supervisor: the delivery ends with the outcome.
+// Settled is how an order actor has its supervisor settle a delivery.
 type Settled struct {
 	Delivery *Delivery
 	Outcome  Outcome

@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// Verdict is the kind of an outcome.
+// OutcomeKind says what is done with a delivery.
 type OutcomeKind uint8
 
-// How a delivery can end.
+// Kinds of outcomes.
 const (
-	// Done: what it caused is in the journal; acknowledge.
+	// OutcomeDone: acknowledge; everything it caused is in the journal.
 	OutcomeDone OutcomeKind = iota + 1
-	// Later: deliver again after a delay.
+	// OutcomeLater: nak with Delay.
 	OutcomeLater
-	// Dead: store a dead letter, then terminate.
+	// OutcomeDead: store a dead letter with Reason, then terminate the message.
 	OutcomeDead
-	// Dropped: another holder is ahead; settle nothing, give no sign of life (R4).
+	// OutcomeDropped: neither ack nor nak, and stop extending it: another delivery of the message took over (R4).
 	OutcomeDropped
 )
 
-// Outcome is how a delivery ends; exactly one per delivery.
+// Outcome is how a delivery is settled; exactly one per delivery.
 type Outcome struct {
 	Kind   OutcomeKind
 	Delay  time.Duration
 	Reason string
 }
 
-// Done ends a delivery whose effects are all in the journal.
+// Done acknowledges.
 func Done() Outcome { return Outcome{Kind: OutcomeDone} }
 
-// Later asks for another delivery after d.
+// Later asks for a redelivery after d.
 func Later(d time.Duration) Outcome { return Outcome{Kind: OutcomeLater, Delay: d} }
 
-// Dead moves the message to the dead letters, with the reason.
+// Dead moves the message to the dead letters.
 func Dead(reason string) Outcome { return Outcome{Kind: OutcomeDead, Reason: reason} }
 
-// Dropped lets go of a delivery that another holder has overtaken.
+// Dropped abandons the delivery.
 func Dropped() Outcome { return Outcome{Kind: OutcomeDropped} }
 
 func (o Outcome) String() string {

@@ -76,7 +76,7 @@ func (i *indexing) look(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		if d, ok := i.index.Behind(); ok {
+		if d, ok := i.index.Lag(); ok {
 			i.behind.Store(max(i.behind.Load(), int64(d)))
 		}
 	}
@@ -86,7 +86,7 @@ func (i *indexing) look(ctx context.Context) {
 func (i *indexing) follow(ctx context.Context) error {
 	began := time.Now()
 	for {
-		if d, ok := i.index.Behind(); ok && d < time.Since(began) {
+		if d, ok := i.index.Lag(); ok && d < time.Since(began) {
 			return nil
 		}
 		select {

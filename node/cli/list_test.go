@@ -176,8 +176,8 @@ func TestListAfterRestart(t *testing.T) {
 		again.listed(t, 2, "--status", "completed")
 		again.stop()
 		again.wait(t)
-		if said := strings.Contains(again.err.String(), "index is built anew"); said != (mode == "rebuild") {
-			t.Errorf("%s: built anew: %t\n%s", mode, said, again.err)
+		if rebuilt := strings.Contains(again.err.String(), "rebuilding index"); rebuilt != (mode == "rebuild") {
+			t.Errorf("%s: rebuilt: %t\n%s", mode, rebuilt, again.err)
 		}
 	}
 }

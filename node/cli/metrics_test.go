@@ -15,7 +15,7 @@ var seldom = []string{
 	"orderly_journal_append_fenced_total", "orderly_journal_append_lost_total", "orderly_journal_batch_size",
 	"orderly_orders_fenced_total", "orderly_orders_takeovers_total", "orderly_supervision_escalations_total",
 	"orderly_supervision_give_ups_total", "orderly_supervision_restarts_total", "orderly_supervision_crashes_total", "orderly_settlements_ignored_total", "orderly_ack_progress_total",
-	"orderly_index_entries_left_out_total",
+	"orderly_index_entries_skipped_total",
 	"orderly_circuit_opens_total", "orderly_downstream_deferred_total",
 }
 

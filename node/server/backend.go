@@ -129,7 +129,7 @@ func (b *apiBackend) List(ctx context.Context, q index.Query) (*index.Page, erro
 		return nil, errStarting
 	}
 	if n.index != nil {
-		if page, err := n.index.List(ctx, q); !errors.Is(err, index.ErrAway) {
+		if page, err := n.index.List(ctx, q); !errors.Is(err, index.ErrNoIndex) {
 			return page, err
 		}
 	}

@@ -184,7 +184,7 @@ func (p *process) complaints() []string {
 	}
 	var lines []string
 	for line := range bytes.Lines(b) {
-		for _, bad := range []string{"DATA RACE", "panic", "fatal error", `"kind":"defect"`, "poison", "index is built anew", "left out of the index"} {
+		for _, bad := range []string{"DATA RACE", "panic", "fatal error", `"kind":"defect"`, "poison", "rebuilding index", "skipped by the index"} {
 			if bytes.Contains(line, []byte(bad)) {
 				lines = append(lines, p.id+": "+strings.TrimSpace(string(line)))
 				break

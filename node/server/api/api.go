@@ -50,7 +50,7 @@ type Orders interface {
 
 // Lister lists orders.
 type Lister interface {
-	// List returns a page of orders; the error may wrap index.ErrQuery or index.ErrNobody.
+	// List returns a page of orders; the error may wrap index.ErrQuery or index.ErrNoNode.
 	List(ctx context.Context, q index.Query) (*index.Page, error)
 }
 

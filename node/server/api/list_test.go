@@ -72,7 +72,7 @@ func TestListRefuses(t *testing.T) {
 	}
 	w.list = func(index.Query) (*index.Page, error) { return nil, fmt.Errorf("%w: status %q", index.ErrQuery, "x") }
 	do(t, "GET", base+"/v1/orders?status=x", "").problem(t, http.StatusBadRequest, "cannot list orders")
-	w.list = func(index.Query) (*index.Page, error) { return nil, index.ErrNobody }
+	w.list = func(index.Query) (*index.Page, error) { return nil, index.ErrNoNode }
 	do(t, "GET", base+"/v1/orders", "").problem(t, http.StatusServiceUnavailable, "ORDERLY_INDEX=on")
 	w.list = func(index.Query) (*index.Page, error) { return nil, errors.New("boom") }
 	do(t, "GET", base+"/v1/orders", "").problem(t, http.StatusServiceUnavailable, "boom")

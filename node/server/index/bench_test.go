@@ -25,12 +25,12 @@ func BenchmarkRebuild(b *testing.B) {
 		began := time.Now()
 		wg.Go(func() { x.Run(ctx) })
 		for {
-			if d, ok := x.Behind(); ok && d < time.Since(began) {
+			if d, ok := x.Lag(); ok && d < time.Since(began) {
 				if page, err := x.List(ctx, index.Query{}); err == nil && !page.Rebuilding {
 					break
 				}
 			}
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		cancel()
 		wg.Wait()

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// TestEveryCommit: whenever the process ends, what is in the database is up to the sequence that it names. SQLite's log
-// holds each commit since the database was made: cut off behind one of them it is what a crash right then leaves.
+// TestEveryCommit: whenever the process ends, the database has every entry up to the sequence that it names. SQLite's log has
+// each commit since the database was created: cut after one of them it is what a crash at that time leaves.
 func TestEveryCommit(t *testing.T) {
 	t.Parallel()
-	f := newFed(t, rand.New(rand.NewPCG(3, 4)))
+	f := newManual(t, rand.New(rand.NewPCG(3, 4)))
 	for range 40 {
 		for range 5 {
-			f.begin()
-			f.tell(f.tales[f.r.IntN(len(f.tales))])
+			f.newOrder()
+			f.takeNext(f.histories[f.r.IntN(len(f.histories))])
 		}
 		f.write()
 	}
@@ -29,7 +29,7 @@ func TestEveryCommit(t *testing.T) {
 		left := t.TempDir()
 		write(t, filepath.Join(left, "index.db"), string(database))
 		write(t, filepath.Join(left, "index.db-wal"), string(log[:end]))
-		moved = max(moved, holds(t, left, f.tales))
+		moved = max(moved, holds(t, left, f.histories))
 	}
 	if len(commits) < 30 || moved == 0 {
 		t.Errorf("%d commits, the last of which names sequence %d: that tries too little", len(commits), moved)
@@ -49,7 +49,7 @@ func commitsOf(log []byte) (ends []int) {
 }
 
 // holds checks that the database in dir has every entry up to the sequence it names, which it returns.
-func holds(t *testing.T, dir string, tales []*tale) (cursor uint64) {
+func holds(t *testing.T, dir string, histories []*history) (cursor uint64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "index.db"))
 	if err != nil {
@@ -66,14 +66,14 @@ func holds(t *testing.T, dir string, tales []*tale) (cursor uint64) {
 	if err := db.QueryRow("SELECT cursor FROM progress").Scan(&cursor); err != nil && !errors.Is(err, sql.ErrNoRows) {
 		t.Fatal(err)
 	}
-	for _, one := range tales {
+	for _, one := range histories {
 		var last, got uint64
 		for _, sequence := range one.sequences {
 			if sequence <= cursor {
 				last = sequence
 			}
 		}
-		if err := db.QueryRow("SELECT seq FROM orders WHERE order_id = ?", one.id).Scan(&got); err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err := db.QueryRow("SELECT sequence FROM orders WHERE order_id = ?", one.id).Scan(&got); err != nil && !errors.Is(err, sql.ErrNoRows) {
 			t.Fatal(err)
 		}
 		if got < last {

@@ -11,18 +11,18 @@ import (
 
 // Config of an Index. The zero value of every field means its default.
 type Config struct {
-	// Dir holds the database; it is made if need be. Required.
+	// Dir is the directory of the database; it is created if it does not exist. Required.
 	Dir string
-	// Node is this node's name; it is told with each answer.
+	// Node is this node's name, which is part of each reply.
 	Node string
-	// Retention is how long rows of ended orders are kept; as long as the journal keeps their events. Default 720 hours.
+	// Retention is how long rows of ended orders are kept: as long as the journal keeps their events. Default 720 hours.
 	Retention time.Duration
-	// Rebuild throws away what is there and reads the journal from its beginning, once.
+	// Rebuild discards the database once and reads the journal from its beginning.
 	Rebuild bool
-	// Interval between two looks at the journal; default 100 ms.
+	// Interval between two reads of the journal; default 100 ms.
 	Interval time.Duration
-	// Hold is how long a change of an order under way may wait for the next one before it is written to the database;
-	// answers have it at once. Default 2 s.
+	// Hold is how long a change of a running or compensating order waits for the next one before it is written to the
+	// database; replies have it at once. Default 2 s.
 	Hold time.Duration
 
 	Logger *slog.Logger
@@ -48,7 +48,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate says what is wrong with the configuration.
+// Validate returns an error if a value is missing or out of range.
 func (c Config) Validate() error {
 	if c.Dir == "" {
 		return errors.New("index: a directory for the database is required")

@@ -24,7 +24,7 @@ func TestJournalInAnotherDomain(t *testing.T) {
 		t.Fatal(err)
 	}
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
-	tales := s.tell(10, "o")
+	histories := s.appendHistories(10, "o")
 	caughtUp(t, x)
-	compare(t, x, tales)
+	compare(t, x, histories)
 }

@@ -11,14 +11,17 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
-// Explain tells how the database goes about a question.
+// StatusNames are the statuses of orders in the index.
+var StatusNames = statusNames
+
+// Explain returns the database's plan for a query.
 func (x *Index) Explain(q Query) ([]string, error) {
-	c, err := q.check(time.Now())
+	c, err := q.parse(time.Now())
 	if err != nil {
 		return nil, err
 	}
 	query, args := c.sql(c.limit + 1)
-	rows, err := x.session.Load().store.read.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, args...)
+	rows, err := x.current.Load().store.read.QueryContext(context.Background(), "EXPLAIN QUERY PLAN "+query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +38,7 @@ func (x *Index) Explain(q Query) ([]string, error) {
 	return steps, rows.Err()
 }
 
-// Fill makes a database with n rows in dir: one in a hundred needs somebody, the others have completed.
+// Fill makes a database with n rows in dir: one in a hundred needs attention, the others are completed.
 func Fill(dir string, n int) error {
 	s, _, err := openStore(dir)
 	if err != nil {
@@ -47,15 +50,15 @@ func Fill(dir string, n int) error {
 	var rows []*row
 	for i := range n {
 		r := &row{
-			id: uint64(5*i + 1), seq: uint64(5*i + 5), orderID: string(shuffled(uint64(i))), customer: "c-" + string(shuffled(uint64(i % 10_000)))[:6],
-			status: Completed, total: 1900, currency: "EUR", plan: p, waits: wire.None, done: 1,
-			accepted: began + int64(i)*1e6, entered: began + int64(i)*1e6, updated: began + int64(i)*1e6,
+			id: uint64(5*i + 1), sequence: uint64(5*i + 5), orderID: string(shuffled(uint64(i))), customer: "c-" + string(shuffled(uint64(i % 10_000)))[:6],
+			status: Completed, total: 1900, currency: "EUR", plan: p, wakesAt: wire.Unset, stepsDone: 1,
+			acceptedAt: began + int64(i)*1e6, statusSince: began + int64(i)*1e6, updatedAt: began + int64(i)*1e6,
 		}
 		if i%100 == 0 {
 			r.status, r.step, r.reason = Attention, "reserve_inventory", "no responders"
 		}
 		if rows = append(rows, r); len(rows) == 10_000 || i == n-1 {
-			if err := s.save(rows, progress{stream: 1, cursor: r.seq, last: r.seq, at: time.Now().UnixNano(), whole: true}); err != nil {
+			if err := s.save(rows, progress{streamCreated: 1, cursor: r.sequence, last: r.sequence, asOf: time.Now().UnixNano(), caughtUp: true}); err != nil {
 				return err
 			}
 			rows = rows[:0]
@@ -64,10 +67,10 @@ func Fill(dir string, n int) error {
 	return nil
 }
 
-// Occupy takes all connections that read the database until release is called, so that questions are under way for as
-// long as a test likes. Waiting counts the questions that came to wait for one.
+// Occupy takes all reading connections of the database until release is called, so that queries stay under way. waiting
+// counts the queries that wait for a connection.
 func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(), err error) {
-	read := x.session.Load().store.read
+	read := x.current.Load().store.read
 	var taken []*sql.Conn
 	release = func() {
 		for _, c := range taken {
@@ -86,7 +89,7 @@ func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(
 	return func() int64 { return read.Stats().WaitCount - before }, release, nil
 }
 
-// shuffled is an id without order.
+// shuffled is a pseudo-random id.
 func shuffled(i uint64) messages.OrderID {
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
 	x, id := i*0x9e3779b97f4a7c15, make([]byte, 13)
@@ -102,41 +105,41 @@ func Reader(dir string) (x *Index, closes func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	se := &session{store: s, feed: newFeed(s, nil, p, time.Second, nil), failed: make(chan error, 1)}
-	se.ended, se.end = context.WithCancel(context.Background())
-	se.state.Store(&state{asOf: time.Now(), whole: p.whole, last: p.last})
+	se := &session{store: s, feed: newFeed(s, nil, p, time.Second, nil), corrupt: make(chan error, 1)}
+	se.ctx, se.cancel = context.WithCancel(context.Background())
+	se.state.Store(&state{asOf: time.Now(), caughtUp: p.caughtUp, last: p.last})
 	x = &Index{cfg: Config{}.withDefaults()}
-	x.session.Store(se)
+	x.current.Store(se)
 	return x, se.close, nil
 }
 
-// Fed is an index without a journal: a test hands it the entries, and says when what they changed is written.
-type Fed struct {
+// Manual is an index without a journal: a test hands it the entries and says when rows are written.
+type Manual struct {
 	*Index
 	feed *feed
 	// Close ends it.
 	Close func()
 }
 
-// NewFed makes an empty index in dir, which writes an order under way when it was taken so long ago.
-func NewFed(dir string, hold time.Duration) (*Fed, error) {
+// NewManual makes an empty index in dir; hold is Config.Hold.
+func NewManual(dir string, hold time.Duration) (*Manual, error) {
 	s, p, err := openStore(dir)
 	if err != nil {
 		return nil, err
 	}
-	se := &session{store: s, feed: newFeed(s, nil, p, hold, slog.New(slog.DiscardHandler)), failed: make(chan error, 1)}
-	se.ended, se.end = context.WithCancel(context.Background())
+	se := &session{store: s, feed: newFeed(s, nil, p, hold, slog.New(slog.DiscardHandler)), corrupt: make(chan error, 1)}
+	se.ctx, se.cancel = context.WithCancel(context.Background())
 	se.publish()
 	x := &Index{cfg: Config{}.withDefaults()}
-	x.session.Store(se)
-	return &Fed{Index: x, feed: se.feed, Close: se.close}, nil
+	x.current.Store(se)
+	return &Manual{Index: x, feed: se.feed, Close: se.close}, nil
 }
 
-// Take folds an entry in that was read at the time, beyond the database.
-func (f *Fed) Take(sequence uint64, body []byte, read time.Time) error {
+// Take applies an entry that was read at a time.
+func (f *Manual) Take(sequence uint64, body []byte, read time.Time) error {
 	f.feed.next = sequence + 1
-	return f.feed.takeAll(natsclient.Page{Msgs: []natsclient.StoredMsg{{Sequence: sequence, Data: body}}}, read)
+	return f.feed.applyPage(natsclient.Page{Msgs: []natsclient.StoredMsg{{Sequence: sequence, Data: body}}}, read)
 }
 
-// Write brings what is due into the database.
-func (f *Fed) Write() error { return f.feed.write() }
+// Write writes the rows that are due.
+func (f *Manual) Write() error { return f.feed.write() }

@@ -14,11 +14,11 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// epoch is when made histories begin.
+// epoch is the beginning of the histories.
 var epoch = time.Now().Add(-time.Hour).Truncate(time.Millisecond)
 
-// tale is the history of one order, made entry by entry from whatever the core allows.
-type tale struct {
+// history is a random history of one order, which the core allows.
+type history struct {
 	r       *rand.Rand
 	id      string
 	plan    *messages.Plan
@@ -27,30 +27,30 @@ type tale struct {
 	sequences []uint64
 	state     *order.State
 	inbox     uint64
-	// straight: the order meets no trouble.
-	straight bool
-	// moments is at how many different times something happens, apart how far those are from each other.
-	moments int
-	apart   time.Duration
+	// smooth: no step fails.
+	smooth bool
+	// times is how many different times the entries have, spacing the time between two.
+	times   int
+	spacing time.Duration
 }
 
-func newTale(r *rand.Rand, id string) *tale {
+func newHistory(r *rand.Rand, id string) *history {
 	p := plan.Sim("sim:")
 	p.Version = 1 + r.Uint32N(3)
-	return &tale{r: r, id: id, plan: p, state: &order.State{}, straight: r.IntN(4) == 0, moments: 3_600_000, apart: time.Millisecond}
+	return &history{r: r, id: id, plan: p, state: &order.State{}, smooth: r.IntN(4) == 0, times: 3_600_000, spacing: time.Millisecond}
 }
 
-// next makes an entry that is a legal continuation, or returns nil when there is none.
-func (t *tale) next() *messages.JournalEntry {
+// next returns a legal next entry, or nil if there is none.
+func (t *history) next() *messages.JournalEntry {
 	if t.state.Status.Terminal() {
 		return nil
 	}
 	for range 400 {
 		e := &messages.JournalEntry{
 			OrderId: t.id, Number: uint32(len(t.entries)) + 1, Node: "n-1",
-			Time: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(t.moments)) * t.apart)),
+			Time: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(t.times)) * t.spacing)),
 		}
-		if t.straight {
+		if t.smooth {
 			e.Events = append(e.Events, t.forward())
 		} else {
 			for range 1 + t.r.IntN(3) {
@@ -66,7 +66,7 @@ func (t *tale) next() *messages.JournalEntry {
 }
 
 // folded is the state after another entry, or nil if that is no history.
-func (t *tale) folded(more *messages.JournalEntry) *order.State {
+func (t *history) folded(more *messages.JournalEntry) *order.State {
 	s := &order.State{}
 	for i, e := range append(t.entries[:len(t.entries):len(t.entries)], more) {
 		if s.Apply(uint64(i)+1, e) != nil {
@@ -76,13 +76,13 @@ func (t *tale) folded(more *messages.JournalEntry) *order.State {
 	return s
 }
 
-func (t *tale) source() *messages.Source {
+func (t *history) source() *messages.Source {
 	t.inbox++
 	return &messages.Source{Stream: messages.StreamOrders, Sequence: t.inbox}
 }
 
 // step is mostly the one that can become done now, or the last that is done.
-func (t *tale) step() string {
+func (t *history) step() string {
 	i := t.r.IntN(len(t.plan.Steps))
 	if done := t.state.Done(); t.r.IntN(4) > 0 {
 		i = min(max(0, done-t.r.IntN(2)), len(t.plan.Steps)-1)
@@ -90,10 +90,10 @@ func (t *tale) step() string {
 	return t.plan.Steps[i].Name
 }
 
-func (t *tale) word(what string) string { return fmt.Sprintf("%s %d %%_'", what, t.r.IntN(4)) }
+func (t *history) word(what string) string { return fmt.Sprintf("%s %d %%_'", what, t.r.IntN(4)) }
 
 // forward is the event that brings an order closer to its end.
-func (t *tale) forward() *messages.Event {
+func (t *history) forward() *messages.Event {
 	switch {
 	case t.state.Status == order.None:
 		return t.accepted()
@@ -104,7 +104,7 @@ func (t *tale) forward() *messages.Event {
 }
 
 // event is any event; most are illegal most of the time.
-func (t *tale) event() *messages.Event {
+func (t *history) event() *messages.Event {
 	direction := messages.Direction(1 + t.r.IntN(2))
 	if len(t.entries) == 0 && t.r.IntN(2) == 0 {
 		return t.accepted()
@@ -147,7 +147,7 @@ func (t *tale) event() *messages.Event {
 	}
 }
 
-func (t *tale) accepted() *messages.Event {
+func (t *history) accepted() *messages.Event {
 	currency, total := []string{"USD", "EUR", "JPY", "KWD", "EURO", ""}[t.r.IntN(6)], float64(t.r.IntN(1_000_000))
 	if currency != "JPY" {
 		total /= 4

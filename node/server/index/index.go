@@ -14,26 +14,25 @@ import (
 )
 
 const (
-	// lockRetry is how often a process without the lock tries to get it.
+	// lockRetry is the longest pause between two attempts to run the index, which begin with the lock.
 	lockRetry = 5 * time.Second
-	// startRetry is the first pause after a failure; it doubles up to lockRetry.
+	// startRetry is the pause after the first failure; it doubles up to lockRetry.
 	startRetry = 250 * time.Millisecond
 )
 
-// Index keeps a row per order of the journal and answers questions about them. Its methods may be called from any
-// goroutine.
+// Index keeps a row per order of the journal and answers queries. Its methods may be called from any goroutine.
 type Index struct {
-	js      jetstream.JetStream
-	cfg     Config
-	log     *slog.Logger
-	measure *instrumentation
-	// session is set while this process keeps the index.
-	session atomic.Pointer[session]
-	// rebuilt: Config.Rebuild was done. It belongs to Run.
+	js    jetstream.JetStream
+	cfg   Config
+	log   *slog.Logger
+	instr *instrumentation
+	// current is set while this process has the index.
+	current atomic.Pointer[session]
+	// rebuilt: Config.Rebuild is done. It belongs to Run.
 	rebuilt bool
 }
 
-// New makes an index of the journal that js leads to. Nothing is read before Run. Close it in the end.
+// New returns an index of the journal behind js. It reads nothing before Run. Close it in the end.
 func New(js jetstream.JetStream, cfg Config) (*Index, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -41,23 +40,23 @@ func New(js jetstream.JetStream, cfg Config) (*Index, error) {
 	cfg = cfg.withDefaults()
 	x := &Index{js: js, cfg: cfg, log: cfg.Logger}
 	var err error
-	if x.measure, err = newInstrumentation(cfg.Meter, x); err != nil {
+	if x.instr, err = newInstrumentation(cfg.Meter, x); err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}
 	return x, nil
 }
 
-// Close ends the measurement. Call it after Run has returned.
-func (x *Index) Close() { x.measure.close() }
+// Close unregisters the metrics. Call it after Run has returned.
+func (x *Index) Close() { x.instr.close() }
 
-// Run keeps the index until ctx ends. What goes wrong is logged and tried again: orders go on without an index.
+// Run keeps the index until ctx ends. Failures are logged and retried: orders do not depend on the index.
 func (x *Index) Run(ctx context.Context) {
 	pause := startRetry
-	var said string
+	var logged string
 	var at time.Time
 	for {
 		began := time.Now()
-		err := x.keep(ctx)
+		err := x.runOnce(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -65,13 +64,13 @@ func (x *Index) Run(ctx context.Context) {
 		if now.Sub(began) > time.Minute {
 			pause = startRetry
 		}
-		held := errors.Is(err, errHeld)
-		if err.Error() != said || !held && now.Sub(at) >= complainEvery {
-			said, at = err.Error(), now
-			if held {
-				x.log.Warn("no index on this node: another process keeps the one in ORDERLY_DATA_DIR, and answers for this node", "directory", x.cfg.Dir)
+		locked := errors.Is(err, errLocked)
+		if err.Error() != logged || !locked && now.Sub(at) >= logInterval {
+			logged, at = err.Error(), now
+			if locked {
+				x.log.Warn("no index on this node: another process has the one in ORDERLY_DATA_DIR and replies for this node", "directory", x.cfg.Dir)
 			} else {
-				x.log.Warn("no index on this node for now, trying again", telemetry.KeyError, err)
+				x.log.Warn("no index on this node, retrying", telemetry.KeyError, err)
 			}
 		}
 		select {
@@ -83,16 +82,16 @@ func (x *Index) Run(ctx context.Context) {
 	}
 }
 
-// Behind is how long ago the moment is up to which answers are complete; false while this process keeps no index.
-func (x *Index) Behind() (time.Duration, bool) {
-	se := x.session.Load()
+// Lag is the age of the time as of which replies are complete; false while this process has no index.
+func (x *Index) Lag() (time.Duration, bool) {
+	se := x.current.Load()
 	if se == nil {
 		return 0, false
 	}
-	return se.state.Load().behind(time.Now()), true
+	return se.state.Load().lag(time.Now()), true
 }
 
-func (s *state) behind(now time.Time) time.Duration {
+func (s *state) lag(now time.Time) time.Duration {
 	if s.asOf.IsZero() {
 		return 0
 	}

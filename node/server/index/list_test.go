@@ -17,10 +17,11 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// attention appends an order that needs somebody since the time.
+// attention appends an order that has needed attention since a time.
 func (s *site) attention(id, customer, cause string, since time.Time) {
 	s.t.Helper()
 	p := plan.Sim("sim:")
@@ -33,7 +34,7 @@ func (s *site) attention(id, customer, cause string, since time.Time) {
 	}})
 }
 
-// TestAge: older and newer look at how long an order has been in its status.
+// TestAge: older and newer mean the time for which an order has been in its status.
 func TestAge(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -55,7 +56,7 @@ func TestAge(t *testing.T) {
 	} {
 		for _, size := range []int{1, 2, 3, 1000} {
 			var ids []string
-			for _, o := range all(t, x, index.Query{Status: []string{"attention", "attention"}, Older: index.Duration(c.older), Newer: index.Duration(c.newer)}, size) {
+			for _, o := range listAll(t, x, index.Query{Status: []string{"attention", "attention"}, Older: index.Duration(c.older), Newer: index.Duration(c.newer)}, size) {
 				ids = append(ids, o.OrderID)
 			}
 			if got := strings.Join(ids, " "); got != c.want {
@@ -65,10 +66,10 @@ func TestAge(t *testing.T) {
 	}
 }
 
-// TestAgeOfAParkedOrder begins when it first parked and has not got any further: it is called now and then, and parks again.
+// TestAgeOfAParkedOrder: it began with the first park since the order made progress, however often it was woken.
 func TestAgeOfAParkedOrder(t *testing.T) {
 	t.Parallel()
-	x, err := index.NewFed(t.TempDir(), 0)
+	x, err := index.NewManual(t.TempDir(), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,12 +122,12 @@ func TestAgeOfAParkedOrder(t *testing.T) {
 	}
 	take(11, done(0), parked)
 	since(11)
-	// In one entry it may leave its status, get further, and come back to it.
+	// One entry may resume the order, complete a step and park it again.
 	take(12, resumed, done(1), parked)
 	since(12)
 }
 
-// TestCloseLeavesOnlyTheDatabase: nothing of it stays open, and what SQLite keeps beside it is folded in.
+// TestCloseLeavesOnlyTheDatabase: SQLite's other files are gone.
 func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -137,13 +138,13 @@ func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
 	if err != nil || len(files) != 1 || files[0].Name() != "index.db" {
 		t.Fatalf("files %v, error %v: want index.db only", files, err)
 	}
-	// Customers and reasons are nobody else's business.
+	// It has customers and reasons, which are private.
 	if info, err := files[0].Info(); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("its mode is %v, error %v: want 0600", info.Mode().Perm(), err)
 	}
 }
 
-func TestRefuses(t *testing.T) {
+func TestInvalidQueries(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
@@ -168,12 +169,12 @@ func TestRefuses(t *testing.T) {
 			}
 		}
 	}
-	// What no client of ours sends is refused all the same.
+	// Queries that index.Ask would not send.
 	for body, want := range map[string]string{
 		`{`: "unexpected end", `{"limit": 5000}`: "limit 5000", `{"older": "soon"}`: "want a number with its unit",
 		strings.Repeat(" ", 20_000): "at most 16384 are allowed",
 	} {
-		m, err := s.nc.Request(index.Subject, []byte(body), patience)
+		m, err := s.nc.Request(index.Subject, []byte(body), natstest.Patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,27 +184,26 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// TestNobody: without an index there is an error that says what to do.
-func TestNobody(t *testing.T) {
+// TestWithoutIndex: the error says what to do.
+func TestWithoutIndex(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNobody) || !strings.Contains(err.Error(), "ORDERLY_INDEX=on") {
+	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNoNode) || !strings.Contains(err.Error(), "ORDERLY_INDEX=on") {
 		t.Errorf("error %v", err)
 	}
 	x, stop := s.run(index.Config{Dir: t.TempDir()})
 	caughtUp(t, x)
 	stop()
-	if _, err := x.List(t.Context(), index.Query{}); !errors.Is(err, index.ErrAway) {
-		t.Errorf("error %v: want %v", err, index.ErrAway)
+	if _, err := x.List(t.Context(), index.Query{}); !errors.Is(err, index.ErrNoIndex) {
+		t.Errorf("error %v: want %v", err, index.ErrNoIndex)
 	}
-	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNobody) {
+	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNoNode) {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestClosedOverQuestions: questions that are under way when the index closes are answered as those that come later are:
-// there is no index, which is no fault of anybody.
-func TestClosedOverQuestions(t *testing.T) {
+// TestCloseDuringQueries: queries that are under way when the index closes end like later ones, with ErrNoIndex.
+func TestCloseDuringQueries(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	x, stop := s.run(index.Config{Dir: t.TempDir()})
@@ -216,10 +216,10 @@ func TestClosedOverQuestions(t *testing.T) {
 	var raw *nats.Msg
 	var rawErr, askErr, listErr error
 	var under sync.WaitGroup
-	under.Go(func() { raw, rawErr = s.nc.Request(index.Subject, nil, patience) })
+	under.Go(func() { raw, rawErr = s.nc.Request(index.Subject, nil, natstest.Patience) })
 	under.Go(func() { _, askErr = index.Ask(t.Context(), s.nc, index.Query{}) })
 	under.Go(func() { _, listErr = x.List(t.Context(), index.Query{}) })
-	until(t, "three questions are under way", func() bool { return waiting() == 3 })
+	natstest.Eventually(t, "three queries are under way", func() bool { return waiting() == 3 })
 	stop()
 	under.Wait()
 	if rawErr != nil {
@@ -228,16 +228,16 @@ func TestClosedOverQuestions(t *testing.T) {
 	if code := raw.Header.Get("Nats-Service-Error-Code"); code != "503" {
 		t.Errorf("answered with %s %s: want 503", code, raw.Header.Get("Nats-Service-Error"))
 	}
-	if !errors.Is(askErr, index.ErrNobody) {
-		t.Errorf("error %v: want %v", askErr, index.ErrNobody)
+	if !errors.Is(askErr, index.ErrNoNode) {
+		t.Errorf("error %v: want %v", askErr, index.ErrNoNode)
 	}
-	if !errors.Is(listErr, index.ErrAway) {
-		t.Errorf("error %v: want %v", listErr, index.ErrAway)
+	if !errors.Is(listErr, index.ErrNoIndex) {
+		t.Errorf("error %v: want %v", listErr, index.ErrNoIndex)
 	}
 }
 
-// TestClosedOverRows: questions whose rows are being read when the index closes fail in no other way.
-func TestClosedOverRows(t *testing.T) {
+// TestCloseDuringReads: the same while rows are read.
+func TestCloseDuringReads(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := index.Fill(dir, 2000); err != nil {
@@ -247,33 +247,33 @@ func TestClosedOverRows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var asking, asked sync.WaitGroup
+	var querying, began sync.WaitGroup
 	for range 4 {
-		asked.Add(1)
-		asking.Go(func() {
+		began.Add(1)
+		querying.Go(func() {
 			for first := true; ; first = false {
 				// No row matches, so each of them is looked at.
 				_, err := x.List(context.Background(), index.Query{Reason: "nothing has this"})
 				if first {
-					asked.Done()
+					began.Done()
 				}
 				if err == nil {
 					continue
 				}
-				if !errors.Is(err, index.ErrAway) {
-					t.Errorf("error %v: want %v", err, index.ErrAway)
+				if !errors.Is(err, index.ErrNoIndex) {
+					t.Errorf("error %v: want %v", err, index.ErrNoIndex)
 				}
 				return
 			}
 		})
 	}
-	asked.Wait()
+	began.Wait()
 	closes()
-	asking.Wait()
+	querying.Wait()
 }
 
-// TestLargeAnswer: an answer that NATS would not carry is cut, and the rest is on the next page.
-func TestLargeAnswer(t *testing.T) {
+// TestLargeReply: a reply that would exceed max_payload is cut, and the next page has the other orders.
+func TestLargeReply(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	const orders = 700
@@ -300,7 +300,7 @@ func TestLargeAnswer(t *testing.T) {
 	}
 }
 
-// TestJSON holds the stable form of an order.
+// TestJSON holds the stable form of a page.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -10,15 +10,15 @@ import (
 	"syscall"
 )
 
-// errHeld: another process keeps the index in this directory.
-var errHeld = errors.New("another process keeps the index here")
+// errLocked: another process has the index in this directory.
+var errLocked = errors.New("another process has the index here")
 
-// lockFile is locked with flock(2), and never removed: a lock on a removed file keeps nobody out.
+// lockFile is locked with flock(2), and never removed: another process could lock a new file of the name.
 const lockFile = "index.lock"
 
-// acquire makes the directory if need be and locks the index in it until the file is closed. The kernel lets go of the
-// lock when the process ends, however it ends. The error wraps errHeld when another process has it.
-func acquire(dir string) (*os.File, error) {
+// lockDir creates the directory if it does not exist and locks the index in it until the file is closed or the process ends.
+// The error wraps errLocked if another process has the lock.
+func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fmt.Errorf("lock the index: %w", err)
 	}
@@ -29,7 +29,7 @@ func acquire(dir string) (*os.File, error) {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close() // it holds nothing
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errHeld
+			return nil, errLocked
 		}
 		return nil, fmt.Errorf("lock the index: %w", err)
 	}

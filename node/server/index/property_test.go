@@ -13,6 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -43,30 +44,18 @@ func (s *site) run(cfg index.Config) (x *index.Index, stop func()) {
 	return x, stop
 }
 
-// until polls until done reports true.
-func until(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
-}
-
-// caughtUp waits until all that is in the journal now is in the database.
+// caughtUp waits until every entry of the journal is in the index.
 func caughtUp(t testing.TB, x *index.Index) {
 	t.Helper()
 	began := time.Now()
-	until(t, "the index has everything", func() bool {
-		d, ok := x.Behind()
+	natstest.Eventually(t, "the index has everything", func() bool {
+		d, ok := x.Lag()
 		return ok && d < time.Since(began)
 	})
 }
 
 // all lists every order that q chooses, in pages of the size.
-func all(t testing.TB, x *index.Index, q index.Query, size int) []index.Order {
+func listAll(t testing.TB, x *index.Index, q index.Query, size int) []index.Order {
 	t.Helper()
 	var orders []index.Order
 	for q.Limit = size; ; {
@@ -84,8 +73,8 @@ func all(t testing.TB, x *index.Index, q index.Query, size int) []index.Order {
 	}
 }
 
-// told is what the index has to tell of a history: what the core's own fold says.
-func (t *tale) told() index.Order {
+// want is the order as the index must list it: as the core folds its events.
+func (t *history) want() index.Order {
 	s := t.state
 	o := index.Order{
 		OrderID: t.id, CustomerID: s.Order.GetCustomerId(), Status: s.Status.String(), Reason: s.End,
@@ -104,9 +93,8 @@ func (t *tale) told() index.Order {
 	return o
 }
 
-// since is when the order came to its status, as its timeline tells it; but a parked order has been parked since it first
-// did so and has not got any further.
-func (t *tale) since() time.Time {
+// since is when the order came to its status, as in its timeline, but of a parked order the first park since it made progress.
+func (t *history) since() time.Time {
 	var entries []journal.Entry
 	var rested time.Time
 	for i, e := range t.entries {
@@ -132,9 +120,8 @@ func (t *tale) since() time.Time {
 	return view.StatusSince
 }
 
-// at is the step an order is at by the documentation of index.Order: the one after the last that is done, or the last
-// one that an event named, whichever was said later.
-func (t *tale) at() string {
+// at is the step of index.Order: the one after the last completed step, or the step of the last event, whichever is newer.
+func (t *history) at() string {
 	step, done := "", 0
 	for _, e := range t.entries {
 		for _, ev := range e.GetEvents() {
@@ -166,7 +153,7 @@ func (t *tale) at() string {
 	return step
 }
 
-func same(a, b index.Order) bool {
+func checkStream(a, b index.Order) bool {
 	if (a.WaitsUntil == nil) != (b.WaitsUntil == nil) || a.WaitsUntil != nil && !a.WaitsUntil.Equal(*b.WaitsUntil) {
 		return false
 	}
@@ -174,7 +161,7 @@ func same(a, b index.Order) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
 }
 
-// plain leaves out what is not told.
+// plain indexes the orders by id.
 func plain(orders []index.Order) map[string]index.Order {
 	m := map[string]index.Order{}
 	for _, o := range orders {
@@ -186,28 +173,27 @@ func plain(orders []index.Order) map[string]index.Order {
 	return m
 }
 
-// TestIndexIsTheJournal: whatever legal histories are in the journal, interleaved in whatever way, read in pieces by
-// indexes that are cut off at any moment, the index tells of each order what folding its events does; and an index that
-// is made from the journal anew tells the same.
+// TestIndexIsTheJournal: for random interleaved histories, read by an index that is stopped at random times, the index lists
+// each order as the core folds its events; and so does an index that is rebuilt.
 func TestIndexIsTheJournal(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
 	s, dir := newSite(t), t.TempDir()
-	var tales []*tale
+	var histories []*history
 	seen := map[order.Status]int{}
 	for range 12 {
 		hold := time.Duration(r.IntN(40)) * time.Millisecond
 		x, stop := s.run(index.Config{Dir: dir, Hold: max(1, hold)})
 		for range 50 + r.IntN(200) {
-			if len(tales) == 0 || r.IntN(4) == 0 {
-				tales = append(tales, newTale(r, fmt.Sprintf("o-%d", len(tales))))
+			if len(histories) == 0 || r.IntN(4) == 0 {
+				histories = append(histories, newHistory(r, fmt.Sprintf("o-%d", len(histories))))
 			}
-			// The latest are told on with preference, so that entries of one order come close together.
-			one := tales[max(0, len(tales)-1-r.IntN(10))]
+			// New orders are preferred, so that entries of one order come close together.
+			one := histories[max(0, len(histories)-1-r.IntN(10))]
 			if r.IntN(5) == 0 {
-				one = tales[r.IntN(len(tales))]
+				one = histories[r.IntN(len(histories))]
 			}
 			if e := one.next(); e != nil {
 				one.sequences = append(one.sequences, s.append(e))
@@ -215,23 +201,23 @@ func TestIndexIsTheJournal(t *testing.T) {
 		}
 		if r.IntN(2) == 0 {
 			caughtUp(t, x)
-			compare(t, x, tales)
+			compare(t, x, histories)
 		} else {
-			time.Sleep(time.Duration(r.IntN(20)) * time.Millisecond) // a moment nobody has chosen
+			<-time.After(time.Duration(r.IntN(20)) * time.Millisecond) // stop at a random time
 		}
 		stop()
 	}
 	x, stop := s.run(index.Config{Dir: dir})
 	caughtUp(t, x)
-	compare(t, x, tales)
+	compare(t, x, histories)
 	stop()
 	fresh, _ := s.run(index.Config{Dir: t.TempDir()})
 	caughtUp(t, fresh)
-	compare(t, fresh, tales)
-	for _, one := range tales {
+	compare(t, fresh, histories)
+	for _, one := range histories {
 		seen[one.state.Status]++
 	}
-	t.Logf("%d orders: %v", len(tales), seen)
+	t.Logf("%d orders: %v", len(histories), seen)
 	for status := order.Running; status <= order.Cancelled; status++ {
 		if seen[status] == 0 {
 			t.Errorf("no order is %s: the histories do not try enough", status)
@@ -240,17 +226,17 @@ func TestIndexIsTheJournal(t *testing.T) {
 }
 
 // compare holds the index to the histories, whole and by each way to ask.
-func compare(t *testing.T, x *index.Index, tales []*tale) {
+func compare(t *testing.T, x *index.Index, histories []*history) {
 	t.Helper()
 	want := map[string]index.Order{}
-	for _, one := range tales {
+	for _, one := range histories {
 		if len(one.entries) > 0 {
-			want[one.id] = one.told()
+			want[one.id] = one.want()
 		}
 	}
 	matching := func(q index.Query, holds func(index.Order) bool) {
 		t.Helper()
-		listed := all(t, x, q, 7)
+		listed := listAll(t, x, q, 7)
 		got := plain(listed)
 		if len(listed) != len(got) {
 			t.Fatalf("%+v: an order is told twice", q)
@@ -262,7 +248,7 @@ func compare(t *testing.T, x *index.Index, tales []*tale) {
 			if !holds(o) {
 				continue
 			}
-			if g, ok := got[id]; !ok || !same(g, o) {
+			if g, ok := got[id]; !ok || !checkStream(g, o) {
 				t.Fatalf("%+v\ngot  %+v\nwant %+v", q, g, o)
 			}
 			delete(got, id)
@@ -272,7 +258,7 @@ func compare(t *testing.T, x *index.Index, tales []*tale) {
 		}
 	}
 	matching(index.Query{}, func(index.Order) bool { return true })
-	for _, status := range index.Words() {
+	for _, status := range index.StatusNames {
 		matching(index.Query{Status: []string{status}}, func(o index.Order) bool { return o.Status == status })
 		matching(index.Query{Status: []string{status, "running"}, Customer: "c-2"}, func(o index.Order) bool {
 			return (o.Status == status || o.Status == "running") && o.CustomerID == "c-2"

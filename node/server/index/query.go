@@ -13,29 +13,29 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
-// ErrQuery is wrapped by every complaint about a question.
+// ErrQuery is wrapped by the error of every invalid query.
 var ErrQuery = errors.New("cannot list orders")
 
-// Limits of a question.
+// Limits of a query.
 const (
 	DefaultLimit = 100
 	MaxLimit     = 1000
 )
 
-// Query chooses orders; the zero value chooses all. Those that came to their status last come first.
+// Query chooses orders; the zero value chooses all. Those whose status is the newest come first.
 type Query struct {
-	// Status words; none: any status.
+	// Status names; none: any status.
 	Status []string `json:"status,omitempty"`
 	// Customer is the customer's id.
 	Customer string `json:"customer,omitempty"`
-	// Reason is contained in the reason, in any case of its ASCII letters.
+	// Reason is part of the order's reason; the case of ASCII letters is ignored.
 	Reason string `json:"reason,omitempty"`
-	// Older: the order has been in its status for at least so long. Newer: for at most so long.
+	// Older chooses orders that have been in their status for at least so long, Newer for at most so long.
 	Older Duration `json:"older,omitempty"`
 	Newer Duration `json:"newer,omitempty"`
-	// Limit is how many orders a page has at most; default DefaultLimit, at most MaxLimit.
+	// Limit is the most orders of a page, 1–MaxLimit; default DefaultLimit.
 	Limit int `json:"limit,omitempty"`
-	// Cursor is Next of the page before.
+	// Cursor is Next of the previous page.
 	Cursor string `json:"cursor,omitempty"`
 }
 
@@ -60,31 +60,31 @@ type Page struct {
 	Orders []Order `json:"orders"`
 	// Next is the cursor of the next page, empty on the last one.
 	Next string `json:"next,omitempty"`
-	// Behind is the age of the moment up to which the answer is complete, in seconds.
+	// Behind is the age of the time as of which the page is complete, in seconds.
 	Behind float64 `json:"behind"`
-	// Rebuilding: the index is being built, and what it has not read yet is missing. Then Progress is the share of the
-	// journal that is read, from 0 to 1.
+	// Rebuilding: the index is being built, and orders of entries it has not read yet are missing. Progress is then the
+	// part of the journal that is read, from 0 to 1.
 	Rebuilding bool    `json:"rebuilding,omitempty"`
 	Progress   float64 `json:"progress,omitempty"`
-	// Node that answered.
+	// Node that replied.
 	Node string `json:"node"`
 }
 
-// Order is an order as the index knows it. Its JSON form is stable.
+// Order is an order in the index. Its JSON form is stable.
 type Order struct {
 	OrderID    string `json:"order_id"`
 	CustomerID string `json:"customer_id"`
 	Status     string `json:"status"`
-	// Step the order is at, or the last one heard of while it is undone; empty when it has ended.
+	// Step the order is at, or while it is undone the step of its last event; empty if it has ended.
 	Step string `json:"step,omitempty"`
-	// Reason an order in attention needs somebody, a parked one waits, or an ended one was rejected or cancelled.
+	// Reason why an order needs attention, is parked, or was rejected or cancelled.
 	Reason string `json:"reason,omitempty"`
-	// WaitsUntil is when a parked order is woken at the latest.
+	// WaitsUntil is the latest time at which a parked order is woken.
 	WaitsUntil *time.Time `json:"waits_until,omitempty"`
 	Total      string     `json:"total"`
 	Currency   string     `json:"currency"`
 	Plan       string     `json:"plan"`
-	// StatusSince is when the order came to its status, UpdatedAt when anything last happened to it.
+	// StatusSince is the time at which the order came to its status, UpdatedAt that of its last event.
 	StatusSince time.Time `json:"status_since"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`
@@ -92,28 +92,28 @@ type Order struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// checked is a Query in the terms of the database.
-type checked struct {
+// parsedQuery is a Query in the terms of the database.
+type parsedQuery struct {
 	statuses []Status
 	customer string
-	// reason in small letters; empty: any.
+	// reason in lower case; empty: any.
 	reason string
-	// before and after bound when the order came to its status, both inclusive.
-	before, after int64
-	from          *cursor
-	limit         int
+	// since and until bound the order's statusSince, both inclusive.
+	until, since int64
+	cursor       *cursor
+	limit        int
 }
 
 // cursor is the key of the last order of a page.
-type cursor struct{ entered, id int64 }
+type cursor struct{ statusSince, id int64 }
 
-// Validate says what is wrong with the question; the error wraps ErrQuery.
+// Validate returns an error that wraps ErrQuery if the query is invalid.
 func (q Query) Validate() error {
-	_, err := q.check(time.Time{})
+	_, err := q.parse(time.Time{})
 	return err
 }
 
-func (q Query) check(now time.Time) (c checked, err error) {
+func (q Query) parse(now time.Time) (c parsedQuery, err error) {
 	for _, word := range q.Status {
 		s, err := parseStatus(word)
 		if err != nil {
@@ -138,16 +138,16 @@ func (q Query) check(now time.Time) (c checked, err error) {
 		return c, fmt.Errorf("%w: reason has %d bytes: at most %d are allowed", ErrQuery, len(q.Reason), wire.MaxReason)
 	}
 	c.customer = wire.Clip([]byte(q.Customer), wire.MaxCustomer)
-	c.reason = small(q.Reason)
-	c.before, c.after = math.MaxInt64, math.MinInt64
+	c.reason = asciiLower(q.Reason)
+	c.until, c.since = math.MaxInt64, math.MinInt64
 	if older > 0 {
-		c.before = now.Add(-older).UnixNano()
+		c.until = now.Add(-older).UnixNano()
 	}
 	if newer > 0 {
-		c.after = now.Add(-newer).UnixNano()
+		c.since = now.Add(-newer).UnixNano()
 	}
 	if q.Cursor != "" {
-		if c.from, err = parseCursor(q.Cursor); err != nil {
+		if c.cursor, err = parseCursor(q.Cursor); err != nil {
 			return c, err
 		}
 	}
@@ -155,7 +155,7 @@ func (q Query) check(now time.Time) (c checked, err error) {
 }
 
 func (c cursor) String() string {
-	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.entered, c.id))
+	return base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, "%d.%d", c.statusSince, c.id))
 }
 
 func parseCursor(s string) (*cursor, error) {
@@ -166,7 +166,7 @@ func parseCursor(s string) (*cursor, error) {
 	}
 	entered, id, _ := strings.Cut(string(text), ".")
 	c := &cursor{}
-	if c.entered, err = strconv.ParseInt(entered, 10, 64); err != nil {
+	if c.statusSince, err = strconv.ParseInt(entered, 10, 64); err != nil {
 		return nil, wrong
 	}
 	if c.id, err = strconv.ParseInt(id, 10, 64); err != nil {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
@@ -41,19 +42,19 @@ func (l *logged) String() string {
 
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-// tell appends the histories of n new orders.
-func (s *site) tell(n int, prefix string) (tales []*tale) {
+// appendHistories appends histories of n new orders.
+func (s *site) appendHistories(n int, prefix string) (histories []*history) {
 	r := rand.New(rand.NewPCG(7, uint64(len(prefix))))
 	for i := range n {
-		one := newTale(r, fmt.Sprintf("%s-%d", prefix, i))
+		one := newHistory(r, fmt.Sprintf("%s-%d", prefix, i))
 		for range 6 {
 			if e := one.next(); e != nil {
 				one.sequences = append(one.sequences, s.append(e))
 			}
 		}
-		tales = append(tales, one)
+		histories = append(histories, one)
 	}
-	return tales
+	return histories
 }
 
 // database runs a statement on the database behind the back of the index.
@@ -69,11 +70,10 @@ func database(t *testing.T, dir, statement string) {
 	}
 }
 
-// TestBuiltAnew: an index that cannot be used, or does not belong to the journal, is thrown away and built anew; one that
-// can be used is not.
-func TestBuiltAnew(t *testing.T) {
+// TestRebuild: an index that is unusable, or does not belong to the journal, is rebuilt; another one is not.
+func TestRebuild(t *testing.T) {
 	t.Parallel()
-	// Another name under which the same orders are told would be lost by building anew: it marks the old database.
+	// A rebuild would undo it: it marks the old database.
 	const mark = "UPDATE orders SET customer = 'marked'"
 	for name, c := range map[string]struct {
 		spoil func(*testing.T, *site, string)
@@ -82,31 +82,31 @@ func TestBuiltAnew(t *testing.T) {
 		keeps bool
 	}{
 		"usable":  {spoil: func(*testing.T, *site, string) {}, keeps: true},
-		"asked":   {spoil: func(*testing.T, *site, string) {}, cfg: index.Config{Rebuild: true}, says: "asked for"},
-		"deleted": {spoil: func(t *testing.T, _ *site, dir string) { remove(t, dir) }},
+		"asked":   {spoil: func(*testing.T, *site, string) {}, cfg: index.Config{Rebuild: true}, says: "requested"},
+		"deleted": {spoil: func(t *testing.T, _ *site, dir string) { removeDatabase(t, dir) }},
 		"version": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "PRAGMA user_version = 999") }, says: "another version"},
 		"no database": {spoil: func(t *testing.T, _ *site, dir string) {
-			write(t, filepath.Join(dir, "index.db"), strings.Repeat("no database ", 1000))
-		}, says: "broken"},
+			write(t, filepath.Join(dir, "index.db"), strings.Repeat("not a database ", 1000))
+		}, says: "corrupt"},
 		"cut off": {spoil: func(t *testing.T, _ *site, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "index.db"), 5000); err != nil {
 				t.Fatal(err)
 			}
-		}, says: "broken"},
-		"no table": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP TABLE orders") }, says: "broken"},
-		"no index": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP INDEX orders_by_status") }, says: "broken"},
+		}, says: "corrupt"},
+		"no table": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP TABLE orders") }, says: "corrupt"},
+		"no index": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP INDEX orders_by_status") }, says: "corrupt"},
 		"other entry": {spoil: func(t *testing.T, _ *site, dir string) {
 			database(t, dir, "UPDATE progress SET checksum = checksum + 1")
 		}, says: "another entry"},
 		"shorter": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "UPDATE progress SET last = last + 1000") }, says: "ends at sequence"},
 		"too old": {spoil: func(t *testing.T, _ *site, dir string) {
-			database(t, dir, fmt.Sprintf("UPDATE progress SET at = %d", time.Now().Add(-721*time.Hour).UnixNano()))
-		}, says: "not fed for longer"},
+			database(t, dir, fmt.Sprintf("UPDATE progress SET as_of = %d", time.Now().Add(-721*time.Hour).UnixNano()))
+		}, says: "not updated for longer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, dir := newSite(t), t.TempDir()
-			tales := s.tell(20, "o")
+			histories := s.appendHistories(20, "o")
 			x, stop := s.run(index.Config{Dir: dir, Hold: 1})
 			caughtUp(t, x)
 			stop()
@@ -117,34 +117,34 @@ func TestBuiltAnew(t *testing.T) {
 			c.cfg.Dir, c.cfg.Logger = dir, lines.logger()
 			t.Cleanup(func() {
 				if t.Failed() {
-					t.Logf("the index said:\n%s", lines)
+					t.Logf("the index logged:\n%s", lines)
 				}
 			})
 			x, _ = s.run(c.cfg)
 			caughtUp(t, x)
 			if c.keeps {
-				for _, o := range all(t, x, index.Query{}, 100) {
+				for _, o := range listAll(t, x, index.Query{}, 100) {
 					if o.CustomerID != "marked" {
-						t.Fatalf("%+v: built anew", o)
+						t.Fatalf("%+v: rebuilt", o)
 					}
 				}
 			} else {
-				compare(t, x, tales)
+				compare(t, x, histories)
 			}
 			if c.says != "" && !strings.Contains(lines.String(), c.says) {
 				t.Errorf("%q is not in the log:\n%s", c.says, lines)
 			}
-			if c.keeps && strings.Contains(lines.String(), "anew") {
+			if c.keeps && strings.Contains(lines.String(), "rebuilding") {
 				t.Errorf("the log says:\n%s", lines)
 			}
-			if _, err := os.Stat(filepath.Join(dir, "index.db.broken")); (err == nil) != (c.says == "broken") {
+			if _, err := os.Stat(filepath.Join(dir, "index.db.broken")); (err == nil) != (c.says == "corrupt") {
 				t.Errorf("the broken database: %v", err)
 			}
 		})
 	}
 }
 
-func remove(t *testing.T, dir string) {
+func removeDatabase(t *testing.T, dir string) {
 	t.Helper()
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(filepath.Join(dir, "index.db"+suffix)); err != nil && !os.IsNotExist(err) {
@@ -160,12 +160,12 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-// TestRecreatedJournal: the index of a journal that was deleted and made again tells of the new one only, whether that
-// happens between two runs or during one.
+// TestRecreatedJournal: the index of a journal that was deleted and recreated has the orders of the new one only, whether
+// that happens between two runs or during one.
 func TestRecreatedJournal(t *testing.T) {
 	t.Parallel()
 	s, dir := newSite(t), t.TempDir()
-	s.tell(20, "old")
+	s.appendHistories(20, "old")
 	x, stop := s.run(index.Config{Dir: dir})
 	caughtUp(t, x)
 	stop()
@@ -178,31 +178,31 @@ func TestRecreatedJournal(t *testing.T) {
 		}
 	}
 	again()
-	tales := s.tell(30, "new")
+	histories := s.appendHistories(30, "new")
 	x, _ = s.run(index.Config{Dir: dir})
 	caughtUp(t, x)
-	compare(t, x, tales)
+	compare(t, x, histories)
 	again()
-	tales = s.tell(3, "newest")
-	until(t, "the new journal", func() bool {
+	histories = s.appendHistories(3, "newest")
+	natstest.Eventually(t, "the new journal", func() bool {
 		p, err := x.List(t.Context(), index.Query{})
 		return err == nil && !p.Rebuilding && len(p.Orders) > 0 && strings.HasPrefix(p.Orders[0].OrderID, "newest")
 	})
 	caughtUp(t, x)
-	compare(t, x, tales)
+	compare(t, x, histories)
 }
 
-// TestHoles: orders that the journal has forgotten leave holes in its sequences; what is around them is read.
+// TestHoles: orders that retention removed leave gaps in the journal's sequences; the entries around them are read.
 func TestHoles(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tales := s.tell(40, "o")
+	histories := s.appendHistories(40, "o")
 	stream, err := s.js.Stream(t.Context(), messages.StreamEvents)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kept []*tale
-	for i, one := range tales {
+	var kept []*history
+	for i, one := range histories {
 		if i%3 != 1 {
 			kept = append(kept, one)
 		} else if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(messages.SubjectEvent+one.id)); err != nil {
@@ -213,8 +213,8 @@ func TestHoles(t *testing.T) {
 	caughtUp(t, x)
 	compare(t, x, kept)
 
-	// A forgotten order may begin again.
-	again := newTale(rand.New(rand.NewPCG(1, 1)), kept[0].id)
+	// A removed order may be accepted again.
+	again := newHistory(rand.New(rand.NewPCG(1, 1)), kept[0].id)
 	if err := stream.Purge(t.Context(), jetstream.WithPurgeSubject(messages.SubjectEvent+again.id)); err != nil {
 		t.Fatal(err)
 	}
@@ -228,11 +228,11 @@ func TestHoles(t *testing.T) {
 	compare(t, x, kept)
 }
 
-// TestStrangers: what is no journal entry, or belongs to no order, does not stop the index.
-func TestStrangers(t *testing.T) {
+// TestInvalidEntries: messages that are not journal entries, or belong to an unknown order, do not stop the index.
+func TestInvalidEntries(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	first := s.tell(3, "o")
+	first := s.appendHistories(3, "o")
 	for _, body := range []string{"", "hello", "{}", "\x0a\x03o-9\x10\x07"} {
 		if _, err := s.js.PublishMsg(t.Context(), &nats.Msg{Subject: messages.SubjectEvent + "o-9", Data: []byte(body)}); err != nil {
 			t.Fatal(err)
@@ -240,45 +240,45 @@ func TestStrangers(t *testing.T) {
 	}
 	lines := &logged{}
 	x, _ := s.run(index.Config{Dir: t.TempDir(), Logger: lines.logger()})
-	second := s.tell(3, "later")
+	second := s.appendHistories(3, "later")
 	caughtUp(t, x)
 	compare(t, x, append(first, second...))
-	if n := strings.Count(lines.String(), "journal entry left out"); n != 4 {
-		t.Errorf("%d entries left out, want 4:\n%s", n, lines)
+	if n := strings.Count(lines.String(), "journal entry skipped"); n != 4 {
+		t.Errorf("%d entries skipped, want 4:\n%s", n, lines)
 	}
 }
 
-// TestForgotten: rows of orders that ended longer ago than the retention go, and no others.
-func TestForgotten(t *testing.T) {
+// TestRetention removes the rows of orders that ended longer ago than that, and no others.
+func TestRetention(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
-	tales := s.tell(60, "o")
+	histories := s.appendHistories(60, "o")
 	x, _ := s.run(index.Config{Dir: t.TempDir(), Retention: time.Second})
 	want := 0
-	for _, one := range tales {
+	for _, one := range histories {
 		if !one.state.Status.Terminal() && len(one.entries) > 0 {
 			want++
 		}
 	}
-	if want == len(tales) {
+	if want == len(histories) {
 		t.Fatal("no order has ended")
 	}
-	until(t, "only the orders that have not ended", func() bool {
+	natstest.Eventually(t, "only the orders that have not ended", func() bool {
 		page, err := x.List(t.Context(), index.Query{Limit: 1000})
 		return err == nil && !page.Rebuilding && len(page.Orders) == want
 	})
 }
 
-// TestOneKeeper: of two processes that share a directory one keeps the index, and the other takes over.
-func TestOneKeeper(t *testing.T) {
+// TestOneProcess: of two processes that share a directory one has the index, and the other takes over.
+func TestOneProcess(t *testing.T) {
 	t.Parallel()
 	s, dir := newSite(t), t.TempDir()
-	tales := s.tell(5, "o")
+	histories := s.appendHistories(5, "o")
 	first, stop := s.run(index.Config{Dir: dir, Node: "n-1"})
 	caughtUp(t, first)
 	lines := &logged{}
 	second, _ := s.run(index.Config{Dir: dir, Node: "n-2", Logger: lines.logger()})
-	until(t, "a warning", func() bool { return strings.Contains(lines.String(), "another process keeps the one") })
+	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "another process has the one") })
 	if _, err := second.List(t.Context(), index.Query{}); err == nil {
 		t.Fatal("two indexes in one directory")
 	}
@@ -288,27 +288,27 @@ func TestOneKeeper(t *testing.T) {
 	}
 	stop()
 	caughtUp(t, second)
-	compare(t, second, tales)
+	compare(t, second, histories)
 }
 
-// TestDirectoryThatCannotBeWritten: the node goes without an index, says so once, and has it when the directory is there.
+// TestDirectoryThatCannotBeWritten: the node has no index, logs that once, and has it when the directory is writable.
 func TestDirectoryThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	s, dir := newSite(t), filepath.Join(t.TempDir(), "data")
 	write(t, dir, "in the way")
-	tales := s.tell(5, "o")
+	histories := s.appendHistories(5, "o")
 	lines := &logged{}
 	x, _ := s.run(index.Config{Dir: dir, Logger: lines.logger()})
-	until(t, "a warning", func() bool { return strings.Contains(lines.String(), "no index on this node for now") })
-	if _, ok := x.Behind(); ok {
+	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "no index on this node, retrying") })
+	if _, ok := x.Lag(); ok {
 		t.Error("an index without a directory")
 	}
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
 	caughtUp(t, x)
-	compare(t, x, tales)
+	compare(t, x, histories)
 	if n := strings.Count(lines.String(), "no index on this node"); n != 1 {
-		t.Errorf("said %d times:\n%s", n, lines)
+		t.Errorf("logged %d times:\n%s", n, lines)
 	}
 }

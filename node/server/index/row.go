@@ -6,52 +6,52 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
-// row is what the index knows of one order. Times are Unix nanoseconds.
+// row is one order in the index. Times are Unix nanoseconds, or wire.Unset.
 type row struct {
 	// id is the journal sequence of the entry that accepted the order.
 	id       uint64
 	orderID  string
 	customer string
 	status   Status
-	// step the order is at, or the last one heard of while it is being undone.
-	step     string
-	reason   string
-	accepted int64
-	// entered is when the order came into its status, updated when anything was last heard of it. An order that is called
-	// now and then, and parks again, has been parked since it rested first.
-	entered int64
-	updated int64
-	// waits is when a parked order is woken at the latest, or none.
-	waits int64
-	// rested is when the order first parked since it last got any further, or none.
-	rested int64
-	// total in minor units, or none if the order names no amount.
+	// step the order is at, or while it is undone the step of its last event.
+	step       string
+	reason     string
+	acceptedAt int64
+	// statusSince is the time of the last change of status, updatedAt that of the last entry. An order that is woken and parks
+	// again without progress has been parked since parkedSince.
+	statusSince int64
+	updatedAt   int64
+	// wakesAt is the latest time at which a parked order is woken.
+	wakesAt int64
+	// parkedSince is the time of the first park since the order last made progress.
+	parkedSince int64
+	// total in minor units, or wire.Unset if the order names no amount.
 	total    int64
 	currency string
 	plan     *wire.Plan
-	// done counts the steps that were completed; backward: the order is being undone.
-	done     int
-	backward bool
-	// seq is the journal sequence of the last entry that is folded in.
-	seq uint64
+	// stepsDone counts the completed steps; undoing: the order is being undone.
+	stepsDone int
+	undoing   bool
+	// sequence of the last entry that is applied.
+	sequence uint64
 
-	// stored: the database has a row of this id, with this key in its indexes. dirty: what it has is not the latest.
+	// stored: the database has a row of this id, with this key in its indexes. dirty: that row is outdated.
 	stored, dirty bool
 	key           key
-	// first is the sequence of the first entry that is not in the database, since when it was read; what was stored before
-	// lacks was read earlier.
-	first        uint64
-	since, lacks time.Time
+	// firstUnwritten is the sequence of the first entry that is not in the database, dirtySince the time at which it was read.
+	// Every entry stored before asOf was read earlier.
+	firstUnwritten   uint64
+	dirtySince, asOf time.Time
 }
 
-// key is what of a row is in an index and can change. What leaves it alone costs the database a third of what changes it,
-// and an order that goes from step to step does.
+// key is the part of a row that is in an index and can change. An update that keeps the key costs the database a third of one
+// that changes it, and steps keep it.
 type key struct {
-	status  Status
-	entered int64
+	status      Status
+	statusSince int64
 }
 
-// fold applies one entry, which comes after those that were applied before.
+// fold applies the next entry.
 func (r *row) fold(e *wire.Entry) {
 	before := r.status
 	for i := range e.Events {
@@ -59,52 +59,52 @@ func (r *row) fold(e *wire.Entry) {
 	}
 	switch {
 	case r.status == Parked:
-		// Also of an order that was parked before: it may have got further in between, within this very entry.
-		r.entered = r.rested
+		// Also if it was parked before: it may have made progress in between, within this entry.
+		r.statusSince = r.parkedSince
 	case r.status != before:
-		r.entered = e.Time
+		r.statusSince = e.Time
 	}
-	r.seq, r.updated = e.Sequence, e.Time
+	r.sequence, r.updatedAt = e.Sequence, e.Time
 }
 
 func (r *row) apply(ev *wire.Event, e *wire.Entry) {
 	switch ev.Kind {
 	case wire.Accepted, wire.StepCompleted, wire.StepRejected, wire.StepUndone, wire.Attention:
-		r.rested = wire.None
+		r.parkedSince = wire.Unset
 	case wire.Parked:
-		if r.rested == wire.None {
-			r.rested = e.Time
+		if r.parkedSince == wire.Unset {
+			r.parkedSince = e.Time
 		}
 	}
 	switch ev.Kind {
 	case wire.Accepted:
-		r.stored = false // a new life of an order that was forgotten is another row
+		r.stored = false // an order that the journal dropped and that is accepted again is another row
 		r.id, r.orderID, r.customer = e.Sequence, string(e.OrderID), ev.Customer
-		r.accepted, r.entered, r.total, r.currency, r.plan = e.Time, e.Time, ev.Total, ev.Currency, ev.Plan
-		r.status, r.waits, r.step = Running, wire.None, ev.Plan.Step(0)
-		r.done, r.backward, r.reason = 0, false, ""
+		r.acceptedAt, r.statusSince, r.total, r.currency, r.plan = e.Time, e.Time, ev.Total, ev.Currency, ev.Plan
+		r.status, r.wakesAt, r.step = Running, wire.Unset, ev.Plan.Step(0)
+		r.stepsDone, r.undoing, r.reason = 0, false, ""
 	case wire.StepCompleted:
-		r.done++
-		r.step = r.plan.Step(r.done)
+		r.stepsDone++
+		r.step = r.plan.Step(r.stepsDone)
 	case wire.StepFailed, wire.StepPending, wire.StepUndone:
 		r.step = ev.Step
 	case wire.StepRejected:
-		r.step, r.backward = ev.Step, true
+		r.step, r.undoing = ev.Step, true
 		r.status = Compensating
 	case wire.CancelRequested:
-		r.backward = true
+		r.undoing = true
 		if r.status == Running {
 			r.status = Compensating
 		}
 	case wire.Parked:
-		r.status, r.reason, r.waits = Parked, ev.Reason, ev.Until
+		r.status, r.reason, r.wakesAt = Parked, ev.Reason, ev.Until
 	case wire.Resumed:
-		r.status, r.reason, r.waits = Running, "", wire.None
-		if r.backward {
+		r.status, r.reason, r.wakesAt = Running, "", wire.Unset
+		if r.undoing {
 			r.status = Compensating
 		}
 	case wire.Attention:
-		r.status, r.step, r.reason, r.waits = Attention, ev.Step, ev.Reason, wire.None
+		r.status, r.step, r.reason, r.wakesAt = Attention, ev.Step, ev.Reason, wire.Unset
 	case wire.Completed:
 		r.end(Completed, "")
 	case wire.Rejected:
@@ -115,5 +115,5 @@ func (r *row) apply(ev *wire.Event, e *wire.Entry) {
 }
 
 func (r *row) end(status Status, reason string) {
-	r.status, r.step, r.reason, r.waits = status, "", reason, wire.None
+	r.status, r.step, r.reason, r.wakesAt = status, "", reason, wire.Unset
 }

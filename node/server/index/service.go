@@ -13,19 +13,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Subject takes a Query in JSON and answers with a Page, or with the headers of an error as NATS services do. Of the
-// nodes with an index, any answers.
+// Subject takes a Query in JSON and replies with a Page, or with the error headers of NATS services. Any node with an index
+// replies.
 const Subject = "ORDERLY.list"
 
 const (
 	queue = "orderly"
-	// maxQuestion and maxAnswer bound a question and an answer, in bytes; servers carry 1 MiB unless told otherwise.
-	maxQuestion = 16 << 10
-	maxAnswer   = 512 << 10
-	// drainTimeout is how long, at the end, the server may take to hear that no more questions are taken.
+	// maxRequest and maxReply bound a request and a reply, in bytes; the default max_payload of servers is 1 MiB.
+	maxRequest = 16 << 10
+	maxReply   = 512 << 10
+	// drainTimeout is the longest wait for the server to end the subscription.
 	drainTimeout = time.Second
-	// askTimeout is how long an answer is waited for.
-	askTimeout = queryTimeout + 2*time.Second
+	// requestTimeout is the longest wait for a reply.
+	requestTimeout = queryTimeout + 2*time.Second
 
 	headerErrorCode = "Nats-Service-Error-Code"
 	headerError     = "Nats-Service-Error"
@@ -34,25 +34,25 @@ const (
 	codeFailed      = 500
 )
 
-// ErrNobody: no node with an index answers.
-var ErrNobody = errors.New("no node with an index answers: start one, with ORDERLY_INDEX=on")
+// ErrNoNode: no node with an index replies.
+var ErrNoNode = errors.New("no node with an index answers: start one, with ORDERLY_INDEX=on")
 
-// answer takes questions until stop has returned. Those that are under way by then are cut short by the session's end. A
-// server that is away or silent is not waited for: whoever asked there has no answer to expect.
-func (x *Index) answer() (stop func(), err error) {
-	var answering sync.WaitGroup
+// serve answers queries until stop has returned. The end of the session cuts those under way short. It does not wait for a
+// server that is unreachable or silent.
+func (x *Index) serve() (stop func(), err error) {
+	var replying sync.WaitGroup
 	slots := make(chan struct{}, readers)
 	sub, err := x.js.Conn().QueueSubscribe(Subject, queue, func(m *nats.Msg) {
 		slots <- struct{}{}
-		answering.Go(func() {
+		replying.Go(func() {
 			defer func() { <-slots }()
 			if reply := x.reply(context.Background(), m.Data); m.Reply != "" {
-				_ = m.RespondMsg(reply) // fails when the connection is away, and then nobody waits any more
+				_ = m.RespondMsg(reply) // fails only without a connection, and then the client gets no reply either way
 			}
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("answer questions on %s: %w", Subject, err)
+		return nil, fmt.Errorf("serve queries on %s: %w", Subject, err)
 	}
 	closed := make(chan struct{})
 	sub.SetClosedHandler(func(string) { close(closed) })
@@ -67,7 +67,7 @@ func (x *Index) answer() (stop func(), err error) {
 				<-closed
 			}
 		}
-		answering.Wait()
+		replying.Wait()
 	}, nil
 }
 
@@ -76,43 +76,43 @@ func (x *Index) reply(ctx context.Context, body []byte) *nats.Msg {
 	var page *Page
 	var after []cursor
 	var err error
-	if len(body) > maxQuestion {
-		err = fmt.Errorf("%w: it has %d bytes: at most %d are allowed", ErrQuery, len(body), maxQuestion)
-	} else if wrong := json.Unmarshal(orEmpty(body), &q); wrong != nil {
+	if len(body) > maxRequest {
+		err = fmt.Errorf("%w: it has %d bytes: at most %d are allowed", ErrQuery, len(body), maxRequest)
+	} else if wrong := json.Unmarshal(orAll(body), &q); wrong != nil {
 		err = fmt.Errorf("%w: %w", ErrQuery, wrong)
 	} else {
 		page, after, err = x.page(ctx, q)
 	}
 	if err == nil {
-		return &nats.Msg{Data: page.fit(after)}
+		return &nats.Msg{Data: page.encode(after)}
 	}
 	code := codeFailed
 	switch {
 	case errors.Is(err, ErrQuery):
 		code = codeQuery
-	case errors.Is(err, ErrAway):
+	case errors.Is(err, ErrNoIndex):
 		code = codeAway
 	}
-	return &nats.Msg{Header: nats.Header{headerErrorCode: {strconv.Itoa(code)}, headerError: {oneLine(err)}}}
+	return &nats.Msg{Header: nats.Header{headerErrorCode: {strconv.Itoa(code)}, headerError: {headerText(err)}}}
 }
 
-// orEmpty lets an empty message ask for everything.
-func orEmpty(body []byte) []byte {
+// orAll makes an empty body the query for all orders.
+func orAll(body []byte) []byte {
 	if len(body) == 0 {
 		return []byte("{}")
 	}
 	return body
 }
 
-// fit encodes the page, with as many orders as an answer carries: the rest is on the next page.
-func (p *Page) fit(after []cursor) []byte {
+// encode encodes the page, with as many orders as fit into a reply; the others are on the next page.
+func (p *Page) encode(after []cursor) []byte {
 	for {
 		text, err := json.Marshal(p)
 		if err != nil {
 			panic(err) // our own type, which marshals
 		}
 		n := len(p.Orders)
-		if len(text) <= maxAnswer || n <= 1 {
+		if len(text) <= maxReply || n <= 1 {
 			return text
 		}
 		p.Orders = p.Orders[:n/2]
@@ -120,8 +120,8 @@ func (p *Page) fit(after []cursor) []byte {
 	}
 }
 
-// Ask puts a question to the nodes. The error wraps ErrQuery when the question is wrong, and ErrNobody when no node with
-// an index answers.
+// Ask sends a query to the nodes. The error wraps ErrQuery if the query is invalid, and ErrNoNode if no node with an index
+// replies.
 func Ask(ctx context.Context, nc *nats.Conn, q Query) (*Page, error) {
 	if err := q.Validate(); err != nil {
 		return nil, err
@@ -130,32 +130,32 @@ func Ask(ctx context.Context, nc *nats.Conn, q Query) (*Page, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list orders: %w", err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	m, err := nc.RequestWithContext(ctx, Subject, body)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return nil, ErrNobody
+		return nil, ErrNoNode
 	case err != nil:
-		return nil, fmt.Errorf("list orders: no answer: %w", err)
+		return nil, fmt.Errorf("list orders: no reply: %w", err)
 	}
 	switch code, text := m.Header.Get(headerErrorCode), m.Header.Get(headerError); code {
 	case "":
 	case strconv.Itoa(codeQuery):
 		return nil, fmt.Errorf("%w: %s", ErrQuery, strings.TrimPrefix(text, ErrQuery.Error()+": "))
 	case strconv.Itoa(codeAway):
-		return nil, fmt.Errorf("%w (it is just stopping)", ErrNobody)
+		return nil, fmt.Errorf("%w (the one that replied is stopping)", ErrNoNode)
 	default:
-		return nil, fmt.Errorf("list orders: the node says: %s", text)
+		return nil, fmt.Errorf("list orders: the node replied: %s", text)
 	}
 	page := &Page{}
 	if err := json.Unmarshal(m.Data, page); err != nil {
-		return nil, fmt.Errorf("list orders: the answer cannot be read: %w", err)
+		return nil, fmt.Errorf("list orders: unreadable reply: %w", err)
 	}
 	return page, nil
 }
 
-// oneLine is an error as a header carries it.
-func oneLine(err error) string {
+// headerText is the error on one line, for a header.
+func headerText(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
 }

@@ -15,102 +15,102 @@ import (
 )
 
 const (
-	// checkEvery is how often the stream is asked whether it is still the one that was read.
-	checkEvery = 2 * time.Second
-	// complainEvery bounds how often the same trouble is logged.
-	complainEvery = time.Minute
-	// sweepEvery is how often rows of forgotten orders are looked for; sweepMax bounds what one look removes.
-	sweepEvery = time.Minute
-	sweepMax   = 1000
-	// leaderPause is how long a new leader of the stream has to catch up with what it had confirmed.
-	leaderPause = 2 * time.Second
+	// checkInterval is the time between two checks that the stream is still the one that was read.
+	checkInterval = 2 * time.Second
+	// logInterval is the least time between two logs of the same failure.
+	logInterval = time.Minute
+	// sweepInterval is the time between two removals of rows past the retention; sweepMax bounds the rows of one.
+	sweepInterval = time.Minute
+	sweepMax      = 1000
+	// leaderDelay is how long a new leader of the stream may take to apply all that was committed.
+	leaderDelay = 2 * time.Second
 )
 
-// errAnew: what was read is not what the journal has.
-var errAnew = errors.New("the index does not belong to this journal")
+// errStale: the journal is not the one that was read, or has lost some of it.
+var errStale = errors.New("the index does not belong to this journal")
 
-// session is the time in which this process keeps the index.
+// session is the time in which this process has the index.
 type session struct {
 	store *store
 	feed  *feed
-	// state is what answers say of the feed.
+	// state of the feed, for replies.
 	state atomic.Pointer[state]
-	// failed takes what makes the database useless to a reader.
-	failed chan error
+	// corrupt takes the error of a query that found the database corrupt.
+	corrupt chan error
 
-	// asking is held by questions, which ended cuts short.
-	asking sync.RWMutex
-	ended  context.Context
-	end    context.CancelFunc
+	// queries is read-locked by queries, which ctx cuts short.
+	queries sync.RWMutex
+	ctx     context.Context
+	cancel  context.CancelFunc
 }
 
 // state of the feed after a tick.
 type state struct {
-	asOf    time.Time
-	whole   bool
-	last    uint64
-	pending uint64
+	asOf     time.Time
+	caughtUp bool
+	last     uint64
+	pending  uint64
 }
 
-// keep keeps the index until ctx ends or it cannot go on. The error wraps errHeld when another process keeps it.
-func (x *Index) keep(ctx context.Context) error {
-	lock, err := acquire(x.cfg.Dir)
+// runOnce keeps the index until ctx ends or it fails. The error wraps errLocked if another process has the index.
+func (x *Index) runOnce(ctx context.Context) error {
+	lock, err := lockDir(x.cfg.Dir)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Close() }() // it holds nothing but the lock
 	stream, err := x.js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
-		return fmt.Errorf("keep the index: stream %s: %w", messages.StreamEvents, err)
+		return fmt.Errorf("run the index: stream %s: %w", messages.StreamEvents, err)
 	}
 	r, err := newReader(x.js)
 	if err != nil {
 		return err
 	}
 	defer r.close()
-	s, p, err := x.openFor(ctx, stream, r)
+	s, p, err := x.openOrRebuild(ctx, stream, r)
 	if err != nil {
 		return err
 	}
-	err = x.serve(ctx, stream, s, newFeed(s, r, p, x.cfg.Hold, x.log))
-	if broken := errors.Is(err, errBroken); broken || errors.Is(err, errAnew) {
-		err = errors.Join(err, remove(x.cfg.Dir, broken))
+	err = x.runSession(ctx, stream, s, newFeed(s, r, p, x.cfg.Hold, x.log))
+	if broken := errors.Is(err, errCorrupt); broken || errors.Is(err, errStale) {
+		err = errors.Join(err, removeDatabase(x.cfg.Dir, broken))
 	}
 	return err
 }
 
-// serve feeds the database and answers questions until ctx ends or it cannot go on; then it closes the database.
-func (x *Index) serve(ctx context.Context, stream jetstream.Stream, s *store, f *feed) error {
-	se := &session{store: s, feed: f, failed: make(chan error, 1)}
-	se.ended, se.end = context.WithCancel(context.Background())
+// runSession feeds the database and answers queries until ctx ends or it fails; then it closes the database.
+func (x *Index) runSession(ctx context.Context, stream jetstream.Stream, s *store, f *feed) error {
+	se := &session{store: s, feed: f, corrupt: make(chan error, 1)}
+	se.ctx, se.cancel = context.WithCancel(context.Background())
 	se.publish()
-	x.session.Store(se)
+	x.current.Store(se)
 	defer func() {
-		x.session.Store(nil)
+		x.current.Store(nil)
 		se.close()
 	}()
-	stop, err := x.answer()
+	stop, err := x.serve()
 	if err != nil {
 		return err
 	}
 	defer func() {
-		// From here on every question is answered with ErrAway, also those under way.
-		se.end()
+		// From here on every query ends with ErrNoIndex, those under way too.
+		se.cancel()
 		stop()
 	}()
-	return x.loop(ctx, se, stream)
+	return x.feedLoop(ctx, se, stream)
 }
 
-// openFor opens the database if it belongs to the stream, and otherwise an empty one.
-func (x *Index) openFor(ctx context.Context, stream jetstream.Stream, r *reader) (*store, progress, error) {
+// openOrRebuild opens the database if it belongs to the stream, and otherwise an empty one.
+func (x *Index) openOrRebuild(ctx context.Context, stream jetstream.Stream, r *reader) (*store, progress, error) {
 	s, p, err := openStore(x.cfg.Dir)
-	broken := errors.Is(err, errBroken)
+	broken := errors.Is(err, errCorrupt)
 	switch {
 	case err == nil && x.cfg.Rebuild && !x.rebuilt:
-		err = errors.New("asked for")
-	case err == nil && p.stream != 0:
-		err = x.belongs(ctx, stream, r, p)
-		if err != nil && !errors.Is(err, errAnew) {
+		err = errors.New("requested")
+	case err == nil && p.streamCreated != 0:
+		err = x.checkProgress(ctx, stream, r, p)
+		if err != nil && !errors.Is(err, errStale) {
 			s.close()
 			return nil, p, err
 		}
@@ -122,29 +122,29 @@ func (x *Index) openFor(ctx context.Context, stream jetstream.Stream, r *reader)
 		if s != nil {
 			s.close()
 		}
-		x.log.Warn("index is built anew", "cause", err)
-		if err := remove(x.cfg.Dir, broken); err != nil {
+		x.log.Warn("rebuilding index", "reason", err)
+		if err := removeDatabase(x.cfg.Dir, broken); err != nil {
 			return nil, p, err
 		}
 		if s, p, err = openStore(x.cfg.Dir); err != nil {
 			return nil, p, err
 		}
 	}
-	if p.stream == 0 {
+	if p.streamCreated == 0 {
 		created := stream.CachedInfo().Created.UnixNano()
-		p = progress{stream: created, at: created}
+		p = progress{streamCreated: created, asOf: created}
 	}
 	return s, p, nil
 }
 
-// belongs returns an error that wraps errAnew when what was read is not what the stream has.
-func (x *Index) belongs(ctx context.Context, stream jetstream.Stream, r *reader, p progress) error {
-	if err := same(ctx, stream, p); err != nil {
+// checkProgress returns an error that wraps errStale if the database does not belong to the stream.
+func (x *Index) checkProgress(ctx context.Context, stream jetstream.Stream, r *reader, p progress) error {
+	if err := checkStream(ctx, stream, p); err != nil {
 		return err
 	}
 	switch {
-	case time.Since(time.Unix(0, p.at)) >= x.cfg.Retention:
-		return fmt.Errorf("%w: it was not fed for longer than the journal keeps ended orders", errAnew)
+	case time.Since(time.Unix(0, p.asOf)) >= x.cfg.Retention:
+		return fmt.Errorf("%w: it was not updated for longer than the journal keeps ended orders", errStale)
 	case p.last == 0:
 		return nil
 	}
@@ -153,41 +153,41 @@ func (x *Index) belongs(ctx context.Context, stream jetstream.Stream, r *reader,
 		return err
 	}
 	if len(found.Msgs) > 0 && found.Msgs[0].Sequence == p.last && checksum(found.Msgs[0].Data) != p.checksum {
-		return fmt.Errorf("%w: the stream has another entry at sequence %d", errAnew, p.last)
+		return fmt.Errorf("%w: the stream has another entry at sequence %d", errStale, p.last)
 	}
 	return nil
 }
 
-// loop feeds the database.
-func (x *Index) loop(ctx context.Context, se *session, stream jetstream.Stream) error {
+// feedLoop feeds the database until ctx ends or it fails.
+func (x *Index) feedLoop(ctx context.Context, se *session, stream jetstream.Stream) error {
 	tick := time.NewTicker(x.cfg.Interval)
 	defer tick.Stop()
-	var complained, checked, swept time.Time
+	var logged, checked, swept time.Time
 	checked, swept = time.Now(), time.Now()
 	for {
-		began, taken, passed := time.Now(), se.feed.taken, se.feed.passed
+		began, applied, skipped := time.Now(), se.feed.applied, se.feed.skipped
 		more, err := se.feed.tick(ctx)
 		se.publish()
 		now := time.Now()
-		x.measure.ticked(now.Sub(began), se.feed.taken-taken, se.feed.passed-passed)
-		if err == nil && now.Sub(swept) >= min(sweepEvery, x.cfg.Retention) {
+		x.instr.ticked(now.Sub(began), se.feed.applied-applied, se.feed.skipped-skipped)
+		if err == nil && now.Sub(swept) >= min(sweepInterval, x.cfg.Retention) {
 			var left bool
 			if left, err = x.sweep(se, now); !left {
 				swept = now
 			}
 		}
-		if err == nil && now.Sub(checked) >= checkEvery {
+		if err == nil && now.Sub(checked) >= checkInterval {
 			checked = now
-			err = same(ctx, stream, se.feed.progress)
+			err = checkStream(ctx, stream, se.feed.progress)
 		}
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, errBroken), errors.Is(err, errAnew):
+		case errors.Is(err, errCorrupt), errors.Is(err, errStale):
 			return err
-		case err != nil && now.Sub(complained) >= complainEvery:
-			complained = now
-			x.log.Warn("index falls behind", telemetry.KeyError, err)
+		case err != nil && now.Sub(logged) >= logInterval:
+			logged = now
+			x.log.Warn("index lags behind", telemetry.KeyError, err)
 		}
 		wait := tick.C
 		if more {
@@ -195,7 +195,7 @@ func (x *Index) loop(ctx context.Context, se *session, stream jetstream.Stream) 
 		}
 		select {
 		case <-wait:
-		case err := <-se.failed:
+		case err := <-se.corrupt:
 			return err
 		case <-ctx.Done():
 			return nil
@@ -210,45 +210,45 @@ var noWait = func() <-chan time.Time {
 	return c
 }()
 
-// same returns an error that wraps errAnew when the stream was created anew, or is shorter than what was read. A server
-// that just became the stream's leader may be behind the one that was read from, therefore it is asked twice.
-func same(ctx context.Context, stream jetstream.Stream, p progress) error {
+// checkStream returns an error that wraps errStale if the stream was recreated, or is shorter than what was read. A new
+// leader of the stream may be behind the server that was read from, so a short stream is checked twice.
+func checkStream(ctx context.Context, stream jetstream.Stream, p progress) error {
 	for again := false; ; again = true {
 		info, err := stream.Info(ctx)
 		switch {
 		case err != nil:
 			return fmt.Errorf("check the stream: %w", err)
-		case info.Created.UnixNano() != p.stream:
-			return fmt.Errorf("%w: the stream was created anew", errAnew)
+		case info.Created.UnixNano() != p.streamCreated:
+			return fmt.Errorf("%w: the stream was recreated", errStale)
 		case info.State.LastSeq >= p.last:
 			return nil
 		case again:
-			return fmt.Errorf("%w: the stream ends at sequence %d, and %d was read", errAnew, info.State.LastSeq, p.last)
+			return fmt.Errorf("%w: the stream ends at sequence %d, and %d was read", errStale, info.State.LastSeq, p.last)
 		}
 		select {
-		case <-time.After(leaderPause):
+		case <-time.After(leaderDelay):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-// sweep removes rows of orders that the journal forgets about now; left: there are others.
+// sweep removes rows of ended orders past the retention; left: there are more.
 func (x *Index) sweep(se *session, now time.Time) (left bool, err error) {
 	n, err := se.store.sweep(now.Add(-x.cfg.Retention).UnixNano(), sweepMax)
 	return n == sweepMax, err
 }
 
-// publish lets answers know how far the feed is.
+// publish updates the state for replies.
 func (se *session) publish() {
 	f := se.feed
-	se.state.Store(&state{asOf: f.complete, whole: f.progress.whole, last: f.progress.last, pending: f.pending})
+	se.state.Store(&state{asOf: f.asOf, caughtUp: f.progress.caughtUp, last: f.progress.last, pending: f.pending})
 }
 
-// close waits for the questions that are under way, which it cuts short, and closes the database.
+// close cuts the queries under way short, waits for them and closes the database.
 func (se *session) close() {
-	se.end()
-	se.asking.Lock()
-	defer se.asking.Unlock()
+	se.cancel()
+	se.queries.Lock()
+	defer se.queries.Unlock()
 	se.store.close()
 }

@@ -22,31 +22,28 @@ const (
 	Cancelled
 )
 
-var words = []string{
+var statusNames = []string{
 	Running: order.Running.String(), Compensating: order.Compensating.String(), Parked: order.Parked.String(),
 	Attention: order.Attention.String(), Completed: order.Completed.String(), Rejected: order.Rejected.String(),
 	Cancelled: order.Cancelled.String(),
 }
 
 func (s Status) String() string {
-	if int(s) < len(words) {
-		return words[s]
+	if int(s) < len(statusNames) {
+		return statusNames[s]
 	}
 	return "unknown"
 }
 
-// moving reports whether some delivery carries the order on.
-func (s Status) moving() bool { return s == Running || s == Compensating }
+// active reports whether a delivery drives the order.
+func (s Status) active() bool { return s == Running || s == Compensating }
 
-// Words lists the statuses an order in the index can have.
-func Words() []string { return slices.Clone(words) }
-
-// parseStatus reads a word; the error wraps ErrQuery.
-func parseStatus(word string) (Status, error) {
-	i := slices.Index(words, word)
+// parseStatus reads a name; the error wraps ErrQuery.
+func parseStatus(name string) (Status, error) {
+	i := slices.Index(statusNames, name)
 	if i < 0 {
-		last := len(words) - 1
-		return 0, fmt.Errorf("%w: status %.40q: want %s or %s", ErrQuery, word, strings.Join(words[:last], ", "), words[last])
+		last := len(statusNames) - 1
+		return 0, fmt.Errorf("%w: status %.40q: want %s or %s", ErrQuery, name, strings.Join(statusNames[:last], ", "), statusNames[last])
 	}
 	return Status(i), nil
 }

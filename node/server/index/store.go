@@ -19,52 +19,51 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
-// errBroken: the database cannot be used any more. It is worth nothing that the journal does not have.
-var errBroken = errors.New("the database is broken")
+// errCorrupt: the database cannot be used any more. It has nothing that the journal does not have.
+var errCorrupt = errors.New("the database is corrupt")
 
 // errVersion: the database was written by another version of this program.
 var errVersion = errors.New("the database is of another version")
 
 const (
 	databaseFile = "index.db"
-	// brokenFile keeps the last broken database for those who want to know why.
-	brokenFile = "index.db.broken"
-	// readers bounds the questions that are answered at once.
+	// corruptFile is the last corrupt database, kept for an analysis.
+	corruptFile = "index.db.broken"
+	// readers is the most queries at a time.
 	readers = 4
 )
 
-// store is the database: one connection that writes, and some that read what was committed.
+// store is the database: one connection that writes, and some that read what is committed.
 type store struct {
 	write *sql.DB
 	read  *sql.DB
 	conn  *sql.Conn
 
-	insert, insertMany, update, move, lookup, begin, commit, rollback, progress, addPlan, forget *sql.Stmt
+	insert, insertMany, update, updateKey, lookup, begin, commit, rollback, progress, addPlan, forget *sql.Stmt
 
-	// plans are those in the database and those about to be, by their id; only the writer changes them.
+	// plans by their id: those in the database and those of the current transaction. Only the writer changes them.
 	mu    sync.RWMutex
 	plans map[int64]*wire.Plan
-	// planIDs are the same the other way round, saved are those in the database, and unsaved those that the current
-	// transaction adds. They are the writer's.
+	// planIDs are the ids by plan, saved the plans in the database, unsaved those of the current transaction. They belong to
+	// the writer.
 	planIDs map[*wire.Plan]int64
 	saved   map[*wire.Plan]bool
 	unsaved []*wire.Plan
-	// args and change are used again for each statement.
+	// args and change are reused for each statement.
 	args, change []any
 }
 
 // progress is how far the journal is read; see the schema.
 type progress struct {
-	stream   int64
-	cursor   uint64
-	last     uint64
-	checksum uint64
-	at       int64
-	whole    bool
+	streamCreated int64
+	cursor        uint64
+	last          uint64
+	checksum      uint64
+	asOf          int64
+	caughtUp      bool
 }
 
-// openStore opens the database in dir, or makes it. The error wraps errBroken or errVersion when another try is only of
-// use without it.
+// openStore opens the database in dir, or creates it. The error wraps errCorrupt or errVersion if the database must be removed.
 func openStore(dir string) (*store, progress, error) {
 	path, err := filepath.Abs(filepath.Join(dir, databaseFile))
 	if err != nil {
@@ -80,7 +79,7 @@ func openStore(dir string) (*store, progress, error) {
 }
 
 func (s *store) open(path string) (p progress, err error) {
-	// What SQLite keeps beside it gets the same mode.
+	// SQLite gives its other files the same mode.
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return p, err
@@ -94,22 +93,22 @@ func (s *store) open(path string) (p progress, err error) {
 	s.write.SetMaxOpenConns(1)
 	ctx := context.Background()
 	if s.conn, err = s.write.Conn(ctx); err != nil {
-		return p, broken(err)
+		return p, asCorrupt(err)
 	}
 	if err := s.ensureSchema(ctx); err != nil {
-		return p, broken(err)
+		return p, asCorrupt(err)
 	}
 	if err := s.prepare(ctx); err != nil {
-		return p, broken(err)
+		return p, asCorrupt(err)
 	}
 	if err := s.loadPlans(ctx); err != nil {
-		return p, broken(err)
+		return p, asCorrupt(err)
 	}
-	row := s.conn.QueryRowContext(ctx, "SELECT stream, cursor, last, checksum, at, whole FROM progress")
+	row := s.conn.QueryRowContext(ctx, "SELECT stream_created, cursor, last, checksum, as_of, caught_up FROM progress")
 	var checksum int64
-	err = row.Scan(&p.stream, &p.cursor, &p.last, &checksum, &p.at, &p.whole)
+	err = row.Scan(&p.streamCreated, &p.cursor, &p.last, &checksum, &p.asOf, &p.caughtUp)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return p, broken(err)
+		return p, asCorrupt(err)
 	}
 	p.checksum = uint64(checksum)
 	if s.read, err = sql.Open("sqlite", dsn(path, "query_only(true)", "cache_size(-8000)")); err != nil {
@@ -119,7 +118,7 @@ func (s *store) open(path string) (p progress, err error) {
 	return p, nil
 }
 
-// dsn names the database and what each connection to it is told first.
+// dsn is the data source name of the database with the pragmas of its connections.
 func dsn(path string, pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "journal_mode(wal)", "temp_store(memory)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
@@ -157,15 +156,15 @@ func (s *store) loadPlans(ctx context.Context) error {
 			return err
 		}
 		if err := json.Unmarshal([]byte(steps), &p.Steps); err != nil {
-			return fmt.Errorf("%w: steps of plan %d: %w", errBroken, id, err)
+			return fmt.Errorf("%w: steps of plan %d: %w", errCorrupt, id, err)
 		}
 		s.plans[id], s.planIDs[p], s.saved[p] = p, id, true
 	}
 	return rows.Err()
 }
 
-// known lists the plans in the database.
-func (s *store) known() []*wire.Plan {
+// knownPlans lists the plans in the database.
+func (s *store) knownPlans() []*wire.Plan {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	known := make([]*wire.Plan, 0, len(s.plans))
@@ -175,7 +174,7 @@ func (s *store) known() []*wire.Plan {
 	return known
 }
 
-// planOf is the plan of that id.
+// planOf returns the plan of an id, or nil.
 func (s *store) planOf(id int64) *wire.Plan {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -187,25 +186,25 @@ func (s *store) close() {
 		_ = s.read.Close() // it only reads
 	}
 	for _, stmt := range []*sql.Stmt{
-		s.insert, s.insertMany, s.update, s.move, s.lookup, s.begin, s.commit, s.rollback, s.progress, s.addPlan, s.forget,
+		s.insert, s.insertMany, s.update, s.updateKey, s.lookup, s.begin, s.commit, s.rollback, s.progress, s.addPlan, s.forget,
 	} {
 		if stmt != nil {
-			_ = stmt.Close() // one that is left open keeps the database and its files open as long as the process lives
+			_ = stmt.Close() // an open one keeps the database and its files open as long as the process runs
 		}
 	}
 	if s.conn != nil {
-		_ = s.conn.Close() // what is not committed is read again
+		_ = s.conn.Close() // entries whose rows are not committed are read again
 	}
 	if s.write != nil {
 		_ = s.write.Close()
 	}
 }
 
-// broken wraps errBroken around an error, unless it is one that passes, or that the disk has to be cured of. What is left
-// are errors of the database itself and values that are none of ours.
-func broken(err error) error {
-	for _, passing := range []error{context.Canceled, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, errVersion, errBroken} {
-		if err == nil || errors.Is(err, passing) {
+// asCorrupt wraps errCorrupt around an error, unless it is temporary or a fault of the disk. The others are errors of the
+// database itself and values that the index never writes.
+func asCorrupt(err error) error {
+	for _, other := range []error{context.Canceled, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, errVersion, errCorrupt} {
+		if err == nil || errors.Is(err, other) {
 			return err
 		}
 	}
@@ -216,15 +215,15 @@ func broken(err error) error {
 			return err
 		}
 	}
-	return fmt.Errorf("%w: %w", errBroken, err)
+	return fmt.Errorf("%w: %w", errCorrupt, err)
 }
 
-// remove deletes the database, which is closed, or keeps it under another name.
-func remove(dir string, keep bool) error {
+// removeDatabase deletes the closed database, or renames it to corruptFile.
+func removeDatabase(dir string, keep bool) error {
 	name := filepath.Join(dir, databaseFile)
 	var errs []error
 	if keep {
-		errs = append(errs, os.Rename(name, filepath.Join(dir, brokenFile)))
+		errs = append(errs, os.Rename(name, filepath.Join(dir, corruptFile)))
 	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(name + suffix); !errors.Is(err, fs.ErrNotExist) {

@@ -12,13 +12,14 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
-// many is how many rows one statement inserts.
-const many = 32
+// rowsPerInsert is how many rows one statement inserts.
+const rowsPerInsert = 32
 
 const columnCount = 17
 
 func (s *store) prepare(ctx context.Context) error {
 	values := "(" + strings.TrimSuffix(strings.Repeat("?,", columnCount), ",") + ")"
+	const changing = "step = ?, reason = ?, updated_at = ?, wakes_at = ?, parked_since = ?, steps_done = ?, undoing = ?, sequence = ?"
 	insert := "INSERT OR REPLACE INTO orders (" + columns + ") VALUES " + values
 	for _, p := range []struct {
 		stmt **sql.Stmt
@@ -28,13 +29,13 @@ func (s *store) prepare(ctx context.Context) error {
 		{&s.commit, "COMMIT"},
 		{&s.rollback, "ROLLBACK"},
 		{&s.insert, insert},
-		{&s.insertMany, insert + strings.Repeat(","+values, many-1)},
-		{&s.move, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, rested = ?, done = ?, backward = ?, seq = ?, status = ?, entered = ? WHERE id = ?"},
-		{&s.update, "UPDATE orders SET step = ?, reason = ?, updated = ?, waits = ?, rested = ?, done = ?, backward = ?, seq = ? WHERE id = ?"},
+		{&s.insertMany, insert + strings.Repeat(","+values, rowsPerInsert-1)},
+		{&s.updateKey, "UPDATE orders SET " + changing + ", status = ?, status_since = ? WHERE id = ?"},
+		{&s.update, "UPDATE orders SET " + changing + " WHERE id = ?"},
 		{&s.lookup, "SELECT " + columns + " FROM orders WHERE order_id = ?"},
 		{&s.addPlan, "INSERT OR REPLACE INTO plans (id, name, version, steps) VALUES (?, ?, ?, ?)"},
-		{&s.progress, "INSERT OR REPLACE INTO progress (one, stream, cursor, last, checksum, at, whole) VALUES (1, ?, ?, ?, ?, ?, ?)"},
-		{&s.forget, `DELETE FROM orders WHERE id IN (SELECT id FROM orders INDEXED BY orders_by_status WHERE status = ? AND entered < ? ORDER BY entered LIMIT ?)`},
+		{&s.progress, "INSERT OR REPLACE INTO progress (one, stream_created, cursor, last, checksum, as_of, caught_up) VALUES (1, ?, ?, ?, ?, ?, ?)"},
+		{&s.forget, `DELETE FROM orders WHERE id IN (SELECT id FROM orders INDEXED BY orders_by_status WHERE status = ? AND status_since < ? ORDER BY status_since LIMIT ?)`},
 	} {
 		stmt, err := s.conn.PrepareContext(ctx, p.text) //nolint:sqlclosecheck // it lives as long as the connection
 		if err != nil {
@@ -45,7 +46,7 @@ func (s *store) prepare(ctx context.Context) error {
 	return nil
 }
 
-// load finds what the database has of an order, or nil.
+// load returns the row of an order in the database, or nil.
 func (s *store) load(orderID string) (*row, error) {
 	r := &row{stored: true}
 	var planID int64
@@ -54,36 +55,36 @@ func (s *store) load(orderID string) (*row, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("load order %s from the index: %w", orderID, broken(err))
+		return nil, fmt.Errorf("load order %s from the index: %w", orderID, asCorrupt(err))
 	}
 	if r.plan = s.planOf(planID); r.plan == nil {
-		return nil, fmt.Errorf("load order %s from the index: %w: it has no plan %d", orderID, errBroken, planID)
+		return nil, fmt.Errorf("load order %s from the index: %w: it has no plan %d", orderID, errCorrupt, planID)
 	}
-	r.key = key{r.status, r.entered}
+	r.key = key{r.status, r.statusSince}
 	return r, nil
 }
 
-// targets are where Scan puts the columns.
+// targets are the arguments of Scan for columns.
 func (r *row) targets(planID *int64) []any {
 	return []any{
-		&r.id, &r.orderID, &r.customer, &r.status, &r.step, &r.reason, &r.accepted, &r.entered, &r.updated, &r.waits, &r.rested,
-		&r.total, &r.currency, planID, &r.done, &r.backward, &r.seq,
+		&r.id, &r.orderID, &r.customer, &r.status, &r.step, &r.reason, &r.acceptedAt, &r.statusSince, &r.updatedAt, &r.wakesAt, &r.parkedSince,
+		&r.total, &r.currency, planID, &r.stepsDone, &r.undoing, &r.sequence,
 	}
 }
 
-// save writes rows and progress in one transaction, or nothing.
+// save writes rows and progress in one transaction.
 func (s *store) save(rows []*row, p progress) error {
 	return s.transaction(func() error {
 		if err := s.saveRows(rows); err != nil {
 			return err
 		}
 		failpoint.Pass(failpoint.HalfIndex)
-		_, err := s.progress.Exec(p.stream, int64(p.cursor), int64(p.last), int64(p.checksum), p.at, p.whole)
+		_, err := s.progress.Exec(p.streamCreated, int64(p.cursor), int64(p.last), int64(p.checksum), p.asOf, p.caughtUp)
 		return err
 	})
 }
 
-// sweep removes at most limit rows of orders that ended before the time, and reports how many it did.
+// sweep removes at most limit rows of orders that ended before a time.
 func (s *store) sweep(before int64, limit int) (removed int, err error) {
 	err = s.transaction(func() error {
 		for _, status := range []Status{Completed, Rejected, Cancelled} {
@@ -102,11 +103,12 @@ func (s *store) sweep(before int64, limit int) (removed int, err error) {
 	return removed, err
 }
 
-// transaction commits what f did, or nothing. There is no context: one that can end would cost a goroutine a statement.
+// transaction commits the writes of f, or none if it fails. It takes no context: one that can end would cost a goroutine per
+// statement.
 func (s *store) transaction(f func() error) error {
 	s.unsaved = s.unsaved[:0]
 	if _, err := s.begin.Exec(); err != nil {
-		return fmt.Errorf("write the index: %w", broken(err))
+		return fmt.Errorf("write the index: %w", asCorrupt(err))
 	}
 	err := f()
 	if err == nil {
@@ -114,7 +116,7 @@ func (s *store) transaction(f func() error) error {
 	}
 	if err != nil {
 		_, _ = s.rollback.Exec() // fails when the database has rolled back by itself
-		return fmt.Errorf("write the index: %w", broken(err))
+		return fmt.Errorf("write the index: %w", asCorrupt(err))
 	}
 	for _, p := range s.unsaved {
 		s.saved[p] = true
@@ -135,9 +137,9 @@ func (s *store) saveRows(rows []*row) error {
 			}
 			continue
 		}
-		s.args = append(s.args, int64(r.id), r.orderID, r.customer, int64(r.status), r.step, r.reason, r.accepted, r.entered, r.updated, r.waits, r.rested,
-			r.total, r.currency, s.planIDs[r.plan], r.done, r.backward, int64(r.seq))
-		if fresh++; fresh == many {
+		s.args = append(s.args, int64(r.id), r.orderID, r.customer, int64(r.status), r.step, r.reason, r.acceptedAt, r.statusSince, r.updatedAt, r.wakesAt, r.parkedSince,
+			r.total, r.currency, s.planIDs[r.plan], r.stepsDone, r.undoing, int64(r.sequence))
+		if fresh++; fresh == rowsPerInsert {
 			if _, err := s.insertMany.Exec(s.args...); err != nil {
 				return err
 			}
@@ -152,19 +154,19 @@ func (s *store) saveRows(rows []*row) error {
 	return nil
 }
 
-// saveChange writes what can change of a row that is there.
+// saveChange updates a row in the database.
 func (s *store) saveChange(r *row) error {
-	args := append(s.change[:0], r.step, r.reason, r.updated, r.waits, r.rested, r.done, r.backward, int64(r.seq))
+	args := append(s.change[:0], r.step, r.reason, r.updatedAt, r.wakesAt, r.parkedSince, r.stepsDone, r.undoing, int64(r.sequence))
 	stmt := s.update
-	if r.key != (key{r.status, r.entered}) {
-		stmt, args = s.move, append(args, int64(r.status), r.entered)
+	if r.key != (key{r.status, r.statusSince}) {
+		stmt, args = s.updateKey, append(args, int64(r.status), r.statusSince)
 	}
 	s.change = append(args, int64(r.id))
 	_, err := stmt.Exec(s.change...)
 	return err
 }
 
-// savePlan gives a plan its id and writes it, if that has not been done.
+// savePlan gives a plan its id and writes it, unless it is written.
 func (s *store) savePlan(p *wire.Plan) error {
 	if s.saved[p] || slices.Contains(s.unsaved, p) {
 		return nil

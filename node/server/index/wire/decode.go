@@ -1,5 +1,5 @@
-// Package wire reads journal entries as far as the index needs them. It stands alone so that fuzzing it does not trace
-// the database with it, which takes a quarter of a second a time.
+// Package wire decodes the parts of journal entries that the index needs. It is a package of its own so that fuzzing it does
+// not instrument the database, which takes a quarter of a second per run.
 package wire
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Bounds of what is read of an order, in bytes; the journal has the whole.
+// Limits of texts, in bytes; longer ones are clipped.
 const (
 	MaxCustomer = 256
 	MaxReason   = 1024
@@ -21,10 +21,10 @@ const (
 	maxCurrency = 16
 )
 
-// None stands for an amount that is none, and for a time that is not set.
-const None = math.MinInt64
+// Unset stands for a missing amount or time.
+const Unset = math.MinInt64
 
-// The kinds of events a row depends on: their field numbers in messages.Event.
+// The kinds of events that a row depends on: their field numbers in messages.Event.
 const (
 	Accepted        = 1
 	StepCompleted   = 2
@@ -44,11 +44,11 @@ const (
 // Entry is a journal entry.
 type Entry struct {
 	Sequence uint64
-	// OrderID is a part of the body.
+	// OrderID shares the memory of the body.
 	OrderID []byte
 	// Number within the order; 1 accepts it.
 	Number uint64
-	// Time in Unix nanoseconds, or None.
+	// Time in Unix nanoseconds, or Unset.
 	Time   int64
 	Events []Event
 }
@@ -58,21 +58,21 @@ type Event struct {
 	Kind     protowire.Number
 	Step     string
 	Reason   string
-	Until    int64 // Unix nanoseconds, or None
+	Until    int64 // Unix nanoseconds, or Unset
 	Customer string
-	Total    int64 // minor units, or None
+	Total    int64 // minor units, or Unset
 	Currency string
 	Plan     *Plan
 }
 
-// Plan is what is kept of a plan. A decoder makes one for all orders that have the same.
+// Plan is the part of a plan that the index keeps. Orders with the same plan share one.
 type Plan struct {
 	Name    string
 	Version uint32
 	Steps   []string
 }
 
-// Step is the name of step i, or nothing when there is none.
+// Step is the name of step i, or empty if there is none.
 func (p *Plan) Step(i int) string {
 	if p == nil || i >= len(p.Steps) {
 		return ""
@@ -82,19 +82,19 @@ func (p *Plan) Step(i int) string {
 
 var errWire = errors.New("not the wire form of a journal entry")
 
-// Decoder reads journal entries. It reads by hand what the library would make hundreds of small objects of: at full rate
-// the index decodes five entries for every order that the engine carries.
+// Decoder decodes journal entries. It decodes by hand, for the protobuf library would allocate hundreds of small objects: at
+// full rate the index decodes five entries for each order of the engine.
 type Decoder struct {
-	// plans by their encoded form: all but a few orders have the plan of the one before.
+	// plans by their encoding: most orders have the plan of the previous one.
 	plans map[string]*Plan
-	// known are the same plans by what the index keeps of them.
+	// known are the same plans by their key.
 	known map[string]*Plan
 }
 
-// maxPlans bounds the plans that are remembered by their encoded form.
+// maxPlans is the most plans that are cached by their encoding.
 const maxPlans = 1024
 
-// NewDecoder makes a decoder that gives orders the known plans, where they have these.
+// NewDecoder returns a decoder that reuses the known plans.
 func NewDecoder(known []*Plan) *Decoder {
 	d := &Decoder{plans: map[string]*Plan{}, known: map[string]*Plan{}}
 	for _, p := range known {
@@ -107,7 +107,7 @@ func (p *Plan) key() string {
 	return fmt.Sprintf("%s\x00%d\x00%s", p.Name, p.Version, strings.Join(p.Steps, "\x00"))
 }
 
-// Decode reads body into e, which keeps a part of it and whose events are used again.
+// Decode reads body into e, which shares its memory; the events of e are reused.
 func (d *Decoder) Decode(sequence uint64, body []byte, e *Entry) error {
 	*e = Entry{Sequence: sequence, Events: e.Events[:0]}
 	var at clockTime
@@ -128,16 +128,16 @@ func (d *Decoder) Decode(sequence uint64, body []byte, e *Entry) error {
 	return err
 }
 
-// event reads one Event: a message with a single field, whose number is the kind.
+// event decodes an Event, a message with one field, whose number is the kind.
 func (d *Decoder) event(body []byte, e *Entry) error {
 	return fields(body, func(n protowire.Number, v value) error {
-		e.Events = append(e.Events, Event{Kind: n, Total: None, Until: None})
-		return d.detail(v.bytes, &e.Events[len(e.Events)-1])
+		e.Events = append(e.Events, Event{Kind: n, Total: Unset, Until: Unset})
+		return d.eventDetail(v.bytes, &e.Events[len(e.Events)-1])
 	})
 }
 
-// The fields of each kind, as in orderly/v1/journal.proto.
-func (d *Decoder) detail(body []byte, ev *Event) (err error) {
+// eventDetail decodes the fields of an event, see orderly/v1/journal.proto.
+func (d *Decoder) eventDetail(body []byte, ev *Event) (err error) {
 	switch ev.Kind {
 	case Accepted:
 		err = fields(body, func(n protowire.Number, v value) (err error) {
@@ -153,17 +153,17 @@ func (d *Decoder) detail(body []byte, ev *Event) (err error) {
 			ev.Plan, err = d.plan(nil)
 		}
 	case StepFailed, StepRejected, StepPending, StepUndone:
-		ev.Step, err = text(body, 1, maxStep)
+		ev.Step, err = textField(body, 1, maxStep)
 	case Attention:
-		if ev.Step, err = text(body, 1, maxStep); err == nil {
-			ev.Reason, err = text(body, 4, MaxReason)
+		if ev.Step, err = textField(body, 1, maxStep); err == nil {
+			ev.Reason, err = textField(body, 4, MaxReason)
 		}
 	case Parked:
 		err = ev.parked(body)
 	case Rejected:
-		ev.Reason, err = text(body, 2, MaxReason)
+		ev.Reason, err = textField(body, 2, MaxReason)
 	case Cancelled:
-		ev.Reason, err = text(body, 1, MaxReason)
+		ev.Reason, err = textField(body, 1, MaxReason)
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (ev *Event) parked(body []byte) error {
 	return err
 }
 
-// order reads what a row takes from an OrderCreated.
+// order decodes the fields of an OrderCreated that a row has.
 func (ev *Event) order(body []byte) error {
 	total := 0.0
 	err := fields(body, func(n protowire.Number, v value) error {
@@ -197,11 +197,11 @@ func (ev *Event) order(body []byte) error {
 		}
 		return nil
 	})
-	ev.Total = minor(total, ev.Currency)
+	ev.Total = minorUnits(total, ev.Currency)
 	return err
 }
 
-// plan reads a Plan, or finds the one that was read before.
+// plan decodes a Plan, or returns the cached one.
 func (d *Decoder) plan(body []byte) (*Plan, error) {
 	if p, ok := d.plans[string(body)]; ok {
 		return p, nil
@@ -214,7 +214,7 @@ func (d *Decoder) plan(body []byte) (*Plan, error) {
 		case 2:
 			p.Version = uint32(v.number)
 		case 3:
-			name, err := text(v.bytes, 1, maxStep)
+			name, err := textField(v.bytes, 1, maxStep)
 			p.Steps = append(p.Steps, name)
 			return err
 		}
@@ -235,7 +235,7 @@ func (d *Decoder) plan(body []byte) (*Plan, error) {
 	return p, nil
 }
 
-// value is a field's content: bytes, or a number of up to 64 bits.
+// value of a field: bytes, or a number of up to 64 bits.
 type value struct {
 	bytes  []byte
 	number uint64
@@ -271,8 +271,8 @@ func fields(b []byte, f func(protowire.Number, value) error) error {
 	return nil
 }
 
-// text reads one text field, clipped to so many bytes.
-func text(body []byte, field protowire.Number, most int) (s string, err error) {
+// textField decodes one text field, clipped to most bytes.
+func textField(body []byte, field protowire.Number, most int) (s string, err error) {
 	err = fields(body, func(n protowire.Number, v value) error {
 		if n == field {
 			s = Clip(v.bytes, most)
@@ -282,7 +282,7 @@ func text(body []byte, field protowire.Number, most int) (s string, err error) {
 	return s, err
 }
 
-// Clip is a text of at most so many bytes, without a character cut in two.
+// Clip returns the text, clipped to most bytes at a character's boundary.
 func Clip(b []byte, most int) string {
 	if len(b) > most {
 		b = b[:most]
@@ -309,21 +309,21 @@ func (t *clockTime) read(body []byte) error {
 	})
 }
 
-// maxSeconds is the last second whose nanoseconds fit, about the year 2262.
+// maxSeconds is the last second whose nanoseconds fit into an int64, in the year 2262.
 const maxSeconds = math.MaxInt64/1_000_000_000 - 1
 
-// nanos is the time in Unix nanoseconds; None if it is not set or beyond what they can say.
+// nanos is the time in Unix nanoseconds, Unset if it is not set or out of range.
 func (t *clockTime) nanos() int64 {
 	if !t.set || t.seconds < 0 || t.seconds > maxSeconds {
-		return None
+		return Unset
 	}
 	return t.seconds*1_000_000_000 + t.nanosec
 }
 
-// minor is an amount in minor units, or None.
-func minor(units float64, currency string) int64 {
+// minorUnits is an amount in minor units, or Unset.
+func minorUnits(units float64, currency string) int64 {
 	if m, ok := messages.MinorUnits(units, currency); ok {
 		return m
 	}
-	return None
+	return Unset
 }

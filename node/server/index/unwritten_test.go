@@ -18,40 +18,40 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// fed is an index that a test feeds by hand, and the histories it was fed.
-type fed struct {
-	*index.Fed
-	t        *testing.T
-	dir      string
-	r        *rand.Rand
-	sequence uint64
-	tales    []*tale
+// manual is an index.Manual and the histories it has taken.
+type manual struct {
+	*index.Manual
+	t         *testing.T
+	dir       string
+	r         *rand.Rand
+	sequence  uint64
+	histories []*history
 }
 
 // hold is longer than any test.
 const hold = 24 * time.Hour
 
-func newFed(t *testing.T, r *rand.Rand) *fed {
+func newManual(t *testing.T, r *rand.Rand) *manual {
 	t.Helper()
 	dir := t.TempDir()
-	x, err := index.NewFed(dir, hold)
+	x, err := index.NewManual(dir, hold)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(x.Close)
-	return &fed{Fed: x, t: t, dir: dir, r: r}
+	return &manual{Manual: x, t: t, dir: dir, r: r}
 }
 
-// begin adds an order of which nothing is told yet. Much happens to all of them at the same time.
-func (f *fed) begin() *tale {
-	one := newTale(f.r, fmt.Sprintf("o-%d", len(f.tales)))
-	one.moments, one.apart = 20, time.Minute
-	f.tales = append(f.tales, one)
+// newOrder adds an order without entries. Entries of all orders have the same few times.
+func (f *manual) newOrder() *history {
+	one := newHistory(f.r, fmt.Sprintf("o-%d", len(f.histories)))
+	one.times, one.spacing = 20, time.Minute
+	f.histories = append(f.histories, one)
 	return one
 }
 
-// tell takes an order's next entry, if there is one. Every other one may wait no longer if the order is under way.
-func (f *fed) tell(one *tale) {
+// takeNext takes an order's next entry, if there is one. Every other one is due at once.
+func (f *manual) takeNext(one *history) {
 	f.t.Helper()
 	e := one.next()
 	if e == nil {
@@ -66,7 +66,7 @@ func (f *fed) tell(one *tale) {
 }
 
 // take takes an entry that was read at the time.
-func (f *fed) take(e *messages.JournalEntry, read time.Time) {
+func (f *manual) take(e *messages.JournalEntry, read time.Time) {
 	f.t.Helper()
 	body, err := journal.Encode(nil, e)
 	if err != nil {
@@ -78,7 +78,7 @@ func (f *fed) take(e *messages.JournalEntry, read time.Time) {
 	}
 }
 
-func (f *fed) write() {
+func (f *manual) write() {
 	f.t.Helper()
 	if err := f.Write(); err != nil {
 		f.t.Fatal(err)
@@ -91,41 +91,41 @@ func TestNotWrittenYet(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	f := newFed(t, rand.New(rand.NewPCG(seed, 1)))
+	f := newManual(t, rand.New(rand.NewPCG(seed, 1)))
 	for range 8 {
 		for range 40 {
-			one := f.begin()
+			one := f.newOrder()
 			if f.r.IntN(3) > 0 {
-				one = f.tales[f.r.IntN(len(f.tales))]
+				one = f.histories[f.r.IntN(len(f.histories))]
 			}
 			for range 1 + f.r.IntN(3) {
-				f.tell(one)
+				f.takeNext(one)
 			}
 		}
-		compare(t, f.Index, f.tales)
+		compare(t, f.Index, f.histories)
 		f.compareAges()
 		if f.r.IntN(2) == 0 {
 			f.write()
-			compare(t, f.Index, f.tales)
+			compare(t, f.Index, f.histories)
 		}
 	}
 }
 
 // compareAges asks by age and for single pages.
-func (f *fed) compareAges() {
+func (f *manual) compareAges() {
 	f.t.Helper()
 	var want []index.Order
 	accepted := map[string]uint64{}
-	for _, one := range f.tales {
+	for _, one := range f.histories {
 		if len(one.entries) > 0 {
-			want = append(want, one.told())
+			want = append(want, one.want())
 			accepted[one.id] = one.sequences[0]
 		}
 	}
 	slices.SortFunc(want, func(a, b index.Order) int {
 		return cmp.Or(b.StatusSince.Compare(a.StatusSince), cmp.Compare(accepted[b.OrderID], accepted[a.OrderID]))
 	})
-	// Nothing happens within half a minute of the border: that much a question may take.
+	// No entry is within half a minute of the border: so long may a query take.
 	border := epoch.Add(10*time.Minute + time.Minute/2)
 	for _, older := range []bool{true, false} {
 		var ids []string
@@ -140,7 +140,7 @@ func (f *fed) compareAges() {
 				q = index.Query{Older: index.Duration(time.Since(border))}
 			}
 			var got []string
-			for _, o := range all(f.t, f.Index, q, size) {
+			for _, o := range listAll(f.t, f.Index, q, size) {
 				got = append(got, o.OrderID)
 			}
 			if !slices.Equal(got, ids) {
@@ -150,13 +150,13 @@ func (f *fed) compareAges() {
 	}
 }
 
-// TestMovedAway: what lies behind rows of orders that are somewhere else by now is found, however few are asked for.
-func TestMovedAway(t *testing.T) {
+// TestOutdatedRows: rows behind outdated ones of the database are found, however small the page is.
+func TestOutdatedRows(t *testing.T) {
 	t.Parallel()
-	f := newFed(t, rand.New(rand.NewPCG(1, 2)))
+	f := newManual(t, rand.New(rand.NewPCG(1, 2)))
 	const orders = 20
 	for i := range orders {
-		one := f.begin()
+		one := f.newOrder()
 		f.take(&messages.JournalEntry{
 			OrderId: one.id, Number: 1, Time: timestamppb.New(epoch.Add(time.Duration(i) * time.Second)), Events: []*messages.Event{one.accepted()},
 		}, time.Now().Add(-hold))
@@ -164,7 +164,7 @@ func TestMovedAway(t *testing.T) {
 	f.write()
 	for i := 1; i < orders; i++ {
 		f.take(&messages.JournalEntry{
-			OrderId: f.tales[i].id, Number: 2, Time: timestamppb.New(epoch.Add(time.Hour)),
+			OrderId: f.histories[i].id, Number: 2, Time: timestamppb.New(epoch.Add(time.Hour)),
 			Events: []*messages.Event{{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Cause: "Nobody ANSWERS"}}}},
 		}, time.Now())
 	}
@@ -178,17 +178,17 @@ func TestMovedAway(t *testing.T) {
 		if c.status != "" {
 			q.Status = []string{c.status}
 		}
-		if got := all(t, f.Index, q, 1); len(got) != c.want {
+		if got := listAll(t, f.Index, q, 1); len(got) != c.want {
 			t.Errorf("status %q, reason %q: %d orders, want %d", c.status, c.reason, len(got), c.want)
 		}
 	}
 }
 
-// TestAnswersWhileWriting: an order that was accepted before a question is in its answer once, whatever is taken, written
-// and read at the same time.
-func TestAnswersWhileWriting(t *testing.T) {
+// TestQueriesWhileWriting: an order that was accepted before a query is in its reply once, whatever is applied and written at
+// the same time.
+func TestQueriesWhileWriting(t *testing.T) {
 	t.Parallel()
-	f := newFed(t, rand.New(rand.NewPCG(1, 2)))
+	f := newManual(t, rand.New(rand.NewPCG(1, 2)))
 	var accepted atomic.Int64
 	var asking sync.WaitGroup
 	fed := make(chan struct{})
@@ -218,9 +218,9 @@ func TestAnswersWhileWriting(t *testing.T) {
 		})
 	}
 	for i := range index.MaxLimit / 2 {
-		f.tell(f.begin())
-		accepted.Store(accepted.Load() + int64(len(f.tales[i].entries)))
-		f.tell(f.tales[f.r.IntN(len(f.tales))])
+		f.takeNext(f.newOrder())
+		accepted.Store(accepted.Load() + int64(len(f.histories[i].entries)))
+		f.takeNext(f.histories[f.r.IntN(len(f.histories))])
 		f.write()
 	}
 	close(fed)

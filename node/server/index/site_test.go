@@ -14,42 +14,28 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
-	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// patience is the longest a test waits for what should come soon.
-const patience = time.Minute
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
 // site is a NATS server with the project's streams.
 type site struct {
 	t      testing.TB
-	server *embedded.Server
+	server *natstest.Server
 	nc     *nats.Conn
 	js     jetstream.JetStream
 }
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
-	if err != nil {
+	server := natstest.Start(t)
+	js := server.JetStream()
+	if err := ingress.EnsureStreams(natstest.Context(t), js, ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Shutdown)
-	s := &site{t: t, server: server}
-	if s.nc, err = server.Connect(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(s.nc.Close)
-	if s.js, err = jetstream.New(s.nc); err != nil {
-		t.Fatal(err)
-	}
-	if err := ingress.EnsureStreams(t.Context(), s.js, ingress.Streams{}); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return &site{t: t, server: server, nc: js.Conn(), js: js}
 }
 
 // append stores an entry as the journal does.
@@ -68,7 +54,7 @@ func (s *site) append(e *messages.JournalEntry) uint64 {
 	return ack.Sequence
 }
 
-// fill stores the journal of n orders that met no trouble, interleaved as those of a busy node are.
+// fill stores the journal of n orders that complete without failures, interleaved as on a busy node.
 func (s *site) fill(n int) {
 	s.t.Helper()
 	p := plan.Sim("sim:")

@@ -1,0 +1,48 @@
+package index_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages/natstest"
+	"github.com/orderly-engine/orderly/node/server/index"
+)
+
+// TestStopWithoutServer: Run ends soon without a connection, and with a silent server.
+func TestStopWithoutServer(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(*site, *nats.Conn, *natstest.Blackhole){
+		"disconnected": func(s *site, nc *nats.Conn, _ *natstest.Blackhole) {
+			s.server.Stop()
+			natstest.Eventually(s.t, "the connection is lost", func() bool { return !nc.IsConnected() })
+		},
+		"silent": func(_ *site, _ *nats.Conn, b *natstest.Blackhole) { b.Swallow() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, b := newSite(t), natstest.NewBlackhole()
+			nc := s.server.Connect(nats.SetCustomDialer(b), nats.ReconnectBufSize(-1))
+			x, err := index.New(natstest.JetStream(t, nc), index.Config{Dir: t.TempDir()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer x.Close()
+			ctx, stop := context.WithCancel(t.Context())
+			defer stop()
+			ran := make(chan struct{})
+			go func() { defer close(ran); x.Run(ctx) }()
+			caughtUp(t, x)
+			lose(s, nc, b)
+			began := time.Now()
+			stop()
+			<-ran
+			// A drain waits for one second at most.
+			if took := time.Since(began); took > 4*time.Second {
+				t.Errorf("Run returned after %s", took)
+			}
+		})
+	}
+}

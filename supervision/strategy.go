@@ -16,8 +16,8 @@ type guardian struct{ *Tree }
 func (g *guardian) HandleFailure(system *actor.ActorSystem, node actor.Supervisor, pid *actor.PID, stats *actor.RestartStatistics, reason, message any) {
 	g.instr.crashes.Add(context.Background(), 1)
 	g.cfg.Logger.Error("shard supervisor panicked, restarting it", keyShard, pid.Id, keyReason, fmt.Sprint(reason), keyStack, string(debug.Stack()))
-	if _, exceeded := g.levels.node.rules[crash].answer(nil, delivery.AsFailure(reason)); exceeded != nil {
-		g.escalate(exceeded)
+	if _, err := g.levels.node.rules[crash].apply(nil, delivery.AsFailure(reason)); err != nil {
+		g.escalate(err)
 	}
 	g.levels.node.strategy.HandleFailure(system, node, pid, stats, reason, message)
 }
@@ -31,7 +31,7 @@ func (s *shard) HandleFailure(_ *actor.ActorSystem, _ actor.Supervisor, pid *act
 	s.ctx.Send(s.pid, childFailed{pid, delivery.AsFailure(reason)})
 }
 
-// childFailed answers the failure of an order actor as newLevels specifies, and stops the actor.
+// childFailed does what newLevels specifies about the failure of an order actor, and stops the actor.
 func (s *shard) childFailed(pid *actor.PID, f *delivery.Failure) {
 	c := s.childOf(pid)
 	if s.stopping || c == nil || c.phase != running {
@@ -40,14 +40,14 @@ func (s *shard) childFailed(pid *actor.PID, f *delivery.Failure) {
 	c.failures++
 	class := classify(f, c.giveUp != nil)
 	rule := s.tree.levels.shardSupervisor.rules[class]
-	answer, exceeded := rule.answer(c, f)
-	if exceeded != nil {
-		s.tree.escalate(exceeded)
+	directive, err := rule.apply(c, f)
+	if err != nil {
+		s.tree.escalate(err)
 	}
 	delay := rule.delay(c.failures)
 	c.delay = delay
 	log := s.tree.cfg.Logger.With(keyOrderID, c.id, keyKind, f.Kind.Label(), keyError, f.Err, keyDelay, delay)
-	switch answer {
+	switch directive {
 	case restart:
 		s.tree.instr.restarted(f.Kind)
 		if class != infrastructure { // outageLimit logs once for all orders.

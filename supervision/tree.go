@@ -9,73 +9,92 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// levels specifies the tree: who supervises whom, how each failure is answered, how many are borne, and what follows the
-// next one. The other files carry it out.
+// levels specifies the tree: who supervises whom, what is done about each failure, how often, and what follows. The other
+// files carry it out.
 //
-//	node                   a failure escalated to it stops the node (Config.OnEscalation)
-//	└─ shard supervisor    Config.Shards of them; the hash of an order's id says which one it belongs to
+//	node                   stops when a failure is escalated to it (Config.OnEscalation)
+//	└─ shard supervisor    Config.Shards of them; the hash of an order's id assigns it to one
 //	   └─ order actor      one for each order with unsettled deliveries
-//	      └─ step call     no actor: its failure is a reply, which the order answers by its plan (package order)
+//	      └─ step call     no actor: its failure is a reply, which the order handles by its plan (package order)
 //
-// Each level answers one for one: no actor is restarted because a sibling failed.
+// Both strategies are one for one: no actor is restarted because a sibling failed.
 type levels struct {
-	// node is the guardian of the shard supervisors.
+	// node supervises the shard supervisors, as their guardian.
 	node level
 	// shardSupervisor supervises the order actors of its shard.
 	shardSupervisor level
 }
 
-// level is how a supervisor answers the failures of its children.
-type level struct {
-	// strategy of the library that carries out restarts, or nil for shard.HandleFailure.
-	strategy actor.SupervisorStrategy
-	rules    map[failure]rule
-}
-
-// rule answers a failure with within while the budget lasts, then with beyond.
-type rule struct {
-	within directive
-	delay  delay
-	budget budget
-	beyond directive
-}
-
 func newLevels(c Config, outage *outageLimit) levels {
 	backoff := func(n int) time.Duration { return c.Backoff.Delay(n, c.Rand()) }
+	fixed := func(int) time.Duration { return c.GiveUpDelay }
 	subsystem := newSubsystemBudget(c.SubsystemBudget)
 	return levels{
 		node: level{
-			// The n-th restart in a row is delayed by n × 50 ms.
+			// The delay before the n-th restart in a row is n × 50 ms.
 			strategy: actor.NewExponentialBackoffStrategy(c.SubsystemBudget.Within, 50*time.Millisecond),
 			rules: map[failure]rule{
-				crash: {within: restart, budget: subsystem, beyond: escalate},
+				crash: {directive: restart, budget: subsystem, exceeded: escalate},
 			},
 		},
 		shardSupervisor: level{
 			rules: map[failure]rule{
-				infrastructure: {within: restart, delay: backoff, budget: outage, beyond: escalate},
-				defect:         {within: restart, delay: backoff, budget: orderBudget(c.OrderBudget), beyond: giveUp},
-				failedGiveUp:   {within: redeliver, delay: fixed(c.GiveUpDelay), budget: subsystem, beyond: escalate},
+				infrastructure: {directive: restart, delay: backoff, budget: outage, exceeded: escalate},
+				defect:         {directive: restart, delay: backoff, budget: orderBudget(c.OrderBudget), exceeded: giveUp},
+				failedGiveUp:   {directive: redeliver, delay: fixed, budget: subsystem, exceeded: escalate},
 			},
 		},
 	}
 }
 
-// failure is a class of failures that are answered alike.
+// level is what a supervisor does about the failures of its children.
+type level struct {
+	// strategy of the library, or nil if the supervisor has its own.
+	strategy actor.SupervisorStrategy
+	rules    map[failure]rule
+}
+
+// rule is the answer to a failure.
+type rule struct {
+	directive directive
+	// delay of the directive for the n-th failure in a row, from 1; nil if the strategy has its own.
+	delay func(n int) time.Duration
+	// budget of failures that get the directive. The next one gets the one named exceeded.
+	budget   budget
+	exceeded directive
+}
+
+// failure is a class of failures that get the same answer.
 type failure uint8
 
 const (
-	// crash: a shard supervisor panicked. That is a defect of this package.
+	// crash: a shard supervisor panicked, which is a defect of this package.
 	crash failure = iota
 	// infrastructure: an order actor cannot reach the journal or NATS.
 	infrastructure
-	// defect: an order actor panicked for any other reason.
+	// defect: an order actor panicked for another reason.
 	defect
-	// failedGiveUp: an order actor panicked instead of giving its order up.
+	// failedGiveUp: as defect, of an actor that was started to give its order up.
 	failedGiveUp
 )
 
-// classify says what the failure of an order actor is; givingUp: the actor was told to give its order up.
+// directive is what a supervisor does about a failure.
+type directive uint8
+
+const (
+	// restart starts a new actor. An order actor gets all pending deliveries of its order; those of a crashed shard
+	// supervisor are settled as Later(0).
+	restart directive = iota
+	// giveUp restarts an order actor, to journal that its order needs attention instead of driving it.
+	giveUp
+	// redeliver settles the pending deliveries of an order as Later(delay) and starts no actor.
+	redeliver
+	// escalate calls Config.OnEscalation, once. The failure gets the directive within the budget all the same, so that
+	// the node can drain.
+	escalate
+)
+
+// classify returns the class of an order actor's failure; givingUp: the actor was started to give its order up.
 func classify(f *delivery.Failure, givingUp bool) failure {
 	switch {
 	case f.Kind == messages.Infrastructure:
@@ -86,35 +105,12 @@ func classify(f *delivery.Failure, givingUp bool) failure {
 	return defect
 }
 
-// directive is what a supervisor does about a failure.
-type directive uint8
-
-const (
-	// restart starts a new actor after the delay. An order actor gets all its pending deliveries again; those of a crashed
-	// shard supervisor are settled as Later(0).
-	restart directive = iota
-	// giveUp restarts an order actor that is told to journal attention instead of driving its order.
-	giveUp
-	// redeliver settles the pending deliveries of an order as Later(delay). No actor is started before one comes back.
-	redeliver
-	// escalate tells the node to stop, once. Until it does, failures are answered as if they were within the budget.
-	escalate
-)
-
-// answer records a failure and returns what to do about it; escalation is why the node must stop, or nil. c is nil when a
-// shard supervisor failed.
-func (r rule) answer(c *child, f error) (d directive, escalation error) {
-	exceeded := r.budget.spend(c, f)
-	switch {
-	case exceeded == nil:
-		return r.within, nil
-	case r.beyond == escalate:
-		return r.within, exceeded
+// apply records a failure and returns what to do about it. The error is what to escalate, or nil. c is the order that
+// failed, or nil for a shard supervisor.
+func (r rule) apply(c *child, f error) (directive, error) {
+	err := r.budget.spend(c, f)
+	if err != nil && r.exceeded != escalate {
+		return r.exceeded, nil
 	}
-	return r.beyond, nil
+	return r.directive, err
 }
-
-// delay of the answer to the n-th failure in a row.
-type delay func(n int) time.Duration
-
-func fixed(d time.Duration) delay { return func(int) time.Duration { return d } }

@@ -2,6 +2,7 @@ package supervision
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -9,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-func TestEachFailureHasItsAnswer(t *testing.T) {
+func TestRules(t *testing.T) {
 	cfg := Config{
 		Backoff:         backoff.Exponential{Initial: time.Second, Max: 10 * time.Second},
 		Rand:            func() float64 { return 0.5 },
@@ -33,21 +34,23 @@ func TestEachFailureHasItsAnswer(t *testing.T) {
 		{"defect while giving up", messages.Defect, true, redeliver, redeliver, true, "o-2", time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			rule := newLevels(cfg, newOutageLimit(cfg)).shardSupervisor.rules[classify(&delivery.Failure{Kind: c.kind}, c.givingUp)]
-			order := newChild("o-1")
-			if got, escalation := rule.answer(order, errTest); got != c.within || escalation != nil {
-				t.Errorf("within the budget: %d, %v, want %d", got, escalation, c.within)
-			}
-			if c.second != order.id {
-				order = newChild(c.second)
-			}
-			got, escalation := rule.answer(order, errTest)
-			if got != c.beyond || (escalation != nil) != c.escalates {
-				t.Errorf("beyond the budget: %d, %v, want %d, escalation: %v", got, escalation, c.beyond, c.escalates)
-			}
-			if got := rule.delay(3); got != c.third {
-				t.Errorf("third delay is %s, want %s", got, c.third)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				rule := newLevels(cfg, newOutageLimit(cfg)).shardSupervisor.rules[classify(&delivery.Failure{Kind: c.kind}, c.givingUp)]
+				order := newChild("o-1")
+				if got, err := rule.apply(order, errTest); got != c.within || err != nil {
+					t.Errorf("within the budget: %d, %v, want %d", got, err, c.within)
+				}
+				if c.second != order.id {
+					order = newChild(c.second)
+				}
+				time.Sleep(2 * cfg.OutageLimit)
+				if got, err := rule.apply(order, errTest); got != c.beyond || (err != nil) != c.escalates {
+					t.Errorf("beyond the budget: %d, %v, want %d, escalation: %v", got, err, c.beyond, c.escalates)
+				}
+				if got := rule.delay(3); got != c.third {
+					t.Errorf("third delay is %s, want %s", got, c.third)
+				}
+			})
 		})
 	}
 }

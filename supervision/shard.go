@@ -23,7 +23,7 @@ type shard struct {
 
 	mu sync.Mutex
 	// queue holds the deliveries the actor has not taken yet. They are not sent to its mailbox: protoactor drops what is
-	// in the mailbox of an actor that stops (TestStopInAStormSettlesEachDeliveryOnce).
+	// in the mailbox of an actor that stops (TestStopUnderLoadSettlesEachDeliveryOnce).
 	queue  []*delivery.Delivery
 	closed bool
 

@@ -18,9 +18,9 @@ import (
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-// stormy is an order actor that answers, fails in every way, stops by itself, or holds on for a while, by chance. It
-// checks that no other actor of its order exists and that deliveries come in order.
-type stormy struct {
+// randomActor is an order actor that by chance answers, fails, stops by itself, or keeps a delivery for a while. It checks
+// that no other actor of its order exists and that deliveries come in order.
+type randomActor struct {
 	t     *testing.T
 	alive *sync.Map // order id → *atomic.Int32
 	id    messages.OrderID
@@ -28,7 +28,7 @@ type stormy struct {
 	seen  uint64
 }
 
-func (s *stormy) Receive(ctx actor.Context) {
+func (s *randomActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *delivery.Delivery:
 		s.begin(m)
@@ -45,7 +45,7 @@ func (s *stormy) Receive(ctx actor.Context) {
 	}
 }
 
-func (s *stormy) begin(m *delivery.Delivery) {
+func (s *randomActor) begin(m *delivery.Delivery) {
 	if s.id == "" {
 		s.id = m.OrderID
 		if n := s.count(1); n != 1 {
@@ -54,12 +54,12 @@ func (s *stormy) begin(m *delivery.Delivery) {
 	}
 }
 
-func (s *stormy) count(delta int32) int32 {
+func (s *randomActor) count(delta int32) int32 {
 	n, _ := s.alive.LoadOrStore(s.id, new(atomic.Int32))
 	return n.(*atomic.Int32).Add(delta)
 }
 
-func (s *stormy) act(ctx actor.Context) {
+func (s *randomActor) act(ctx actor.Context) {
 	switch n := rand.IntN(100); {
 	case n < 4:
 		panic(errBoom)
@@ -81,29 +81,29 @@ func (s *stormy) act(ctx actor.Context) {
 	}
 }
 
-// tally counts how often each delivery was settled.
-type tally struct{ n atomic.Int32 }
+// counter counts how often a delivery was settled.
+type counter struct{ n atomic.Int32 }
 
-func (t *tally) Settle(delivery.Outcome) { t.n.Add(1) }
+func (c *counter) Settle(delivery.Outcome) { c.n.Add(1) }
 
-func storm(t *testing.T, stopEarly bool) {
+func stress(t *testing.T, stopEarly bool) {
 	const orders, senders, each = 8, 4, 2500
 	var alive sync.Map
-	tree, err := supervision.New(newSystem(), func() actor.Actor { return &stormy{t: t, alive: &alive} }, supervision.Config{
+	tree, err := supervision.New(newSystem(), func() actor.Actor { return &randomActor{t: t, alive: &alive} }, supervision.Config{
 		Backoff:     backoff.Exponential{Initial: time.Millisecond, Max: 2 * time.Millisecond},
 		GiveUpDelay: time.Millisecond, SubsystemBudget: supervision.Budget{Count: 1 << 30}, OutageLimit: -1,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tallies [senders][each]tally
+	var counters [senders][each]counter
 	var wg sync.WaitGroup
 	for n := range senders {
 		wg.Go(func() {
 			for i := range each {
 				// Each sender has its own orders, so that what it sends to one comes in order.
 				id := fmt.Sprintf("o-%d-%d", n, rand.IntN(orders/senders))
-				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &tallies[n][i]})
+				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &counters[n][i]})
 			}
 		})
 	}
@@ -117,9 +117,9 @@ func storm(t *testing.T, stopEarly bool) {
 	}
 	tree.Stop()
 	wg.Wait()
-	for n := range tallies {
-		for i := range tallies[n] {
-			if got := tallies[n][i].n.Load(); got != 1 {
+	for n := range counters {
+		for i := range counters[n] {
+			if got := counters[n][i].n.Load(); got != 1 {
 				t.Fatalf("delivery %d of sender %d was settled %d times, want once", i, n, got)
 			}
 		}
@@ -135,11 +135,11 @@ func storm(t *testing.T, stopEarly bool) {
 	})
 }
 
-func TestAStormOnFewOrdersSettlesEachDeliveryOnce(t *testing.T) { storm(t, false) }
+func TestRandomActorsSettleEachDeliveryOnce(t *testing.T) { stress(t, false) }
 
-func TestStopInAStormSettlesEachDeliveryOnce(t *testing.T) {
+func TestStopUnderLoadSettlesEachDeliveryOnce(t *testing.T) {
 	for range 5 {
-		storm(t, true)
+		stress(t, true)
 	}
 }
 
@@ -155,19 +155,19 @@ func TestStartAndStopManyTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var tallies [64]tally
+		var counters [64]counter
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			for i := range tallies {
-				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(fmt.Sprint("o-", i)), Settler: &tallies[i]})
+			for i := range counters {
+				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(fmt.Sprint("o-", i)), Settler: &counters[i]})
 			}
 		})
 		for range 3 {
 			wg.Go(tree.Stop)
 		}
 		wg.Wait()
-		for i := range tallies {
-			if got := tallies[i].n.Load(); got != 1 {
+		for i := range counters {
+			if got := counters[i].n.Load(); got != 1 {
 				t.Fatalf("delivery %d was settled %d times, want once", i, got)
 			}
 		}

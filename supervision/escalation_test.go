@@ -185,6 +185,43 @@ func TestStopDoesNotWaitForTheRestartOfAShardSupervisor(t *testing.T) {
 	})
 }
 
+// slowSettle holds up the shard supervisor while it settles.
+type slowSettle struct{ outcomes }
+
+func (s *slowSettle) Settle(o delivery.Outcome) {
+	time.Sleep(time.Second)
+	s.outcomes.Settle(o)
+}
+
+func TestStopSettlesWhatACrashedShardSupervisorHadNotTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		actors := 0
+		tree, err := supervision.New(newSystem(), func() actor.Actor {
+			if actors++; actors == 2 {
+				panic(errBoom) // in the middle of the queue
+			}
+			return prompt()
+		}, supervision.Config{Shards: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := newDelivery("o-0", 0)
+		first.Settler = &slowSettle{}
+		tree.Deliver(first)
+		synctest.Wait()
+		queued := []*delivery.Delivery{newDelivery("o-1", 1), newDelivery("o-2", 2), newDelivery("o-3", 3)}
+		for _, d := range queued {
+			tree.Deliver(d)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		tree.Stop()
+		for _, d := range queued {
+			want(t, d, delivery.Later(0))
+		}
+	})
+}
+
 // Protoactor lets a restart overtake a stop that still waits for children.
 func TestARestartDuringStopDoesNotKeepAShardSupervisorAlive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -155,7 +155,7 @@ func TestDeliveriesKeepTheirOrderAcrossARestart(t *testing.T) {
 // those behind it are handled before it can be sent again.
 func TestLibraryRestartLosesTheOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		system := actor.NewActorSystem()
+		system := newSystem()
 		defer system.Shutdown()
 		var handled []int
 		pid := system.Root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
@@ -183,12 +183,14 @@ func TestAnswersBeforeAFailureAreHandledFirst(t *testing.T) {
 		var one *delivery.Delivery
 		f := start(t, quick, onDelivery(func(ctx actor.Context, n int, d *delivery.Delivery) {
 			switch {
-			case n > 1:
+			case n == 3:
 				answer(ctx, d, delivery.Done())
 			case d.Sequence == 1:
 				one = d
+			case n == 2:
+				answer(ctx, one, delivery.Done()) // It restores the order's budget and delay before the failure counts.
+				panic(errBoom)
 			default:
-				answer(ctx, one, delivery.Done())
 				panic(errBoom)
 			}
 		}))
@@ -197,7 +199,7 @@ func TestAnswersBeforeAFailureAreHandledFirst(t *testing.T) {
 		f.after(time.Second)
 		want(t, one, delivery.Done())
 		want(t, two, delivery.Done())
-		f.wantEvents("0s actor 1: o-1/1", "0s actor 1: o-1/2", "50ms actor 2: o-1/2")
+		f.wantEvents("0s actor 1: o-1/1", "0s actor 1: o-1/2", "50ms actor 2: o-1/1", "50ms actor 2: o-1/2", "100ms actor 3: o-1/2")
 	})
 }
 

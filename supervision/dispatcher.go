@@ -10,7 +10,7 @@ const (
 	// wakeThreshold is how many mailboxes must wait for each awake worker before another worker is woken: waking costs
 	// more than most messages.
 	wakeThreshold = 8
-	// stuckAfter is how long mailboxes may wait while no worker takes one, before a worker is added.
+	// stuckAfter is how long mailboxes may wait while no worker takes one, before another worker is woken or added.
 	stuckAfter = 20 * time.Millisecond
 )
 
@@ -18,8 +18,8 @@ const (
 // goroutine each time an actor is woken, which is a dozen times for an order: 2.8 times the CPU for each order here
 // (go test ./supervision -run - -bench Order) and 1.5 times in the whole engine (orderly bench).
 //
-// Messages should not block. When they do (a socket that takes nothing) workers are added, one each stuckAfter, until
-// mailboxes are served again.
+// Messages should not block. When they do (a socket that takes nothing) workers are woken or added, one each stuckAfter,
+// until mailboxes are served again.
 type dispatcher struct {
 	mu   sync.Mutex
 	wake sync.Cond
@@ -57,18 +57,18 @@ func (d *dispatcher) Schedule(fn func()) {
 	}
 	d.queue = append(d.queue, fn)
 	awake := d.workers - d.idle
-	switch {
-	case awake > 0 && len(d.queue)-d.head <= wakeThreshold*awake:
-	case d.idle > 0:
-		d.idle--
-		d.wake.Signal()
-	case d.workers < d.limit:
-		d.addWorker()
+	if awake == 0 || awake < d.limit && len(d.queue)-d.head > wakeThreshold*awake {
+		d.wakeOrAdd()
 	}
 }
 
-// addWorker is called with d.mu locked.
-func (d *dispatcher) addWorker() {
+// wakeOrAdd wakes an idle worker, or adds one if there is none. d.mu is locked.
+func (d *dispatcher) wakeOrAdd() {
+	if d.idle > 0 {
+		d.idle--
+		d.wake.Signal()
+		return
+	}
 	d.workers++
 	d.running.Go(func() {
 		for fn := d.next(); fn != nil; fn = d.next() {
@@ -100,7 +100,7 @@ func (d *dispatcher) next() func() {
 	return fn
 }
 
-// watch adds workers for those that are stuck.
+// watch makes up for workers that are stuck.
 func (d *dispatcher) watch() {
 	tick := time.NewTicker(stuckAfter)
 	defer tick.Stop()
@@ -112,8 +112,8 @@ func (d *dispatcher) watch() {
 		case <-tick.C:
 		}
 		d.mu.Lock()
-		if d.taken == before && d.head < len(d.queue) && d.idle == 0 {
-			d.addWorker()
+		if d.taken == before && d.head < len(d.queue) {
+			d.wakeOrAdd()
 		}
 		before = d.taken
 		d.mu.Unlock()

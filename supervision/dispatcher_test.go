@@ -6,7 +6,17 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
+
+func wantRun(t *testing.T, ran <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-ran:
+	case <-time.After(time.Second):
+		t.Error("a function waits for one that is stuck")
+	}
+}
 
 func TestDispatcherAddsWorkersWhileTheyAreStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -18,7 +28,7 @@ func TestDispatcherAddsWorkersWhileTheyAreStuck(t *testing.T) {
 			d.Schedule(func() { <-block })
 		}
 		d.Schedule(func() { close(ran) })
-		<-ran // or the test never ends
+		wantRun(t, ran)
 		close(block)
 		synctest.Wait()
 		d.mu.Lock()
@@ -27,6 +37,25 @@ func TestDispatcherAddsWorkersWhileTheyAreStuck(t *testing.T) {
 		if workers > d.limit {
 			t.Errorf("%d workers are left, want at most %d", workers, d.limit)
 		}
+		d.close()
+	})
+}
+
+func TestDispatcherWakesAnIdleWorkerForAStuckOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDispatcher()
+		var all sync.WaitGroup
+		for range 100 { // so that all workers are started, and become idle
+			all.Go(func() { d.Schedule(func() {}) })
+		}
+		all.Wait()
+		synctest.Wait()
+		block, ran := make(chan struct{}), make(chan struct{})
+		d.Schedule(func() { <-block })
+		synctest.Wait()
+		d.Schedule(func() { close(ran) })
+		wantRun(t, ran)
+		close(block)
 		d.close()
 	})
 }

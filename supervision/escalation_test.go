@@ -137,7 +137,7 @@ func TestACrashedShardSupervisorStartsClean(t *testing.T) {
 // Until it is restarted, a crashed shard supervisor handles nothing: not even the end of an order actor.
 func TestACrashedShardSupervisorIgnoresItsActors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, quick, slowStop(2))
+		f := start(t, quick, slowStop(2, time.Second))
 		crash := newDelivery("crash", 1)
 		crash.Settler = &outcomes{panics: true}
 		f.deliver("o-1", 1)
@@ -183,14 +183,6 @@ func TestStopDoesNotWaitForTheRestartOfAShardSupervisor(t *testing.T) {
 		}
 		f.wantIdle()
 	})
-}
-
-// slowSettle holds up the shard supervisor while it settles.
-type slowSettle struct{ outcomes }
-
-func (s *slowSettle) Settle(o delivery.Outcome) {
-	time.Sleep(time.Second)
-	s.outcomes.Settle(o)
 }
 
 func TestStopSettlesWhatACrashedShardSupervisorHadNotTaken(t *testing.T) {

@@ -151,6 +151,9 @@ func (f *fixture) crash() *delivery.Delivery {
 	return d
 }
 
+// addedWorker is more than the dispatcher takes to add a worker for one that sleeps.
+const addedWorker = 100 * time.Millisecond
+
 func (f *fixture) after(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

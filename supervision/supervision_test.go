@@ -55,11 +55,11 @@ func TestAnActorLivesAsLongAsItHoldsADelivery(t *testing.T) {
 	})
 }
 
-// slowStop answers Done, and the actors up to the given one take a second to stop.
-func slowStop(actors int) behavior {
+// slowStop answers Done, and the actors up to the given one take a while to stop.
+func slowStop(actors int, while time.Duration) behavior {
 	return func(ctx actor.Context, n int, message any) {
 		if _, ok := message.(*actor.Stopping); ok && n <= actors {
-			time.Sleep(time.Second)
+			time.Sleep(while)
 		}
 		done(ctx, n, message)
 	}
@@ -67,8 +67,9 @@ func slowStop(actors int) behavior {
 
 func TestADeliveryToAStoppingActorWaitsForTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, supervision.Config{}, slowStop(1))
+		f := start(t, supervision.Config{}, slowStop(1, time.Second))
 		deliveries := []*delivery.Delivery{f.deliver("o-1", 1), f.deliver("o-1", 2), f.deliver("o-1", 3)}
+		f.after(addedWorker)
 		f.wantEvents("0s actor 1: o-1/1")
 		f.after(time.Second)
 		f.wantEvents("0s actor 1: o-1/1", "1s actor 2: o-1/2", "1s actor 2: o-1/3")
@@ -155,15 +156,33 @@ func TestStopSettlesPendingAndLaterDeliveries(t *testing.T) {
 	})
 }
 
+// slowSettle holds up the shard supervisor for a second.
+type slowSettle struct{ outcomes }
+
+func (s *slowSettle) Settle(o delivery.Outcome) {
+	time.Sleep(time.Second)
+	s.outcomes.Settle(o)
+}
+
 func TestStopSpawnsNoActor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, supervision.Config{}, slowStop(99))
+		f := start(t, supervision.Config{}, slowStop(99, time.Minute))
 		f.deliver("o-1", 1)
 		two := f.deliver("o-1", 2) // It waits for the actor that is stopping.
+		f.after(addedWorker)
+		slow := newDelivery("o-2", 3)
+		slow.Settler = &slowSettle{}
+		f.Deliver(slow)
+		f.after(addedWorker)
+		four := f.deliver("o-3", 4) // It waits until the shard supervisor has settled slow, and comes after Stop.
 		f.Stop()
 		want(t, two, delivery.Later(0))
-		f.wantEvents("0s actor 1: o-1/1")
-		f.wantIdle()
+		want(t, four, delivery.Later(0))
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if f.started != 2 {
+			t.Errorf("%d actors started, want 2: %q", f.started, f.events)
+		}
 	})
 }
 

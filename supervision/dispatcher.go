@@ -57,7 +57,7 @@ func (d *dispatcher) Schedule(fn func()) {
 	}
 	d.queue = append(d.queue, fn)
 	awake := d.workers - d.idle
-	if awake == 0 || awake < d.limit && len(d.queue)-d.head > wakeThreshold*awake {
+	if awake < d.limit && len(d.queue)-d.head > wakeThreshold*awake {
 		d.wakeOrAdd()
 	}
 }
@@ -87,7 +87,7 @@ func (d *dispatcher) next() func() {
 			d.workers--
 			return nil
 		}
-		d.idle++ // Whoever signals takes it back.
+		d.idle++ // The one that signals takes it back.
 		d.wake.Wait()
 	}
 	fn := d.queue[d.head]

@@ -44,11 +44,12 @@ func TestDispatcherAddsWorkersWhileTheyAreStuck(t *testing.T) {
 func TestDispatcherWakesAnIdleWorkerForAStuckOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDispatcher()
-		var all sync.WaitGroup
-		for range 100 { // so that all workers are started, and become idle
-			all.Go(func() { d.Schedule(func() {}) })
+		release := make(chan struct{})
+		for range 2 * wakeThreshold * d.limit { // All workers are started, and become idle.
+			d.Schedule(func() { <-release })
 		}
-		all.Wait()
+		synctest.Wait()
+		close(release)
 		synctest.Wait()
 		block, ran := make(chan struct{}), make(chan struct{})
 		d.Schedule(func() { <-block })

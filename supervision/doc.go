@@ -25,4 +25,11 @@
 // No delivery waits for the acknowledgement time-out because an actor failed. A shard supervisor that panics (a defect of
 // this package) settles everything it had taken from its queue as Later(0) when it is restarted. When a budget is exceeded,
 // Config.OnEscalation is called once; the tree goes on, so that the node can drain. After Stop every delivery is settled.
+//
+// # Protoactor
+//
+// Actors, mailboxes, names, the guardian, timers, the back-off of shard supervisors and the count of failures within a span
+// are protoactor's. These are ours, and the measured reason stands beside each: the dispatcher (dispatcher.go), the strategy
+// of shard supervisors (strategy.go), the queue of deliveries (shard.go), the guard of order actors (guard.go) and the
+// metrics (instrumentation.go).
 package supervision

@@ -5,87 +5,46 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/audit/replay"
 )
 
-// history is what the journal tells about one order.
-type history struct {
-	state order.State
-	// accepted is the inbox sequence that began it.
-	accepted uint64
-	// holder is the node that drives, or last drove; takeovers counts how often another delivery took over.
-	holder    string
-	takeovers int
-	// completed and undone are the steps that the journal says were; skipped and undoSkipped those that a person passed over.
-	completed, undone, skipped, undoSkipped map[string]bool
-	// rests counts how often the order came to rest, returns how often it was brought back, by what the journal calls the cause.
-	rests   int
-	returns map[string]int
-	// skips counts those returns from attention by which a person passed over a call.
-	skips int
-	// parkedBy is the node that parked it last.
-	parkedBy string
-	lines    []line
-}
-
-// restless counts what brings an order back from rest.
-func (h *history) restless() (n int) {
-	for _, times := range h.returns {
-		n += times
-	}
-	return n
-}
-
-// line is one entry, for people.
-type line struct {
-	seq  uint64
-	time time.Time
-	node string
-	what string
-}
-
-// story tells the history line by line.
-func (h *history) story() string {
-	var b strings.Builder
-	for _, l := range h.lines {
-		fmt.Fprintf(&b, "\n    %7d %s %-8s %s", l.seq, l.time.Format("05.000"), l.node, l.what)
-	}
-	return b.String()
-}
-
-func newLine(seq uint64, entry *messages.JournalEntry) line {
-	var words []string
-	for _, e := range entry.GetEvents() {
-		word := messages.KindOf(e)
-		switch k := e.GetKind().(type) {
-		case *messages.Event_Resumed:
-			word += fmt.Sprintf("(%s by %s %d)", k.Resumed.GetCause(), k.Resumed.GetDriver().GetStream(), k.Resumed.GetDriver().GetSequence())
-		case *messages.Event_StepFailed:
-			word += fmt.Sprintf("(%s: %s)", k.StepFailed.GetStep(), k.StepFailed.GetError())
-		}
-		words = append(words, word)
-	}
-	return line{seq, entry.GetTime().AsTime(), entry.GetNode(), strings.Join(words, ", ")}
-}
-
-// journal is the whole stream, read by itself: not by the reader the engine uses.
+// journal is the whole stream, read and folded without the engine's code.
 type journal struct {
 	orders map[messages.OrderID]*history
-	// entries and takeovers of each node, and when they began.
-	nodes map[string]*activity
-	// parks are counted by what they were for.
-	parks map[order.ParkCause]int
+	nodes  map[string]*activity
+	// parks are counted by what they waited for.
+	parks map[replay.Wait]int
 	// end is the time of the last entry.
-	end   time.Time
-	wrong []string
+	end        time.Time
+	violations []string
 }
 
-func (j *journal) accuse(format string, args ...any) {
-	j.wrong = append(j.wrong, fmt.Sprintf(format, args...))
+// history is what the journal says about one order.
+type history struct {
+	replay.Order
+	// node drives the order, or drove it last; parkedBy parked it last.
+	node, parkedBy string
+	// takeovers counts how often another delivery of the driver's message took over.
+	takeovers int
+	// undoSkipped are the steps whose undo an operator skipped.
+	undoSkipped map[string]bool
+	illegal     bool
+	lines       []string
+}
+
+// String lists the entries.
+func (h *history) String() string { return strings.Join(h.lines, "") }
+
+// result is that of the plan's i-th step, nil while it is not done.
+func (h *history) result(i int) *messages.StepResult {
+	if results := h.State.GetResults(); i < len(results) {
+		return results[i]
+	}
+	return nil
 }
 
 // activity is what one node did.
@@ -101,48 +60,42 @@ type activity struct {
 // readJournal reads what is stored now.
 func (w *world) readJournal() *journal {
 	w.Helper()
-	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}, parks: map[order.ParkCause]int{}}
-	w.each(messages.StreamEvents, func(seq uint64, m jetstream.Msg) {
+	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}, parks: map[replay.Wait]int{}}
+	w.each(messages.StreamEvents, func(seq uint64, m *nats.Msg) {
 		entry := &messages.JournalEntry{}
-		if err := proto.Unmarshal(m.Data(), entry); err != nil {
+		if err := proto.Unmarshal(m.Data, entry); err != nil {
 			w.Fatalf("journal entry %d: %v", seq, err)
 		}
-		j.enter(seq, entry)
-		j.end = entry.GetTime().AsTime()
+		j.add(seq, entry)
 	})
 	for _, h := range j.orders {
-		if !h.state.Status.Terminal() {
-			j.nodes[h.holder].open++
+		if !h.Status().Ended() && !h.illegal {
+			j.nodes[h.node].open++
 		}
 	}
 	return j
 }
 
-// each hands every message that a stream stores to take.
-func (w *world) each(name string, take func(uint64, jetstream.Msg)) {
+// each calls take with every message that a stream stores.
+func (w *world) each(stream string, take func(uint64, *nats.Msg)) {
 	w.Helper()
-	ctx := w.Context()
-	stream, err := w.js.Stream(ctx, name)
+	js, err := w.nc.JetStream()
 	if err != nil {
 		w.Fatal(err)
 	}
-	left := stream.CachedInfo().State.Msgs
-	if left == 0 {
-		return
-	}
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	info, err := js.StreamInfo(stream)
 	if err != nil {
 		w.Fatal(err)
 	}
-	read, err := consumer.Messages()
+	sub, err := js.SubscribeSync("", nats.BindStream(stream), nats.OrderedConsumer())
 	if err != nil {
 		w.Fatal(err)
 	}
-	defer read.Stop()
-	for ; left > 0; left-- {
-		m, err := read.Next(jetstream.NextMaxWait(20 * time.Second))
+	defer func() { _ = sub.Unsubscribe() }()
+	for left := info.State.Msgs; left > 0; left-- {
+		m, err := sub.NextMsg(20 * time.Second)
 		if err != nil {
-			w.Fatalf("read stream %s, %d messages before its end: %v", name, left, err)
+			w.Fatalf("read stream %s, %d messages before its end: %v", stream, left, err)
 		}
 		meta, err := m.Metadata()
 		if err != nil {
@@ -152,91 +105,80 @@ func (w *world) each(name string, take func(uint64, jetstream.Msg)) {
 	}
 }
 
-func (j *journal) enter(seq uint64, entry *messages.JournalEntry) {
-	id := messages.OrderID(entry.GetOrderId())
-	h := j.orders[id]
+// add folds an entry. It must be legal, appended by the node that drives the order, and no timer may wake an order early.
+func (j *journal) add(seq uint64, entry *messages.JournalEntry) {
+	id, node, at := messages.OrderID(entry.GetOrderId()), entry.GetNode(), entry.GetTime().AsTime()
+	h, a := j.orders[id], j.nodes[node]
 	if h == nil {
-		h = &history{
-			completed: map[string]bool{}, undone: map[string]bool{}, skipped: map[string]bool{}, undoSkipped: map[string]bool{},
-			returns: map[string]int{},
-		}
+		h = &history{undoSkipped: map[string]bool{}}
 		j.orders[id] = h
 	}
-	node := entry.GetNode()
-	a := j.nodes[node]
 	if a == nil {
-		a = &activity{first: entry.GetTime().AsTime(), takeovers: map[string]int{}, wakes: map[string]int{}}
+		a = &activity{first: at, takeovers: map[string]int{}, wakes: map[string]int{}}
 		j.nodes[node] = a
 	}
-	a.entries++
-	h.lines = append(h.lines, newLine(seq, entry))
-	until, was := h.state.ParkedUntil, h.state.Status
-	if err := h.state.CheckCheckpoint(entry); err != nil {
-		j.accuse("entry %d: %v%s", entry.GetNumber(), err, h.story())
+	violate := func(format string, args ...any) {
+		j.violations = append(j.violations, fmt.Sprintf("order %s, entry %d: ", id, entry.GetNumber())+fmt.Sprintf(format, args...)+h.String())
 	}
-	// Legal, and gapless: Apply wants the next number.
-	if err := h.state.Apply(seq, entry); err != nil {
-		j.accuse("%v%s", err, h.story())
+	j.end = at
+	a.entries++
+	h.lines = append(h.lines, describe(seq, entry))
+	before, until := h.Status(), h.Parked.GetUntil().AsTime()
+	if h.illegal {
+		return
+	}
+	if err := h.Apply(seq, entry); err != nil {
+		h.illegal = true
+		violate("%v", err)
 		return
 	}
 	for _, e := range entry.GetEvents() {
 		switch k := e.GetKind().(type) {
 		case *messages.Event_Accepted:
-			h.holder, h.accepted = node, k.Accepted.GetDriver().GetSequence()
+			h.node = node
+			continue
 		case *messages.Event_Resumed:
-			if cause := k.Resumed.GetCause(); cause == "takeover" {
-				a.takeOver(h, entry.GetTime().AsTime())
-			} else {
-				j.goOn(h, a, entry, cause, until)
-				if cause == "skip" && was == order.Attention {
-					h.skips++
+			switch {
+			case before.Driven():
+				h.takeovers++
+				a.takeovers[h.node]++
+				if a.firstTakeover.IsZero() {
+					a.firstTakeover = at
+				}
+			case k.Resumed.GetDriver().GetStream() == messages.StreamTimers:
+				a.wakes[h.parkedBy]++
+				if at.Before(until) {
+					violate("woken %s too early", until.Sub(at))
 				}
 			}
-			h.holder = node
+			h.node = node
+			continue
 		case *messages.Event_CancelRequested, *messages.Event_Signalled, *messages.Event_Recorded:
-			// Whoever got the message records it.
-		default:
-			if node != h.holder {
-				j.accuse("order %s, entry %d: %s by %s, and %s drives: it never took over",
-					id, entry.GetNumber(), messages.KindOf(e), node, h.holder)
-			}
-		}
-		switch k := e.GetKind().(type) {
-		case *messages.Event_StepCompleted:
-			h.completed[k.StepCompleted.GetStep()] = true
-			h.skipped[k.StepCompleted.GetStep()] = k.StepCompleted.GetSkipped()
+			continue // recorded by the node that got the message
 		case *messages.Event_StepUndone:
-			h.undone[k.StepUndone.GetStep()] = true
 			h.undoSkipped[k.StepUndone.GetStep()] = k.StepUndone.GetSkipped()
 		case *messages.Event_Parked:
-			h.rests++
 			h.parkedBy = node
-			j.parks[h.state.ParkedFor()]++
-		case *messages.Event_Attention:
-			h.rests++
+			j.parks[h.Wait]++
+		}
+		if node != h.node {
+			violate("%s by %s, but %s drives", messages.KindOf(e), node, h.node)
 		}
 	}
 }
 
-func (a *activity) takeOver(h *history, at time.Time) {
-	h.takeovers++
-	a.takeovers[h.holder]++
-	if a.firstTakeover.IsZero() {
-		a.firstTakeover = at
+// describe is an entry in one line.
+func describe(seq uint64, entry *messages.JournalEntry) string {
+	var events []string
+	for _, e := range entry.GetEvents() {
+		text := messages.KindOf(e)
+		if r := e.GetResumed(); r != nil {
+			text += fmt.Sprintf("(%s by %s %d)", r.GetCause(), r.GetDriver().GetStream(), r.GetDriver().GetSequence())
+		}
+		if f := e.GetStepFailed(); f != nil {
+			text += fmt.Sprintf("(%s: %s)", f.GetStep(), f.GetError())
+		}
+		events = append(events, text)
 	}
-}
-
-// goOn takes note that an order at rest goes on: never before its time by a timer, and once for each rest.
-func (j *journal) goOn(h *history, a *activity, entry *messages.JournalEntry, cause string, until time.Time) {
-	h.returns[cause]++
-	if n := h.restless(); n != h.rests {
-		j.accuse("order %s came to rest %d times, and went on %d times%s", entry.GetOrderId(), h.rests, n, h.story())
-	}
-	if cause != "wake" {
-		return
-	}
-	a.wakes[h.parkedBy]++
-	if early := until.Sub(entry.GetTime().AsTime()); early > 0 {
-		j.accuse("order %s, entry %d: woken %s too early", entry.GetOrderId(), entry.GetNumber(), early)
-	}
+	return fmt.Sprintf("\n    %7d %s %-8s %s", seq, entry.GetTime().AsTime().Format("05.000"), entry.GetNode(), strings.Join(events, ", "))
 }

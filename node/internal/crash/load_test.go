@@ -3,7 +3,6 @@ package crash_test
 import (
 	"context"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,32 +13,32 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
 const (
-	// publishers is how many messages are on their way to the inbox at once.
+	// publishers is how many messages are published at once.
 	publishers = 48
-	// patience with one publish; then it is tried again, and may be stored twice.
-	patience = time.Second
+	// publishTimeout bounds one attempt to publish; the message may be stored all the same.
+	publishTimeout = time.Second
 )
 
 // sent is what the client knows of an order.
 type sent struct {
 	order *messages.OrderCreated
-	// refused: some service, or the engine itself, must say no.
+	// refused: a service, or the engine itself, must refuse it.
 	refused bool
-	// copies are the acknowledged sequences of its created messages, cancels those of its cancels.
-	copies, cancels []uint64
-	// rival is the sequence of a created message with other content under the same id, or 0.
-	rival uint64
-	// tries counts the publishes of its created message that may have been stored.
-	tries int
-	// cancelTries counts those of its cancels.
+	// copies are the acknowledged sequences of its created messages, tries the attempts to publish one.
+	copies []uint64
+	tries  int
+	// cancelTries counts the attempts to publish a cancel.
 	cancelTries int
+	// conflicting is the sequence of a created message with other content under the same id, or 0.
+	conflicting uint64
 }
 
-// load publishes orders, as any client would: again and again until JetStream has acknowledged each.
+// load publishes orders as a client does: again and again until JetStream has acknowledged each.
 type load struct {
 	w       *world
 	seed    uint64
@@ -48,20 +47,22 @@ type load struct {
 	workers sync.WaitGroup
 	ctx     context.Context
 	cancel  context.CancelFunc
-	closed  sync.Once
 
+	// acknowledged counts orders, next is the number of the next one.
 	acknowledged atomic.Int64
+	next         int
+	// closed: the queue is closed.
+	closed bool
+	// signals: the services publish some too, an unknown number.
+	signals bool
+	// ordersOnly: the client publishes neither cancels nor bad messages.
+	ordersOnly bool
 
 	mu     sync.Mutex
-	next   int
 	orders map[messages.OrderID]*sent
-	// bad messages that were acknowledged, by sequence, with what is wrong about them.
+	// bad maps the sequences of acknowledged bad messages to their defects; badTries counts the attempts to publish one.
 	bad      map[uint64]string
 	badTries int
-	// signals: the services publish some too, whose number nobody knows.
-	signals bool
-	// calm: clients publish nothing but orders.
-	calm bool
 }
 
 func newLoad(w *world, seed uint64) *load {
@@ -82,12 +83,10 @@ func (l *load) begin() {
 				case <-l.ctx.Done():
 					return
 				case n, ok := <-l.queue:
-					if !ok {
+					if !ok || l.limit.Wait(l.ctx) != nil {
 						return
 					}
-					if l.limit.Wait(l.ctx) == nil {
-						l.publish(n)
-					}
+					l.publish(n)
 				}
 			}
 		})
@@ -105,20 +104,19 @@ func (l *load) add(n int) {
 // done reports whether every order asked for is acknowledged.
 func (l *load) done() bool { return l.acknowledged.Load() == int64(l.next) }
 
-// end waits until everything asked for is acknowledged, and stops the publishers.
+// end waits until everything asked for is published, and stops the publishers.
 func (l *load) end() {
 	l.w.Helper()
-	l.closed.Do(func() { close(l.queue) })
-	finished := make(chan struct{})
-	go func() { l.workers.Wait(); close(finished) }()
-	select {
-	case <-finished:
-	case <-time.After(time.Minute):
-		l.w.Fatalf("%d of %d orders are not acknowledged a minute after the last disturbance", int64(l.next)-l.acknowledged.Load(), l.next)
+	if !l.closed {
+		l.closed = true
+		close(l.queue)
 	}
+	ended := make(chan struct{})
+	go func() { l.workers.Wait(); close(ended) }()
+	natstest.Receive(l.w, ended, "the publishers end after the last disturbance")
 }
 
-// publish is what happens to the client's n-th order.
+// publish publishes the client's n-th order, and what goes with it.
 func (l *load) publish(n int) {
 	r := rand.New(rand.NewPCG(l.seed, uint64(n)+1))
 	o := demo.Samples(30, l.seed+uint64(n/30)<<8)[n%30]
@@ -143,14 +141,12 @@ func (l *load) publish(n int) {
 		s.copies = append(s.copies, seq)
 	}
 	l.acknowledged.Add(1)
-	if l.calm {
+	if l.ordersOnly {
 		return
 	}
 	if r.IntN(10) == 0 {
-		l.rest(time.Duration(r.Int64N(int64(100 * time.Millisecond))))
-		if seq := l.send(func() *nats.Msg { return cancel(id) }, func() { s.cancelTries++ }); seq != 0 {
-			s.cancels = append(s.cancels, seq)
-		}
+		l.sleep(time.Duration(r.Int64N(int64(100 * time.Millisecond))))
+		l.send(func() *nats.Msg { return cancelMsg(id) }, func() { s.cancelTries++ })
 	}
 	if r.IntN(12) == 0 {
 		l.publishBad(s, r)
@@ -158,40 +154,44 @@ func (l *load) publish(n int) {
 }
 
 func (l *load) publishBad(s *sent, r *rand.Rand) {
-	m, wrong := spoil(s.order, r)
-	if seq := l.send(func() *nats.Msg { return m }, func() { l.mu.Lock(); l.badTries++; l.mu.Unlock() }); seq != 0 {
-		l.mu.Lock()
-		l.bad[seq] = wrong
-		l.mu.Unlock()
-		if wrong == otherContent {
-			s.rival = seq
-		}
+	m, defect := badMessage(s.order, r)
+	seq := l.send(func() *nats.Msg { return m }, func() { l.mu.Lock(); l.badTries++; l.mu.Unlock() })
+	if seq == 0 {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bad[seq] = defect
+	if defect == conflictingContent {
+		s.conflicting = seq
 	}
 }
 
-// send publishes until JetStream acknowledges, and returns the sequence; 0 when the test is over.
+// send publishes until JetStream acknowledges, and returns the sequence; 0 when the test is over. It calls try before each
+// attempt.
 func (l *load) send(message func() *nats.Msg, try func()) uint64 {
 	for l.ctx.Err() == nil {
 		try()
-		ctx, cancel := context.WithTimeout(l.ctx, patience)
+		ctx, cancel := context.WithTimeout(l.ctx, publishTimeout)
 		ack, err := l.w.js.PublishMsg(ctx, message())
 		cancel()
 		if err == nil {
 			return ack.Sequence
 		}
-		l.rest(10 * time.Millisecond)
+		l.sleep(10 * time.Millisecond)
 	}
 	return 0
 }
 
-func (l *load) rest(d time.Duration) {
+// sleep returns early when the test is over.
+func (l *load) sleep(d time.Duration) {
 	select {
 	case <-time.After(d):
 	case <-l.ctx.Done():
 	}
 }
 
-// refused reports whether a service says no to the order.
+// refused reports whether a service refuses the order.
 func refused(o *messages.OrderCreated) bool {
 	if o.GetCustomerId() == demo.CustomerDeclined {
 		return true
@@ -214,41 +214,44 @@ func created(o *messages.OrderCreated, inJSON bool) *nats.Msg {
 	return m
 }
 
-func cancel(id messages.OrderID) *nats.Msg {
+// typed is a message about an order.
+func typed(id messages.OrderID, t messages.Type, body string) *nats.Msg {
 	m := nats.NewMsg(messages.SubjectOrder + string(id))
-	m.Header.Set(messages.HeaderType, string(messages.TypeCancel))
-	m.Data = []byte(`{"reason":"changed my mind"}`)
+	m.Header.Set(messages.HeaderType, string(t))
+	m.Data = []byte(body)
 	return m
 }
 
+func cancelMsg(id messages.OrderID) *nats.Msg {
+	return typed(id, messages.TypeCancel, `{"reason":"changed my mind"}`)
+}
+
 const (
-	// otherContent: the id is another order's.
-	otherContent = "other content"
-	// rivalCustomer is that of orders with other content.
-	rivalCustomer = "somebody-else"
+	// conflictingContent is the defect of a created message with another order's id.
+	conflictingContent = "conflicting content"
+	// conflictingCustomer is the customer in conflicting content.
+	conflictingCustomer = "somebody-else"
 )
 
-// spoil makes a message that can only become a dead letter.
-func spoil(o *messages.OrderCreated, r *rand.Rand) (*nats.Msg, string) {
-	id := o.GetOrderId()
+// badMessage makes a message that can only become a dead letter.
+func badMessage(o *messages.OrderCreated, r *rand.Rand) (m *nats.Msg, defect string) {
+	id := messages.OrderID(o.GetOrderId())
 	switch r.IntN(5) {
 	case 0:
-		m := nats.NewMsg(messages.SubjectOrder + id)
+		m = created(o, true)
 		m.Data = []byte(`{"order_id": "cut`)
 		return m, "undecodable"
 	case 1:
-		m := created(o, true)
-		m.Subject = messages.SubjectOrder + id + "-other"
+		m = created(o, true)
+		m.Subject += "-other"
 		return m, "subject and id differ"
 	case 2:
-		m := nats.NewMsg(messages.SubjectOrder + id)
-		m.Header.Set(messages.HeaderType, "order.eaten")
-		return m, "unknown type"
+		return typed(id, "order.eaten", ""), "unknown type"
 	case 3:
-		return cancel(messages.OrderID(strings.Repeat("x", 4) + id)), "no such order"
+		return cancelMsg("xxxx" + id), "no such order"
 	default:
 		other := proto.CloneOf(o)
-		other.CustomerId = rivalCustomer
-		return created(other, false), otherContent
+		other.CustomerId = conflictingCustomer
+		return created(other, false), conflictingContent
 	}
 }

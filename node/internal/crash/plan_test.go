@@ -8,56 +8,36 @@ import (
 	"time"
 )
 
-// plan is that of the built-in steps, except that one step in doubt is undone without being settled, and that no call
-// waits for another one's end.
+// plan has the built-in steps, except that one step in doubt is undone without being settled, and that no call waits for the
+// end of another one.
 const plan = `name: order
 version: 1
 steps:
-  - name: reserve_inventory
-    do: nats://inventory.reserve
-    undo: nats://inventory.release
-    timeout: TIMEOUT
-    retry: {initial: 60ms, max: 300ms, attempts: ATTEMPTS}
-    limits: {concurrency: 8192}
-  - name: authorize_payment
-    do: nats://payments.authorize
-    undo: nats://payments.void
-    timeout: TIMEOUT
-    retry: {initial: 60ms, max: 300ms, attempts: ATTEMPTS}
-    limits: {concurrency: 8192}
-    encoding: protobuf
-  - name: create_shipment
-    do: nats://shipping.create
-    undo: nats://shipping.cancel
-    in_doubt: undo
-    timeout: TIMEOUT
-    retry: {initial: 60ms, max: 300ms, attempts: ATTEMPTS}
-    limits: {concurrency: 8192}
-  - name: capture_payment
-    do: nats://payments.capture
-    timeout: TIMEOUT
-    retry: {initial: 60ms, max: 300ms, attempts: ATTEMPTS}
-    limits: {concurrency: 8192}
+  - {name: reserve_inventory, do: nats://inventory.reserve, undo: nats://inventory.release, COMMON}
+  - {name: authorize_payment, do: nats://payments.authorize, undo: nats://payments.void, encoding: protobuf, COMMON}
+  - {name: create_shipment, do: nats://shipping.create, undo: nats://shipping.cancel, in_doubt: undo, COMMON}
+  - {name: capture_payment, do: nats://payments.capture, COMMON}
 `
+
+const common = `timeout: TIMEOUT, retry: {initial: 60ms, max: 300ms, attempts: ATTEMPTS}, limits: {concurrency: 8192}`
 
 // steps of the plan; the last has no undo.
 var steps = []string{"reserve_inventory", "authorize_payment", "create_shipment", "capture_payment"}
 
 const (
-	// patientCall is longer than a node is ever stopped: its calls have not run out when it goes on, and no service
-	// seems to be out that is not.
-	patientCall = 10 * time.Second
-	// hastyCall finds out soon that a service is away.
-	hastyCall = 500 * time.Millisecond
+	// longTimeout is longer than a node is ever paused: no call times out meanwhile, and no service looks out of order.
+	longTimeout = 10 * time.Second
+	// shortTimeout soon shows that a service is away.
+	shortTimeout = 500 * time.Millisecond
 	// manyAttempts are never spent.
 	manyAttempts = 1000
 )
 
-// plan writes the plan, for nodes that are started from now on, and returns its path.
-func (w *world) plan(timeout time.Duration, attempts int) string {
+// writePlan writes the plan of the nodes that are started from now on, and returns its path.
+func (w *world) writePlan(timeout time.Duration, attempts int) string {
 	w.Helper()
 	file := filepath.Join(w.dir, "plan.yaml")
-	text := strings.NewReplacer("TIMEOUT", timeout.String(), "ATTEMPTS", strconv.Itoa(attempts)).Replace(plan)
+	text := strings.NewReplacer("TIMEOUT", timeout.String(), "ATTEMPTS", strconv.Itoa(attempts)).Replace(strings.ReplaceAll(plan, "COMMON", common))
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		w.Fatal(err)
 	}

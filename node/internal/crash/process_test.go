@@ -3,26 +3,22 @@ package crash_test
 import (
 	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// startLimit bounds a node's way to readiness, stopLimit that from a signal to its exit.
-const (
-	startLimit = 60 * time.Second
-	stopLimit  = 30 * time.Second
-)
+// stopLimit bounds the time from SIGTERM to the exit of a node that has ended its orders.
+const stopLimit = 30 * time.Second
 
 // process is one node in a process of its own.
 type process struct {
@@ -32,55 +28,36 @@ type process struct {
 	started time.Time
 	log     string
 	cmd     *exec.Cmd
-	// exited is closed once the process is gone; err is then how.
+	// exited is closed when the process has ended.
 	exited chan struct{}
-	err    error
 }
 
-// start runs the binary with the environment given.
-func start(t *testing.T, id, log string, environ []string) *process {
+// startProcess runs the binary with the environment given.
+func startProcess(t *testing.T, id, log string, environ []string) *process {
 	t.Helper()
 	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	addr := freeAddr(t)
 	out, err := os.Create(log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Close()
-	p := &process{t: t, id: id, httpURL: "http://" + addr, log: log, exited: make(chan struct{})}
-	p.cmd = exec.Command(victim, "run")
+	addr := natstest.FreeAddr(t)
+	p := &process{t: t, id: id, httpURL: "http://" + addr, log: log, cmd: exec.Command(binary, "run"), started: time.Now(), exited: make(chan struct{})}
 	p.cmd.Env = append(environ, "ORDERLY_NODE_ID="+id, "ORDERLY_HTTP_ADDR="+addr)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
-	p.started = time.Now()
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait()
 		close(p.exited)
 	}()
-	t.Cleanup(func() { p.kill() })
+	t.Cleanup(p.kill)
 	return p
 }
 
-// freeAddr is an address that stays free while nobody listens there: its port is none of those that outgoing
-// connections are given, such as those of clients that try to come back.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	for range 100 {
-		addr := fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000))
-		if l, err := net.Listen("tcp", addr); err == nil {
-			l.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
-}
-
-// gone reports whether the process has ended.
 func (p *process) gone() bool {
 	select {
 	case <-p.exited:
@@ -90,27 +67,19 @@ func (p *process) gone() bool {
 	}
 }
 
-// ready waits until the node takes orders in; false when it ends before that.
-func (p *process) ready() bool {
+// ready waits until the node accepts orders.
+func (p *process) ready() {
 	p.t.Helper()
-	ready := false
-	eventually(p.t, startLimit, p.id+" is ready", func() bool {
+	natstest.Eventually(p.t, p.id+" is ready", func() bool {
+		if p.gone() {
+			p.t.Fatalf("%s ended while it started: %s\n%s", p.id, p.cmd.ProcessState, p.tail())
+		}
 		status, _ := p.get("/readyz")
-		ready = status == http.StatusOK
-		return ready || p.gone()
+		return status == http.StatusOK
 	})
-	return ready
 }
 
-// mustBeReady waits until the node takes orders in.
-func (p *process) mustBeReady() {
-	p.t.Helper()
-	if !p.ready() {
-		p.t.Fatalf("%s ended while it started: %v\n%s", p.id, p.err, p.tail())
-	}
-}
-
-// get asks the node over HTTP; the status is 0 when it does not answer.
+// get sends an HTTP request to the node; the status is 0 without a response.
 func (p *process) get(path string) (status int, body string) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -131,7 +100,26 @@ func (p *process) get(path string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-// kill ends the process as kill -9 does, and waits.
+// metric is the sum of the metrics whose names start with prefix, -1 without any.
+func (p *process) metric(prefix string) float64 {
+	_, body := p.get("/metrics")
+	sum := -1.0
+	for line := range strings.Lines(body) {
+		if !strings.HasPrefix(line, prefix) {
+			continue
+		}
+		fields := strings.Fields(line)
+		if v, err := strconv.ParseFloat(fields[len(fields)-1], 64); err == nil {
+			sum = max(sum, 0) + v
+		}
+	}
+	return sum
+}
+
+// inFlight is the number of deliveries that the node holds.
+func (p *process) inFlight() float64 { return p.metric("orderly_deliveries_in_flight") }
+
+// kill ends the process with SIGKILL and waits for its end.
 func (p *process) kill() {
 	if !p.gone() {
 		_ = p.cmd.Process.Kill()
@@ -146,8 +134,8 @@ func (p *process) signal(s syscall.Signal) {
 	}
 }
 
-// code waits for the end and returns the exit code; -1 when it was killed.
-func (p *process) code(limit time.Duration) int {
+// exitCode waits for the end of the process; the code is -1 if a signal ended it.
+func (p *process) exitCode(limit time.Duration) int {
 	p.t.Helper()
 	select {
 	case <-p.exited:
@@ -157,17 +145,13 @@ func (p *process) code(limit time.Duration) int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// killed reports whether SIGKILL was the end.
+// killed reports whether SIGKILL ended the process.
 func (p *process) killed() bool {
-	var exit *exec.ExitError
-	if !errors.As(p.err, &exit) {
-		return false
-	}
-	status, ok := exit.Sys().(syscall.WaitStatus)
+	status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
 
-// tail is the end of what the process wrote.
+// tail is the end of the node's log.
 func (p *process) tail() string {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
@@ -176,20 +160,42 @@ func (p *process) tail() string {
 	return filepath.Base(p.log) + ": …" + strings.ToValidUTF8(string(b[max(0, len(b)-3000):]), "")
 }
 
-// complaints are the lines that no node may ever write, however it died.
-func (p *process) complaints() []string {
+// indexLogs are log messages of the index that no crash causes. TestIndexLogsExist holds them to the code.
+var indexLogs = []string{"rebuilding index", "skipped by the index"}
+
+// forbiddenLogs returns the lines in the node's log that no crash causes.
+func (p *process) forbiddenLogs() (lines []string) {
 	b, err := os.ReadFile(p.log)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	var lines []string
 	for line := range bytes.Lines(b) {
-		for _, bad := range []string{"DATA RACE", "panic", "fatal error", `"kind":"defect"`, "poison", "rebuilding index", "skipped by the index"} {
-			if bytes.Contains(line, []byte(bad)) {
+		for _, forbidden := range append([]string{"DATA RACE", "panic", "fatal error", `"kind":"defect"`, "poison"}, indexLogs...) {
+			if bytes.Contains(line, []byte(forbidden)) {
 				lines = append(lines, p.id+": "+strings.TrimSpace(string(line)))
 				break
 			}
 		}
 	}
 	return lines
+}
+
+func TestIndexLogsExist(t *testing.T) {
+	files, err := filepath.Glob("../../server/index/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var source []byte
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, b...)
+	}
+	for _, message := range indexLogs {
+		if !bytes.Contains(source, []byte(message)) {
+			t.Errorf("package index does not log %q: the crash tests look for a message that cannot come", message)
+		}
+	}
 }

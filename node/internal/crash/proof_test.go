@@ -1,60 +1,98 @@
 package crash_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
-	"maps"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nats.go"
 
-	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/audit"
+	"github.com/orderly-engine/orderly/node/audit/replay"
+	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// stall is how long nothing may happen before the end is reached.
-const stall = time.Minute
+const (
+	// stallLimit is how long nothing may change before the end is reached.
+	stallLimit = natstest.Patience
+	// maxTakeovers in a row without progress put an order in attention.
+	maxTakeovers = 20
+	// maxShown failures of a proof are shown.
+	maxShown = 20
+)
 
-// quiesce waits until nothing is left to do: no message in the inbox, no timer, and no order for the person.
+// finish waits until all orders have ended on the nodes that run, proves that all is well, and stops the nodes.
+func (w *world) finish() *journal {
+	w.Helper()
+	w.load.end()
+	w.quiesce()
+	if w.operator != nil {
+		w.operator.stop()
+		w.quiesce() // what the operator sent a second time
+	}
+	j := w.prove()
+	before := w.readEffects().total
+	for _, p := range w.nodes {
+		if !p.gone() {
+			w.terminate(p)
+		}
+		for _, line := range p.forbiddenLogs() {
+			w.Error(line)
+		}
+	}
+	if after := w.readEffects().total; after != before {
+		w.Errorf("%d effects were first performed after every order had ended", after-before)
+	}
+	return j
+}
+
+// quiesce waits until no message is in the inbox, no timer is stored, and no order waits for the operator.
 func (w *world) quiesce() {
 	w.Helper()
-	var last [3]uint64
-	deadline := time.Now().Add(stall)
-	for {
-		var now [3]uint64
-		known := true
-		for i, name := range []string{messages.StreamOrders, messages.StreamTimers, messages.StreamEvents} {
-			ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
-			stream, err := w.js.Stream(ctx, name)
-			cancel()
-			if err != nil {
-				known = false
-				break
-			}
-			if now[i] = stream.CachedInfo().State.Msgs; name == messages.StreamEvents {
-				now[i] = stream.CachedInfo().State.LastSeq
-			}
-		}
-		switch {
-		case known && now[0] == 0 && now[1] == 0 && (w.person == nil || w.person.idle()):
+	last, deadline := "", time.Now().Add(stallLimit)
+	for ; ; <-time.After(20 * time.Millisecond) {
+		inbox, timers, entries, err := w.progress()
+		if err == nil && inbox == 0 && timers == 0 && (w.operator == nil || w.operator.idle()) {
 			return
-		case known && now != last:
-			last, deadline = now, time.Now().Add(stall)
-		case time.Now().After(deadline):
-			w.Fatalf("nothing happens for %s, with %d messages in the inbox, %d timers and %d journal entries\n%s",
-				stall, last[0], last[1], last[2], w.stuck())
 		}
-		time.Sleep(20 * time.Millisecond)
+		if now := fmt.Sprintf("%d messages in the inbox, %d timers, %d journal entries", inbox, timers, entries); err == nil && now != last {
+			last, deadline = now, time.Now().Add(stallLimit)
+		}
+		if time.Now().After(deadline) {
+			w.Fatalf("no change for %s: %s\n%s", stallLimit, last, w.diagnose())
+		}
 	}
 }
 
-// stuck tells what is known about messages that nobody carries to their end.
-func (w *world) stuck() string {
+// progress counts the messages in the inbox, the timers, and the journal entries ever stored.
+func (w *world) progress() (inbox, timers, entries uint64, err error) {
+	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
+	defer cancel()
+	for stream, n := range map[string]*uint64{messages.StreamOrders: &inbox, messages.StreamTimers: &timers, messages.StreamEvents: &entries} {
+		s, err := w.js.Stream(ctx, stream)
+		if err != nil {
+			return 0, 0, 0, err
+		}
+		if *n = s.CachedInfo().State.Msgs; stream == messages.StreamEvents {
+			*n = s.CachedInfo().State.LastSeq
+		}
+	}
+	return inbox, timers, entries, nil
+}
+
+// diagnose describes the messages that are left and the nodes that should have processed them.
+func (w *world) diagnose() string {
+	w.Helper()
 	var b strings.Builder
+	j := w.readJournal()
 	for _, name := range []string{messages.StreamOrders, messages.StreamTimers} {
 		stream, err := w.js.Stream(w.Context(), name)
 		if err != nil {
@@ -63,243 +101,276 @@ func (w *world) stuck() string {
 		}
 		if c, err := stream.Consumer(w.Context(), messages.Consumer); err == nil {
 			i := c.CachedInfo()
-			fmt.Fprintf(&b, "%s: %d not delivered, %d not acknowledged, %d delivered again, %d pulls wait\n",
-				name, i.NumPending, i.NumAckPending, i.NumRedelivered, i.NumWaiting)
+			fmt.Fprintf(&b, "%s: %d not delivered, %d not acknowledged, %d redelivered, %d pull requests\n", name, i.NumPending, i.NumAckPending, i.NumRedelivered, i.NumWaiting)
 		}
-		for seq, shown := stream.CachedInfo().State.FirstSeq, 0; seq <= stream.CachedInfo().State.LastSeq && shown < 3; seq++ {
-			if m, err := stream.GetMsg(w.Context(), seq); err == nil {
-				shown++
-				fmt.Fprintf(&b, "  %d: %s %v %.60q\n", seq, m.Subject, m.Header, m.Data)
-				if id := messages.OrderID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:]); w.readJournal().orders[id] != nil {
-					s := w.readJournal().orders[id].state
-					fmt.Fprintf(&b, "    order %s: %s after %d entries, driven by %v\n", id, s.Status, s.Number, s.Driver)
-				}
+		shown := 0
+		w.each(name, func(seq uint64, m *nats.Msg) {
+			if shown++; shown <= 3 {
+				id := messages.OrderID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+				fmt.Fprintf(&b, "  %d: %s %v %.60q%v\n", seq, m.Subject, m.Header, m.Data, j.orders[id])
 			}
-		}
+		})
 	}
 	for _, p := range w.nodes {
 		if !p.gone() {
-			fmt.Fprintf(&b, "%s holds %v deliveries\n%s\n", p.id, p.metric("orderly_deliveries_in_flight"), p.tail())
+			fmt.Fprintf(&b, "%s holds %v deliveries\n%s\n", p.id, p.inFlight(), p.tail())
 		}
 	}
 	return b.String()
 }
 
-// wrongs are collected, and only the first are shown.
-type wrongs struct {
-	w *world
-	n int
+// failures fails the test, and shows the first of them only.
+type failures struct {
+	w     *world
+	count int
 }
 
-func (x *wrongs) add(format string, args ...any) {
-	x.w.Helper()
-	if x.n++; x.n <= 20 {
-		x.w.Errorf(format, args...)
+func (f *failures) add(format string, args ...any) {
+	f.w.Helper()
+	switch f.count++; {
+	case f.count <= maxShown:
+		f.w.Errorf(format, args...)
+	case f.count == maxShown+1:
+		f.w.Error("… and more")
 	}
 }
 
-// finish lets the load end on the nodes that run, stops them in good order, and proves that all is well.
-func (w *world) finish() *journal {
-	w.Helper()
-	w.load.end()
-	w.quiesce()
-	if w.person != nil {
-		w.person.stop()
-		w.quiesce() // what was sent to be sure
-	}
-	j := w.prove()
-	before := w.readEffects().total
-	for _, p := range w.nodes {
-		if !p.gone() {
-			w.term(p)
-		}
-	}
-	if after := w.readEffects().total; after != before {
-		w.Errorf("%d effects were first performed after every order had ended", after-before)
-	}
-	for _, p := range w.nodes {
-		for _, line := range p.complaints() {
-			w.Error(line)
-		}
-	}
-	return j
-}
-
-// prove holds everything that is stored against what was published.
+// prove compares everything that is stored with what was published.
 func (w *world) prove() *journal {
 	w.Helper()
-	x := &wrongs{w: w}
-	j, done := w.readJournal(), w.readEffects()
-	for _, wrong := range j.wrong {
-		x.add("%s", wrong)
+	f, j, done := &failures{w: w}, w.readJournal(), w.readEffects()
+	for _, v := range j.violations {
+		f.add("%s", v)
 	}
-	ends := map[order.Status]int{}
-	takeovers := 0
+	ends, takeovers := map[replay.Status]int{}, 0
 	for id, s := range w.load.orders {
 		h := j.orders[id]
 		if h == nil {
-			x.add("order %s is lost: acknowledged as messages %v, not in the journal", id, s.copies)
+			f.add("order %s is lost: acknowledged as messages %v, not in the journal", id, s.copies)
 			continue
 		}
-		ends[h.state.Status]++
+		ends[h.Status()]++
 		takeovers = max(takeovers, h.takeovers)
-		w.proveOrder(x, s, h, done)
+		w.proveOrder(f, s, h, done)
 	}
 	for id, h := range j.orders {
 		if w.load.orders[id] == nil {
-			x.add("order %s (%s) was never published", id, h.state.Status)
+			f.add("order %s (%s) was never published", id, h.Status())
 		}
 	}
 	for id := range done.performed {
 		if j.orders[messages.OrderID(id)] == nil {
-			x.add("order %s has effects and no history", id)
+			f.add("order %s has effects and no history", id)
 		}
 	}
-	w.proveDead(x, j)
-	w.proveLedger(x, j)
-	w.proveIndex(x, j)
-	if x.n > 20 {
-		w.Errorf("… and %d more", x.n-20)
-	}
+	w.proveDeadLetters(f, j)
+	w.proveAudit(f, j)
+	w.proveIndex(f, j)
 	w.Logf("%d orders: %v; %d effects, %d calls, %d of them repeated; %d nodes, %d disturbances, "+
 		"at most %d takeovers of an order; parked %v", len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats,
 		len(w.nodes), w.disturbances, takeovers, j.parks)
 	return j
 }
 
-func (w *world) proveOrder(x *wrongs, s *sent, h *history, done effects) {
+func (w *world) proveOrder(f *failures, s *sent, h *history, done effects) {
 	w.Helper()
-	id, status := string(h.state.ID), h.state.Status
-	if status == order.Attention && h.takeovers > order.MaxTakeovers && w.disturbances > order.MaxTakeovers {
-		return // as it should: it saw more deaths than anybody believes to be chance
+	id, status := string(h.ID), h.Status()
+	if status == replay.Attention && h.takeovers > maxTakeovers && w.disturbances > maxTakeovers {
+		return // as it should: that many deaths in a row need a decision
 	}
-	if !status.Terminal() {
-		x.add("order %s has not ended: %s%s", id, status, h.story())
+	if !status.Ended() {
+		f.add("order %s has not ended: %s%s", id, status, h)
 		return
 	}
-	rival := h.state.Order.GetCustomerId() == rivalCustomer
-	if known := len(s.copies) == s.tries; known && !rival && !slices.Contains(s.copies, h.accepted) {
-		x.add("order %s was accepted as message %d, and was published as %v", id, h.accepted, s.copies)
+	conflicting := h.Accepted.GetOrder().GetCustomerId() == conflictingCustomer
+	if created := h.Accepted.GetDriver().GetSequence(); len(s.copies) == s.tries && !conflicting && !slices.Contains(s.copies, created) {
+		f.add("order %s was accepted as message %d, and was published as %v", id, created, s.copies)
 	}
-	if h.takeovers > w.disturbances+w.spare {
-		x.add("order %s was taken over %d times, with %d disturbances%s", id, h.takeovers, w.disturbances, h.story())
+	if h.takeovers > w.disturbances+w.extraTakeovers {
+		f.add("order %s was taken over %d times, with %d disturbances%s", id, h.takeovers, w.disturbances, h)
 	}
-	refused := s.refused && !rival || done.refused[id]
+	refused := s.refused && !conflicting || done.refused[id]
+	skipped := slices.ContainsFunc(h.State.GetResults(), (*messages.StepResult).GetSkipped)
 	switch {
-	case status == order.Completed && refused && !slices.Contains(slices.Collect(maps.Values(h.skipped)), true):
-		x.add("order %s is completed, and was refused", id)
-	case status == order.Rejected && !refused:
-		x.add("order %s is rejected, and nobody refused it: %s", id, h.state.End)
-	case status == order.Cancelled && s.cancelTries == 0 && !w.person.cancelled(messages.OrderID(id)):
-		x.add("order %s is cancelled, and nobody asked for it", id)
-	case h.state.Cancel != nil && status == order.Rejected:
-		x.add("order %s is rejected, and its cancel came before", id)
+	case status == replay.Completed && refused && !skipped:
+		f.add("order %s is completed, and was refused", id)
+	case status == replay.Rejected && !refused:
+		f.add("order %s is rejected, and nothing refused it: %s", id, h.Reason)
+	case status == replay.Cancelled && s.cancelTries == 0 && !w.operator.cancelled(h.ID):
+		f.add("order %s is cancelled, and nobody asked for it", id)
 	}
-	effects := done.performed[id]
-	for key, n := range effects {
-		if n > 1 {
-			x.add("order %s: %s took effect %d times", id, key, n)
-		}
-	}
-	skips := 0
 	for i, step := range steps {
-		did, undid := effects[step+"/do"], effects[step+"/undo"]
-		last := i == len(steps)-1
-		// A step that a person passed over may have been performed or not, and so may an undo.
-		skipped, undoSkipped := h.skipped[step], h.undoSkipped[step]
-		if skipped {
-			skips++
-		}
-		if undoSkipped {
-			skips++
-		}
+		did, undid, r := done.performed[id][step+"/do"], done.performed[id][step+"/undo"], h.result(i)
+		wanted := true
 		switch {
-		case status == order.Completed && (did != 1 && !skipped || undid != 0):
-			x.add("order %s is completed, and %s was done %d times and undone %d times%s", id, step, did, undid, h.story())
-		case skipped && (undid != 0 || h.undone[step]):
-			x.add("order %s: %s was passed over, and undone%s", id, step, h.story())
-		case status != order.Completed && !last && did != undid && !skipped && !undoSkipped:
-			x.add("order %s is %s, and %s was done %d times and undone %d times%s", id, status, step, did, undid, h.story())
-		case status != order.Completed && last && did != 0 && !skipped:
-			x.add("order %s is %s, and %s was done%s", id, status, step, h.story())
-		// What the journal tells was performed before it was told, and so before the end.
-		case did > 0 && !h.completed[step] && !h.undone[step]:
-			x.add("order %s: %s was done, and its history does not know%s", id, step, h.story())
-		case undid > 0 && !h.undone[step]:
-			x.add("order %s: %s was undone, and its history does not know%s", id, step, h.story())
+		case did > 1 || undid > 1:
+			wanted = false
+		case did > 0 && r == nil, undid > 0 && !r.GetUndone():
+			wanted = false // an effect that is not in the journal
+		case r.GetSkipped() || h.undoSkipped[step]:
+			// The operator takes the call as made, whether it had an effect or not.
+		case status == replay.Completed:
+			wanted = did == 1 && undid == 0
+		default:
+			wanted = did == undid && (did == 0 || i < len(steps)-1)
 		}
-	}
-	if skips > h.skips {
-		x.add("order %s: %d calls were passed over, and a person passed over %d%s", id, skips, h.skips, h.story())
+		if !wanted {
+			f.add("order %s is %s, and %s was done %d times and undone %d times%s", id, status, step, did, undid, h)
+		}
 	}
 }
 
-// proveDead wants one dead letter for each bad message and none for any other.
-func (w *world) proveDead(x *wrongs, j *journal) {
+// proveDeadLetters wants one dead letter for each bad message and none for any other.
+func (w *world) proveDeadLetters(f *failures, j *journal) {
 	w.Helper()
-	letters := map[uint64]int{}
-	total := 0
-	w.each(messages.StreamDead, func(seq uint64, m jetstream.Msg) {
+	letters, total := map[uint64]int{}, 0
+	w.each(messages.StreamDead, func(seq uint64, m *nats.Msg) {
 		total++
-		source, err := strconv.ParseUint(m.Headers().Get(messages.HeaderDeadSequence), 10, 64)
+		source, err := strconv.ParseUint(m.Header.Get(messages.HeaderDeadSequence), 10, 64)
 		if err != nil {
-			x.add("dead letter %d: %v", seq, err)
+			f.add("dead letter %d: %v", seq, err)
 		}
 		letters[source]++
 	})
-	lost := 0
-	for _, s := range w.load.orders {
-		h := j.orders[messages.OrderID(s.order.GetOrderId())]
+	bad, most := w.load.bad, w.load.badTries
+	for id, s := range w.load.orders {
 		// Of two messages with one id and different content the first to be accepted wins.
-		if h != nil && h.state.Order.GetCustomerId() == rivalCustomer {
-			delete(w.load.bad, s.rival)
+		if h := j.orders[id]; h != nil && h.Accepted.GetOrder().GetCustomerId() == conflictingCustomer {
+			delete(bad, s.conflicting)
 			for _, seq := range s.copies {
-				w.load.bad[seq] = otherContent
+				bad[seq] = conflictingContent
 			}
-			lost += s.tries
+			most += s.tries
 		}
 	}
-	for seq, wrong := range w.load.bad {
+	for seq, defect := range bad {
 		if letters[seq] != 1 {
-			x.add("message %d (%s) is %d times among the dead letters", seq, wrong, letters[seq])
+			f.add("message %d (%s) is %d times among the dead letters", seq, defect, letters[seq])
 		}
 	}
-	if total > w.load.badTries+lost {
-		x.add("%d dead letters, and at most %d bad messages", total, w.load.badTries+lost)
+	if total > most {
+		f.add("%d dead letters, and at most %d bad messages", total, most)
 	}
 }
 
-// proveLedger reads the product's own proof, and holds its counts against ours.
-func (w *world) proveLedger(x *wrongs, j *journal) {
+// readAudit runs the audit of `orderly verify`, which must balance.
+func (w *world) readAudit(f *failures) *audit.Report {
 	w.Helper()
 	report, err := audit.Read(w.Context(), w.js)
 	if err != nil {
 		w.Fatal(err)
 	}
 	if !report.Balanced() {
-		x.add("the audit does not balance: %d violations, the first: %+v", report.ViolationCount, report.Violations[:min(len(report.Violations), 3)])
+		f.add("the audit does not balance: %d violations, the first: %+v", report.ViolationCount, report.Violations[:min(len(report.Violations), 3)])
 	}
+	return report
+}
+
+// proveAudit compares the audit's counts with what was published.
+func (w *world) proveAudit(f *failures, j *journal) {
+	w.Helper()
+	report := w.readAudit(f)
 	if int(report.Orders.Accepted) != len(w.load.orders) {
-		x.add("%d orders accepted, %d published", report.Orders.Accepted, len(w.load.orders))
+		f.add("%d orders accepted, %d published", report.Orders.Accepted, len(w.load.orders))
 	}
 	if o := report.Orders; o.InFlight+o.Parked > 0 {
-		x.add("not ended: %d in flight, %d parked", o.InFlight, o.Parked)
+		f.add("not ended: %d in flight, %d parked", o.InFlight, o.Parked)
 	}
 	if in := report.Inbox; in.Waiting+in.Held > 0 {
-		x.add("left in the inbox: %d waiting, %d held", in.Waiting, in.Held)
+		f.add("left in the inbox: %d waiting, %d held", in.Waiting, in.Held)
 	}
-	// Without effect can be no more than what was published more than once, and cancels that came too late.
-	var may int
+	// Without effect are at most the messages published more than once, and cancels that came too late.
+	most := w.load.badTries - len(w.load.bad)
 	for _, s := range w.load.orders {
-		may += s.tries - 1 + s.cancelTries
+		most += s.tries - 1 + s.cancelTries
 	}
 	for _, h := range j.orders {
-		if h.state.Cancel != nil {
-			may--
+		if h.State.GetCancel() != nil {
+			most--
 		}
 	}
-	may += w.load.badTries - len(w.load.bad)
-	if !w.load.signals && int(report.Inbox.WithoutEffect) > may {
-		x.add("%d messages left no trace, and at most %d may", report.Inbox.WithoutEffect, may)
+	if !w.load.signals && int(report.Inbox.WithoutEffect) > most {
+		f.add("%d messages left no trace, and at most %d may", report.Inbox.WithoutEffect, most)
 	}
+}
+
+// proveIndex waits until the index lists each order of the journal once, in its status as of its last entry.
+func (w *world) proveIndex(f *failures, j *journal) {
+	w.Helper()
+	difference := ""
+	for deadline := time.Now().Add(stallLimit); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
+		if difference = w.compareIndex(j); difference == "" {
+			return
+		}
+	}
+	f.add("the index differs from the journal: %s", difference)
+}
+
+// compareIndex describes a difference between the index and the journal, or returns "".
+func (w *world) compareIndex(j *journal) string {
+	listed := map[messages.OrderID]bool{}
+	for q := (index.Query{Limit: index.MaxLimit}); ; {
+		page, err := index.Ask(w.Context(), w.nc, q)
+		switch {
+		case err != nil:
+			return err.Error()
+		case page.Rebuilding:
+			return "it is being rebuilt"
+		}
+		for _, o := range page.Orders {
+			id := messages.OrderID(o.OrderID)
+			h := j.orders[id]
+			switch {
+			case listed[id]:
+				return "order " + o.OrderID + " is listed twice"
+			case h == nil:
+				return "order " + o.OrderID + " is listed, and has no history"
+			case o.Status != string(h.Status()) || o.Sequence != h.Last:
+				return fmt.Sprintf("order %s is listed as %s, and is %s%s", id, o.Status, h.Status(), h)
+			}
+			listed[id] = true
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			break
+		}
+	}
+	if len(listed) < len(j.orders) {
+		return fmt.Sprintf("%d of %d orders are listed", len(listed), len(j.orders))
+	}
+	return ""
+}
+
+// effects are what the services did, whatever key they were called under.
+type effects struct {
+	// performed counts by order and then by "<step>/<direction>".
+	performed map[string]map[string]int
+	// refused are the orders that a service refused.
+	refused map[string]bool
+	total   int
+}
+
+func (w *world) readEffects() effects {
+	w.Helper()
+	b, err := os.ReadFile(w.effects)
+	if err != nil {
+		w.Fatal(err)
+	}
+	all := effects{performed: map[string]map[string]int{}, refused: map[string]bool{}}
+	for line := range bytes.Lines(b) {
+		var e struct{ Order, Step, Direction, Verdict string }
+		if err := json.Unmarshal(line, &e); err != nil {
+			w.Fatalf("%s: %v", line, err)
+		}
+		switch e.Verdict {
+		case "performed":
+			if all.performed[e.Order] == nil {
+				all.performed[e.Order] = map[string]int{}
+			}
+			all.performed[e.Order][e.Step+"/"+e.Direction]++
+			all.total++
+		case "refused":
+			all.refused[e.Order] = true
+		}
+	}
+	return all
 }

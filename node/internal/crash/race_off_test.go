@@ -2,5 +2,5 @@
 
 package crash_test
 
-// heavy is by how much less is asked for under the race detector.
-const heavy = 1
+// raceFactor divides the load under the race detector.
+const raceFactor = 1

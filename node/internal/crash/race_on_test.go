@@ -2,5 +2,5 @@
 
 package crash_test
 
-// heavy is by how much less is asked for under the race detector, which watches the world and makes it that much slower.
-const heavy = 4
+// raceFactor divides the load under the race detector, which slows the test process down by about as much.
+const raceFactor = 4

@@ -5,27 +5,28 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
-	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
-// ackWait of the nodes, unless they are impatient. A server that syncs each write to disk can take long to hear a sign
-// of life: it stands in line behind acknowledgements.
 const (
-	ackWait   = 2 * time.Second
-	impatient = "ORDERLY_ACK_WAIT=1s"
+	// ackWait of the nodes, unless shortAckWait. A server that syncs each write to disk can be slow to process a progress
+	// acknowledgement, which queues behind others.
+	ackWait      = 2 * time.Second
+	shortAckWait = "ORDERLY_ACK_WAIT=1s"
+	// shortHold makes orders park instead of waiting in memory.
+	shortHold = "ORDERLY_HOLD=20ms"
+	relaxed   = "ORDERLY_DURABILITY=relaxed"
 )
 
-// parking makes orders park instead of waiting in memory.
-const parking = "ORDERLY_HOLD=20ms"
-
-// world is everything that outlives the victims.
+// world is everything that outlives the nodes.
 type world struct {
 	*testing.T
 	rng *rand.Rand
@@ -37,78 +38,72 @@ type world struct {
 	nc       *nats.Conn
 	js       jetstream.JetStream
 	services *demo.Services
-	effects  string
-	load     *load
-	// person decides about orders in attention; nil: nobody does.
-	person *person
-	nodes  []*process
-	// disturbances counts what makes deliveries come again: kills, stops.
+	// effects is the path of the services' log.
+	effects string
+	load    *load
+	// operator decides about orders in attention; nil for none.
+	operator *operator
+	nodes    []*process
+	// disturbances counts what causes redeliveries: kills and pauses of nodes.
 	disturbances int
-	// spare is how many more takeovers of one order are borne: a busy machine may hear a sign of life too late.
-	spare int
+	// extraTakeovers is how often an order may be taken over beside: on a busy machine a progress acknowledgement can be late.
+	extraTakeovers int
 }
 
-// newWorld has no NATS: the first node carries it, always at the same address.
+// newWorld has no NATS server of its own: each node embeds one, at the same address and on the same store.
 func newWorld(t *testing.T, seed uint64, environ ...string) *world {
 	t.Helper()
-	addr := freeAddr(t)
-	w := emptyWorld(t, seed, "nats://"+addr)
-	w.environ = append(w.environ, "ORDERLY_NATS_ADDR="+addr)
-	w.environ = append(w.environ, environ...)
-	return w
+	addr := natstest.FreeAddr(t)
+	return emptyWorld(t, seed, "nats://"+addr, append(environ, "ORDERLY_NATS_ADDR="+addr))
 }
 
-// newSharedWorld has a NATS of its own, with as many nodes as are started beside it. It never dies, and need not wait for
-// the disk.
+// newSharedWorld has a NATS server that never dies, for all nodes.
 func newSharedWorld(t *testing.T, seed uint64, environ ...string) *world {
 	t.Helper()
-	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	w := emptyWorld(t, seed, server.URL())
-	w.environ = append(w.environ, "NATS_URL="+w.url)
-	w.environ = append(w.environ, environ...)
-	return w
+	url := natstest.Start(t).ClientURL()
+	return emptyWorld(t, seed, url, append(environ, "NATS_URL="+url))
 }
 
-func emptyWorld(t *testing.T, seed uint64, url string) *world {
+func emptyWorld(t *testing.T, seed uint64, url string, environ []string) *world {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), url: url, spare: 3, rng: rand.New(rand.NewPCG(seed, 0))}
-	file := w.plan(patientCall, manyAttempts)
+	w := &world{T: t, dir: t.TempDir(), url: url, extraTakeovers: 3, rng: rand.New(rand.NewPCG(seed, 0))}
 	w.effects = filepath.Join(w.dir, "effects.jsonl")
-	w.environ = []string{
+	w.environ = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir,
-		// Nodes of one world share the directory: there one of them keeps the index, and another takes it over.
+		// Nodes of one world share the directory: one of them keeps the index, and another one takes it over.
 		"ORDERLY_DATA_DIR=" + filepath.Join(w.dir, "data"),
-		"ORDERLY_PLAN=" + file, "ORDERLY_ACK_WAIT=" + ackWait.String(), "ORDERLY_UNKNOWN_AGE=2s",
+		"ORDERLY_PLAN=" + w.writePlan(longTimeout, manyAttempts), "ORDERLY_ACK_WAIT=" + ackWait.String(), "ORDERLY_UNKNOWN_AGE=2s",
 		"ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
-	}
+	}, environ...)
 	w.load = newLoad(w, seed)
 	return w
 }
 
-// start starts a node; its name says which it is.
-func (w *world) start(environ ...string) *process {
+// startNode starts a node without waiting until it is ready.
+func (w *world) startNode(environ ...string) *process {
 	w.Helper()
 	id := fmt.Sprintf("node-%d", len(w.nodes)+1)
-	p := start(w.T, id, filepath.Join(w.dir, id+".log"), append(w.environ[:len(w.environ):len(w.environ)], environ...))
+	p := startProcess(w.T, id, filepath.Join(w.dir, id+".log"), append(w.environ[:len(w.environ):len(w.environ)], environ...))
 	w.nodes = append(w.nodes, p)
 	return p
 }
 
-// open starts a node, and around it the services and the client.
-func (w *world) open(behavior demo.Behavior, environ ...string) *process {
+// startReady starts a node and waits until it is ready.
+func (w *world) startReady() *process {
 	w.Helper()
-	p := w.start(environ...)
-	p.mustBeReady()
-	w.nc = w.connect("client")
+	p := w.startNode()
+	p.ready()
+	return p
+}
+
+// open starts the first node, the services and the client.
+func (w *world) open(behavior demo.Behavior) *process {
+	w.Helper()
+	p := w.startReady()
+	w.nc = natstest.Connect(w, w.url)
+	w.js = natstest.JetStream(w, w.nc)
 	var err error
-	if w.js, err = jetstream.New(w.nc); err != nil {
-		w.Fatal(err)
-	}
-	w.services, err = demo.Start(w.connect("services"), demo.Config{Ledger: w.effects, Behaviors: demo.All(behavior)})
+	w.services, err = demo.Start(natstest.Connect(w, w.url), demo.Config{Ledger: w.effects, Behaviors: demo.All(behavior)})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -121,7 +116,7 @@ func (w *world) open(behavior demo.Behavior, environ ...string) *process {
 	return p
 }
 
-// behave changes how the services behave, and whether that of payments answers at all.
+// behave changes how the services behave, and whether payments answer at all.
 func (w *world) behave(behavior demo.Behavior, away bool) {
 	w.Helper()
 	all := demo.All(behavior)
@@ -131,25 +126,30 @@ func (w *world) behave(behavior demo.Behavior, away bool) {
 	}
 }
 
-// connect returns a connection that comes back whatever happens to the server.
-func (w *world) connect(name string) *nats.Conn {
-	w.Helper()
-	nc, err := nats.Connect(w.url, nats.Name(name), nats.MaxReconnects(-1), nats.ReconnectWait(10*time.Millisecond), nats.ReconnectJitter(0, 0),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {})) // a server that is killed is no news
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.Cleanup(nc.Close)
-	return nc
-}
-
-// kill ends a node as kill -9 does.
 func (w *world) kill(p *process) {
 	p.kill()
 	w.disturbances++
 }
 
-// pause lets the load go on for a moment that the seed chooses.
+// restart lets the node work for a moment, kills it and starts another one.
+func (w *world) restart(p *process) *process {
+	w.Helper()
+	p.ready()
+	w.pause(100*time.Millisecond, 900*time.Millisecond)
+	w.kill(p)
+	return w.startNode()
+}
+
+// terminate stops a node with SIGTERM.
+func (w *world) terminate(p *process) {
+	w.Helper()
+	p.signal(syscall.SIGTERM)
+	if code := p.exitCode(stopLimit); code != 0 {
+		w.Errorf("%s exits with %d after SIGTERM\n%s", p.id, code, p.tail())
+	}
+}
+
+// pause lets the load run for a time that the seed chooses.
 func (w *world) pause(least, most time.Duration) {
-	time.Sleep(least + time.Duration(w.rng.Int64N(int64(most-least)+1)))
+	<-time.After(least + time.Duration(w.rng.Int64N(int64(most-least)+1)))
 }

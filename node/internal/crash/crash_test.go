@@ -1,0 +1,94 @@
+// Package crash_test proves from the outside that no order is lost and no effect happens twice, whichever process dies when.
+//
+// The node under test is the real binary, built with failpoints, in a process of its own. The test process plays everything
+// around it: the downstream services, which log their effects to a file and can be away; a plain NATS client, which publishes
+// each order until it is acknowledged; and an operator, who decides about orders in attention. Nodes are killed under load at
+// random moments and at every failpoint, paused for longer than the ack wait, and drained. In the end the journal, the
+// effects, the streams and the index are compared with what was published.
+//
+// CRASH_COUNT and CRASH_DURATION make a run longer, CRASH_SEED repeats its random choices.
+package crash_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/orderly-engine/orderly/messages/natstest"
+)
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "orderly-crash-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "orderly")
+	// More than there are cores, for these tests mostly wait. -parallel on the command line overrides it.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m, append(natstest.IgnoreServerGoroutines(), goleak.Cleanup(func(code int) {
+		_ = os.RemoveAll(dir)
+		os.Exit(code)
+	}))...)
+}
+
+// binary is the path of the node under test.
+var binary string
+
+var build = sync.OnceValue(func() error {
+	args := []string{"build", "-buildvcs=false", "-tags", "failpoints", "-o", binary}
+	// Only on request: the race detector makes a node ten times slower, and all code of the node has tests of its own under it.
+	if os.Getenv("CRASH_RACE") != "" {
+		args = append(args, "-race")
+	}
+	out, err := exec.Command("go", append(args, "github.com/orderly-engine/orderly/node/orderly")...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build the node: %w\n%s", err, out)
+	}
+	return nil
+})
+
+// size returns how many orders a test publishes, usual unless CRASH_COUNT is set, of which it takes one in share; and for how
+// long it kills nodes at least.
+func size(t *testing.T, share, usual int) (orders int, span time.Duration) {
+	t.Helper()
+	orders = usual / raceFactor
+	var err error
+	if v := os.Getenv("CRASH_COUNT"); v != "" {
+		if orders, err = strconv.Atoi(v); err != nil || orders < 1 {
+			t.Fatalf("CRASH_COUNT=%q: want a number of orders", v)
+		}
+		orders = max(1, orders/share)
+	}
+	if v := os.Getenv("CRASH_DURATION"); v != "" {
+		if span, err = time.ParseDuration(v); err != nil || span < 0 {
+			t.Fatalf("CRASH_DURATION=%q: want a duration such as 10m", v)
+		}
+	}
+	return orders, span
+}
+
+// newSeed is the seed of one test's random choices.
+func newSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64() >> 1
+	if v := os.Getenv("CRASH_SEED"); v != "" {
+		var err error
+		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
+			t.Fatalf("CRASH_SEED=%q: want a number", v)
+		}
+	}
+	t.Logf("CRASH_SEED=%d", seed)
+	return seed
+}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
-	"github.com/orderly-engine/orderly/node/internal/faultnet"
 )
 
 // TestStopWithASilentServer: nothing the server owes holds up the end.
@@ -21,8 +20,8 @@ func TestStopWithASilentServer(t *testing.T) {
 	}{"time-out": {time.Second, false}, "abort": {time.Minute, true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, h := newServer(t), make(faultnet.Hush)
-			nc := s.Connect(nats.SetCustomDialer(h), nats.ReconnectBufSize(-1))
+			s, b := newServer(t), natstest.NewBlackhole()
+			nc := s.Connect(nats.SetCustomDialer(b), nats.ReconnectBufSize(-1))
 			calls := make(chan struct{}, 100)
 			if _, err := s.js.Conn().Subscribe("slow.do", func(*nats.Msg) { calls <- struct{}{} }); err != nil {
 				t.Fatal(err)
@@ -38,7 +37,7 @@ func TestStopWithASilentServer(t *testing.T) {
 			go func() { ended <- e.Run(ctx) }()
 			s.publish(created("o-1"))
 			<-calls
-			close(h)
+			b.Swallow()
 			began := time.Now()
 			stop()
 			if c.abort {

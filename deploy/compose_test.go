@@ -110,7 +110,7 @@ func TestReferencesExist(t *testing.T) {
 			}
 			for dep := range s.DependsOn {
 				if _, ok := c.Services[dep]; !ok {
-					t.Errorf("%s: %s depends on %s, which is no service", name, svc, dep)
+					t.Errorf("%s: %s depends on %s, which is not a service", name, svc, dep)
 				}
 			}
 			for _, port := range s.Ports {
@@ -123,7 +123,7 @@ func TestReferencesExist(t *testing.T) {
 	}
 }
 
-// Names a node does not know are mistakes that nobody would notice.
+// TestEnvironmentIsKnown finds misspelled variables, which a node would ignore.
 func TestEnvironmentIsKnown(t *testing.T) {
 	known := configured(t)
 	for _, name := range composeFiles {
@@ -140,7 +140,7 @@ func TestEnvironmentIsKnown(t *testing.T) {
 	}
 }
 
-// configured lists the variables a node reads. They are read from the source, since deploy knows none of the packages.
+// configured lists the variables that a node reads, taken from the source: deploy imports none of the packages.
 func configured(t *testing.T) []string {
 	t.Helper()
 	var names []string

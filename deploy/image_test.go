@@ -10,7 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// instructions are the Dockerfile's, continued lines joined, without comments.
+// instructions returns the instructions of the Dockerfile, continued lines joined, without comments.
 func instructions(t *testing.T) []string {
 	t.Helper()
 	var list []string
@@ -23,7 +23,7 @@ func instructions(t *testing.T) []string {
 	return list
 }
 
-// final are the instructions of the last stage: the image that is run.
+// final returns the instructions of the last stage, which makes the image.
 func final(t *testing.T) []string {
 	t.Helper()
 	all := instructions(t)
@@ -54,7 +54,7 @@ func TestImage(t *testing.T) {
 		}
 	}
 	for _, line := range image {
-		// Without a shell there is nothing to run.
+		// The image has no shell.
 		if strings.HasPrefix(line, "RUN ") || strings.HasPrefix(line, "ADD ") {
 			t.Errorf("the last stage has %s", line)
 		}
@@ -110,7 +110,7 @@ func TestNATSConfiguration(t *testing.T) {
 	for _, route := range opts.Routes {
 		s, ok := services[route.Hostname()]
 		if !ok || s.Environment["NATS_SERVER_NAME"] != route.Hostname() {
-			t.Errorf("route %s leads to no server of that name", route)
+			t.Errorf("no service has the host name of route %s", route)
 		}
 	}
 }
@@ -133,7 +133,7 @@ func TestPrometheusScrapesTheNode(t *testing.T) {
 			for _, target := range group.Targets {
 				host, port, _ := strings.Cut(target, ":")
 				if _, ok := services[host]; !ok || !slices.Contains(exposed(t), port) {
-					t.Errorf("target %s is no port of a service", target)
+					t.Errorf("target %s is not a port of a service", target)
 				}
 				targets++
 			}

@@ -138,12 +138,15 @@ func TestNodeArrows(t *testing.T) {
 	}
 }
 
-// TestAuditDoesNotTrustTheEngine: the audit checks the engine, so it shares neither its fold nor its policies.
-func TestAuditDoesNotTrustTheEngine(t *testing.T) {
-	for _, f := range parse(t, "node/audit") {
-		for _, path := range f.imports() {
-			if !f.test() && (path == module+"/"+core || strings.HasPrefix(path, module+"/supervision")) {
-				t.Errorf("%s imports %s", f.name, path)
+// TestCheckersDoNotTrustTheEngine: the audit and the crash tests check the engine, so they share neither its fold nor its
+// policies. Tests of the audit compare both folds.
+func TestCheckersDoNotTrustTheEngine(t *testing.T) {
+	for _, dir := range []string{"node/audit", "node/internal/crash"} {
+		for _, f := range parse(t, dir) {
+			for _, path := range f.imports() {
+				if (path == module+"/"+core || strings.HasPrefix(path, module+"/supervision")) && !(f.test() && dir == "node/audit") {
+					t.Errorf("%s imports %s", f.name, path)
+				}
 			}
 		}
 	}

@@ -325,7 +325,7 @@ func (w *world) compareIndex(j *journal) string {
 				return "order " + o.OrderID + " is listed twice"
 			case h == nil:
 				return "order " + o.OrderID + " is listed, and has no history"
-			case o.Status != string(h.Status()) || o.Sequence != h.Last:
+			case !h.illegal && (o.Status != string(h.Status()) || o.Sequence != h.Last):
 				return fmt.Sprintf("order %s is listed as %s, and is %s%s", id, o.Status, h.Status(), h)
 			}
 			listed[id] = true

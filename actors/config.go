@@ -58,7 +58,8 @@ type Config struct {
 	Node string
 	// Plan is pinned to the orders that are accepted from now on.
 	Plan *messages.Plan
-	// Hold is the longest wait in memory for the next attempt of a step; longer ones park the order. Default 10 seconds.
+	// Hold is the longest wait in memory for the next attempt of a step; longer ones park the order. Default
+	// 10 seconds; negative: every retry parks.
 	Hold time.Duration
 	// UnknownAge is how long a message about an order that does not exist is kept; default 1 minute.
 	UnknownAge time.Duration

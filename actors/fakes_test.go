@@ -44,6 +44,8 @@ type memory struct {
 	before func(kinds string) error
 	// loseReply stores the append and answers ErrConflict once, for the kinds given.
 	loseReply string
+	// broken gets the completion of the next append of a signal, which panics.
+	broken chan func()
 	// readErr fails reads, readPanic one read.
 	readErr   error
 	readPanic bool
@@ -51,6 +53,11 @@ type memory struct {
 
 func (m *memory) Append(a *journal.Append) {
 	seq, err := m.append(a)
+	if m.broken != nil && a.Kinds == "signalled" {
+		m.broken <- func() { a.Done(a, seq, err) }
+		m.broken = nil
+		panic("journal is broken")
+	}
 	a.Done(a, seq, err)
 }
 

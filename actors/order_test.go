@@ -293,6 +293,45 @@ func TestUnreadableJournalIsADefect(t *testing.T) {
 	}
 }
 
+// The reply to a call of a fenced driver is ignored: its order has another owner (I3).
+func TestReplyToAFencedDriver(t *testing.T) {
+	s := newFixture(t)
+	s.steps.plan["pay/do"] = []answer{{later: true}}
+	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
+	s.await(t, "call pay/do #1")
+	s.fence()
+	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
+	s.await(t, "settle 2 done")
+	s.steps.release("pay/do", answer{reply: reply("done")})
+	s.deliver(newDelivery(messages.TypeSignal, 3, 1))
+	s.await(t, "settle 3 done")
+	if got, want := s.memory.kinds(id), "accepted step_completed resumed signalled signalled"; got != want {
+		t.Errorf("journal %q, want %q", got, want)
+	}
+}
+
+// A completion that arrives after a restart must not settle a delivery of the new instance.
+func TestCompletionOfAnEarlierInstance(t *testing.T) {
+	s := newFixture(t)
+	s.steps.plan["reserve/do"] = []answer{{later: true}, {later: true}}
+	created, signal := newDelivery(messages.TypeCreated, 1, 1), newDelivery(messages.TypeSignal, 2, 1)
+	s.deliver(created)
+	s.await(t, "call reserve/do #1")
+	broken := make(chan func(), 1)
+	s.memory.broken = broken
+	s.deliver(signal)
+	s.await(t, "fail defect")
+	s.deliver(created) // as the supervisor does after a restart
+	s.deliver(signal)
+	s.await(t, "settle 2 done")
+	(<-broken)()
+	s.deliver(newDelivery(messages.TypeSignal, 3, 1))
+	s.await(t, "settle 3 done")
+	if n := s.count("settle 2 done"); n != 1 {
+		t.Errorf("settled %d times", n)
+	}
+}
+
 // TestPanicInTheBackground fails the actor, not the node.
 func TestPanicInTheBackground(t *testing.T) {
 	s := newFixture(t)

@@ -2,13 +2,13 @@ package actors_test
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -126,7 +126,7 @@ func (w *simulation) checkJournal() {
 	if len(entries) != len(w.entries) {
 		w.fail("I1: the journal acknowledged %d entries and holds %d", len(w.entries), len(entries))
 	}
-	if d := difference(w.truth, replayed); d != "" {
+	if d := ordertest.Difference(w.truth, replayed); d != "" {
 		w.fail("I7: the fold of the journal differs: %s", d)
 	}
 	if entries, err = w.store.read(); err != nil {
@@ -139,7 +139,7 @@ func (w *simulation) checkJournal() {
 			return
 		}
 	}
-	if d := difference(w.truth, recalled); d != "" {
+	if d := ordertest.Difference(w.truth, recalled); d != "" {
 		w.fail("I7: the fold from the last checkpoint differs: %s", d)
 	}
 }
@@ -161,7 +161,7 @@ func (w *simulation) checkTimer() {
 			return
 		}
 	}
-	if d := difference(replayed, told); d != "" {
+	if d := ordertest.Difference(replayed, told); d != "" {
 		w.fail("I7: the snapshot in the timer differs from the journal: %s", d)
 	}
 }
@@ -263,32 +263,4 @@ func (w *simulation) checkEnd() {
 	if w.checkJournal(); w.wrong != "" {
 		w.t.Fatal(w.wrong)
 	}
-}
-
-// difference is the first field in which two states differ, or "".
-func difference(a, b *order.State) string {
-	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
-	for i := range x.NumField() {
-		if f, g := x.Field(i).Interface(), y.Field(i).Interface(); !same(f, g) {
-			return fmt.Sprintf("%s: %v and %v", x.Type().Field(i).Name, f, g)
-		}
-	}
-	return ""
-}
-
-// same compares values of which some are protobuf messages.
-func same(a, b any) bool {
-	switch x := a.(type) {
-	case proto.Message:
-		return proto.Equal(x, b.(proto.Message))
-	case []order.Result:
-		return slices.EqualFunc(x, b.([]order.Result), func(r, s order.Result) bool {
-			return r.Skipped == s.Skipped && r.Undone == s.Undone && proto.Equal(r.Data, s.Data)
-		})
-	case []*messages.Signalled:
-		return slices.EqualFunc(x, b.([]*messages.Signalled), func(r, s *messages.Signalled) bool { return proto.Equal(r, s) })
-	case time.Time:
-		return x.Equal(b.(time.Time))
-	}
-	return reflect.DeepEqual(a, b)
 }

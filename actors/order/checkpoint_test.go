@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -40,7 +41,7 @@ func (h *history) checkRestore(t testing.TB) {
 			}
 			want := h.fold(t, int(e.Number))
 			want.LastCheckpoint = carrier.Number
-			if d := difference(want, s); d != "" {
+			if d := ordertest.Difference(want, s); d != "" {
 				t.Errorf("entry %d, restored from entry %d, differs: %s", e.Number, i+1, d)
 			}
 		}

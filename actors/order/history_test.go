@@ -3,7 +3,6 @@ package order_test
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -140,51 +139,6 @@ func (h *history) fold(t testing.TB, upTo int) *order.State {
 		}
 	}
 	return s
-}
-
-// difference is the first field in which two states differ, or "".
-func difference(a, b *order.State) string {
-	x, y := reflect.ValueOf(*a), reflect.ValueOf(*b)
-	for i := range x.NumField() {
-		if f, g := x.Field(i).Interface(), y.Field(i).Interface(); !same(f, g) {
-			return fmt.Sprintf("%s: %v and %v", x.Type().Field(i).Name, f, g)
-		}
-	}
-	return ""
-}
-
-// same compares values of which some are protobuf messages.
-func same(a, b any) bool {
-	if m, ok := a.(proto.Message); ok {
-		return proto.Equal(m, b.(proto.Message))
-	}
-	switch x := a.(type) {
-	case []order.Result:
-		y := b.([]order.Result)
-		if len(x) != len(y) {
-			return false
-		}
-		for i := range x {
-			if x[i].Skipped != y[i].Skipped || x[i].Undone != y[i].Undone || !proto.Equal(x[i].Data, y[i].Data) {
-				return false
-			}
-		}
-		return true
-	case []*messages.Signalled:
-		y := b.([]*messages.Signalled)
-		if len(x) != len(y) {
-			return false
-		}
-		for i := range x {
-			if !proto.Equal(x[i], y[i]) {
-				return false
-			}
-		}
-		return true
-	case time.Time:
-		return x.Equal(b.(time.Time))
-	}
-	return reflect.DeepEqual(a, b)
 }
 
 // write formats the events.

@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
@@ -96,7 +97,7 @@ func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
 
 // replay checks that the fold of the entries is the state of the scenario (I7).
 func (s *scenario) replay() {
-	if d := difference(s.history.state, s.history.fold(s.t, len(s.history.entries))); d != "" {
+	if d := ordertest.Difference(s.history.state, s.history.fold(s.t, len(s.history.entries))); d != "" {
 		s.t.Errorf("replayed history differs: %s", d)
 	}
 	s.history.checkRestore(s.t)

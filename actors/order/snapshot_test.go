@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -45,14 +46,14 @@ func (h *history) checkSnapshots(t testing.TB) {
 		if s == nil {
 			t.Fatalf("entry %d: the snapshot is unusable: %v", i, n)
 		}
-		if d := difference(was, s); d != "" {
+		if d := ordertest.Difference(was, s); d != "" {
 			t.Errorf("entry %d: the snapshot differs: %s", i, d)
 		}
 		for _, e := range h.entries[i:] {
 			if err := s.Apply(stored(e.Number), throughWire(e)); err != nil {
 				t.Fatalf("after the snapshot of entry %d: %v", i, err)
 			}
-			if d := difference(h.fold(t, int(e.Number)), s); d != "" {
+			if d := ordertest.Difference(h.fold(t, int(e.Number)), s); d != "" {
 				t.Errorf("entry %d, after the snapshot of entry %d, differs: %s", e.Number, i, d)
 			}
 		}

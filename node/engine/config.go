@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -40,6 +42,36 @@ type Config struct {
 	Logger *slog.Logger
 	Meter  metric.Meter
 	Tracer trace.Tracer
+}
+
+// ErrConfig is wrapped by errors about a Config.
+var ErrConfig = errors.New("engine configuration")
+
+// Validate reports every field that is negative.
+func (c Config) Validate() error {
+	var errs []error
+	for _, n := range []struct {
+		field string
+		value int
+	}{{"MaxInFlight", c.MaxInFlight}, {"Replicas", c.Replicas}} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %d", n.field, n.value))
+		}
+	}
+	for _, d := range []struct {
+		field string
+		value time.Duration
+	}{
+		{"AckWait", c.AckWait}, {"Hold", c.Hold}, {"UnknownAge", c.UnknownAge}, {"DrainTimeout", c.DrainTimeout}, {"Retention", c.Retention},
+	} {
+		if d.value < 0 {
+			errs = append(errs, fmt.Errorf("%s is %s", d.field, d.value))
+		}
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("%w: want no negative value: %w", ErrConfig, errors.Join(errs...))
+	}
+	return nil
 }
 
 func (c Config) withDefaults() Config {

@@ -65,6 +65,9 @@ type Engine struct {
 // no orders before Run. The connection stays the caller's and must be open until Run has returned. The error wraps
 // ErrInvalidPlan, ErrPlanChanged or ingress.ErrConfigMismatch when trying again is no use.
 func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	e, err := newEngine(ctx, nc, p, cfg.withDefaults())
 	if err != nil {
 		return nil, fmt.Errorf("start engine: %w", err)

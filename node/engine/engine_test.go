@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,13 +77,14 @@ func TestDrainCompletesOrdersInMemory(t *testing.T) {
 func TestCloseLeavesOrdersToOthers(t *testing.T) {
 	s := newServer(t)
 	p, _ := blocked()
-	r := s.start(p, engine.Config{})
+	r := s.start(p, engine.Config{DrainTimeout: time.Hour})
 	s.publishOrders(20)
 	natstest.Eventually(t, "all orders in flight", func() bool { return r.InFlight() == 20 })
-	r.Close()
+	go r.Close()
 	if err := r.wait(t); err != nil {
 		t.Fatal(err)
 	}
+	r.Close()
 	if n := s.stored(messages.StreamOrders); n != 20 {
 		t.Errorf("%d messages in the inbox after Close, want all 20", n)
 	}
@@ -103,6 +105,13 @@ func TestDeletedConsumerEscalates(t *testing.T) {
 	}
 	if r.Ready() {
 		t.Error("ready after an escalation")
+	}
+}
+
+func TestNegativeConfigStopsTheStart(t *testing.T) {
+	_, err := engine.New(t.Context(), nil, sim("sim:"), engine.Config{MaxInFlight: -1, Retention: -time.Second})
+	if !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), "MaxInFlight is -1") || !strings.Contains(err.Error(), "Retention is -1s") {
+		t.Errorf("New returned %v, want %v with both fields", err, engine.ErrConfig)
 	}
 }
 

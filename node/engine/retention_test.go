@@ -24,10 +24,3 @@ func TestRetention(t *testing.T) {
 		return state.LastSeq > 0 && state.Msgs == 0
 	})
 }
-
-func TestNegativeRetention(t *testing.T) {
-	t.Parallel()
-	if _, err := engine.New(t.Context(), newServer(t).Connect(), sim("sim:"), engine.Config{Retention: -time.Second}); err == nil {
-		t.Error("New accepts a negative retention")
-	}
-}

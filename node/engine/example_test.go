@@ -2,14 +2,17 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/embedded"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 type Reservation struct{ Shelf int }
@@ -101,6 +104,51 @@ func ExamplePending() {
 	// Output:
 	// a person is asked
 	// shipped, approved by Ada
+	// o-1 is completed
+}
+
+// A step that is attempted again, and one that needs a person.
+func ExamplePermanent() {
+	var paper atomic.Bool
+	p := engine.Plan{Name: "printed", Version: 1, Steps: []engine.Step{
+		{Name: "render", Do: engine.Function(func(_ context.Context, c *engine.Call) (any, error) {
+			if c.Attempt == 1 {
+				return nil, engine.RetryAfter(10*time.Millisecond, errors.New("renderer is busy"))
+			}
+			return nil, nil
+		})},
+		{Name: "print", Do: engine.Function(func(context.Context, *engine.Call) (any, error) {
+			if !paper.Load() {
+				return nil, engine.Permanent(errors.New("no paper"))
+			}
+			return nil, nil
+		})},
+	}}
+	run(p, func(ctx context.Context, orders *client.Client) error {
+		if err := orders.Create(ctx, gift("o-1", "c-7")); err != nil {
+			return err
+		}
+		view := &timeline.View{}
+		for view.Status != "attention" {
+			var err error
+			if view, err = orders.Order(ctx, "o-1"); err != nil {
+				return err
+			}
+		}
+		fmt.Println("attention:", view.Reason)
+		paper.Store(true)
+		if err := orders.Retry(ctx, "o-1"); err != nil {
+			return err
+		}
+		view, err := orders.Wait(ctx, "o-1")
+		if err == nil {
+			fmt.Println(view.OrderID, "is", view.Status)
+		}
+		return err
+	})
+
+	// Output:
+	// attention: func:print: no paper
 	// o-1 is completed
 }
 

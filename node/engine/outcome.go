@@ -22,12 +22,25 @@ func (r *rejection) Error() string { return fmt.Sprintf("rejected: %s: %s", r.co
 
 // Permanent returns an error that no further attempt can mend, such as a bug or bad configuration. Nothing is undone: the
 // order goes to attention at once, where a person retries, skips or cancels.
-func Permanent(err error) error { return &permanent{err} }
+func Permanent(err error) error { return &failure{messages.Poison, err} }
 
-type permanent struct{ err error }
+// failure is an error that the gateway finds to be of a kind.
+type failure struct {
+	kind messages.FailureKind
+	err  error
+}
 
-func (p *permanent) Error() string { return p.err.Error() }
-func (p *permanent) Unwrap() error { return p.err }
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// As lets errors.As find a delivery.Failure, whose kind would stand in the text if it wrapped the error.
+func (f *failure) As(target any) bool {
+	to, ok := target.(**delivery.Failure)
+	if ok {
+		*to = &delivery.Failure{Kind: f.kind, Err: f.err}
+	}
+	return ok
+}
 
 // RetryAfter returns an error after which the step is attempted again, no sooner than the delay. It counts as an attempt.
 func RetryAfter(delay time.Duration, err error) error { return &retry{delay, err} }
@@ -52,14 +65,13 @@ type pending struct {
 
 func (p *pending) Error() string { return fmt.Sprintf("pending: waits for signal %q", p.signal) }
 
-// replyOf is what a function's return values mean. Other errors stay as they are: transient failures.
+// replyOf is what a function's return values mean. Other errors are left to the gateway, to which they are failures.
 func replyOf(result any, err error) (*messages.StepReply, error) {
 	if err == nil {
 		return done(result)
 	}
 	var (
 		refused *rejection
-		never   *permanent
 		later   *retry
 		waiting *pending
 	)
@@ -68,8 +80,6 @@ func replyOf(result any, err error) (*messages.StepReply, error) {
 		return &messages.StepReply{Result: &messages.StepReply_Rejected{
 			Rejected: &messages.StepRefused{Code: refused.code, Reason: refused.reason},
 		}}, nil
-	case errors.As(err, &never):
-		return nil, &delivery.Failure{Kind: messages.Poison, Err: err}
 	case errors.As(err, &waiting):
 		w := &messages.StepWaiting{Signal: waiting.signal}
 		if !waiting.deadline.IsZero() {
@@ -88,7 +98,7 @@ func replyOf(result any, err error) (*messages.StepReply, error) {
 func done(result any) (*messages.StepReply, error) {
 	data, err := messages.NewValue(result)
 	if err != nil {
-		return nil, &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("result of the step: %w", err)}
+		return nil, &failure{messages.Defect, fmt.Errorf("result of the step: %w", err)}
 	}
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}, nil
 }

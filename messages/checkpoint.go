@@ -1,10 +1,10 @@
 package messages
 
-// CheckpointVersion is that of the checkpoints written now. Raise it when a field of Checkpoint changes its meaning, or the
-// state of an order has something that the fields do not tell.
+// CheckpointVersion is the version of checkpoints written by this program. Raise it when a field of Checkpoint changes its
+// meaning, or when the state of an order gets a part that the fields do not hold.
 const CheckpointVersion = 1
 
-// Readable reports whether c is a checkpoint whose fields this program understands.
+// CheckpointSupported reports whether this program understands c. It returns false for nil.
 func CheckpointSupported(c *Checkpoint) bool {
 	return c.GetVersion() == CheckpointVersion && c.GetFirst() > 0
 }

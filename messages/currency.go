@@ -1,6 +1,6 @@
 package messages
 
-// minorDigits holds the digits after the decimal point of the currencies of ISO 4217 that have minor units.
+// minorDigits holds the number of decimal digits of each currency (ISO 4217).
 var minorDigits = currencyTable(map[uint8]string{
 	0: `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF`,
 	2: `AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE

@@ -10,20 +10,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// ErrBody is wrapped by every complaint about a body that cannot be read as the message it should be.
+// ErrBody is wrapped by every error about a body that cannot be decoded.
 var ErrBody = errors.New("body")
 
-// maxDepth bounds how deep a body may be nested, so that no body can exhaust the stack.
+// maxDepth bounds the nesting of a body, so that decoding cannot exhaust the stack.
 const maxDepth = 100
 
 var (
-	// Unknown fields are an error in JSON, where they are typing mistakes, and kept in protobuf, where they are
-	// fields of a later version.
+	// Unknown fields are an error in JSON, where they are typing errors, and kept in protobuf, where they are fields of a later
+	// version.
 	unmarshalJSON     = protojson.UnmarshalOptions{RecursionLimit: maxDepth}
 	unmarshalProtobuf = proto.UnmarshalOptions{RecursionLimit: maxDepth}
 )
 
-// DecodeCreated reads an OrderCreated; it neither normalizes nor validates it. The error wraps ErrBody.
+// DecodeCreated decodes an OrderCreated, in JSON or protobuf by contentType or else by its look. It neither normalizes nor
+// validates the order. The error wraps ErrBody.
 func DecodeCreated(contentType string, body []byte) (*OrderCreated, error) {
 	if len(body) == 0 {
 		return nil, fmt.Errorf("%w is empty: want an OrderCreated", ErrBody)
@@ -35,7 +36,7 @@ func DecodeCreated(contentType string, body []byte) (*OrderCreated, error) {
 	return m, nil
 }
 
-// DecodeCancel reads a CancelOrder; an empty body is one without a reason. The error wraps ErrBody.
+// DecodeCancel decodes a CancelOrder; an empty body is one without a reason. The error wraps ErrBody.
 func DecodeCancel(contentType string, body []byte) (*CancelOrder, error) {
 	m := new(CancelOrder)
 	if err := decode(contentType, body, m); err != nil {
@@ -44,8 +45,7 @@ func DecodeCancel(contentType string, body []byte) (*CancelOrder, error) {
 	return m, nil
 }
 
-// DecodeSignal reads a SignalOrder; a signal without a name or with data that is not JSON is an error. The error
-// wraps ErrBody.
+// DecodeSignal decodes a SignalOrder; it must have a name, and its data must be valid JSON. The error wraps ErrBody.
 func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	m := new(SignalOrder)
 	if err := decode(contentType, body, m); err != nil {
@@ -60,7 +60,7 @@ func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	return m, nil
 }
 
-// DecodeRetry reads a RetryOrder; the body may be empty. The error wraps ErrBody.
+// DecodeRetry decodes a RetryOrder; the body may be empty. The error wraps ErrBody.
 func DecodeRetry(contentType string, body []byte) (*RetryOrder, error) {
 	m := new(RetryOrder)
 	if err := decode(contentType, body, m); err != nil {
@@ -69,7 +69,7 @@ func DecodeRetry(contentType string, body []byte) (*RetryOrder, error) {
 	return m, nil
 }
 
-// DecodeSkip reads a SkipStep; the body may be empty. A direction that is none is an error. The error wraps ErrBody.
+// DecodeSkip decodes a SkipStep; the body may be empty, the direction must be do, undo or absent. The error wraps ErrBody.
 func DecodeSkip(contentType string, body []byte) (*SkipStep, error) {
 	m := new(SkipStep)
 	if err := decode(contentType, body, m); err != nil {
@@ -97,7 +97,7 @@ func decode(contentType string, body []byte, m proto.Message) error {
 		if err == nil {
 			return nil
 		}
-		// Line feed and brace are also how a protobuf string of 123 bytes in field 1 begins: a cancel's long reason.
+		// A protobuf string of 123 bytes in field 1, such as the reason of a cancel, also begins with line feed and brace.
 		if form == encodingLooksJSON && bytes.HasPrefix(body, []byte("\n{")) && decodeProtobuf(body, m) == nil {
 			return nil
 		}
@@ -117,11 +117,11 @@ type bodyEncoding uint8
 const (
 	encodingProtobuf bodyEncoding = iota
 	encodingJSON
-	// formGuess: looks like JSON and nobody said so.
+	// encodingLooksJSON: without a content type, the body begins like JSON.
 	encodingLooksJSON
 )
 
-// formOf prefers what the publisher says to what the body looks like.
+// detectEncoding goes by the content type, or else by the first byte of the body that is not white space.
 func detectEncoding(contentType string, body []byte) bodyEncoding {
 	if contentType != "" {
 		if containsFold(contentType, "json") {
@@ -147,7 +147,7 @@ func containsFold(s, lower string) bool { return strings.Contains(strings.ToLowe
 
 func messageName(m proto.Message) string { return string(m.ProtoReflect().Descriptor().Name()) }
 
-// plain strips what the protobuf library adds to its messages at random to keep people from comparing them.
+// errorText removes the prefix and the no-break spaces that the protobuf library puts into its errors at random.
 func errorText(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	return strings.TrimSpace(strings.TrimPrefix(text, "proto:"))

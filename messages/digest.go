@@ -7,16 +7,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// digested is the digest of the plan that was used last; a node has one.
+// cachedDigest is the digest of one plan.
 type cachedDigest struct {
 	plan   *Plan
 	digest string
 }
 
+// lastPlanDigest is that of the last plan: a node uses one.
 var lastPlanDigest atomic.Pointer[cachedDigest]
 
-// DigestPlan tells a plan, which must not change, from every other in 16 bytes. Programs that encode differently take the
-// same plan for different ones.
+// PlanDigest returns the first 16 bytes of the SHA-256 of the plan's encoding, or "" if it cannot be encoded. p must not
+// change afterwards. Versions of this program may encode the same plan differently and get another digest.
 func PlanDigest(p *Plan) string {
 	if last := lastPlanDigest.Load(); last != nil && last.plan == p {
 		return last.digest

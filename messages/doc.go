@@ -1,3 +1,3 @@
-// Package messages holds the words every other package speaks: the protobuf contracts, ids, subjects, deliveries,
-// their outcomes, and the kinds of failure. It knows nothing else of the project.
+// Package messages holds the contracts: the protobuf messages that clients publish, services exchange and the journal stores,
+// order ids, subjects, headers, limits, and decoding and validation of what arrives. It imports nothing else of the project.
 package messages

@@ -2,21 +2,21 @@ package messages
 
 // The kinds of failure.
 const (
-	// Transient: time-outs, 5xx, unavailable. Worth another attempt.
+	// Transient: timeout, 5xx, 429, malformed reply, unreachable. Another attempt may succeed.
 	Transient = FailureKind_FAILURE_KIND_TRANSIENT
-	// Rejected: a business no.
+	// Rejected: the service refused the step for a business reason.
 	Rejected = FailureKind_FAILURE_KIND_REJECTED
-	// Poison: undecodable or invalid; no attempt will ever succeed.
+	// Poison: undecodable or invalid; no attempt can succeed.
 	Poison = FailureKind_FAILURE_KIND_POISON
-	// Fenced: somebody else advanced the order.
+	// Fenced: another holder has appended to the order's journal.
 	Fenced = FailureKind_FAILURE_KIND_FENCED
-	// Defect: a panic.
+	// Defect: a panic, or an impossible result of Go code.
 	Defect = FailureKind_FAILURE_KIND_DEFECT
-	// Infrastructure: the journal or NATS is away.
+	// Infrastructure: the journal or NATS is unavailable.
 	Infrastructure = FailureKind_FAILURE_KIND_INFRASTRUCTURE
 )
 
-// Word is the kind in one lower-case word, as it appears in logs, metrics and timelines.
+// Label returns the kind in one lower-case word, as in logs, metrics and timelines.
 func (k FailureKind) Label() string {
 	switch k {
 	case Transient:

@@ -5,8 +5,8 @@ import (
 	"strconv"
 )
 
-// FormatAmount writes an amount in units of the currency with as many digits as the currency has (ISO 4217); two for
-// a currency that is not known.
+// FormatAmount formats an amount in units of the currency with the currency's number of decimal digits (ISO 4217); two for an
+// unknown currency.
 func FormatAmount(units float64, currency string) string {
 	digits, ok := minorDigits[currency]
 	if !ok {
@@ -15,7 +15,7 @@ func FormatAmount(units float64, currency string) string {
 	return strconv.FormatFloat(units, 'f', int(digits), 64)
 }
 
-// FormatMinor writes an amount in minor units of the currency as FormatAmount does.
+// FormatMinor formats an amount in minor units (cents) of the currency as FormatAmount does.
 func FormatMinor(minor int64, currency string) string {
 	digits, ok := minorDigits[currency]
 	if !ok {
@@ -24,8 +24,8 @@ func FormatMinor(minor int64, currency string) string {
 	return FormatAmount(float64(minor)/powersOfTen[digits], currency)
 }
 
-// Minor converts an amount in units of the currency to the nearest minor unit; two digits for a currency that is not
-// known. It reports false when the amount is beyond the range in which minor units are exact.
+// MinorUnits rounds an amount in units of the currency to minor units (cents); an unknown currency has two decimal digits. It
+// returns false if the amount exceeds 2^53 minor units, up to which they are exact.
 func MinorUnits(units float64, currency string) (int64, bool) {
 	scale, ok := scale(currency)
 	if !ok {

@@ -8,13 +8,13 @@ import (
 // MaxOrderIDLen is the longest order id, in characters.
 const MaxOrderIDLen = 64
 
-// ErrOrderID is wrapped by every complaint about an order id.
+// ErrOrderID is wrapped by every error about an order id.
 var ErrOrderID = errors.New("order id")
 
-// OrderID names an order: 1–64 characters of A–Z a–z 0–9 _ -. It is one token of a NATS subject.
+// OrderID is the id of an order: 1–64 characters of A–Z a–z 0–9 _ -, one token of a NATS subject.
 type OrderID string
 
-// ParseOrderID checks s and returns it as an id; the error wraps ErrOrderID and says what is allowed.
+// ParseOrderID returns s as an id. The error wraps ErrOrderID and says what is allowed.
 func ParseOrderID(s string) (OrderID, error) {
 	if s == "" {
 		return "", fmt.Errorf("%w is missing: want 1–%d characters of A–Z a–z 0–9 _ -", ErrOrderID, MaxOrderIDLen)
@@ -32,12 +32,12 @@ func ParseOrderID(s string) (OrderID, error) {
 	return OrderID(s), nil
 }
 
-// IdempotencyKey is the key of a step call: the same for every attempt on every node.
+// IdempotencyKey returns the key of a step call: the same for every attempt on every node.
 func IdempotencyKey(id OrderID, step string, d Direction) string {
 	return string(id) + "/" + step + "/" + d.Label()
 }
 
-// Word is "do" or "undo", as it appears in keys and requests.
+// Label returns "do" or "undo", as in keys and requests.
 func (d Direction) Label() string {
 	if d == Undo {
 		return "undo"

@@ -1,12 +1,12 @@
 package messages
 
-// The kinds of the entry that ends most orders.
+// Kinds of events that most orders end with.
 const (
 	KindStepCompleted = "step_completed"
 	KindCompleted     = "completed"
 )
 
-// KindOf is an event's word in the Orderly-Event header.
+// KindOf returns the event's kind as in the Orderly-Event header.
 func KindOf(e *Event) string {
 	switch e.GetKind().(type) {
 	case *Event_Accepted:

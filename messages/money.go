@@ -2,17 +2,17 @@ package messages
 
 import "math"
 
-// DefaultCurrency is that of an order that names none.
+// DefaultCurrency is the currency of an order without one.
 const DefaultCurrency = "USD"
 
-// maxMinor bounds every amount, in minor units: up to here a double holds every whole number, so sums are exact.
+// maxMinor is the largest amount, in minor units: up to it a double holds every whole number, so sums are exact.
 const maxMinor = 1 << 53
 
-// exactness is how far, relative to its size, a double may lie from the decimal number it was written as once it
-// has been scaled: a few units in the last place.
+// relativeTolerance is how far, relative to its size, a scaled double may be from the decimal number it was written as: a few
+// units in the last place.
 const relativeTolerance = 0x1p-50
 
-// scale returns how many minor units (ISO 4217) one unit of the currency has.
+// scale returns the number of minor units (ISO 4217) in a unit of the currency; false if it is unknown.
 func scale(currency string) (float64, bool) {
 	if currency == DefaultCurrency {
 		return 100, true
@@ -23,13 +23,13 @@ func scale(currency string) (float64, bool) {
 
 var powersOfTen = [...]float64{1, 10, 100, 1_000, 10_000}
 
-// amount is a sum in minor units: what whole minor units add up to, exactly, and what prices below a minor unit add.
+// amount is a sum in minor units: an exact sum of whole minor units, and the sum of prices with a fraction of one.
 type amount struct {
 	whole    int64
 	fraction float64
 }
 
-// add adds quantity times price; it reports false when the sum would leave the range in which it is exact.
+// addLine adds quantity times price; false if the sum would exceed maxMinor.
 func (a *amount) addLine(quantity int32, price, scale float64) bool {
 	minor := price * scale
 	if !(minor <= maxMinor) {
@@ -52,7 +52,7 @@ func (a *amount) addLine(quantity int32, price, scale float64) bool {
 
 func (a *amount) inRange() bool { return float64(a.whole)+a.fraction <= maxMinor }
 
-// minor is the sum in minor units.
+// minor returns the sum in minor units.
 func (a *amount) minor() float64 { return float64(a.whole) + a.fraction }
 
 // equals reports whether total, in units of the currency, is the sum to within half a minor unit.
@@ -61,7 +61,7 @@ func (a *amount) equals(total, scale float64) bool {
 	return math.Abs(minor-a.minor()) <= 0.5+math.Abs(minor)*relativeTolerance
 }
 
-// sum adds up the lines of an order whose quantities and prices are in range.
+// sum adds up the lines of an order; false if a quantity or price is out of range, or the sum.
 func sum(items []*OrderItem, scale float64) (amount, bool) {
 	var a amount
 	for _, item := range items {

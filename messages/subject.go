@@ -15,7 +15,7 @@ const (
 	Consumer     = "orderly"
 )
 
-// Subject prefixes; one token, the order id, follows each.
+// Subject prefixes. The order id follows, one token.
 const (
 	SubjectOrder = "ORDER."
 	SubjectEvent = "ORDER_EVENT."
@@ -24,13 +24,13 @@ const (
 	SubjectDead  = "ORDER_DEAD."
 )
 
-// SubjectPlan is the prefix of the registered plans' subjects; the plan's name and its version follow.
+// SubjectPlan is the subject prefix of registered plans. The plan's name and version follow.
 const SubjectPlan = "ORDER_PLAN."
 
-// DeadUnknown stands for the order id of a dead letter that has no usable one; it can be no order's id.
+// DeadUnknown takes the place of the order id in the subject of a dead letter without a valid one.
 const DeadUnknown = "~"
 
-// Headers of the messages on the wire. Keys are case-sensitive.
+// Headers of NATS messages. Keys are case-sensitive.
 const (
 	HeaderType        = "Orderly-Type"
 	HeaderEvent       = "Orderly-Event"
@@ -45,16 +45,16 @@ const (
 	HeaderDeadSequence = "Orderly-Dead-Sequence"
 )
 
-// Limits on what is taken in.
+// Limits on the size of messages about an order.
 const (
-	// MaxBody is the largest body of a message about an order, in bytes.
+	// MaxBody is the largest body that is accepted, in bytes.
 	MaxBody = 256 << 10
-	// MaxStored is the largest message the inbox stores, in bytes: between the two a message is taken in and
-	// dead-lettered, beyond it the server refuses the publish.
+	// MaxStored is the largest message that the inbox stream stores, in bytes. The server refuses larger ones; smaller ones with
+	// a body above MaxBody are dead-lettered.
 	MaxStored = 512 << 10
 )
 
-// IDFromSubject returns the order id that follows prefix in subject; the error wraps ErrOrderID.
+// IDFromSubject returns the order id that follows prefix in subject. The error wraps ErrOrderID.
 func IDFromSubject(prefix, subject string) (OrderID, error) {
 	token, ok := strings.CutPrefix(subject, prefix)
 	if !ok {

@@ -1,9 +1,9 @@
 package messages
 
-// Type says what a message asks for.
+// Type is the type of a message about an order, as in the Orderly-Type header.
 type Type string
 
-// The types of messages. Wake is ours alone: a fired timer.
+// Types of messages. Clients send all but TypeWake, which is a timer that fired.
 const (
 	TypeCreated Type = "order.created"
 	TypeCancel  Type = "order.cancel"

@@ -10,19 +10,19 @@ import (
 
 // Limits on the content of an order.
 const (
-	// MaxItems is the largest number of lines.
+	// MaxItems is the largest number of lines of an order.
 	MaxItems = 1000
-	// MaxName is the longest customer or product id, in bytes.
+	// MaxName is the size of the longest customer or product id, in bytes.
 	MaxName = 256
-	// maxProblems is how many problems are told; the others are counted.
+	// maxProblems is how many problems an InvalidOrder lists.
 	maxProblems = 8
 )
 
-// InvalidOrder says everything that is wrong with an order.
+// InvalidOrder is the error of an order with invalid fields.
 type InvalidOrder struct {
-	// Problems are the first few, each naming the field, what it holds and what is allowed.
+	// Problems lists the first eight, each with the field, its value and what is allowed.
 	Problems []string
-	// More counts those that are not in Problems.
+	// More counts the problems that are not listed.
 	More int
 }
 
@@ -34,8 +34,8 @@ func (e *InvalidOrder) Error() string {
 	return text
 }
 
-// Normalize fills in what may be left out: the currency, and a total of 0 with the sum of the lines. An order whose
-// lines cannot be summed is left as it is, for Validate to complain about.
+// Normalize sets an absent currency, and a total of 0 to the sum of the lines. It leaves the total of an order whose lines
+// cannot be summed: Validate reports these.
 func Normalize(o *OrderCreated) {
 	if o.Currency == "" {
 		o.Currency = DefaultCurrency
@@ -50,7 +50,7 @@ func Normalize(o *OrderCreated) {
 	}
 }
 
-// Validate checks a normalized order that was published for id. The error is an *InvalidOrder.
+// Validate checks a normalized order that was published to the subject of id. The error is an *InvalidOrder.
 func Validate(o *OrderCreated, id OrderID) error {
 	var p problems
 	switch o.GetOrderId() {
@@ -66,7 +66,7 @@ func Validate(o *OrderCreated, id OrderID) error {
 	return p.err()
 }
 
-// SameOrder reports whether two orders say the same once both are normalized, whatever their encoding.
+// SameOrder reports whether two orders are equal after Normalize, in whatever encoding they came.
 func SameOrder(a, b *OrderCreated) bool {
 	if a.GetOrderId() != b.GetOrderId() || a.GetCustomerId() != b.GetCustomerId() || len(a.GetItems()) != len(b.GetItems()) ||
 		currencyOf(a) != currencyOf(b) || !bytes.Equal(a.ProtoReflect().GetUnknown(), b.ProtoReflect().GetUnknown()) {
@@ -89,14 +89,14 @@ func currencyOf(o *OrderCreated) string {
 	return DefaultCurrency
 }
 
-// filledTotal is the total Normalize would leave.
+// normalizedTotal returns the total after Normalize.
 func normalizedTotal(o *OrderCreated) float64 {
 	filled := OrderCreated{Items: o.GetItems(), TotalAmount: o.GetTotalAmount(), Currency: o.GetCurrency()}
 	Normalize(&filled)
 	return filled.TotalAmount
 }
 
-// problems collects complaints; it costs nothing while there are none.
+// problems collects problems; without any it does not allocate.
 type problems struct {
 	listed []string
 	more   int
@@ -117,7 +117,7 @@ func (p *problems) err() error {
 	return &InvalidOrder{Problems: p.listed, More: p.more}
 }
 
-// checkName checks a customer's or, of the item with that index, a product's id.
+// checkName checks a customer id (item -1), or the product id of the item with that index.
 func (p *problems) checkName(field string, item int, name string) {
 	if name != "" && len(name) <= MaxName && utf8.ValidString(name) {
 		return
@@ -157,7 +157,7 @@ func (p *problems) checkItems(items []*OrderItem) {
 	}
 }
 
-// checkMoney checks the currency and the total. Where the lines are wrong already there is nothing to compare with.
+// checkMoney checks the currency and the total; with invalid lines the total is not compared.
 func (p *problems) checkMoney(o *OrderCreated) {
 	total := o.GetTotalAmount()
 	finite := !math.IsNaN(total) && !math.IsInf(total, 0)
@@ -190,7 +190,7 @@ func linesSummable(items []*OrderItem) bool {
 	return true
 }
 
-// quote shows at most the beginning of what a stranger wrote.
+// quoteTruncated quotes untrusted text, at most 80 bytes of it.
 func quoteTruncated(s string) string {
 	const most = 80
 	if len(s) > most {

@@ -12,7 +12,7 @@ import (
 // DefaultConcurrency is the limit of a step that has none.
 const DefaultConcurrency = 256
 
-// Defaults of a step.
+// The other defaults of a step.
 const (
 	defaultTimeout  = 2 * time.Second
 	defaultInitial  = 100 * time.Millisecond
@@ -20,13 +20,13 @@ const (
 	defaultAttempts = 10
 )
 
-// Builtin is the plan of a node that was given none: reserve, authorize, ship, capture. Each call returns a new one.
+// Builtin returns a new copy of the default plan: reserve, authorize, ship, capture.
 func Builtin() *messages.Plan {
 	return fourStepPlan("order", func(service string) string { return "nats://" + service }, DefaultConcurrency)
 }
 
-// Sim is the built-in plan with every call answered by target, a sim: URL, and without limits, for there is nothing to
-// protect. It has a name of its own: other content under the same name would be refused.
+// Sim returns the built-in plan with target, a sim: URL, for every call and without limits. It has a name of its own, as a
+// name and version stand for one content.
 func Sim(target string) *messages.Plan {
 	return fourStepPlan("sim", func(string) string { return target }, 0)
 }
@@ -36,7 +36,7 @@ func fourStepPlan(name string, target func(service string) string, concurrency u
 		{Name: "reserve_inventory", Do: target("inventory.reserve"), Undo: target("inventory.release")},
 		{Name: "authorize_payment", Do: target("payments.authorize"), Undo: target("payments.void")},
 		{Name: "create_shipment", Do: target("shipping.create"), Undo: target("shipping.cancel")},
-		// Last, for money that was taken is not given back by an undo.
+		// Last, as it has no undo.
 		{Name: "capture_payment", Do: target("payments.capture")},
 	}}
 	for _, s := range p.Steps {
@@ -46,8 +46,7 @@ func fourStepPlan(name string, target func(service string) string, concurrency u
 	return p
 }
 
-// Complete returns a copy of a plan that was made in Go, with the defaults in place of what it leaves open, as a plan file
-// may. The copy is not valid if p is not.
+// WithDefaults returns a copy of p with defaults for absent fields, as Load does for a plan file. It does not validate.
 func WithDefaults(p *messages.Plan) *messages.Plan {
 	p = proto.CloneOf(p)
 	shareLimits(p.GetSteps())
@@ -63,7 +62,7 @@ func WithDefaults(p *messages.Plan) *messages.Plan {
 	return p
 }
 
-// fill sets what a step leaves open.
+// fillDefaults sets the absent fields of a step.
 func fillDefaults(s *messages.Step) {
 	if s.Timeout == nil {
 		s.Timeout = durationpb.New(defaultTimeout)

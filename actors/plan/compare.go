@@ -13,14 +13,14 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// ErrChanged is wrapped by the complaint about a plan that is not what was registered under its name and version.
+// ErrChanged is wrapped by the error of CheckUnchanged.
 var ErrChanged = errors.New("is registered with other content")
 
-// maxChanges bounds the changes that are named.
+// maxChanges bounds the changes that an error lists.
 const maxChanges = 8
 
-// Unchanged compares the meaning of a plan with that of the one registered under its name and version, defaults filled
-// in on both sides. The error wraps ErrChanged, names every field that differs by step, and repeats no query of a URL.
+// CheckUnchanged returns an error unless given means the same as the plan registered under its name and version, with defaults
+// on both sides. The error wraps ErrChanged, lists the fields that differ by step, and contains no query of a URL.
 func CheckUnchanged(registered, given *messages.Plan) error {
 	registered, given = WithDefaults(registered), WithDefaults(given)
 	if proto.Equal(registered, given) {
@@ -37,7 +37,7 @@ func CheckUnchanged(registered, given *messages.Plan) error {
 		given.GetName(), given.GetVersion(), ErrChanged, strings.Join(all, "; "))
 }
 
-// changes lists what differs, one phrase each.
+// planDiff lists the differences, a phrase for each.
 func planDiff(before, after *messages.Plan) []string {
 	var all []string
 	known := map[string]*messages.Step{}
@@ -71,7 +71,7 @@ func planDiff(before, after *messages.Plan) []string {
 	return all
 }
 
-// fieldChanges compares every field that this version knows, so that none can be forgotten here.
+// fieldDiff compares all fields by reflection, so that a new one cannot be forgotten here.
 func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 	var all []string
 	fields := before.Descriptor().Fields()
@@ -96,7 +96,7 @@ func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 	return all
 }
 
-// show writes a value as a plan file does.
+// formatValue formats a value as in a plan file.
 func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
 	switch field.Kind() {
 	case protoreflect.MessageKind:
@@ -110,7 +110,7 @@ func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) strin
 	return fmt.Sprint(v.Interface())
 }
 
-// showTarget leaves out what follows the path of an HTTP URL: it may be a secret.
+// formatTarget hides the query of an HTTP URL: it may hold a secret.
 func formatTarget(s string) string {
 	switch {
 	case s == "":

@@ -1,4 +1,4 @@
-// Package plan holds the plans orders go through: the built-in one, simulated ones, and those read from a file.
+// Package plan reads, completes, validates and compares plans, and holds the built-in ones.
 //
 // A plan file is YAML or JSON of the Plan message:
 //
@@ -14,6 +14,6 @@
 //	    in_doubt: settle                     # or undo
 //	    encoding: json                       # or protobuf
 //
-// An order keeps the plan it was accepted with; a changed plan is for orders to come. A name and a version stand for one
-// content for good: Unchanged tells a plan from the one that is registered under them.
+// An order keeps the plan with which it was accepted; a changed plan applies to new orders. A name and version stand for one
+// content for good: CheckUnchanged compares a plan with the one registered under them.
 package plan

@@ -10,9 +10,9 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Downstream names the service behind a target: what is out, or has no room, as a whole. Of NATS it is the subject
-// without its last token (inventory.reserve and inventory.release are inventory), a subject of one token whole; of HTTP
-// scheme, host and port. Anything else is answered in process, remote is false, and each target is a service of its own.
+// Downstream returns the name of the service behind a target, which is what fails and is limited as a whole: for NATS the
+// subject without its last token (inventory.reserve and inventory.release are inventory) or a single token, for HTTP scheme,
+// host and port. For any other target, which is answered in process, it is the target itself, and remote is false.
 func Downstream(target string) (name string, remote bool) {
 	scheme, rest, _ := strings.Cut(target, ":")
 	switch scheme {
@@ -25,7 +25,7 @@ func Downstream(target string) (name string, remote bool) {
 	case "http", "https":
 		u, err := url.Parse(target)
 		if err != nil {
-			// The text itself may hold secrets.
+			// The URL may hold secrets.
 			return scheme, true
 		}
 		host := strings.ToLower(u.Host)
@@ -37,8 +37,8 @@ func Downstream(target string) (name string, remote bool) {
 	return target, false
 }
 
-// LimitsOf are the limits of each downstream in the plan, by name. The limits of a step are those of the downstream that
-// its do calls; one that only an undo calls is not in the map.
+// LimitsOf returns the limits of each downstream in the plan, by name. Limits of a step hold for the downstream that its do
+// calls; a downstream that only an undo calls is not in the map.
 func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
 	limits := map[string]*messages.Limits{}
 	for _, s := range p.GetSteps() {
@@ -50,7 +50,7 @@ func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
 	return limits
 }
 
-// share gives steps that leave their limits out those of the others that call the same downstream.
+// shareLimits gives steps without limits those of another step that calls the same downstream.
 func shareLimits(steps []*messages.Step) {
 	known := LimitsOf(&messages.Plan{Steps: steps})
 	for _, s := range steps {
@@ -63,7 +63,7 @@ func shareLimits(steps []*messages.Step) {
 	}
 }
 
-// validateShared refuses steps that call one downstream and want different limits for it.
+// validateSharedLimits checks that steps which call the same downstream have the same limits.
 func validateSharedLimits(steps []*messages.Step) error {
 	first := map[string]*messages.Step{}
 	for i, s := range steps {

@@ -12,11 +12,11 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// maxFile is the largest plan file, in bytes.
+// maxFileBytes is the size of the largest plan file.
 const maxFileBytes = 256 << 10
 
-// Load reads the plan file at path, fills in the defaults and validates it. The error wraps ErrInvalid, unless the file
-// cannot be read, and names the file and, as far as there is one, the step, the field and the line.
+// Load reads the plan file at path, sets the defaults and validates the plan; check is that of Validate. Unless the file cannot
+// be read, the error wraps ErrInvalid. It names the file and, where there is one, the step, field and line.
 func Load(path string, check func(target string) error) (*messages.Plan, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func Load(path string, check func(target string) error) (*messages.Plan, error) 
 	return p, nil
 }
 
-// Parse is Load for text that was read already.
+// Parse is Load for the text of a plan file.
 func Parse(text []byte, check func(target string) error) (*messages.Plan, error) {
 	if len(text) > maxFileBytes {
 		return nil, fmt.Errorf("%w: the file is larger than %d bytes", ErrInvalid, maxFileBytes)

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// field is one field of a mapping: its name in the file and what reads its value.
+// field is a field of a mapping: its name in the file and the function that reads its value.
 type field struct {
 	name string
 	read func(*yaml.Node) error
@@ -43,7 +43,7 @@ func readPlan(document *yaml.Node, p *messages.Plan) error {
 	})
 }
 
-// called is a step's name wherever among its fields that stands, or its number if it has none that can be one.
+// stepLabel returns the step's name, or its number if it has no valid name.
 func stepLabel(step *yaml.Node, number int) string {
 	step = resolveAlias(step)
 	if _, value := lookup(step, "name"); value != nil && validateName(value.Value) == nil {
@@ -52,7 +52,7 @@ func stepLabel(step *yaml.Node, number int) string {
 	return strconv.Itoa(number)
 }
 
-// lookup finds a field of a mapping, or nil and nil.
+// lookup returns a field of a mapping; nil and nil if it is absent.
 func lookup(n *yaml.Node, field string) (key, value *yaml.Node) {
 	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
 		if key = resolveAlias(n.Content[i]); canonicalField(key.Value) == field {
@@ -62,7 +62,7 @@ func lookup(n *yaml.Node, field string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// spelled is the name of a field in the spelling of this package.
+// canonicalField accepts the proto-JSON spelling of a field.
 func canonicalField(field string) string {
 	if field == "inDoubt" {
 		return "in_doubt"
@@ -70,8 +70,8 @@ func canonicalField(field string) string {
 	return field
 }
 
-// located puts the line before a complaint about a plan that was read from the document: that of the field or, if the
-// file leaves it out, that of what should have it. A step that is an alias is not looked into: its anchor may be right.
+// withLine puts the line before an error about a plan read from the document: that of the field or, if it is absent, of the
+// step or plan. For a step that is an alias it is the line of the alias: its anchor may be valid elsewhere.
 func withLine(document *yaml.Node, err error) error {
 	var f *fieldError
 	if !errors.As(err, &f) {
@@ -126,7 +126,7 @@ func readStep(n *yaml.Node, s *messages.Step) error {
 	})
 }
 
-// readFields reads a mapping; every field is known and given at most once, in either spelling of proto-JSON.
+// readMapping reads a mapping. An unknown field, and one given twice in either spelling, is an error.
 func readMapping(n *yaml.Node, fields []field) error {
 	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
@@ -167,7 +167,7 @@ func fieldNames(fields []field) string {
 	return b.String()
 }
 
-// resolve steps from a document to what it holds and from an alias to its anchor.
+// resolveAlias returns the content of a document and the anchor of an alias.
 func resolveAlias(n *yaml.Node) *yaml.Node {
 	for range 8 {
 		switch {
@@ -182,12 +182,12 @@ func resolveAlias(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// scalar is the text of a single value that YAML takes for one of the kinds.
-func scalar(n *yaml.Node, want string, kinds ...string) (string, error) {
+// scalar returns the text of a scalar that YAML resolves to one of the tags.
+func scalar(n *yaml.Node, want string, tags ...string) (string, error) {
 	n = resolveAlias(n)
 	if n.Kind == yaml.ScalarNode {
-		for _, kind := range kinds {
-			if n.ShortTag() == kind {
+		for _, tag := range tags {
+			if n.ShortTag() == tag {
 				return n.Value, nil
 			}
 		}
@@ -231,7 +231,7 @@ func readFloat(to *float64) func(*yaml.Node) error {
 	}
 }
 
-// duration reads "100ms" and, being among Go's, the "0.100s" of proto-JSON.
+// readDuration reads Go durations, "100ms", which include those of proto-JSON, "0.100s".
 func readDuration(to **durationpb.Duration) func(*yaml.Node) error {
 	const want = "a duration such as 100ms, 2s or 1m30s"
 	return func(n *yaml.Node) error {

@@ -13,14 +13,14 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// ErrInvalid is wrapped by every complaint about a plan.
+// ErrInvalid is wrapped by every error about the content of a plan.
 var ErrInvalid = errors.New("plan is invalid")
 
 // Bounds of a plan.
 const (
 	maxSteps       = 64
 	maxName        = 64
-	maxPlanBytes   = 64 << 10 // bytes of the message: every order carries its plan
+	maxPlanBytes   = 64 << 10 // of the protobuf message: every order stores its plan
 	minTimeout     = time.Millisecond
 	maxTimeout     = 5 * time.Minute
 	minDelay       = time.Millisecond
@@ -33,8 +33,8 @@ const (
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// Validate says what is wrong with a plan; the error wraps ErrInvalid and names the step and the field. check says
-// whether a target can be called; it may be nil.
+// Validate returns an error unless the plan is valid. The error wraps ErrInvalid and names the step and the field. check, which
+// may be nil, returns an error for a target that cannot be called.
 func Validate(p *messages.Plan, check func(target string) error) error {
 	if err := validate(p, check); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -42,11 +42,11 @@ func Validate(p *messages.Plan, check func(target string) error) error {
 	return nil
 }
 
-// fault is a complaint that knows where in a plan it belongs.
+// fieldError is an error with its place in the plan.
 type fieldError struct {
 	// step is its index, or wholePlan.
 	step int
-	// field within the step or the plan, as retry.max, or empty.
+	// field is the path within the step or the plan, such as retry.max, or empty.
 	field string
 	error
 }
@@ -85,7 +85,7 @@ func validate(p *messages.Plan, check func(string) error) error {
 		return err
 	}
 	if n := proto.Size(p); n > maxPlanBytes {
-		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order carries its plan", n, maxPlanBytes)
+		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order stores its plan", n, maxPlanBytes)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func validateName(s string) error {
 	return nil
 }
 
-// validateStep also tells the field that is wrong.
+// validateStep also returns the invalid field.
 func validateStep(s *messages.Step, check func(string) error) (field string, err error) {
 	if s.GetDo() == "" {
 		return "do", errors.New("do is missing: want a target such as nats://inventory.reserve")

@@ -26,28 +26,28 @@ type Outgoing struct {
 
 var errUnknownBody = errors.New("want an OrderCreated, CancelOrder, SignalOrder, RetryOrder or SkipStep as the body")
 
-// encode makes the message that is published; the error names the order.
+// encode makes the message that is published.
 func (o Outgoing) encode() (*nats.Msg, error) {
 	if _, err := messages.ParseOrderID(string(o.OrderID)); err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
+		return nil, err
 	}
 	kind := o.Type
 	if kind == "" {
 		kind = bodyType(o.Body)
 	}
 	if kind == "" || kind != bodyType(o.Body) {
-		return nil, fmt.Errorf("publish order %s: %s with a body of %T: %w", o.OrderID, kind, o.Body, errUnknownBody)
+		return nil, fmt.Errorf("%s with a body of %T: %w", kind, o.Body, errUnknownBody)
 	}
 	body, err := proto.Marshal(o.Body)
 	if err != nil {
-		return nil, fmt.Errorf("publish order %s: %w", o.OrderID, err)
+		return nil, err
 	}
 	if len(body) > messages.MaxBody {
-		return nil, fmt.Errorf("publish order %s: the body has %d bytes: want at most %d", o.OrderID, len(body), messages.MaxBody)
+		return nil, fmt.Errorf("the body has %d bytes: want at most %d", len(body), messages.MaxBody)
 	}
 	if kind == messages.TypeSignal {
 		if err := checkSignal(body); err != nil {
-			return nil, fmt.Errorf("publish order %s: %w", o.OrderID, err)
+			return nil, err
 		}
 	}
 	m := &nats.Msg{Subject: messages.SubjectOrder + string(o.OrderID), Data: body, Header: make(nats.Header, 5)}

@@ -94,7 +94,7 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 func (p *Publisher) Publish(ctx context.Context, o Outgoing, done func(PubAck, error)) error {
 	m, err := o.encode()
 	if err != nil {
-		return err
+		return fmt.Errorf("publish order %s: %w", o.OrderID, err)
 	}
 	select {
 	case p.slots <- struct{}{}:

@@ -1,6 +1,7 @@
 // Package natsclient holds what the engine needs of JetStream beyond nats.go: a Requester that has any number of requests
-// under way over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, and
-// reads of stored messages, one at a time or in pages. Where nats.go does as well, callers use nats.go.
+// under way over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, reads
+// of stored messages, one at a time or in pages, and a PullSession that pulls from a durable consumer and leaves flow control
+// to its caller. Where nats.go does as well, callers use nats.go.
 //
 // # Ordering
 //
@@ -11,6 +12,7 @@
 //
 // The connection is the caller's and stays open. A Requester has two goroutines, the subscription's and one that watches
 // time limits and the connection; a Publisher with batches has one more. Close ends them and waits.
+// A PullSession has its subscription's goroutine; Drain and Close end it without waiting.
 //
 // # Failure
 //

@@ -15,8 +15,8 @@ const (
 )
 
 // dispatcher runs the mailboxes of order actors and shard supervisors on GOMAXPROCS workers. Protoactor's own starts a
-// goroutine each time an actor is woken, which is a dozen times for an order: 2.8 times the CPU for each order here
-// (go test ./supervision -run - -bench Order) and 1.5 times in the whole engine (orderly bench).
+// goroutine each time an actor is woken, which is a dozen times for an order: three times the CPU for each order here
+// (go test ./supervision -run - -bench Order), and a third more in the whole engine.
 //
 // Messages should not block. When they do (a socket that takes nothing) workers are woken or added, one each stuckAfter,
 // until mailboxes are served again.

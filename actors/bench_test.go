@@ -8,7 +8,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/actors/gateway"
-	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -43,7 +43,7 @@ func benchmarkOrders(b *testing.B, async bool, failEvery uint64) {
 		defer close(steps.replies)
 	}
 	log := (*record)(nil)
-	memory := &memory{entries: map[messages.OrderID][]journal.Entry{}, log: log}
+	memory := &memory{Journal: &journaltest.Journal{}, log: log}
 	factory, err := actors.NewFactory(actors.Deps{Journal: memory, Steps: steps, Inbox: &inbox{}, Timers: &timers{log: log}}, actors.Config{
 		Node: "n-1", Plan: testPlan, Rand: func() float64 { return 0.01 },
 	})

@@ -31,7 +31,7 @@ func TestLongLife(t *testing.T) {
 		t.Errorf("the order did not end: …%s", got[max(0, len(got)-200):])
 	}
 	state, since := &order.State{}, 0
-	for _, e := range s.memory.entries[id] {
+	for _, e := range s.memory.History(id) {
 		if err := state.CheckCheckpoint(e.Entry); err != nil {
 			t.Errorf("entry %d: %v", e.Entry.GetNumber(), err)
 		}

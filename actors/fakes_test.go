@@ -11,11 +11,11 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -34,12 +34,11 @@ const patience = time.Minute
 
 // memory is a journal in memory, with faults on demand.
 type memory struct {
-	mu       sync.Mutex
-	sequence uint64
-	entries  map[messages.OrderID][]journal.Entry
-	reads    int
-	fenced   int
-	log      *record
+	*journaltest.Journal
+	mu     sync.Mutex
+	reads  int
+	fenced int
+	log    *record
 	// before may fail an append.
 	before func(kinds string) error
 	// loseReply stores the append and answers ErrConflict once, for the kinds given.
@@ -69,26 +68,17 @@ func (m *memory) append(a *journal.Append) (uint64, error) {
 			return 0, err
 		}
 	}
-	var last uint64
-	if es := m.entries[a.OrderID]; len(es) > 0 {
-		last = es[len(es)-1].Sequence
-	}
-	if last != a.Expected {
+	sequence, err := m.Journal.Append(a)
+	if err != nil {
 		m.fenced++
-		return 0, fmt.Errorf("fence: %w", journal.ErrConflict)
-	}
-	m.sequence++
-	entry := &messages.JournalEntry{}
-	if err := proto.Unmarshal(a.Body, entry); err != nil {
 		return 0, err
 	}
-	m.entries[a.OrderID] = append(m.entries[a.OrderID], journal.Entry{Sequence: m.sequence, Entry: entry})
 	m.log.add("append " + a.Kinds)
 	if m.loseReply == a.Kinds {
 		m.loseReply = ""
 		return 0, fmt.Errorf("reply lost: %w", journal.ErrConflict)
 	}
-	return m.sequence, nil
+	return sequence, nil
 }
 
 func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, error) {
@@ -99,7 +89,7 @@ func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, 
 		m.readPanic = false
 		panic("no such page")
 	}
-	return short(m.entries[id]), m.readErr
+	return m.Journal.Read(id), m.readErr
 }
 
 func (m *memory) readSoFar() int {
@@ -108,21 +98,9 @@ func (m *memory) readSoFar() int {
 	return m.reads
 }
 
-// short is the first entry and those from the last checkpoint on.
-func short(entries []journal.Entry) []journal.Entry {
-	for i := len(entries) - 1; i > 0; i-- {
-		if messages.CheckpointSupported(entries[i].Entry.GetCheckpoint()) {
-			return slices.Concat(entries[:1], entries[i:])
-		}
-	}
-	return slices.Clone(entries)
-}
-
 func (m *memory) kinds(id messages.OrderID) string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	var all []string
-	for _, e := range m.entries[id] {
+	for _, e := range m.History(id) {
 		all = append(all, journal.Kinds(e.Entry))
 	}
 	return strings.Join(all, " ")

@@ -11,7 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/actors/gateway"
-	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -72,7 +72,7 @@ func newFixture(t *testing.T, options ...func(*actors.Config)) *fixture {
 	log := &record{moved: make(chan struct{})}
 	s := &fixture{
 		record: log,
-		memory: &memory{entries: map[messages.OrderID][]journal.Entry{}, log: log},
+		memory: &memory{Journal: &journaltest.Journal{}, log: log},
 		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
 		inbox:  &inbox{},
 		timers: &timers{log: log},

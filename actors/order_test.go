@@ -85,13 +85,10 @@ func TestFencedDriverDropsEverything(t *testing.T) {
 	s.await(t, "call pay/do #1")
 
 	other := newFixture(t)
-	other.memory.entries, other.memory.sequence = s.memory.entries, s.memory.sequence
+	other.memory.Journal = s.memory.Journal
 	other.steps.plan["pay/do"] = []answer{{later: true}}
 	other.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	other.await(t, "append resumed")
-	s.memory.mu.Lock()
-	s.memory.entries, s.memory.sequence = other.memory.entries, other.memory.sequence
-	s.memory.mu.Unlock()
 
 	s.steps.release("pay/do", answer{reply: reply("done")})
 	s.await(t, "settle 1 dropped")
@@ -285,7 +282,13 @@ func TestJournalAwayIsAnInfrastructureFailure(t *testing.T) {
 // A journal that cannot be understood must not settle the message.
 func TestUnreadableJournalIsADefect(t *testing.T) {
 	s := newFixture(t)
-	s.memory.entries[id] = []journal.Entry{{Sequence: 1, Entry: &messages.JournalEntry{Number: 7}}}
+	body, err := journal.Encode(nil, &messages.JournalEntry{OrderId: string(id), Number: 7})
+	if err == nil {
+		_, err = s.memory.Journal.Append(&journal.Append{OrderID: id, Body: body})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	s.await(t, "fail defect")
 	if slices.ContainsFunc(s.all(), func(l string) bool { return strings.HasPrefix(l, "settle") }) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
+	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -238,11 +239,11 @@ type store interface {
 type memoryStore struct{ *memory }
 
 func newMemoryStore() *memoryStore {
-	return &memoryStore{&memory{entries: map[messages.OrderID][]journal.Entry{}}}
+	return &memoryStore{&memory{Journal: &journaltest.Journal{}}}
 }
 
 func (*memoryStore) id() messages.OrderID { return id }
 
-func (s *memoryStore) read() ([]journal.Entry, error) { return short(s.entries[id]), nil }
+func (s *memoryStore) read() ([]journal.Entry, error) { return s.Journal.Read(id), nil }
 
-func (s *memoryStore) history() ([]journal.Entry, error) { return slices.Clone(s.entries[id]), nil }
+func (s *memoryStore) history() ([]journal.Entry, error) { return s.History(id), nil }

@@ -155,13 +155,16 @@ func TestStopDuringRetry(t *testing.T) {
 
 // fence lets another delivery take the order over.
 func (s *fixture) fence() {
-	s.memory.mu.Lock()
-	defer s.memory.mu.Unlock()
-	entries := s.memory.entries[id]
-	s.memory.sequence++
-	s.memory.entries[id] = append(entries, journal.Entry{Sequence: s.memory.sequence, Entry: &messages.JournalEntry{
+	entries := s.memory.History(id)
+	body, err := journal.Encode(nil, &messages.JournalEntry{
 		OrderId: string(id), Number: uint32(len(entries)) + 1, Events: []*messages.Event{{Kind: &messages.Event_Resumed{
 			Resumed: &messages.OrderResumed{Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "another"},
 		}}},
-	}})
+	})
+	if err == nil {
+		_, err = s.memory.Journal.Append(&journal.Append{OrderID: id, Expected: entries[len(entries)-1].Sequence, Body: body})
+	}
+	if err != nil {
+		panic(err)
+	}
 }

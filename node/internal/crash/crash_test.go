@@ -59,36 +59,32 @@ var build = sync.OnceValue(func() error {
 	return nil
 })
 
+// env parses an environment variable, or returns fallback without one.
+func env[T any](t *testing.T, name string, parse func(string) (T, error), fallback T) T {
+	t.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return fallback
+	}
+	v, err := parse(text)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return v
+}
+
 // size returns how many orders a test publishes, usual unless CRASH_COUNT is set, of which it takes one in share; and for how
 // long it kills nodes at least.
 func size(t *testing.T, share, usual int) (orders int, span time.Duration) {
 	t.Helper()
-	orders = usual / raceFactor
-	var err error
-	if v := os.Getenv("CRASH_COUNT"); v != "" {
-		if orders, err = strconv.Atoi(v); err != nil || orders < 1 {
-			t.Fatalf("CRASH_COUNT=%q: want a number of orders", v)
-		}
-		orders = max(1, orders/share)
-	}
-	if v := os.Getenv("CRASH_DURATION"); v != "" {
-		if span, err = time.ParseDuration(v); err != nil || span < 0 {
-			t.Fatalf("CRASH_DURATION=%q: want a duration such as 10m", v)
-		}
-	}
-	return orders, span
+	count := env(t, "CRASH_COUNT", strconv.Atoi, usual*share/raceFactor)
+	return max(1, count/share), env(t, "CRASH_DURATION", time.ParseDuration, 0)
 }
 
 // newSeed is the seed of one test's random choices.
 func newSeed(t *testing.T) uint64 {
 	t.Helper()
-	seed := rand.Uint64() >> 1
-	if v := os.Getenv("CRASH_SEED"); v != "" {
-		var err error
-		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
-			t.Fatalf("CRASH_SEED=%q: want a number", v)
-		}
-	}
+	seed := env(t, "CRASH_SEED", func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) }, rand.Uint64()>>1)
 	t.Logf("CRASH_SEED=%d", seed)
 	return seed
 }

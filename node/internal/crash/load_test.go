@@ -40,19 +40,16 @@ type sent struct {
 
 // load publishes orders as a client does: again and again until JetStream has acknowledged each.
 type load struct {
-	w       *world
-	seed    uint64
-	limit   *rate.Limiter
-	queue   chan int
-	workers sync.WaitGroup
-	ctx     context.Context
-	cancel  context.CancelFunc
+	w          *world
+	seed       uint64
+	limit      *rate.Limiter
+	tokens     chan struct{}
+	publishing sync.WaitGroup
+	ctx        context.Context
 
 	// acknowledged counts orders, next is the number of the next one.
 	acknowledged atomic.Int64
 	next         int
-	// closed: the queue is closed.
-	closed bool
 	// signals: the services publish some too, an unknown number.
 	signals bool
 	// ordersOnly: the client publishes neither cancels nor bad messages.
@@ -67,53 +64,38 @@ type load struct {
 
 func newLoad(w *world, seed uint64) *load {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &load{
-		w: w, seed: seed, limit: rate.NewLimiter(rate.Inf, 1), queue: make(chan int, 1<<20), ctx: ctx, cancel: cancel,
+	l := &load{
+		w: w, seed: seed, limit: rate.NewLimiter(rate.Inf, 1), tokens: make(chan struct{}, publishers), ctx: ctx,
 		orders: map[messages.OrderID]*sent{}, bad: map[uint64]string{},
 	}
+	w.Cleanup(func() { cancel(); l.publishing.Wait() })
+	return l
 }
 
-// begin starts the publishers.
-func (l *load) begin() {
-	l.w.Cleanup(func() { l.cancel(); l.workers.Wait() })
-	for range publishers {
-		l.workers.Go(func() {
-			for {
-				select {
-				case <-l.ctx.Done():
-					return
-				case n, ok := <-l.queue:
-					if !ok || l.limit.Wait(l.ctx) != nil {
-						return
-					}
-					l.publish(n)
-				}
-			}
-		})
-	}
-}
-
-// add asks for n more orders.
+// add publishes n more orders in the background.
 func (l *load) add(n int) {
 	for range n {
-		l.queue <- l.next
+		number := l.next
 		l.next++
+		l.publishing.Go(func() {
+			l.tokens <- struct{}{}
+			defer func() { <-l.tokens }()
+			if l.limit.Wait(l.ctx) == nil {
+				l.publish(number)
+			}
+		})
 	}
 }
 
 // done reports whether every order asked for is acknowledged.
 func (l *load) done() bool { return l.acknowledged.Load() == int64(l.next) }
 
-// end waits until everything asked for is published, and stops the publishers.
+// end waits until everything asked for is published.
 func (l *load) end() {
 	l.w.Helper()
-	if !l.closed {
-		l.closed = true
-		close(l.queue)
-	}
 	ended := make(chan struct{})
-	go func() { l.workers.Wait(); close(ended) }()
-	natstest.Receive(l.w, ended, "the publishers end after the last disturbance")
+	go func() { l.publishing.Wait(); close(ended) }()
+	natstest.Receive(l.w, ended, "everything is published after the last disturbance")
 }
 
 // publish publishes the client's n-th order, and what goes with it.

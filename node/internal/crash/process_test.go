@@ -2,7 +2,6 @@ package crash_test
 
 import (
 	"bytes"
-	"context"
 	"io"
 	"net/http"
 	"os"
@@ -79,16 +78,11 @@ func (p *process) ready() {
 	})
 }
 
+var httpClient = http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // get sends an HTTP request to the node; the status is 0 without a response.
 func (p *process) get(path string) (status int, body string) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.httpURL+path, nil)
-	if err != nil {
-		return 0, ""
-	}
-	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := httpClient.Get(p.httpURL + path)
 	if err != nil {
 		return 0, ""
 	}

@@ -94,16 +94,12 @@ func (w *world) diagnose() string {
 	var b strings.Builder
 	j := w.readJournal()
 	for _, name := range []string{messages.StreamOrders, messages.StreamTimers} {
-		stream, err := w.js.Stream(w.Context(), name)
+		c, err := w.js.Consumer(w.Context(), name, messages.Consumer)
 		if err != nil {
-			fmt.Fprintln(&b, err)
-			continue
+			return err.Error()
 		}
-		if c, err := stream.Consumer(w.Context(), messages.Consumer); err == nil {
-			i := c.CachedInfo()
-			fmt.Fprintf(&b, "%s: %d not delivered, %d not acknowledged, %d redelivered, %d pull requests\n", name, i.NumPending, i.NumAckPending, i.NumRedelivered, i.NumWaiting)
-		}
-		shown := 0
+		i, shown := c.CachedInfo(), 0
+		fmt.Fprintf(&b, "%s: %d not delivered, %d not acknowledged, %d redelivered, %d pull requests\n", name, i.NumPending, i.NumAckPending, i.NumRedelivered, i.NumWaiting)
 		w.each(name, func(seq uint64, m *nats.Msg) {
 			if shown++; shown <= 3 {
 				id := messages.OrderID(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])

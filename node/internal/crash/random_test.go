@@ -67,6 +67,10 @@ func killAtRandom(w *world, behavior demo.Behavior, away func(kills int) bool) *
 		}
 		w.pause(0, moment)
 		w.behave(behavior, away(kills))
+		if away(kills) { // long enough that calls time out, the circuit opens and orders park
+			p.ready()
+			w.pause(2*shortTimeout, 3*shortTimeout)
+		}
 		w.pause(0, moment)
 		w.kill(p)
 		p = w.startNode()

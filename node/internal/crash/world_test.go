@@ -112,7 +112,6 @@ func (w *world) open(behavior demo.Behavior) *process {
 			w.Error(err)
 		}
 	})
-	w.load.begin()
 	return p
 }
 

@@ -163,7 +163,11 @@ func TestProofAcceptedDuringLookUp(t *testing.T) {
 		s.do("reply to", "n2 read")
 		s.do("deliver", "order.created", "n1")
 		s.settle("n1") // accepted, parked, acknowledged
+		s.do("purge")
 		s.settle("n2")
+		if s.truth.Status != order.Cancelled {
+			s.t.Fatalf("%s, want cancelled", s.truth.Status)
+		}
 	})
 }
 

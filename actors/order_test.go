@@ -313,6 +313,23 @@ func TestReplyToAFencedDriver(t *testing.T) {
 	}
 }
 
+// A delivery that arrives twice must not take over from itself.
+func TestSameDeliveryTwice(t *testing.T) {
+	s := newFixture(t)
+	s.steps.plan["pay/do"] = []answer{{later: true}}
+	d := newDelivery(messages.TypeCreated, 1, 1)
+	s.deliver(d)
+	s.await(t, "call pay/do #1")
+	s.deliver(d)
+	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
+	s.await(t, "settle 2 done")
+	s.steps.release("pay/do", answer{reply: reply("done")})
+	s.await(t, "settle 1 done")
+	if s.count("settle 1 dropped") > 0 {
+		t.Error("the driver was dropped")
+	}
+}
+
 // A completion that arrives after a restart must not settle a delivery of the new instance.
 func TestCompletionOfAnEarlierInstance(t *testing.T) {
 	s := newFixture(t)

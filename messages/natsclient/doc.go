@@ -1,7 +1,7 @@
-// Package natsclient holds what the engine needs of JetStream beyond nats.go: a Requester that has any number of requests
-// under way over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, reads
-// of stored messages, one at a time or in pages, and a PullSession that pulls from a durable consumer and leaves flow control
-// to its caller. Where nats.go does as well, callers use nats.go.
+// Package natsclient has the parts of JetStream that nats.go lacks: a Requester that has any number of requests under way
+// over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, reads of
+// stored messages in pages, and a PullSession that pulls from a durable consumer and leaves flow control to its caller. An
+// API takes the API prefix and the domain from a jetstream.JetStream. Where nats.go does as well, callers use nats.go.
 //
 // # Ordering
 //
@@ -16,7 +16,7 @@
 //
 // # Failure
 //
-// Every request ends exactly once: with its last reply, or with an error. The error wraps ErrNotSent if the server
+// Every request of a Requester ends exactly once: with its last reply, or with an error. The error wraps ErrNotSent if the server
 // certainly did not get the request; after any other error the server may have acted on it, or may yet do so, for
 // nats.go sends what it has buffered once it is connected again.
 package natsclient

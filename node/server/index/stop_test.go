@@ -14,6 +14,7 @@ import (
 // TestStopWithoutServer: Run ends soon without a connection, and with a silent server.
 func TestStopWithoutServer(t *testing.T) {
 	t.Parallel()
+	const interval = 20 * time.Millisecond
 	for name, lose := range map[string]func(*site, *nats.Conn, *natstest.Blackhole){
 		"disconnected": func(s *site, nc *nats.Conn, _ *natstest.Blackhole) {
 			s.server.Stop()
@@ -25,7 +26,7 @@ func TestStopWithoutServer(t *testing.T) {
 			t.Parallel()
 			s, b := newSite(t), natstest.NewBlackhole()
 			nc := s.server.Connect(nats.SetCustomDialer(b), nats.ReconnectBufSize(-1))
-			x, err := index.New(natstest.JetStream(t, nc), index.Config{Dir: t.TempDir()})
+			x, err := index.New(natstest.JetStream(t, nc), index.Config{Dir: t.TempDir(), Interval: interval})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -36,10 +37,12 @@ func TestStopWithoutServer(t *testing.T) {
 			go func() { defer close(ran); x.Run(ctx) }()
 			caughtUp(t, x)
 			lose(s, nc, b)
+			// Reads have been without reply for several intervals.
+			natstest.Eventually(t, "the index lags behind", func() bool { d, _ := x.Lag(); return d > 10*interval })
 			began := time.Now()
 			stop()
 			<-ran
-			// A drain waits for one second at most.
+			// A drain waits for one second at most, and a read would wait for five.
 			if took := time.Since(began); took > 4*time.Second {
 				t.Errorf("Run returned after %s", took)
 			}

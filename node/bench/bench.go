@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Report is the outcome of a measurement.
+// Report is the result of a measurement.
 type Report struct {
 	Date   time.Time `json:"date"`
 	CPUs   int       `json:"cpus"`
@@ -30,14 +30,14 @@ type Result struct {
 	Engine Throughput `json:"engine"`
 	// Ratio of the engine's rate to the raw loop's: the median of the rounds' own ratios.
 	Ratio float64 `json:"ratio"`
-	// RawLatency is the raw loop's, which waits for the same writes one after the other.
+	// RawLatency is that of the raw loop, which waits for the same writes in sequence.
 	RawLatency Latency `json:"raw_latency"`
 	Latency    Latency `json:"latency"`
-	// Index is nil unless it was asked for.
+	// Index is nil without Config.Index.
 	Index *Indexed `json:"index,omitempty"`
 }
 
-// Run measures. It starts servers of its own and removes them.
+// Run measures. It starts its own servers and removes them.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -48,7 +48,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		Orders: cfg.Orders, Rounds: cfg.Rounds, Rate: cfg.Rate,
 	}
 	for _, mode := range cfg.Modes {
-		result, err := measure(ctx, cfg, mode)
+		result, err := measureMode(ctx, cfg, mode)
 		if err != nil {
 			return nil, fmt.Errorf("bench: %w", err)
 		}
@@ -56,24 +56,24 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	}
 	fmt.Fprintf(cfg.Progress, "memory of %d waiting orders …\n", cfg.Waiting)
 	var err error
-	if report.Waiting, err = memory(ctx, cfg); err != nil {
+	if report.Waiting, err = measureMemory(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("bench: memory: %w", err)
 	}
 	return report, nil
 }
 
-func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
+func measureMode(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 	var raws, engines []Throughput
 	var ratios []float64
 	var indexes []Indexed
-	rawLoop := func(g *ground) (carrier, error) { return startRaw(ctx, g, cfg.InFlight, false) }
-	engine := func(g *ground) (carrier, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) }
+	rawLoop := func(g *benchServer) (workload, error) { return startRaw(ctx, g, cfg.InFlight, false) }
+	engine := func(g *benchServer) (workload, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) }
 	for round := range cfg.Rounds {
-		raw, err := carry(ctx, cfg, mode, rawLoop)
+		raw, err := measureThroughput(ctx, cfg, mode, rawLoop)
 		if err != nil {
 			return Result{}, fmt.Errorf("raw loop: %w", err)
 		}
-		ours, err := carry(ctx, cfg, mode, engine)
+		ours, err := measureThroughput(ctx, cfg, mode, engine)
 		if err != nil {
 			return Result{}, fmt.Errorf("engine: %w", err)
 		}
@@ -82,31 +82,31 @@ func measure(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 			mode, round+1, cfg.Rounds, raw.OrdersPerSecond, ours.OrdersPerSecond, ratio)
 		raws, engines, ratios = append(raws, raw), append(engines, ours), append(ratios, ratio)
 		if cfg.Index {
-			with, err := indexed(ctx, cfg, mode, ours)
+			with, err := measureIndexed(ctx, cfg, mode, ours)
 			if err != nil {
 				return Result{}, fmt.Errorf("engine with index: %w", err)
 			}
-			line += fmt.Sprintf("; with index %.0f orders/s, ratio %.2f, behind at most %s", with.OrdersPerSecond, with.Ratio, fine(with.Behind))
+			line += fmt.Sprintf("; with index %.0f orders/s, ratio %.2f, lag at most %s", with.OrdersPerSecond, with.Ratio, roundDuration(with.Behind))
 			indexes = append(indexes, with)
 		}
 		fmt.Fprintln(cfg.Progress, line)
 	}
 	fmt.Fprintf(cfg.Progress, "%s: latency at %d orders/s …\n", mode, cfg.Rate)
-	result := Result{Mode: mode, Raw: middle(raws), Engine: middle(engines), Ratio: median(ratios)}
+	result := Result{Mode: mode, Raw: medianThroughput(raws), Engine: medianThroughput(engines), Ratio: median(ratios)}
 	var err error
-	if result.RawLatency, err = latency(ctx, cfg, mode, rawLoop); err != nil {
+	if result.RawLatency, err = measureLatency(ctx, cfg, mode, rawLoop); err != nil {
 		return Result{}, fmt.Errorf("latency of the raw loop: %w", err)
 	}
-	if result.Latency, err = latency(ctx, cfg, mode, engine); err != nil {
+	if result.Latency, err = measureLatency(ctx, cfg, mode, engine); err != nil {
 		return Result{}, fmt.Errorf("latency: %w", err)
 	}
 	if cfg.Index {
-		result.Index = middleIndexed(indexes)
+		result.Index = medianIndexed(indexes)
 	}
 	return result, nil
 }
 
-func middle(ts []Throughput) Throughput {
+func medianThroughput(ts []Throughput) Throughput {
 	rates, cpus := make([]float64, len(ts)), make([]time.Duration, len(ts))
 	for i, t := range ts {
 		rates[i], cpus[i] = t.OrdersPerSecond, t.CPUPerOrder

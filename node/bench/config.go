@@ -19,13 +19,13 @@ type Config struct {
 	Rate, Samples int
 	// Waiting orders of the memory measurement; default 5,000.
 	Waiting int
-	// Index: each round also runs the engine while an index of orders is fed from its journal.
+	// Index: each round also runs the engine while it maintains an index of orders.
 	Index bool
-	// Dir is where the servers keep their stores; default the directory for temporary files.
+	// Dir is the directory of the servers' stores; default the temporary directory.
 	Dir string
 	// Modes are the durabilities to measure; default relaxed and strict.
 	Modes []Mode
-	// Progress takes a line per round.
+	// Progress gets a line per round.
 	Progress io.Writer
 }
 
@@ -62,24 +62,24 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate says what is out of range.
+// Validate reports what is out of range.
 func (c Config) Validate() error { return c.withDefaults().ValidateCounts() }
 
-// ValidateCounts is Validate for a caller with defaults of its own: a count of zero is out of range.
+// ValidateCounts is Validate for a caller that sets all counts: zero is out of range.
 func (c Config) ValidateCounts() error {
 	errs := checkModes(c.Modes)
 	errs = append(errs,
-		within("orders", c.Orders, 1, 10_000_000),
-		within("rounds", c.Rounds, 1, 100),
-		within("in flight", c.InFlight, 16, 20_000),
-		within("rate", c.Rate, 1, 10_000),
-		within("samples", c.Samples, 10, 1_000_000),
-		within("waiting", c.Waiting, 100, 10_000),
+		checkRange("orders", c.Orders, 1, 10_000_000),
+		checkRange("rounds", c.Rounds, 1, 100),
+		checkRange("in flight", c.InFlight, 16, 20_000),
+		checkRange("rate", c.Rate, 1, 10_000),
+		checkRange("samples", c.Samples, 10, 1_000_000),
+		checkRange("waiting", c.Waiting, 100, 10_000),
 	)
 	return errors.Join(errs...)
 }
 
-func within(name string, v, low, high int) error {
+func checkRange(name string, v, low, high int) error {
 	if v < low || v > high {
 		return fmt.Errorf("%s is %d: want %d–%d", name, v, low, high)
 	}

@@ -10,21 +10,21 @@ import (
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
 
-// running is an engine under measurement.
-type running struct {
-	engine   *engine.Engine
-	observed *telemetry.Telemetry
-	cancel   context.CancelFunc
-	ended    chan error
+// engineRun is an engine under measurement.
+type engineRun struct {
+	engine    *engine.Engine
+	telemetry *telemetry.Telemetry
+	cancel    context.CancelFunc
+	ended     chan error
 }
 
-func startEngine(ctx context.Context, g *ground, inFlight int, p *messages.Plan) (*running, error) {
+func startEngine(ctx context.Context, g *benchServer, inFlight int, p *messages.Plan) (*engineRun, error) {
 	return startConfigured(ctx, g, engine.PlanFromProto(p), engine.Config{MaxInFlight: inFlight, AckWait: ackWait})
 }
 
-// startConfigured starts an engine on the servers of the ground.
-func startConfigured(ctx context.Context, g *ground, p engine.Plan, cfg engine.Config) (*running, error) {
-	// A node measures itself, so the engine does here.
+// startConfigured starts an engine on the server.
+func startConfigured(ctx context.Context, g *benchServer, p engine.Plan, cfg engine.Config) (*engineRun, error) {
+	// The engine records metrics, as it does in a node.
 	observed, err := telemetry.Setup(ctx, telemetry.Config{NodeID: benchNode})
 	if err != nil {
 		return nil, err
@@ -34,19 +34,19 @@ func startConfigured(ctx context.Context, g *ground, p engine.Plan, cfg engine.C
 	if err != nil {
 		return nil, err
 	}
-	carrying, cancel := context.WithCancel(context.Background())
-	r := &running{engine: e, observed: observed, cancel: cancel, ended: make(chan error, 1)}
-	go func() { r.ended <- e.Run(carrying) }()
+	running, cancel := context.WithCancel(context.Background())
+	r := &engineRun{engine: e, telemetry: observed, cancel: cancel, ended: make(chan error, 1)}
+	go func() { r.ended <- e.Run(running) }()
 	return r, nil
 }
 
-func (r *running) inFlight() int { return r.engine.InFlight() }
+func (r *engineRun) inFlight() int { return r.engine.InFlight() }
 
-func (r *running) stop(ctx context.Context) error {
+func (r *engineRun) stop(ctx context.Context) error {
 	r.cancel()
 	r.engine.Close()
-	return errors.Join(<-r.ended, r.observed.Shutdown(ctx))
+	return errors.Join(<-r.ended, r.telemetry.Shutdown(ctx))
 }
 
-// simPlan has the built-in plan's four steps, answered in process at once.
+// simPlan has the four steps of the built-in plan, which return at once in process.
 func simPlan() *messages.Plan { return plan.Sim("sim:") }

@@ -28,7 +28,7 @@ func TestIndex(t *testing.T) {
 	if !regexp.MustCompile(`\| with / without \|.*\n.*\n\| relaxed \| \d+ \| \d+\.\d\d \| \S+ \| \S+ \|\n`).MatchString(text.String()) {
 		t.Errorf("got\n%s", &text)
 	}
-	if !regexp.MustCompile(`; with index \d+ orders/s, ratio \d+\.\d\d, behind at most \S+\n`).MatchString(progress.String()) {
+	if !regexp.MustCompile(`; with index \d+ orders/s, ratio \d+\.\d\d, lag at most \S+\n`).MatchString(progress.String()) {
 		t.Errorf("got\n%s", &progress)
 	}
 }

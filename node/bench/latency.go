@@ -15,18 +15,18 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// Latency is the time from an order's publish to its end as a follower of the journal sees it.
+// Latency is the time from the publish of an order until a consumer of the journal gets its end.
 type Latency struct {
 	P50 time.Duration `json:"p50_ns"`
 	P95 time.Duration `json:"p95_ns"`
 	P99 time.Duration `json:"p99_ns"`
 }
 
-// latency publishes orders at the configured rate and follows them to their end on one side.
-func latency(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carrier, error)) (l Latency, err error) {
+// measureLatency publishes orders at the configured rate and waits until they have ended.
+func measureLatency(ctx context.Context, cfg Config, mode Mode, start func(*benchServer) (workload, error)) (l Latency, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	g, err := prepare(ctx, cfg.Dir, mode, ackWait)
+	g, err := startServer(ctx, cfg.Dir, mode, ackWait)
 	if err != nil {
 		return l, err
 	}
@@ -43,7 +43,7 @@ func latency(ctx context.Context, cfg Config, mode Mode, start func(*ground) (ca
 		return l, err
 	}
 	defer follow.Stop()
-	begins, err := g.pace(ctx, cfg)
+	begins, err := g.publishAtRate(ctx, cfg)
 	if err != nil {
 		return l, err
 	}
@@ -66,7 +66,7 @@ type end struct {
 	at time.Time
 }
 
-func (g *ground) follow(ctx context.Context, ends chan<- end) (jetstream.ConsumeContext, error) {
+func (g *benchServer) follow(ctx context.Context, ends chan<- end) (jetstream.ConsumeContext, error) {
 	consumer, err := g.js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{HeadersOnly: true})
 	if err != nil {
 		return nil, err
@@ -78,8 +78,8 @@ func (g *ground) follow(ctx context.Context, ends chan<- end) (jetstream.Consume
 	})
 }
 
-// pace publishes the samples at the rate and returns when each was published.
-func (g *ground) pace(ctx context.Context, cfg Config) (map[string]time.Time, error) {
+// publishAtRate publishes the samples and returns the time of each.
+func (g *benchServer) publishAtRate(ctx context.Context, cfg Config) (map[string]time.Time, error) {
 	p, err := ingress.NewPublisher(g.client, ingress.PublisherConfig{Batch: g.mode == Strict})
 	if err != nil {
 		return nil, err

@@ -17,32 +17,32 @@ import (
 type Memory struct {
 	// Engine is what the engine holds: the process's heap less Raw.
 	Engine uint64 `json:"engine_bytes"`
-	// Raw is what the server and the client library hold for a delivery and a journal entry of the raw loop.
+	// Raw is what the server and nats.go hold for a delivery and a journal entry of the raw loop.
 	Raw uint64 `json:"raw_bytes"`
 }
 
-// memory measures orders that wait for the answer of their first step, and deliveries that the raw loop holds as long.
-func memory(ctx context.Context, cfg Config) (m Memory, err error) {
+// measureMemory measures orders that wait for the reply of their first step, and deliveries that the raw loop holds.
+func measureMemory(ctx context.Context, cfg Config) (m Memory, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
 	p := plan.Sim("sim:?latency=4m")
 	for _, s := range p.Steps {
 		s.Timeout = durationpb.New(5 * time.Minute)
 	}
-	// More room than orders: an inbox does not ask for its last few messages.
+	// More slots than orders: an inbox does not pull for its last few slots.
 	room := min(20_000, 2*cfg.Waiting)
-	if m.Raw, err = growth(ctx, cfg, func(g *ground) (carrier, error) { return startRaw(ctx, g, room, true) }); err != nil {
+	if m.Raw, err = heapGrowth(ctx, cfg, func(g *benchServer) (workload, error) { return startRaw(ctx, g, room, true) }); err != nil {
 		return m, err
 	}
-	all, err := growth(ctx, cfg, func(g *ground) (carrier, error) { return startEngine(ctx, g, room, p) })
+	all, err := heapGrowth(ctx, cfg, func(g *benchServer) (workload, error) { return startEngine(ctx, g, room, p) })
 	m.Engine = max(all, m.Raw) - m.Raw
 	return m, err
 }
 
-// growth is the heap of one more waiting order: the difference between a load and three times that load, so that
-// buffers which are there anyway do not count.
-func growth(ctx context.Context, cfg Config, start func(*ground) (carrier, error)) (bytes uint64, err error) {
-	g, err := prepare(ctx, cfg.Dir, Relaxed, ackWait)
+// heapGrowth is the heap of one more waiting order: the difference between a load and three times that load, which excludes
+// fixed buffers.
+func heapGrowth(ctx context.Context, cfg Config, start func(*benchServer) (workload, error)) (bytes uint64, err error) {
+	g, err := startServer(ctx, cfg.Dir, Relaxed, ackWait)
 	if err != nil {
 		return 0, err
 	}
@@ -64,8 +64,8 @@ func growth(ctx context.Context, cfg Config, start func(*ground) (carrier, error
 	return (max(many, few) - few) / uint64(cfg.Waiting-first), nil
 }
 
-// wait publishes n more orders and returns the heap when as many as there are in all wait.
-func (g *ground) wait(ctx context.Context, c carrier, n, all int) (uint64, error) {
+// wait publishes n more orders and returns the heap when all of them wait.
+func (g *benchServer) wait(ctx context.Context, c workload, n, all int) (uint64, error) {
 	if err := g.publish(ctx, n); err != nil {
 		return 0, err
 	}
@@ -75,7 +75,7 @@ func (g *ground) wait(ctx context.Context, c carrier, n, all int) (uint64, error
 			return 0, err
 		}
 		if stream.CachedInfo().State.Msgs >= uint64(all) && c.inFlight() >= all {
-			return heap(), nil
+			return liveHeap(), nil
 		}
 		select {
 		case <-time.After(20 * time.Millisecond):
@@ -85,8 +85,8 @@ func (g *ground) wait(ctx context.Context, c carrier, n, all int) (uint64, error
 	}
 }
 
-// heap is what is live after a collection, in bytes.
-func heap() uint64 {
+// liveHeap is the live heap after a collection, in bytes.
+func liveHeap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats

@@ -15,7 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/node/engine"
 )
 
-// ParkedReport is the outcome of a measurement of parked orders.
+// ParkedReport is the result of a measurement of parked orders.
 type ParkedReport struct {
 	Date   time.Time      `json:"date"`
 	CPUs   int            `json:"cpus"`
@@ -30,36 +30,35 @@ type ParkedReport struct {
 // ParkedResult is that of one durability. The CPU is that of the whole process, server and publisher included.
 type ParkedResult struct {
 	Mode Mode `json:"mode"`
-	// Parking is from the first publish to the last order's rest.
+	// Parking is from the first publish until all orders are parked.
 	Parking Stage `json:"parking"`
-	// Waking is from the first due timer to the last order's end.
+	// Waking is from the first due timer until all orders have ended.
 	Waking Stage `json:"waking"`
 
-	// EngineBytes is the live heap for each parked order that the node which parked them holds more than one that was
-	// just started; ServerBytes that which the server holds more than before.
+	// EngineBytes is the live heap per parked order that the node which parked them uses beyond a node that was just started;
+	// ServerBytes is that which the server uses beyond an empty one.
 	EngineBytes int64 `json:"engine_bytes_per_order"`
 	ServerBytes int64 `json:"server_bytes_per_order"`
 	// PeakBytes is the largest heap while the orders woke.
 	PeakBytes uint64 `json:"peak_bytes"`
-	// EmptyCPU and IdleCPU are the share of one processor that is used without orders, and while all are parked.
+	// EmptyCPU and IdleCPU are the share of one processor used without orders, and while all are parked.
 	EmptyCPU float64 `json:"empty_cpu"`
 	IdleCPU  float64 `json:"idle_cpu"`
 
 	Wakes Wakes `json:"wakes"`
-	// Others are orders that did not wait, published while the parked ones woke.
+	// Others is the latency of other orders, published while the parked ones woke.
 	Others Latency `json:"others"`
-	// OthersCount is how many there were.
+	// OthersCount is their number.
 	OthersCount int `json:"others_count"`
 }
 
-// Stage is what a part of the measurement took.
+// Stage is the duration and CPU time of a part of the measurement.
 type Stage struct {
 	Took        time.Duration `json:"took_ns"`
 	CPUPerOrder time.Duration `json:"cpu_per_order_ns"`
 }
 
-// RunParked measures. It starts servers of its own and removes them. That an order woke early, twice, or not at all is an
-// error.
+// RunParked measures. It starts its own servers and removes them. It fails if an order wakes early, twice, or not at all.
 func RunParked(ctx context.Context, cfg ParkedConfig) (*ParkedReport, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -70,7 +69,7 @@ func RunParked(ctx context.Context, cfg ParkedConfig) (*ParkedReport, error) {
 		Orders: cfg.Orders, Window: cfg.Window, Rate: cfg.Rate,
 	}
 	for _, mode := range cfg.Modes {
-		p := &parking{cfg: cfg, result: ParkedResult{Mode: mode}}
+		p := &parkedRun{cfg: cfg, result: ParkedResult{Mode: mode}}
 		if err := p.measure(ctx); err != nil {
 			return nil, fmt.Errorf("bench: %s: %w", mode, err)
 		}
@@ -82,31 +81,31 @@ func RunParked(ctx context.Context, cfg ParkedConfig) (*ParkedReport, error) {
 // parkedAckWait is a node's default.
 const parkedAckWait = ingress.DefaultAckWait
 
-// parking is one measurement under way.
-type parking struct {
+// parkedRun is one measurement.
+type parkedRun struct {
 	cfg    ParkedConfig
-	ground *ground
-	engine *running
+	server *benchServer
+	engine *engineRun
 	result ParkedResult
-	// due is when the first timer is, and each order's place in the window.
-	due   time.Time
-	place map[string]time.Time
-	// others are the orders that do not wait, and when each was published.
+	// due is the time of the first timer, dueTimes that of each order.
+	due      time.Time
+	dueTimes map[string]time.Time
+	// others are the other orders with the time when each was published.
 	others map[string]time.Time
 }
 
-func (p *parking) measure(ctx context.Context) (err error) {
+func (p *parkedRun) measure(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit+2*p.cfg.Ahead+p.cfg.Window)
 	defer cancel()
-	if p.ground, err = prepare(ctx, p.cfg.Dir, p.result.Mode, parkedAckWait); err != nil {
+	if p.server, err = startServer(ctx, p.cfg.Dir, p.result.Mode, parkedAckWait); err != nil {
 		return err
 	}
-	defer p.ground.close()
+	defer p.server.close()
 	if err := p.start(ctx); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.engine.stop(ctx)) }()
-	for _, stage := range []func(context.Context) error{p.park, p.rest, p.wake, p.judge} {
+	for _, stage := range []func(context.Context) error{p.park, p.restartIdle, p.wake, p.checkJournal} {
 		if err := stage(ctx); err != nil {
 			return err
 		}
@@ -114,34 +113,34 @@ func (p *parking) measure(ctx context.Context) (err error) {
 	return nil
 }
 
-func (p *parking) start(ctx context.Context) (err error) {
+func (p *parkedRun) start(ctx context.Context) (err error) {
 	steps := engine.PlanFromProto(plan.Sim("sim:"))
 	steps.Name = "parked"
 	steps.Steps[1].Do = engine.Function(p.confirm)
-	p.engine, err = startConfigured(ctx, p.ground, steps, engine.Config{MaxInFlight: p.cfg.InFlight, AckWait: parkedAckWait})
+	p.engine, err = startConfigured(ctx, p.server, steps, engine.Config{MaxInFlight: p.cfg.InFlight, AckWait: parkedAckWait})
 	return err
 }
 
-// confirm is the step that waits.
-func (p *parking) confirm(_ context.Context, c *engine.Call) (any, error) {
-	if due, ok := p.place[c.Order.ID]; ok && time.Now().Before(due) {
+// confirm is the step that is pending until the order's due time.
+func (p *parkedRun) confirm(_ context.Context, c *engine.Call) (any, error) {
+	if due, ok := p.dueTimes[c.Order.ID]; ok && time.Now().Before(due) {
 		return nil, engine.Pending("confirmed", due)
 	}
 	return nil, nil
 }
 
-// park publishes the orders and waits until all are at rest.
-func (p *parking) park(ctx context.Context) error {
+// park publishes the orders and waits until all are parked.
+func (p *parkedRun) park(ctx context.Context) error {
 	orders := demo.Samples(p.cfg.Orders, rand.Uint64())
 	p.result.EmptyCPU = load(ctx, p.cfg.Idle)
-	server := heap()
+	server := liveHeap()
 	began, used := time.Now(), cpuTime()
 	p.due = began.Add(p.cfg.Ahead)
-	p.place = make(map[string]time.Time, len(orders))
+	p.dueTimes = make(map[string]time.Time, len(orders))
 	for i, o := range orders {
-		p.place[o.GetOrderId()] = p.due.Add(p.cfg.Window / time.Duration(len(orders)) * time.Duration(i))
+		p.dueTimes[o.GetOrderId()] = p.due.Add(p.cfg.Window / time.Duration(len(orders)) * time.Duration(i))
 	}
-	if err := p.ground.publishAll(ctx, orders); err != nil {
+	if err := p.server.publishAll(ctx, orders); err != nil {
 		return err
 	}
 	err := p.until(ctx, func(inbox, timers uint64) (bool, error) {
@@ -156,31 +155,31 @@ func (p *parking) park(ctx context.Context) error {
 	return err
 }
 
-func (p *parking) stage(began time.Time, used time.Duration) Stage {
+func (p *parkedRun) stage(began time.Time, used time.Duration) Stage {
 	return Stage{Took: time.Since(began), CPUPerOrder: (cpuTime() - used) / time.Duration(p.cfg.Orders)}
 }
 
-// rest watches the node at rest, and puts another in its place.
-func (p *parking) rest(ctx context.Context) error {
+// restartIdle measures the idle node, and replaces it by another.
+func (p *parkedRun) restartIdle(ctx context.Context) error {
 	p.result.IdleCPU = load(ctx, p.cfg.Idle)
-	parked := heap()
+	parked := liveHeap()
 	if err := p.engine.stop(ctx); err != nil {
 		return err
 	}
 	if err := p.start(ctx); err != nil {
 		return err
 	}
-	fresh := heap()
+	fresh := liveHeap()
 	p.result.EngineBytes = (int64(parked) - int64(fresh)) / int64(p.cfg.Orders)
 	p.result.ServerBytes = (p.result.ServerBytes + int64(fresh)) / int64(p.cfg.Orders)
 	if late := time.Since(p.due); late > 0 {
-		return fmt.Errorf("the first timer was due %s before the orders had rested long enough: set the time ahead longer than %s", late, p.cfg.Ahead)
+		return fmt.Errorf("the first timer was due %s before the idle node was measured: set the time ahead longer than %s", late, p.cfg.Ahead)
 	}
 	return nil
 }
 
-// wake waits until every order has ended. Others come in meanwhile.
-func (p *parking) wake(ctx context.Context) error {
+// wake waits until every order has ended, and publishes other orders meanwhile.
+func (p *parkedRun) wake(ctx context.Context) error {
 	if err := sleep(ctx, time.Until(p.due)); err != nil {
 		return err
 	}
@@ -191,16 +190,16 @@ func (p *parking) wake(ctx context.Context) error {
 	published := make(chan error, 1)
 	go func() { published <- p.publishOthers(over) }()
 	err := p.until(ctx, func(_, timers uint64) (bool, error) {
-		p.result.PeakBytes = max(p.result.PeakBytes, liveHeap())
+		p.result.PeakBytes = max(p.result.PeakBytes, currentHeap())
 		return timers == 0 && time.Now().After(last), nil
 	})
 	stop()
-	// What was published last is in the inbox before anybody looks whether that is empty.
+	// The last order is in the inbox before the check that it is empty.
 	if err := errors.Join(err, <-published); err != nil {
 		return err
 	}
 	err = p.until(ctx, func(inbox, _ uint64) (bool, error) {
-		p.result.PeakBytes = max(p.result.PeakBytes, liveHeap())
+		p.result.PeakBytes = max(p.result.PeakBytes, currentHeap())
 		return inbox == 0 && p.engine.inFlight() == 0, nil
 	})
 	p.result.Waking = p.stage(began, used)
@@ -208,9 +207,9 @@ func (p *parking) wake(ctx context.Context) error {
 	return err
 }
 
-// publishOthers publishes orders that do not wait, at the rate, until ctx ends.
-func (p *parking) publishOthers(ctx context.Context) error {
-	publisher, err := ingress.NewPublisher(p.ground.client, ingress.PublisherConfig{Batch: p.ground.mode == Strict})
+// publishOthers publishes other orders at the rate until ctx ends.
+func (p *parkedRun) publishOthers(ctx context.Context) error {
+	publisher, err := ingress.NewPublisher(p.server.client, ingress.PublisherConfig{Batch: p.server.mode == Strict})
 	if err != nil {
 		return err
 	}
@@ -218,28 +217,28 @@ func (p *parking) publishOthers(ctx context.Context) error {
 	p.others = map[string]time.Time{}
 	tick := time.NewTicker(time.Second / time.Duration(p.cfg.Rate))
 	defer tick.Stop()
-	unhurried := context.WithoutCancel(ctx)
+	flushing := context.WithoutCancel(ctx)
 	for seed := rand.Uint64(); ; seed++ {
 		for _, o := range demo.Samples(1000, seed) {
 			select {
 			case <-ctx.Done():
-				return publisher.Flush(unhurried)
+				return publisher.Flush(flushing)
 			case <-tick.C:
 			}
 			p.others[o.GetOrderId()] = time.Now()
-			if err := publisher.Publish(unhurried, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, nil); err != nil {
+			if err := publisher.Publish(flushing, ingress.Outgoing{OrderID: messages.OrderID(o.GetOrderId()), Body: o}, nil); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// until looks at inbox and timers until done says so.
-func (p *parking) until(ctx context.Context, done func(inbox, timers uint64) (bool, error)) error {
+// until polls the numbers of messages and timers until done returns true.
+func (p *parkedRun) until(ctx context.Context, done func(inbox, timers uint64) (bool, error)) error {
 	for {
 		var stored [2]uint64
 		for i, name := range []string{messages.StreamOrders, messages.StreamTimers} {
-			s, err := p.ground.js.Stream(ctx, name)
+			s, err := p.server.js.Stream(ctx, name)
 			if err != nil {
 				return err
 			}
@@ -263,9 +262,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// load is the share of one processor that this process uses.
+// load is the share of one processor that this process uses during d.
 func load(ctx context.Context, d time.Duration) float64 {
 	began, used := time.Now(), cpuTime()
-	_ = sleep(ctx, d) // a caller whose time is over notices
+	_ = sleep(ctx, d) // the caller checks ctx
 	return (cpuTime() - used).Seconds() / time.Since(began).Seconds()
 }

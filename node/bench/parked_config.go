@@ -7,27 +7,26 @@ import (
 	"time"
 )
 
-// ParkedConfig is that of a measurement of parked orders. The zero value of every field means its default.
+// ParkedConfig configures a measurement of parked orders. The zero value of every field means its default.
 type ParkedConfig struct {
-	// Orders that wait; default 100,000.
+	// Orders to park; default 100,000.
 	Orders int
 	// Window in which their timers are due, evenly spread; default 0, all at once.
 	Window time.Duration
-	// Ahead is how far away the first timer is when the first order is published: the orders must all be parked by
-	// then, with some time to spare in which nothing happens. Default 30 seconds and a millisecond for each order.
+	// Ahead is the time from the first publish to the first timer. All orders must be parked by then, and stay so for Idle.
+	// Default 30 seconds and a millisecond for each order.
 	Ahead time.Duration
-	// Idle is how long the node is watched doing nothing; default 12 seconds, in which the server lets go of the blocks it
-	// has read.
+	// Idle is how long the idle node is measured; default 12 seconds, in which the server frees the blocks it has read.
 	Idle time.Duration
 	// InFlight bounds the orders in memory; default 4096.
 	InFlight int
-	// Rate of orders that do not wait, published while the others wake, per second; default 50.
+	// Rate of other orders, published while the parked ones wake, per second; default 50.
 	Rate int
-	// Dir is where the servers keep their stores; default the directory for temporary files.
+	// Dir is the directory of the servers' stores; default the temporary directory.
 	Dir string
 	// Modes are the durabilities to measure; default relaxed and strict.
 	Modes []Mode
-	// Progress takes a line per stage.
+	// Progress gets a line per stage.
 	Progress io.Writer
 }
 
@@ -56,16 +55,16 @@ func (c ParkedConfig) withDefaults() ParkedConfig {
 	return c
 }
 
-// Validate says what is out of range.
+// Validate reports what is out of range.
 func (c ParkedConfig) Validate() error { return c.withDefaults().ValidateCounts() }
 
-// ValidateCounts is Validate for a caller with defaults of its own: a count of zero is out of range.
+// ValidateCounts is Validate for a caller that sets all counts: zero is out of range.
 func (c ParkedConfig) ValidateCounts() error {
 	errs := checkModes(c.Modes)
 	errs = append(errs,
-		within("parked", c.Orders, 10, 1_000_000),
-		within("in flight", c.InFlight, 16, 20_000),
-		within("rate", c.Rate, 1, 10_000),
+		checkRange("parked", c.Orders, 10, 1_000_000),
+		checkRange("in flight", c.InFlight, 16, 20_000),
+		checkRange("rate", c.Rate, 1, 10_000),
 	)
 	full := c.withDefaults()
 	for _, d := range []struct {

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// WriteText writes the report as a Markdown table, which people can read as it is.
+// WriteText writes the report as a Markdown table.
 func (r *ParkedReport) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders parked, due within %s; %d other orders/s meanwhile\n\n| durability |",
 		r.Date.UTC().Format(time.DateOnly), r.System, r.CPUs, r.Go, r.Orders, r.Window, r.Rate)
@@ -23,13 +23,13 @@ func (r *ParkedReport) WriteText(w io.Writer) error {
 		{"server's heap per parked order, bytes", func(p *ParkedResult) string { return fmt.Sprint(p.ServerBytes) }},
 		{"CPU without orders, share of one", func(p *ParkedResult) string { return fmt.Sprintf("%.3f", p.EmptyCPU) }},
 		{"CPU while all are parked, share of one", func(p *ParkedResult) string { return fmt.Sprintf("%.3f", p.IdleCPU) }},
-		{"first order resumed after its time", func(p *ParkedResult) string { return fine(p.Wakes.First).String() }},
-		{"all resumed after the last was due", func(p *ParkedResult) string { return fine(p.Wakes.AllResumed).String() }},
-		{"all ended after the last was due", func(p *ParkedResult) string { return fine(p.Wakes.AllEnded).String() }},
+		{"first order resumed after its time", func(p *ParkedResult) string { return roundDuration(p.Wakes.First).String() }},
+		{"all resumed after the last was due", func(p *ParkedResult) string { return roundDuration(p.Wakes.AllResumed).String() }},
+		{"all ended after the last was due", func(p *ParkedResult) string { return roundDuration(p.Wakes.AllEnded).String() }},
 		{"CPU to wake an order and end it", func(p *ParkedResult) string { return p.Waking.CPUPerOrder.Round(time.Microsecond).String() }},
 		{"largest heap meanwhile, MB", func(p *ParkedResult) string { return fmt.Sprint(p.PeakBytes >> 20) }},
 		{"other orders meanwhile: p50, p99", func(p *ParkedResult) string {
-			return fmt.Sprintf("%s, %s", fine(p.Others.P50), fine(p.Others.P99))
+			return fmt.Sprintf("%s, %s", roundDuration(p.Others.P50), roundDuration(p.Others.P99))
 		}},
 		{"taken over", func(p *ParkedResult) string { return fmt.Sprint(p.Wakes.Takeovers) }},
 	}

@@ -17,31 +17,30 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// rawLoop makes, for each message, the appends the engine makes for a four-step order, each fenced by the one before,
-// and acknowledges. It is the engine without the engine: no decoding, no actor, no decision, no step, no second
-// delivery; the entries are encoded beforehand and as large as the engine's. It consumes with the client library's own
-// Consume, and appends through the engine's journal, which is faster than the library's asynchronous publish: the raw
-// loop is the fastest that is known.
+// rawLoop makes for each message the appends that the engine makes for a four-step order, each fenced by the one before, and
+// acknowledges. It decodes nothing, has no actors, steps or redeliveries, and its entries are encoded beforehand, with the size
+// of the engine's. It consumes with Consume of nats.go, and appends through the engine's journal, which is faster than the
+// asynchronous publish of nats.go.
 type rawLoop struct {
 	journal *journal.Journal
 	consume jetstream.ConsumeContext
-	// acks, if not nil, acknowledges many messages at a time, as the engine does then.
+	// acks acknowledges many messages at a time, as the engine does in this mode; nil: one by one.
 	acks   *ingress.Acknowledger
 	bodies [][]byte
-	room   chan struct{}
+	slots  chan struct{}
 	failed chan error
-	// holding: orders stay where they are after their first entry.
+	// holding: orders stay in memory after their first entry.
 	holding bool
 	held    atomic.Int64
 }
 
-// kinds are the entries of a four-step order that meets no trouble.
+// kinds are the entries of a four-step order without failures.
 var kinds = [...]string{"accepted", "step_completed", "step_completed", "step_completed", "step_completed,completed"}
 
-// buffered is how many messages the client library may hold beyond those in flight: its default.
+// buffered is the number of messages that nats.go buffers beyond those in flight: its default.
 const buffered = 500
 
-func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawLoop, error) {
+func startRaw(ctx context.Context, g *benchServer, inFlight int, holding bool) (*rawLoop, error) {
 	bodies, err := sampleBodies()
 	if err != nil {
 		return nil, err
@@ -58,11 +57,11 @@ func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawL
 	if err != nil {
 		return nil, err
 	}
-	r := &rawLoop{journal: j, bodies: bodies, room: make(chan struct{}, inFlight), failed: make(chan error, 1), holding: holding}
+	r := &rawLoop{journal: j, bodies: bodies, slots: make(chan struct{}, inFlight), failed: make(chan error, 1), holding: holding}
 	if g.mode == Strict {
 		r.acks = ingress.NewAcknowledger(js, ackWait, slog.Default())
 	}
-	if r.consume, err = consumer.Consume(r.take, jetstream.PullMaxMessages(buffered)); err != nil {
+	if r.consume, err = consumer.Consume(r.start, jetstream.PullMaxMessages(buffered)); err != nil {
 		r.close()
 		return nil, err
 	}
@@ -71,31 +70,31 @@ func startRaw(ctx context.Context, g *ground, inFlight int, holding bool) (*rawL
 
 func (r *rawLoop) inFlight() int { return int(r.held.Load()) }
 
-// raw is one order in the raw loop.
-type raw struct {
+// rawOrder is one order in the raw loop.
+type rawOrder struct {
 	journal.Append
 	loop  *rawLoop
 	msg   jetstream.Msg
 	entry int
 }
 
-func (r *rawLoop) take(m jetstream.Msg) {
-	r.room <- struct{}{}
-	o := &raw{loop: r, msg: m}
+func (r *rawLoop) start(m jetstream.Msg) {
+	r.slots <- struct{}{}
+	o := &rawOrder{loop: r, msg: m}
 	o.OrderID = messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectOrder))
-	o.Done = o.done
+	o.Done = o.appended
 	o.append(0)
 }
 
-func (o *raw) append(expected uint64) {
+func (o *rawOrder) append(expected uint64) {
 	o.Expected, o.Kinds, o.Body = expected, kinds[o.entry], o.loop.bodies[o.entry]
 	o.loop.journal.Append(&o.Append)
 }
 
-func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
+func (o *rawOrder) appended(_ *journal.Append, sequence uint64, err error) {
 	if err != nil {
 		o.loop.fail(err)
-		<-o.loop.room
+		<-o.loop.slots
 		return
 	}
 	if o.loop.holding {
@@ -109,10 +108,10 @@ func (o *raw) done(_ *journal.Append, sequence uint64, err error) {
 	if err := o.acknowledge(); err != nil {
 		o.loop.fail(err)
 	}
-	<-o.loop.room
+	<-o.loop.slots
 }
 
-func (o *raw) acknowledge() error {
+func (o *rawOrder) acknowledge() error {
 	if o.loop.acks == nil {
 		return o.msg.Ack()
 	}
@@ -134,7 +133,7 @@ func (r *rawLoop) fail(err error) {
 func (r *rawLoop) stop(ctx context.Context) error {
 	r.consume.Stop()
 	<-r.consume.Closed()
-	r.finish(ctx)
+	r.untilIdle(ctx)
 	r.close()
 	select {
 	case err := <-r.failed:
@@ -144,11 +143,11 @@ func (r *rawLoop) stop(ctx context.Context) error {
 	}
 }
 
-// finish waits for the orders under way: a follower of the journal sees an entry before the reply to its append is here.
-func (r *rawLoop) finish(ctx context.Context) {
-	for range cap(r.room) - r.inFlight() {
+// untilIdle waits for the orders in flight: their last entry can be read before the reply to its append arrives.
+func (r *rawLoop) untilIdle(ctx context.Context) {
+	for range cap(r.slots) - r.inFlight() {
 		select {
-		case r.room <- struct{}{}:
+		case r.slots <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// WriteText writes the report as a Markdown table, which people can read as it is.
+// WriteText writes the report as a Markdown table.
 func (r *Report) WriteText(w io.Writer) error {
 	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders of four steps a round, medians of %d rounds; latency at %d orders/s\n\n"+
 		"| durability | raw loop, orders/s | engine, orders/s | engine / raw | raw, CPU per order | engine, CPU per order | raw, p50 / p99 | engine, p50 | p95 | p99 |\n"+
@@ -19,7 +19,7 @@ func (r *Report) WriteText(w io.Writer) error {
 		if _, err := fmt.Fprintf(w, "| %s | %.0f | %.0f | %.2f | %s | %s | %s / %s | %s | %s | %s |\n", m.Mode,
 			m.Raw.OrdersPerSecond, m.Engine.OrdersPerSecond, m.Ratio,
 			m.Raw.CPUPerOrder.Round(time.Microsecond), m.Engine.CPUPerOrder.Round(time.Microsecond),
-			fine(m.RawLatency.P50), fine(m.RawLatency.P99), fine(m.Latency.P50), fine(m.Latency.P95), fine(m.Latency.P99)); err != nil {
+			roundDuration(m.RawLatency.P50), roundDuration(m.RawLatency.P99), roundDuration(m.Latency.P50), roundDuration(m.Latency.P95), roundDuration(m.Latency.P99)); err != nil {
 			return err
 		}
 	}
@@ -31,9 +31,9 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-// writeIndexed writes what an index costs, if that was measured.
+// writeIndexed writes the cost of an index, if it was measured.
 func (r *Report) writeIndexed(w io.Writer) error {
-	head := "\n| durability | engine with index, orders/s | with / without | CPU per order | behind at most |\n| --- | ---: | ---: | ---: | ---: |\n"
+	head := "\n| durability | engine with index, orders/s | with / without | CPU per order | lag at most |\n| --- | ---: | ---: | ---: | ---: |\n"
 	for _, m := range r.Modes {
 		if m.Index == nil {
 			continue
@@ -47,4 +47,4 @@ func (r *Report) writeIndexed(w io.Writer) error {
 	return nil
 }
 
-func fine(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }
+func roundDuration(d time.Duration) time.Duration { return d.Round(10 * time.Microsecond) }

@@ -7,31 +7,31 @@ import (
 	"time"
 )
 
-// Throughput is what one side made of a load.
+// Throughput is that of the raw loop or the engine.
 type Throughput struct {
 	OrdersPerSecond float64 `json:"orders_per_second"`
 	// CPUPerOrder is the processor time of the whole process, server and publisher included.
 	CPUPerOrder time.Duration `json:"cpu_per_order_ns"`
 }
 
-// carrier carries orders from the inbox to their acknowledgement.
-type carrier interface {
-	// inFlight is the number of orders that wait.
+// workload handles orders from the inbox to their acknowledgement.
+type workload interface {
+	// inFlight is the number of orders in memory.
 	inFlight() int
 	stop(context.Context) error
 }
 
-// follower is a carrier that has work left when the orders have ended.
-type follower interface {
-	// follow returns when that work is done.
-	follow(context.Context) error
+// trailing is a workload with work left when the orders have ended.
+type trailing interface {
+	// catchUp returns when that work is done.
+	catchUp(context.Context) error
 }
 
-// carry measures one side on a fresh server: from the first publish to the last acknowledgement.
-func carry(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carrier, error)) (t Throughput, err error) {
+// measureThroughput measures a workload on a new server: from the first publish to the last acknowledgement.
+func measureThroughput(ctx context.Context, cfg Config, mode Mode, start func(*benchServer) (workload, error)) (t Throughput, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
 	defer cancel()
-	g, err := prepare(ctx, cfg.Dir, mode, ackWait)
+	g, err := startServer(ctx, cfg.Dir, mode, ackWait)
 	if err != nil {
 		return t, err
 	}
@@ -43,11 +43,11 @@ func carry(ctx context.Context, cfg Config, mode Mode, start func(*ground) (carr
 	runtime.GC()
 	began, used := time.Now(), cpuTime()
 	if err = g.publish(ctx, cfg.Orders); err == nil {
-		err = g.empty(ctx, cfg.Orders)
+		err = g.untilEmpty(ctx, cfg.Orders)
 	}
 	took := time.Since(began)
-	if f, ok := c.(follower); ok && err == nil {
-		err = f.follow(ctx)
+	if f, ok := c.(trailing); ok && err == nil {
+		err = f.catchUp(ctx)
 	}
 	cpu := cpuTime() - used
 	if stopErr := c.stop(ctx); err == nil {

@@ -11,37 +11,37 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Wakes are what the journal tells of the orders' return. A delay is from the time an order waits for.
+// Wakes are the delays, from the journal, between the times of the timers and the resumption of the orders.
 type Wakes struct {
-	// First and the others are how long after its time an order was resumed.
+	// First, P50, P99 and Last are delays of single orders.
 	First time.Duration `json:"first_ns"`
 	P50   time.Duration `json:"p50_ns"`
 	P99   time.Duration `json:"p99_ns"`
 	Last  time.Duration `json:"last_ns"`
-	// AllResumed and AllEnded are how long after the last timer was due the last order was resumed, and had ended.
+	// AllResumed and AllEnded are the delays of the last order after the last timer was due.
 	AllResumed time.Duration `json:"all_resumed_ns"`
 	AllEnded   time.Duration `json:"all_ended_ns"`
-	// Takeovers are orders that were taken over because their delivery came again.
+	// Takeovers counts orders that were taken over after a redelivery.
 	Takeovers int `json:"takeovers"`
 }
 
-// story is what the journal tells about one order.
-type story struct {
+// orderTimes is what the journal has about one order.
+type orderTimes struct {
 	parked, resumed, ended time.Time
 	parks, wakes           int
 	completed              bool
 }
 
-// judge reads the whole journal: every parked order must have been woken once for each time it parked, not before its
-// time, and have completed.
-func (p *parking) judge(ctx context.Context) error {
-	stories := make(map[string]*story, len(p.place))
-	err := journal.Scan(ctx, p.ground.js, func(e journal.Entry) error {
+// checkJournal reads the whole journal and fails unless every parked order was woken once for each park, not before its time,
+// and completed.
+func (p *parkedRun) checkJournal(ctx context.Context) error {
+	orders := make(map[string]*orderTimes, len(p.dueTimes))
+	err := journal.Scan(ctx, p.server.js, func(e journal.Entry) error {
 		id := e.Entry.GetOrderId()
-		s := stories[id]
+		s := orders[id]
 		if s == nil {
-			s = &story{}
-			stories[id] = s
+			s = &orderTimes{}
+			orders[id] = s
 		}
 		for _, event := range e.Entry.GetEvents() {
 			switch k := event.GetKind().(type) {
@@ -67,13 +67,13 @@ func (p *parking) judge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return p.sum(stories)
+	return p.summarize(orders)
 }
 
-func (p *parking) sum(stories map[string]*story) error {
+func (p *parkedRun) summarize(orders map[string]*orderTimes) error {
 	var late, others []time.Duration
 	var resumed, ended time.Time
-	for id, s := range stories {
+	for id, s := range orders {
 		if !s.completed {
 			return fmt.Errorf("order %s did not complete", id)
 		}
@@ -114,8 +114,8 @@ func quantile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(p*float64(len(sorted))))]
 }
 
-// liveHeap is what the heap holds at the moment, garbage included.
-func liveHeap() uint64 {
+// currentHeap is the size of the heap, garbage included.
+func currentHeap() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()

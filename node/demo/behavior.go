@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// ErrBehavior is wrapped by every complaint about a Behavior.
+// ErrBehavior is wrapped by every error about an invalid Behavior.
 var ErrBehavior = errors.New("demo behavior")
 
 const (
@@ -16,9 +16,9 @@ const (
 	defaultFinish = 2 * time.Second
 )
 
-// Behavior is how slow and unreliable a service is. The zero value answers at once and always.
+// Behavior is the latency and the failures of a service. The zero value replies at once and never fails.
 type Behavior struct {
-	// Latency passes between a call's effect and its answer; at most a minute.
+	// Latency is the delay between a call's effect and its reply; at most a minute.
 	Latency time.Duration
 	// Fail is the share of calls that end as unavailable, half of them after their effect.
 	Fail float64
@@ -26,13 +26,13 @@ type Behavior struct {
 	Reject float64
 	// Pending is the share of first calls of a do that are answered pending and finished by a signal.
 	Pending float64
-	// Finish is how long pending work takes; 0 stands for 2s.
+	// Finish is how long pending work takes; 0 means 2s.
 	Finish time.Duration
-	// Away: calls are neither performed nor answered, as if the service had gone.
+	// Away: calls are neither performed nor answered, as if the service did not exist.
 	Away bool
 }
 
-// Validate says which value is out of range; the error wraps ErrBehavior.
+// Validate reports a value that is out of range; the error wraps ErrBehavior.
 func (b Behavior) Validate() error {
 	for name, d := range map[string]time.Duration{"latency": b.Latency, "finish": b.Finish} {
 		if d < 0 || d > maxLatency {
@@ -58,7 +58,7 @@ func (b Behavior) finish() time.Duration {
 //
 //	latency=5ms,fail=0.01,reject=0.02,pending=0.01,finish=1s,payments.fail=0.5
 //
-// A name without a service is about all of them; what comes later overrides.
+// A name without a service applies to all of them; later settings override.
 type Behaviors struct {
 	Inventory, Payments, Shipping Behavior
 }
@@ -69,7 +69,7 @@ func All(b Behavior) Behaviors { return Behaviors{b, b, b} }
 // ParseBehaviors reads the text form; the error wraps ErrBehavior and says what is allowed.
 func ParseBehaviors(s string) (Behaviors, error) { return Behaviors{}.With(s) }
 
-// With changes what the text names and leaves the rest as it is; the error wraps ErrBehavior and says what is allowed.
+// With returns the behaviors with the settings of the text changed; the error wraps ErrBehavior and says what is allowed.
 func (b Behaviors) With(s string) (Behaviors, error) {
 	all := b
 	for item := range strings.SplitSeq(s, ",") {
@@ -129,7 +129,7 @@ func (b *Behavior) set(setting, value string) (err error) {
 	return nil
 }
 
-// Validate says which value of which service is out of range; the error wraps ErrBehavior.
+// Validate reports a value that is out of range; the error wraps ErrBehavior.
 func (b Behaviors) Validate() error {
 	for _, s := range b.named() {
 		if err := s.Validate(); err != nil {
@@ -139,7 +139,7 @@ func (b Behaviors) Validate() error {
 	return nil
 }
 
-// UnmarshalText is ParseBehaviors, for those who read the environment.
+// UnmarshalText is ParseBehaviors.
 func (b *Behaviors) UnmarshalText(text []byte) error {
 	parsed, err := ParseBehaviors(string(text))
 	if err == nil {

@@ -16,38 +16,38 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// verdict is how a key was decided, once and for all.
+// verdict is the result of the first call with a key, which is final.
 type verdict string
 
 const (
 	// performed: the effect happened.
 	performed verdict = "performed"
-	// refused: the service said no.
+	// refused: the service refused.
 	refused verdict = "refused"
-	// idle: an undo that found nothing to undo.
+	// idle: an undo with nothing to undo.
 	idle verdict = "idle"
-	// sealed: a do that was undone before it came; it never happens.
+	// sealed: a do whose undo came first; it is never performed.
 	sealed verdict = "sealed"
 )
 
-// entry is what the ledger knows of a key: a line of its file.
+// entry is the record of a key: a line of the file.
 type entry struct {
 	Key       string  `json:"key"`
 	Order     string  `json:"order"`
 	Step      string  `json:"step"`
 	Direction string  `json:"direction"`
 	Verdict   verdict `json:"verdict"`
-	// Ready is when pending work is finished; zero for work that was never pending.
+	// Ready is when pending work is finished; zero: never pending.
 	Ready time.Time       `json:"ready,omitzero"`
 	Reply json.RawMessage `json:"reply"`
 
 	answer *messages.StepReply // Reply, decoded
 }
 
-// target is what an effect acts on, whatever key the call came under.
+// target identifies an effect independent of the key.
 func (e *entry) target() string { return e.Order + "/" + e.Step + "/" + e.Direction }
 
-// ledger decides each key once. Its lock is held across the append to its file on purpose: the line is the effect.
+// ledger decides each key once. Its lock is held during the append to the file on purpose: the line is the effect.
 type ledger struct {
 	mu      sync.Mutex
 	file    *os.File // nil: memory only
@@ -79,7 +79,7 @@ func (l *ledger) load() error {
 	for number := 1; ; number++ {
 		line, err := r.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			// What follows the last line end was torn by a crash before it was answered.
+			// A crash cut the last line before its reply was sent.
 			return l.cut()
 		}
 		if err != nil {
@@ -98,7 +98,7 @@ func (l *ledger) load() error {
 	}
 }
 
-// cut drops what the file holds beyond its last whole entry.
+// cut removes a partial entry at the end of the file.
 func (l *ledger) cut() error {
 	if err := l.file.Truncate(l.size); err != nil {
 		return err
@@ -107,15 +107,15 @@ func (l *ledger) cut() error {
 	return err
 }
 
-// count counts a call under key.
+// count counts a call with the key.
 func (l *ledger) count(key string) {
 	l.mu.Lock()
 	l.calls[key]++
 	l.mu.Unlock()
 }
 
-// call returns the key's entry; decide makes the entries for a key that has none, which are kept and, where there is a
-// file, written before call returns. again reports whether the key had been decided before.
+// call returns the key's entry. For a new key decide makes the entries, which are recorded and, with a file, written before call
+// returns. again reports that the key had an entry.
 func (l *ledger) call(key string, decide func(known map[string]*entry) []*entry) (e *entry, again bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

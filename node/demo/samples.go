@@ -19,8 +19,8 @@ var shop = []product{
 	{"ink-bottle", 799}, {"pencil-box", 1250}, {"tin-whistle", 1495}, {"glass-carafe", 2680}, {"birch-stool", 7900},
 }
 
-// Samples makes n plausible orders, the same for the same seed; a caller that wants ids nobody used before draws its
-// seed. One in ten is refused by the demo services: by inventory, payments and shipping in turn.
+// Samples returns n orders, the same for the same seed; use a random seed for new ids. The demo services refuse one in ten:
+// inventory, payments and shipping in turn.
 func Samples(n int, seed uint64) []*messages.OrderCreated {
 	r := rand.New(rand.NewPCG(seed, 0x6f726465726c79))
 	run := prefix(r)
@@ -56,7 +56,7 @@ func sample(r *rand.Rand, id string, i int) *messages.OrderCreated {
 	return o
 }
 
-// prefix is eight characters that tell the runs of one shop apart.
+// prefix is the first eight characters of the ids of one call of Samples.
 func prefix(r *rand.Rand) string {
 	const letters = "abcdefghjkmnpqrstuvwxyz23456789"
 	b := make([]byte, 8)

@@ -16,29 +16,29 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// SubjectStats answers with Stats, or with the calls of the order named in the request.
+// SubjectStats replies Stats, or the calls of the order named in the request.
 const SubjectStats = "demo.stats"
 
-// SubjectBehave takes changes of the Behaviors as text, for example payments.away=true, and answers with all of them.
+// SubjectBehave takes changes of the Behaviors as text, for example payments.away=true, and replies all of them.
 const SubjectBehave = "demo.behave"
 
 // version of the micro services.
 const version = "1.0.0"
 
-// probe is how long Start listens for services that run already.
-const probe = 5 * time.Second
+// probeTimeout is how long Start waits for a reply of services that already run.
+const probeTimeout = 5 * time.Second
 
-// ErrRunning says that the demo services run already, in this process or another one.
+// ErrRunning is wrapped by the error of Start when the demo services already run, in this process or another.
 var ErrRunning = errors.New("demo services run already on this NATS")
 
-// Config holds what the services do not need but may use. The zero value works.
+// Config of the services. The zero value works.
 type Config struct {
 	Behaviors Behaviors
-	// Ledger is the path of the file that remembers effects; empty: they are forgotten with the process.
+	// Ledger is the path of the file that stores effects; empty: memory only.
 	Ledger string
-	// Tracer makes a server span per call. Default noop.
+	// Tracer starts a server span per call. Default: none.
 	Tracer trace.Tracer
-	// Logger is told what cannot be answered. Default: nobody is.
+	// Logger gets the failures to reply. Default: none.
 	Logger *slog.Logger
 }
 
@@ -50,7 +50,7 @@ type Services struct {
 	ledger *ledger
 	hosted []micro.Service
 
-	work sync.WaitGroup // handlers and timers under way
+	work sync.WaitGroup // running handlers and timers
 
 	mu        sync.Mutex
 	behaviors Behaviors
@@ -63,12 +63,12 @@ type Services struct {
 	subjects  map[string]int
 }
 
-// Start starts the services on nc. Errors wrap ErrBehavior, ErrRunning, or what the ledger file or NATS said.
+// Start starts the services on nc. Errors wrap ErrBehavior, ErrRunning, or the error of the ledger file or NATS.
 func Start(nc *nats.Conn, cfg Config) (*Services, error) {
 	if err := cfg.Behaviors.Validate(); err != nil {
 		return nil, err
 	}
-	if _, err := nc.Request(SubjectStats, nil, probe); !errors.Is(err, nats.ErrNoResponders) {
+	if _, err := nc.Request(SubjectStats, nil, probeTimeout); !errors.Is(err, nats.ErrNoResponders) {
 		if err == nil || errors.Is(err, nats.ErrTimeout) {
 			return nil, fmt.Errorf("%w: start them in one process only", ErrRunning)
 		}
@@ -94,7 +94,7 @@ func Start(nc *nats.Conn, cfg Config) (*Services, error) {
 	return s, nil
 }
 
-// host subscribes every service; the server knows of all of them when it returns.
+// host subscribes every service; the server has all subscriptions when it returns.
 func (s *Services) host() error {
 	for _, about := range [...]struct{ service, description string }{
 		{"inventory", "Reserves and releases goods."},
@@ -116,15 +116,15 @@ func (s *Services) host() error {
 			}
 		}
 	}
-	hosted, err := micro.AddService(s.nc, micro.Config{Name: "demo", Version: version, Description: "Counts what the demo services did, and changes how they behave."})
+	hosted, err := micro.AddService(s.nc, micro.Config{Name: "demo", Version: version, Description: "Counts what the demo services did, and changes their behavior."})
 	if err != nil {
 		return err
 	}
 	s.hosted = append(s.hosted, hosted)
-	if err := hosted.AddEndpoint("stats", micro.HandlerFunc(s.tell), micro.WithEndpointSubject(SubjectStats)); err != nil {
+	if err := hosted.AddEndpoint("stats", micro.HandlerFunc(s.serveStats), micro.WithEndpointSubject(SubjectStats)); err != nil {
 		return err
 	}
-	if err := hosted.AddEndpoint("behave", micro.HandlerFunc(s.behave), micro.WithEndpointSubject(SubjectBehave)); err != nil {
+	if err := hosted.AddEndpoint("behave", micro.HandlerFunc(s.serveBehave), micro.WithEndpointSubject(SubjectBehave)); err != nil {
 		return err
 	}
 	return s.nc.Flush()
@@ -141,7 +141,7 @@ func (s *Services) Set(b Behaviors) error {
 	return nil
 }
 
-// Stop ends the services and waits. Answers and signals that are still due are never sent.
+// Stop ends the services and waits. Pending replies and signals are not sent.
 func (s *Services) Stop() error {
 	s.mu.Lock()
 	if s.stopped {
@@ -167,8 +167,8 @@ func (s *Services) Stop() error {
 	return errors.Join(append(errs, s.ledger.close())...)
 }
 
-// enter begins a piece of work that Stop waits for; false once stopped.
-func (s *Services) enter() bool {
+// begin starts work that Stop waits for; false once stopped.
+func (s *Services) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped {
@@ -177,7 +177,7 @@ func (s *Services) enter() bool {
 	return !s.stopped
 }
 
-// after runs do after d, unless the services stop before.
+// after runs do after d, unless the services stop first.
 func (s *Services) after(d time.Duration, do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,9 +196,9 @@ func (s *Services) after(d time.Duration, do func()) {
 	s.timers[t] = struct{}{}
 }
 
-// tell answers demo.stats.
-func (s *Services) tell(r micro.Request) {
-	if !s.enter() {
+// serveStats answers demo.stats.
+func (s *Services) serveStats(r micro.Request) {
+	if !s.begin() {
 		return
 	}
 	defer s.work.Done()
@@ -217,9 +217,9 @@ func (s *Services) tell(r micro.Request) {
 	}
 }
 
-// behave answers demo.behave.
-func (s *Services) behave(r micro.Request) {
-	if !s.enter() {
+// serveBehave answers demo.behave.
+func (s *Services) serveBehave(r micro.Request) {
+	if !s.begin() {
 		return
 	}
 	defer s.work.Done()
@@ -241,5 +241,5 @@ func (s *Services) behave(r micro.Request) {
 	}
 }
 
-// luck is true in the given share of cases.
-func luck(share float64) bool { return share > 0 && rand.Float64() < share }
+// chance is true in the given share of cases.
+func chance(share float64) bool { return share > 0 && rand.Float64() < share }

@@ -6,37 +6,37 @@ import (
 	"strings"
 )
 
-// Stats is what the services were asked and what they did. It is what demo.stats answers, as JSON.
+// Stats counts the calls and effects of the services. It is the JSON reply of demo.stats.
 type Stats struct {
-	// Keys is the number of idempotency keys decided, Effects that of effects performed; both outlive the process
-	// when there is a ledger file. The other counts are of this process.
+	// Keys counts the decided idempotency keys, Effects the performed effects; with a ledger file both survive the process. The
+	// other counts are of this process.
 	Keys    int `json:"keys"`
 	Effects int `json:"effects"`
-	// Calls is the number of calls, Repeats that of calls whose key had been decided before.
+	// Calls counts the calls, Repeats those whose key had been decided before.
 	Calls   int `json:"calls"`
 	Repeats int `json:"repeats"`
-	// Failed is the number of calls answered as unavailable.
+	// Failed counts the calls answered as unavailable.
 	Failed int `json:"failed"`
-	// Missed is the number of calls that came while their service was away; they are not among Calls.
+	// Missed counts the calls while their service was away; they are not in Calls.
 	Missed int `json:"missed"`
-	// Twice names every order, step and direction whose effect was performed more than once, under whatever keys. Always
-	// empty unless the caller changes keys.
+	// Twice lists every order, step and direction whose effect was performed more than once, with different keys. Empty unless
+	// the caller changes keys.
 	Twice []string `json:"twice"`
-	// Subjects is the number of calls by subject.
+	// Subjects counts the calls by subject.
 	Subjects map[string]int `json:"subjects"`
 }
 
-// Call is what became of one idempotency key.
+// Call is the result of one idempotency key.
 type Call struct {
 	Key       string `json:"key"`
 	Step      string `json:"step"`
 	Direction string `json:"direction"`
-	// Verdict is performed, refused, idle (an undo with nothing to undo), sealed (a do undone before it came), or empty
-	// when every call under the key failed before its effect.
+	// Verdict is performed, refused, idle (an undo with nothing to undo), sealed (a do whose undo came first), or empty if
+	// every call with the key failed before its effect.
 	Verdict string `json:"verdict"`
-	// Calls is the number of calls under the key in this process.
+	// Calls counts the calls with the key in this process.
 	Calls int `json:"calls"`
-	// Effects is the number of effects on the key's order, step and direction.
+	// Effects counts the effects on the order, step and direction of the key.
 	Effects int `json:"effects"`
 }
 
@@ -62,7 +62,7 @@ func (s *Services) Stats() Stats {
 	return st
 }
 
-// Order returns what became of the calls of one order, sorted by key.
+// Order returns the calls of one order, sorted by key.
 func (s *Services) Order(id string) []Call {
 	l := s.ledger
 	l.mu.Lock()

@@ -11,29 +11,29 @@ import (
 	"github.com/caarlos0/env/v10"
 )
 
-// Durability says when the embedded server acknowledges.
+// Durability is when the embedded server acknowledges.
 type Durability string
 
 // The durabilities.
 const (
-	// Strict: after the disk has it.
+	// Strict: after the message is synced to disk.
 	Strict Durability = "strict"
-	// Relaxed: at once; the disk has it within 100 ms.
+	// Relaxed: before; it is synced within 100 ms.
 	Relaxed Durability = "relaxed"
 )
 
-// IndexMode says whether a node keeps an index of orders.
+// IndexMode is whether a node keeps an index of orders.
 type IndexMode string
 
 // The index modes.
 const (
 	IndexOn  IndexMode = "on"
 	IndexOff IndexMode = "off"
-	// IndexRebuild: on, and begun anew at the start.
+	// IndexRebuild: on, and rebuilt at the start.
 	IndexRebuild IndexMode = "rebuild"
 )
 
-// LogFormat is how log lines are written.
+// LogFormat is the format of log lines.
 type LogFormat string
 
 // The log formats.
@@ -42,14 +42,13 @@ const (
 	LogJSON LogFormat = "json"
 )
 
-// Config is the environment of a node. The tags are the single source for reading, checking and documenting it:
-// env and envDefault for the reader, min and max (inclusive) or oneof for the check, form for a shape the type does
-// not say, shown for a default that is computed, secret for what must not be printed.
+// Config is the environment of a node. Its tags: env and envDefault are name and default; min and max (inclusive), oneof or form
+// define the valid values; shown describes a computed default; secret marks what must not be printed.
 type Config struct {
 	NATSURL     string `env:"NATS_URL" form:"urls" secret:"userinfo" shown:"empty" help:"NATS servers, separated by commas; empty: embedded server"`
 	NATSCreds   string `env:"NATS_CREDS" secret:"all" shown:"empty" help:"credentials file (JWT and seed) for NATS"`
 	NATSNKey    string `env:"NATS_NKEY" secret:"all" shown:"empty" help:"user nkey for NATS: a seed file, or the seed itself"`
-	NATSTLSCA   string `env:"NATS_TLS_CA" shown:"empty" help:"file of certificate authorities that NATS servers are checked against"`
+	NATSTLSCA   string `env:"NATS_TLS_CA" shown:"empty" help:"file of the certificate authorities of the NATS servers"`
 	NATSTLSCert string `env:"NATS_TLS_CERT" shown:"empty" help:"client certificate file for NATS"`
 	NATSTLSKey  string `env:"NATS_TLS_KEY" shown:"empty" help:"key file of the client certificate"`
 
@@ -60,26 +59,26 @@ type Config struct {
 	PlanFile string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
 
 	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node, at most 1024 for each second of ORDERLY_ACK_WAIT"`
-	AckWait      time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without a sign of life"`
+	AckWait      time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without acknowledgement or progress"`
 	Hold         time.Duration `env:"ORDERLY_HOLD" envDefault:"10s" min:"10ms" max:"5m" help:"longest wait in memory before an order is parked"`
 	DrainTimeout time.Duration `env:"ORDERLY_DRAIN_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h" help:"longest graceful stop"`
 	UnknownAge   time.Duration `env:"ORDERLY_UNKNOWN_AGE" envDefault:"1m" min:"1s" max:"720h" help:"how long a message about an order that does not exist is kept before it becomes a dead letter"`
 	Replicas     int           `env:"ORDERLY_REPLICAS" envDefault:"1" oneof:"1 3 5" help:"stream replicas (3 in a cluster)"`
-	Durability   Durability    `env:"ORDERLY_DURABILITY" envDefault:"strict" oneof:"strict relaxed" help:"when the embedded server acknowledges: after the disk has it, or up to 100 ms before"`
+	Durability   Durability    `env:"ORDERLY_DURABILITY" envDefault:"strict" oneof:"strict relaxed" help:"when the embedded server acknowledges: after the sync to disk, or up to 100 ms before"`
 	Retention    time.Duration `env:"ORDERLY_RETENTION" envDefault:"720h" min:"1m" max:"87600h" help:"how long ended orders' events are kept"`
-	Index        IndexMode     `env:"ORDERLY_INDEX" envDefault:"on" oneof:"on off rebuild" help:"index of orders for \"orderly list\", kept in ORDERLY_DATA_DIR; rebuild: made anew from the journal at the start"`
+	Index        IndexMode     `env:"ORDERLY_INDEX" envDefault:"on" oneof:"on off rebuild" help:"index of orders for \"orderly list\", kept in ORDERLY_DATA_DIR; rebuild: rebuilt from the journal at the start"`
 
-	LogLevel  slog.Level `env:"ORDERLY_LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" help:"least severe log line that is written"`
-	LogFormat LogFormat  `env:"ORDERLY_LOG_FORMAT" oneof:"text json" shown:"text on a terminal, else json" help:"how log lines are written"`
+	LogLevel  slog.Level `env:"ORDERLY_LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" help:"minimum severity of log lines"`
+	LogFormat LogFormat  `env:"ORDERLY_LOG_FORMAT" oneof:"text json" shown:"text on a terminal, else json" help:"format of log lines"`
 
-	DemoOrders     int           `env:"ORDERLY_DEMO_ORDERS" envDefault:"20" min:"0" max:"100000" unit:"orders" help:"first load of sample orders under --demo"`
-	DemoLatency    time.Duration `env:"ORDERLY_DEMO_LATENCY" envDefault:"20ms" min:"0s" max:"1m" help:"mean time a demo service takes to answer"`
-	DemoFailRate   float64       `env:"ORDERLY_DEMO_FAIL_RATE" envDefault:"0.02" min:"0" max:"1" unit:"share of calls" help:"how often a demo service fails for a while"`
-	DemoRejectRate float64       `env:"ORDERLY_DEMO_REJECT_RATE" envDefault:"0.02" min:"0" max:"1" unit:"share of orders" help:"how often a demo service says no"`
+	DemoOrders     int           `env:"ORDERLY_DEMO_ORDERS" envDefault:"20" min:"0" max:"100000" unit:"orders" help:"sample orders published under --demo"`
+	DemoLatency    time.Duration `env:"ORDERLY_DEMO_LATENCY" envDefault:"20ms" min:"0s" max:"1m" help:"mean latency of a demo service"`
+	DemoFailRate   float64       `env:"ORDERLY_DEMO_FAIL_RATE" envDefault:"0.02" min:"0" max:"1" unit:"share of calls" help:"how often a demo service fails temporarily"`
+	DemoRejectRate float64       `env:"ORDERLY_DEMO_REJECT_RATE" envDefault:"0.02" min:"0" max:"1" unit:"share of orders" help:"how often a demo service refuses"`
 }
 
-// Load reads environ ("NAME=value", as os.Environ gives it). An empty value counts as absent. The error joins one
-// error per problem, each naming the variable, its value unless it is secret, and what is allowed.
+// Load reads environ ("NAME=value", as from os.Environ). An empty value counts as absent. The error joins one error per problem,
+// which names the variable, its value unless it is secret, and the valid values.
 func Load(environ []string) (Config, error) {
 	vars := make(map[string]string, len(environ))
 	for _, entry := range environ {
@@ -89,21 +88,21 @@ func Load(environ []string) (Config, error) {
 	}
 
 	var c Config
-	problems := unknown(vars)
-	unread := map[string]bool{}
+	problems := unknownVariables(vars)
+	unparsed := map[string]bool{}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars}); err != nil {
 		var all env.AggregateError
 		if !errors.As(err, &all) {
 			return Config{}, fmt.Errorf("read the environment: %w", err)
 		}
 		for _, each := range all.Errors {
-			var wrong env.ParseError
-			if !errors.As(each, &wrong) {
+			var invalid env.ParseError
+			if !errors.As(each, &invalid) {
 				return Config{}, fmt.Errorf("read the environment: %w", each)
 			}
-			f, _ := reflect.TypeFor[Config]().FieldByName(wrong.Name)
-			unread[f.Name] = true
-			problems = append(problems, wrongValue(f, vars[f.Tag.Get("env")]))
+			f, _ := reflect.TypeFor[Config]().FieldByName(invalid.Name)
+			unparsed[f.Name] = true
+			problems = append(problems, invalidValue(f, vars[f.Tag.Get("env")]))
 		}
 	}
 
@@ -113,15 +112,15 @@ func Load(environ []string) (Config, error) {
 	if c.LogFormat == "" {
 		c.LogFormat = defaultLogFormat()
 	}
-	problems = append(problems, c.problems(unread)...)
+	problems = append(problems, c.problems(unparsed)...)
 	if len(problems) > 0 {
 		return Config{}, errors.Join(problems...)
 	}
 	return c, nil
 }
 
-// Validate checks every value, and those that must fit each other. Its errors are as Load's.
+// Validate checks every value and their combinations. Its errors are like those of Load.
 func (c Config) Validate() error { return errors.Join(c.problems(nil)...) }
 
-// Embedded reports whether the node carries its own NATS server.
+// Embedded reports whether the node embeds its NATS server.
 func (c Config) Embedded() bool { return c.NATSURL == "" }

@@ -11,15 +11,15 @@ import (
 type Entry struct {
 	// Name of the variable.
 	Name string `json:"name"`
-	// Value in effect; what is secret in it is replaced by asterisks.
+	// Value in effect, with secrets replaced by asterisks.
 	Value string `json:"value"`
-	// Default, or in words how it comes about.
+	// Default, or a description of a computed one.
 	Default string `json:"default"`
-	// Allowed says what the variable takes, with its unit.
+	// Allowed describes the valid values, with their unit.
 	Allowed string `json:"allowed"`
 	// Meaning in one line.
 	Meaning string `json:"meaning"`
-	// Secret values are never shown in full.
+	// Secret: the value is never shown in full.
 	Secret bool `json:"secret"`
 }
 
@@ -34,7 +34,7 @@ func (c Config) Redacted() []Entry {
 		f := v.Type().Field(i)
 		entries = append(entries, Entry{
 			Name:    f.Tag.Get("env"),
-			Value:   redact(f, text(v.Field(i).Interface())),
+			Value:   redact(f, format(v.Field(i).Interface())),
 			Default: defaultOf(f),
 			Allowed: allowedOf(f),
 			Meaning: f.Tag.Get("help"),
@@ -44,21 +44,6 @@ func (c Config) Redacted() []Entry {
 	return entries
 }
 
-// MarkdownTable is the table of variables in docs/configuration.md.
-func MarkdownTable() string {
-	var b strings.Builder
-	b.WriteString("| variable | default | allowed | meaning |\n| --- | --- | --- | --- |\n")
-	for f := range reflect.TypeFor[Config]().Fields() {
-		shown := defaultOf(f)
-		if f.Tag.Get("shown") == "" {
-			shown = "`" + shown + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", f.Tag.Get("env"), shown, allowedOf(f), f.Tag.Get("help"))
-	}
-	b.WriteString("| `OTEL_*` | – | see the OpenTelemetry specification | the OpenTelemetry SDK's standard variables; without an OTLP endpoint no traces are exported |\n")
-	return b.String()
-}
-
 func defaultOf(f reflect.StructField) string {
 	if shown := f.Tag.Get("shown"); shown != "" {
 		return shown
@@ -66,7 +51,7 @@ func defaultOf(f reflect.StructField) string {
 	return f.Tag.Get("envDefault")
 }
 
-// allowedOf is want in the words of a table.
+// allowedOf is want for a table.
 func allowedOf(f reflect.StructField) string {
 	if words, ok := f.Tag.Lookup("oneof"); ok {
 		return strings.Join(strings.Fields(words), ", ")
@@ -89,7 +74,7 @@ func allowedOf(f reflect.StructField) string {
 	return "path"
 }
 
-// redact replaces what is secret in a value.
+// redact replaces the secret parts of a value.
 func redact(f reflect.StructField, value string) string {
 	switch {
 	case value == "" || f.Tag.Get("secret") == "":

@@ -2,7 +2,7 @@ package config
 
 import "os"
 
-// defaultLogFormat suits whoever reads standard error: a person at a terminal, or a machine.
+// defaultLogFormat is text if standard error is a terminal, else JSON.
 func defaultLogFormat() LogFormat {
 	if info, err := os.Stderr.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
 		return LogText

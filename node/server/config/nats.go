@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 )
 
-// How a connection is kept. A lost server is noticed after PingInterval × MaxPingsOutstanding at the latest.
+// Timing of a connection. A lost server is detected within pingInterval × pingsOutstanding.
 const (
 	connectTimeout   = 5 * time.Second
 	pingInterval     = 10 * time.Second
@@ -23,9 +23,9 @@ const (
 	reconnectMax     = 2 * time.Second
 )
 
-// NATSOptions are the options of a connection as c asks for it: named after the node, authenticated, never giving up.
-// Nothing is buffered while disconnected: a publish fails at once, so that its caller knows, rather than being sent
-// after the caller has counted it as failed. Errors name the variable and never what a secret holds.
+// NATSOptions returns the options of a connection: named after the node, authenticated, with unlimited reconnects. Nothing is
+// buffered while disconnected: a publish fails at once, instead of being sent after its caller has counted it as failed. Errors
+// name the variable, never a secret.
 func NATSOptions(c Config) ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name("orderly " + c.NodeID),
@@ -39,7 +39,7 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 		nats.DrainTimeout(c.DrainTimeout),
 	}
 	if c.NATSCreds != "" {
-		if err := readable(c.NATSCreds); err != nil {
+		if err := checkReadable(c.NATSCreds); err != nil {
 			return nil, fmt.Errorf("NATS_CREDS: credentials file %w", err)
 		}
 		options = append(options, nats.UserCredentials(c.NATSCreds))
@@ -61,7 +61,7 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 	return options, nil
 }
 
-// reconnectDelay spreads the nodes of a cluster that all lost the same server: full jitter under a doubling cap.
+// reconnectDelay spreads the reconnects of many nodes: full jitter up to a limit that doubles.
 func reconnectDelay(attempts int) time.Duration {
 	limit := reconnectMax
 	if attempts < 6 {
@@ -70,29 +70,29 @@ func reconnectDelay(attempts int) time.Duration {
 	return rand.N(limit) + time.Millisecond
 }
 
-// readable reports why a file cannot be read, without its name: the name of a secret's file may be the secret itself,
-// put into the wrong variable.
-func readable(path string) error {
+// checkReadable returns why a file cannot be opened, without its name: a user may have put the secret itself in the place of the
+// name.
+func checkReadable(path string) error {
 	f, err := os.Open(path)
 	if err == nil {
 		return f.Close()
 	}
-	var wrong *os.PathError
-	if errors.As(err, &wrong) {
-		err = wrong.Err
+	var pathErr *os.PathError
+	if errors.As(err, &pathErr) {
+		err = pathErr.Err
 	}
 	return fmt.Errorf("cannot be opened: %w", err)
 }
 
-// nkeyOption takes a seed file, or the seed itself, which begins with SU.
+// nkeyOption takes a seed file, or a seed, which starts with SU.
 func nkeyOption(value string) (nats.Option, error) {
-	if !strings.HasPrefix(value, "SU") || readable(value) == nil {
-		if err := readable(value); err != nil {
+	if !strings.HasPrefix(value, "SU") || checkReadable(value) == nil {
+		if err := checkReadable(value); err != nil {
 			return nil, fmt.Errorf("NATS_NKEY: seed file %w", err)
 		}
 		option, err := nats.NkeyOptionFromSeed(value)
 		if err != nil {
-			return nil, errors.New("NATS_NKEY: the file holds no user seed: want one that begins with SU, as `nk -gen user` writes it")
+			return nil, errors.New("NATS_NKEY: the file has no user seed: want one that starts with SU, as `nk -gen user` writes it")
 		}
 		return option, nil
 	}
@@ -102,7 +102,7 @@ func nkeyOption(value string) (nats.Option, error) {
 	}
 	public, err := pair.PublicKey()
 	if err != nil {
-		return nil, errors.New("NATS_NKEY: the seed gives no public key: create a new one")
+		return nil, errors.New("NATS_NKEY: the seed has no public key: create a new one")
 	}
 	return nats.Nkey(public, pair.Sign), nil
 }
@@ -116,7 +116,7 @@ func tlsConfig(c Config) (*tls.Config, error) {
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("NATS_TLS_CA: %s holds no PEM certificate", c.NATSTLSCA)
+			return nil, fmt.Errorf("NATS_TLS_CA: %s has no PEM certificate", c.NATSTLSCA)
 		}
 	}
 	if c.NATSTLSCert != "" {

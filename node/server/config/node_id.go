@@ -10,7 +10,7 @@ import (
 // maxNodeID is the longest node id, in characters.
 const maxNodeID = 64
 
-// newNodeID names this run of the program: the host, and a suffix that no other run has.
+// newNodeID names this run of the program: the host name and a random suffix.
 func newNodeID() string {
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails, by its contract

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"reflect"
 	"strings"
 	"testing"
 
@@ -48,26 +47,23 @@ func TestNoSecretInErrors(t *testing.T) {
 	}
 }
 
-func TestMarkdownTable(t *testing.T) {
-	table := config.MarkdownTable()
-	for f := range reflect.TypeFor[config.Config]().Fields() {
-		if name := f.Tag.Get("env"); name == "" || !strings.Contains(table, "| `"+name+"` |") {
-			t.Errorf("field %s (%s) is missing", f.Name, name)
+func TestEntries(t *testing.T) {
+	byName := map[string]config.Entry{}
+	for _, e := range load(t).Redacted() {
+		if e.Name == "" || e.Allowed == "" || e.Meaning == "" || e.Default == "" {
+			t.Errorf("incomplete: %+v", e)
 		}
+		e.Value, e.Meaning = "", ""
+		byName[e.Name] = e
 	}
-	for _, row := range []string{
-		"| `ORDERLY_ACK_WAIT` | `5s` | 100ms–1h, duration | how long a delivery may go without a sign of life |",
-		"| `ORDERLY_NODE_ID` | host name and a random suffix | A–Z a–z 0–9 _ - . |",
-		"| `ORDERLY_REPLICAS` | `1` | 1, 3, 5 |",
-		"| `OTEL_*` |",
+	for _, want := range []config.Entry{
+		{Name: "ORDERLY_ACK_WAIT", Default: "5s", Allowed: "100ms–1h, duration"},
+		{Name: "ORDERLY_NODE_ID", Default: "host name and a random suffix", Allowed: "A–Z a–z 0–9 _ - ."},
+		{Name: "ORDERLY_REPLICAS", Default: "1", Allowed: "1, 3, 5"},
+		{Name: "NATS_NKEY", Default: "empty", Allowed: "path", Secret: true},
 	} {
-		if !strings.Contains(table, row) {
-			t.Errorf("missing: %s\n%s", row, table)
-		}
-	}
-	for line := range strings.Lines(table) {
-		if strings.Count(line, "|") != 5 {
-			t.Errorf("not four columns: %s", line)
+		if got := byName[want.Name]; got != want {
+			t.Errorf("got %+v, want %+v", got, want)
 		}
 	}
 }

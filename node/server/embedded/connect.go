@@ -7,8 +7,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Connect opens a connection of this process to the server, through its listener: for publishing asynchronously with
-// acknowledgements loopback TCP is faster than the server's in-process pipe (see BenchmarkPublish).
+// Connect connects this process to the server through its listener: for asynchronous publishes with acknowledgements loopback TCP
+// is faster than the server's in-process pipe (see BenchmarkPublish).
 func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 	nc, err := nats.Connect(s.URL(), options...)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// storeLimit is nine tenths of what the store has and may still get of its disk, in bytes. What it has counts, or the
-// limit would shrink with every restart.
+// storeLimit is nine tenths of the disk space that the store uses or can use, in bytes. Used space counts, or the limit would
+// shrink with every restart.
 func storeLimit(dir, store string) (int64, error) {
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {

@@ -13,27 +13,27 @@ import (
 	"time"
 )
 
-// ErrLocked is wrapped by the error of Start when another process has the data directory.
+// ErrLocked is wrapped by the error of Start when another process uses the data directory.
 var ErrLocked = errors.New("data directory in use")
 
-// lockFile is locked with flock(2) and says in words who holds it. It is never removed: a lock on a removed file
-// keeps nobody out.
+// lockFile is locked with flock(2) and contains a description of its holder. It is never removed: a lock on a removed file does
+// not exclude others.
 const lockFile = "orderly.lock"
 
-// maxHolder bounds what is read of another process's words, in bytes.
+// maxHolder bounds the description of the holder, in bytes.
 const maxHolder = 256
 
-// lock is the hold of this process on a data directory. The kernel drops it when the process ends, however it ends.
+// lock is the lock of this process on a data directory. The kernel releases it when the process ends.
 type lock struct{ file *os.File }
 
-// acquire creates dir if need be and locks it.
+// acquire creates dir if necessary and locks it.
 func acquire(dir string) (*lock, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, unusable(dir, err)
+		return nil, unwritable(dir, err)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, unusable(dir, err)
+		return nil, unwritable(dir, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer f.Close()
@@ -43,15 +43,15 @@ func acquire(dir string) (*lock, error) {
 		return nil, fmt.Errorf("lock data directory %s: %w: set ORDERLY_DATA_DIR to a directory on a local disk", dir, err)
 	}
 	l := &lock{file: f}
-	if err := l.sign(); err != nil {
+	if err := l.writeHolder(); err != nil {
 		l.release()
-		return nil, unusable(dir, err)
+		return nil, unwritable(dir, err)
 	}
 	return l, nil
 }
 
-// sign writes who holds the lock.
-func (l *lock) sign() error {
+// writeHolder writes the description of this process.
+func (l *lock) writeHolder() error {
 	if err := l.file.Truncate(0); err != nil {
 		return err
 	}
@@ -63,22 +63,22 @@ func (l *lock) sign() error {
 	return err
 }
 
-// release lets go. The words are removed first, while nobody else may write them.
+// release unlocks. The description is removed first, before another process can write its own.
 func (l *lock) release() {
-	_ = l.file.Truncate(0) // only words for people
-	_ = l.file.Close()     // the kernel drops the lock with the last descriptor
+	_ = l.file.Truncate(0) // only a description
+	_ = l.file.Close()     // the kernel releases the lock with the last descriptor
 }
 
-// holder is what the process that has the lock wrote into it.
+// holder is the description of the process that holds the lock.
 func holder(f *os.File) string {
-	words, err := io.ReadAll(io.NewSectionReader(f, 0, maxHolder))
-	if s := strings.TrimSpace(string(words)); err == nil && s != "" {
+	description, err := io.ReadAll(io.NewSectionReader(f, 0, maxHolder))
+	if s := strings.TrimSpace(string(description)); err == nil && s != "" {
 		return s
 	}
 	return "another process"
 }
 
-func unusable(dir string, err error) error {
+func unwritable(dir string, err error) error {
 	return fmt.Errorf("data directory %s cannot be written: %w: set ORDERLY_DATA_DIR to a directory that this user may write", dir, err)
 }
 

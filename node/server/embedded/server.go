@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// SyncInterval is how long relaxed durability may leave an acknowledged message to the operating system.
+	// SyncInterval is the longest time between acknowledgement and sync in relaxed durability.
 	SyncInterval = 100 * time.Millisecond
-	// maxPayload leaves room for the headers of the largest message that the inbox stores, and for an order with its
-	// plan in the journal, in bytes.
+	// maxPayload is large enough for the largest message of the inbox with its headers, and for an order with its plan in the
+	// journal, in bytes.
 	maxPayload = 1 << 20
-	// maxMemory bounds memory streams, in bytes; the engine has none.
+	// maxMemory bounds memory streams, in bytes; the engine uses none.
 	maxMemory = 256 << 20
-	// startTimeout bounds the wait for a listener that is already open.
+	// startTimeout bounds the wait for the first connection.
 	startTimeout = 10 * time.Second
 )
 
@@ -30,14 +30,14 @@ const (
 type Config struct {
 	// DataDir holds the store; it is created if it does not exist. Required.
 	DataDir string
-	// Addr is where clients connect, host:port; port 0 is any free one. Default 127.0.0.1:4222.
+	// Addr to listen on, host:port; port 0 is any free one. Default 127.0.0.1:4222.
 	Addr string
-	// Relaxed acknowledges before the disk has the message; it has it within SyncInterval. Default: after.
+	// Relaxed acknowledges a message before it is synced, within SyncInterval. Default: after.
 	Relaxed bool
-	// MaxStore bounds the store in bytes. Default: nine tenths of what the disk has left for it, so that a full disk is
-	// refused message by message instead of being run into.
+	// MaxStore bounds the store in bytes. Default: nine tenths of the available disk, so that the server refuses messages before
+	// the disk is full.
 	MaxStore int64
-	// Logger takes the server's warnings and errors. Default: none.
+	// Logger gets the server's warnings and errors. Default: none.
 	Logger *slog.Logger
 }
 
@@ -74,7 +74,7 @@ func (c Config) listen() (host string, port int, err error) {
 			return host, int(n), nil
 		}
 	}
-	return "", 0, fmt.Errorf("embedded server: ORDERLY_NATS_ADDR=%q is no address: want host:port", c.Addr)
+	return "", 0, fmt.Errorf("embedded server: ORDERLY_NATS_ADDR=%q is not an address: want host:port", c.Addr)
 }
 
 // Server is a running NATS server with JetStream.
@@ -85,8 +85,8 @@ type Server struct {
 	stop   sync.Once
 }
 
-// Start locks the data directory, recovers the store and listens. The error wraps ErrLocked when another process has
-// the directory, and says which variable to change when the directory or the address cannot be used.
+// Start locks the data directory, recovers the store and listens. The error wraps ErrLocked if another process uses the directory;
+// it names the variable to change if the directory or the address cannot be used.
 func Start(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -153,13 +153,13 @@ func start(cfg Config) (*Server, error) {
 	}
 	s := &Server{server: inner, logger: cfg.Logger}
 	if tcp, ok := inner.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		cfg.Logger.Warn("embedded server listens beyond this machine without authentication", "address", s.Addr())
+		cfg.Logger.Warn("embedded server accepts connections from other machines without authentication", "address", s.Addr())
 	}
 	cfg.Logger.Info("embedded server started", "address", s.Addr(), "data_dir", cfg.DataDir, "relaxed", cfg.Relaxed, "max_store_bytes", store)
 	return s, nil
 }
 
-// probe reports in typed errors what would keep the server from listening.
+// probe returns a typed error if the server could not listen: its own is fatal and untyped.
 func probe(addr string) error {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -173,8 +173,8 @@ func probe(addr string) error {
 	return fmt.Errorf("embedded server: cannot listen on %s: set ORDERLY_NATS_ADDR to an address of this machine: %w", addr, err)
 }
 
-// Shutdown closes the server, waits until the store is closed and lets go of the data directory. Connections that were
-// not drained are cut. Later calls wait for the first.
+// Shutdown closes the server with its connections, waits until the store is closed, and unlocks the data directory. Later calls
+// wait for the first.
 func (s *Server) Shutdown() {
 	s.stop.Do(func() {
 		s.server.Shutdown()

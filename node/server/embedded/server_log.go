@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// serverLog passes the server's warnings and errors on and drops the rest. The first fatal error is kept: with a
-// logger of one's own the server does not exit but goes on half started.
+// serverLog forwards the server's warnings and errors and drops other lines. It keeps the first fatal error: with a custom logger
+// the server does not exit on it but continues half started.
 type serverLog struct {
 	logger *slog.Logger
 

@@ -1,11 +1,9 @@
 package telemetry
 
-// The keys of log lines. Every key has one meaning wherever it stands.
+// The keys of log lines. Every key has one meaning.
 const (
-	// KeyError is what went wrong.
+	// KeyError is the error.
 	KeyError = "error"
-	// KeyNode is the node that writes the line.
-	KeyNode = "node"
 	// KeyOrderID is the order the line is about.
 	KeyOrderID = "order_id"
 	// KeyTraceID and KeySpanID come from the context of the call.

@@ -13,17 +13,17 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 )
 
-// buckets of histograms in seconds: from a journal append in memory to a step that is about to time out.
+// buckets of histograms in seconds: from a journal append in memory to a step near its timeout.
 var buckets = []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
 
-// newRegistry holds what the process itself can tell.
+// newRegistry returns a registry with the metrics of the process and the Go runtime.
 func newRegistry() *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }
 
-// newMeterProvider feeds the registry with what is measured through the OpenTelemetry API.
+// newMeterProvider returns a provider whose instruments feed the registry.
 func newMeterProvider(r *prometheus.Registry, res *resource.Resource) (*sdkmetric.MeterProvider, error) {
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(r), otelprometheus.WithoutScopeInfo())
 	if err != nil {
@@ -31,7 +31,7 @@ func newMeterProvider(r *prometheus.Registry, res *resource.Resource) (*sdkmetri
 	}
 	return sdkmetric.NewMeterProvider(
 		sdkmetric.WithReader(exporter), sdkmetric.WithResource(res),
-		// Measurements are taken outside of any span. Looking for one costs more than the measurement.
+		// Measurements are taken outside of spans, and looking for one costs more than the measurement.
 		sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter),
 		sdkmetric.WithView(sdkmetric.NewView(
 			sdkmetric.Instrument{Kind: sdkmetric.InstrumentKindHistogram, Unit: "s"},
@@ -40,7 +40,7 @@ func newMeterProvider(r *prometheus.Registry, res *resource.Resource) (*sdkmetri
 	), nil
 }
 
-// MetricsHandler serves the metrics in Prometheus' text format, or OpenMetrics for whoever asks for it.
+// MetricsHandler serves the metrics in the Prometheus text format, or in OpenMetrics on request.
 func (t *Telemetry) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }

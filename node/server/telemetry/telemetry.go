@@ -19,16 +19,16 @@ import (
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 )
 
-// scope names this program in what it measures.
+// scope is the instrumentation scope of spans and metrics.
 const scope = "github.com/orderly-engine/orderly"
 
-// Config of a Telemetry. The standard OTEL_ variables of the process win over it.
+// Config of a Telemetry. The standard OTEL_ variables of the process override it.
 type Config struct {
-	// NodeID tells this run of the program from all others (service.instance.id). Required.
+	// NodeID identifies this run of the program (service.instance.id). Required.
 	NodeID string
 	// Version of the program (service.version). Default "devel".
 	Version string
-	// Logger takes what goes wrong with exporting. Default: none.
+	// Logger gets the failures of the export. Default: none.
 	Logger *slog.Logger
 }
 
@@ -50,18 +50,17 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Telemetry is where a node's spans and measurements go.
+// Telemetry takes a node's spans and metrics.
 type Telemetry struct {
 	tracers  trace.TracerProvider
 	meters   metric.MeterProvider
 	registry *prometheus.Registry
 	// shutdowns end what was set up, in this order.
 	shutdowns []func(context.Context) error
-	exporting bool
 }
 
-// Setup follows the OTEL_ variables: spans go to the OTLP endpoint if one is set and nowhere otherwise; with
-// OTEL_SDK_DISABLED=true nothing is recorded. The error names the variable that is wrong.
+// Setup follows the OTEL_ variables: spans are exported to the OTLP endpoint if one is set; with OTEL_SDK_DISABLED=true nothing is
+// recorded. The error names the invalid variable.
 func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -75,7 +74,7 @@ func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 		cfg.Logger.Warn("telemetry failure", KeyError, err)
 	}))
 
-	// The environment comes last, so that it wins.
+	// The environment comes last and overrides.
 	res, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithAttributes(
 		attribute.String("service.name", "orderly"),
 		attribute.String("service.version", cfg.Version),
@@ -90,7 +89,7 @@ func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 	}
 	if exporter != nil {
 		tracers := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
-		t.tracers, t.exporting = tracers, true
+		t.tracers = tracers
 		t.shutdowns = append(t.shutdowns, tracers.Shutdown)
 	}
 	meters, err := newMeterProvider(t.registry, res)
@@ -102,17 +101,14 @@ func Setup(ctx context.Context, cfg Config) (*Telemetry, error) {
 	return t, nil
 }
 
-// Exporting reports whether spans are sent anywhere.
-func (t *Telemetry) Exporting() bool { return t.exporting }
-
 // Tracer starts the program's spans.
 func (t *Telemetry) Tracer() trace.Tracer { return t.tracers.Tracer(scope) }
 
 // Meter makes the program's instruments.
 func (t *Telemetry) Meter() metric.Meter { return t.meters.Meter(scope) }
 
-// Shutdown sends what is not sent yet, for as long as ctx allows, and ends. Spans and measurements that come later are
-// dropped. What could not be sent is in the error, or was logged.
+// Shutdown exports the pending spans until ctx ends. Later spans and measurements are dropped. Failures of the export are in the
+// error, or logged.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	var problems []error
 	for _, shutdown := range t.shutdowns {

@@ -15,8 +15,7 @@ const (
 	flagsAt        = 53
 )
 
-// Traceparent is the trace context of ctx as it travels in headers and journal entries; both are empty when there is
-// none.
+// Traceparent returns the trace context of ctx for headers and journal entries; both are empty if there is none.
 func Traceparent(ctx context.Context) (traceparent, tracestate string) {
 	span := trace.SpanContextFromContext(ctx)
 	if !span.IsValid() {
@@ -33,8 +32,8 @@ func Traceparent(ctx context.Context) (traceparent, tracestate string) {
 	return string(b[:]), span.TraceState().String()
 }
 
-// ContextWith is ctx with a trace context that came from outside. A traceparent that is empty or malformed leaves ctx as
-// it is; a malformed tracestate is dropped alone.
+// ContextWith returns ctx with a received trace context. An empty or malformed traceparent is ignored, and so is a malformed
+// tracestate.
 func ContextWith(ctx context.Context, traceparent, tracestate string) context.Context {
 	span, ok := parse(traceparent)
 	if !ok {
@@ -48,14 +47,14 @@ func ContextWith(ctx context.Context, traceparent, tracestate string) context.Co
 	return trace.ContextWithRemoteSpanContext(ctx, trace.NewSpanContext(span))
 }
 
-// parse reads a traceparent. Later versions may be longer, the part that is known stays where it is.
+// parse decodes a traceparent. Later versions may be longer but start with the same fields.
 func parse(s string) (span trace.SpanContextConfig, ok bool) {
 	if len(s) < traceparentLen || s[2] != '-' || s[spanIDAt-1] != '-' || s[flagsAt-1] != '-' {
 		return span, false
 	}
 	var version, flags [1]byte
-	if !unhex(version[:], s) || version[0] == 0xff ||
-		!unhex(span.TraceID[:], s[traceIDAt:]) || !unhex(span.SpanID[:], s[spanIDAt:]) || !unhex(flags[:], s[flagsAt:]) {
+	if !decodeHex(version[:], s) || version[0] == 0xff ||
+		!decodeHex(span.TraceID[:], s[traceIDAt:]) || !decodeHex(span.SpanID[:], s[spanIDAt:]) || !decodeHex(flags[:], s[flagsAt:]) {
 		return span, false
 	}
 	if len(s) > traceparentLen && (version[0] == 0 || s[traceparentLen] != '-') {
@@ -65,8 +64,8 @@ func parse(s string) (span trace.SpanContextConfig, ok bool) {
 	return span, span.TraceID.IsValid() && span.SpanID.IsValid()
 }
 
-// unhex fills b from the lower-case digits that s begins with.
-func unhex(b []byte, s string) bool {
+// decodeHex fills b from the lower-case digits at the start of s.
+func decodeHex(b []byte, s string) bool {
 	for i := range b {
 		high, low := digit(s[2*i]), digit(s[2*i+1])
 		if high|low > 0xf {

@@ -15,7 +15,7 @@ import (
 
 var samplers = []string{"", "always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"}
 
-// newSpanExporter is the exporter that the OTEL_ variables ask for: nil without an endpoint. The exporter itself reads
+// newSpanExporter returns the exporter that the OTEL_ variables configure, nil without an endpoint. The exporter itself reads
 // endpoint, headers, certificates, compression and timeout from them.
 func newSpanExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	switch exporter := os.Getenv("OTEL_TRACES_EXPORTER"); exporter {
@@ -32,9 +32,9 @@ func newSpanExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	if endpoint == "" {
 		return nil, nil
 	}
-	// The value may carry credentials: the message does without it.
+	// The value may contain credentials: the error omits it.
 	if u, err := url.Parse(endpoint); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return nil, fmt.Errorf("%s is no URL: want http:// or https:// with a host, for example http://127.0.0.1:4318", name)
+		return nil, fmt.Errorf("%s is not a URL: want http:// or https:// with a host, for example http://127.0.0.1:4318", name)
 	}
 	if strings.Contains(endpoint, "@") {
 		return nil, fmt.Errorf("%s has user information, which OTLP does not send: put credentials into OTEL_EXPORTER_OTLP_HEADERS", name)
@@ -49,7 +49,7 @@ func newSpanExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
 	}
 }
 
-// firstSet is the first of the variables that is not empty.
+// firstSet returns the first of the variables that is not empty.
 func firstSet(names ...string) (name, value string) {
 	for _, name := range names {
 		if value := strings.TrimSpace(os.Getenv(name)); value != "" {

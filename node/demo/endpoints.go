@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// What in an order makes it fare badly, whatever the Behavior.
+// Content of an order that makes a service refuse it or fail, whatever the Behavior.
 const (
 	// ProductOutOfStock in an item: inventory refuses to reserve.
 	ProductOutOfStock = "out-of-stock"
@@ -21,11 +21,11 @@ const (
 	CustomerUnavailable = "demo-unavailable"
 )
 
-// endpoint is one call a service offers.
+// endpoint is one call of a service.
 type endpoint struct {
 	service, name string
 	direction     messages.Direction
-	// perform is what the call brings into being, by the order and what earlier steps said; nil for an undo.
+	// perform computes the result of the call from the order and the results of earlier steps; nil for an undo.
 	perform func(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused)
 }
 
@@ -80,7 +80,7 @@ func capturePayment(key string, r *messages.StepRequest) (map[string]*structpb.V
 	return data, nil
 }
 
-// id names what a call brought into being: the same for every call under the key.
+// id names the object that a call created: the same for every call with the key.
 func id(prefix, key string) *structpb.Value {
 	h := fnv.New64a()
 	h.Write([]byte(key))

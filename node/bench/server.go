@@ -17,25 +17,25 @@ import (
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
-// ackWait is so long that nothing is delivered twice, on however slow a machine: the raw loop could not bear it.
+// ackWait is so long that nothing is redelivered, even on a slow machine: the raw loop cannot handle redeliveries.
 const ackWait = time.Minute
 
-// ground is a fresh server with fresh streams, and connections for the two sides of a load.
-type ground struct {
+// benchServer is a new server with empty streams, and connections for both sides of a load.
+type benchServer struct {
 	mode   Mode
 	dir    string
 	server *embedded.Server
-	// engine carries the orders, client publishes them and looks on.
+	// engine is the connection of the workload, client that of the publisher.
 	engine, client *nats.Conn
 	js             jetstream.JetStream
 }
 
-func prepare(ctx context.Context, in string, mode Mode, ackWait time.Duration) (g *ground, err error) {
-	dir, err := os.MkdirTemp(in, "orderly-bench-")
+func startServer(ctx context.Context, parent string, mode Mode, ackWait time.Duration) (g *benchServer, err error) {
+	dir, err := os.MkdirTemp(parent, "orderly-bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for the store: %w", err)
 	}
-	g = &ground{mode: mode, dir: dir}
+	g = &benchServer{mode: mode, dir: dir}
 	defer func() {
 		if err != nil {
 			g.close()
@@ -56,7 +56,7 @@ func prepare(ctx context.Context, in string, mode Mode, ackWait time.Duration) (
 	return g, ingress.EnsureStreams(ctx, g.js, ingress.Streams{AckWait: ackWait})
 }
 
-func (g *ground) close() {
+func (g *benchServer) close() {
 	for _, nc := range []*nats.Conn{g.engine, g.client} {
 		if nc != nil {
 			nc.Close()
@@ -68,12 +68,12 @@ func (g *ground) close() {
 	_ = os.RemoveAll(g.dir)
 }
 
-// publish publishes n orders as fast as the stream takes them.
-func (g *ground) publish(ctx context.Context, n int) error {
+// publish publishes n orders as fast as the stream stores them.
+func (g *benchServer) publish(ctx context.Context, n int) error {
 	return g.publishAll(ctx, demo.Samples(n, rand.Uint64()))
 }
 
-func (g *ground) publishAll(ctx context.Context, orders []*messages.OrderCreated) error {
+func (g *benchServer) publishAll(ctx context.Context, orders []*messages.OrderCreated) error {
 	p, err := ingress.NewPublisher(g.client, ingress.PublisherConfig{Batch: g.mode == Strict})
 	if err != nil {
 		return err
@@ -104,8 +104,8 @@ func (g *ground) publishAll(ctx context.Context, orders []*messages.OrderCreated
 	}
 }
 
-// empty waits until every order is published and acknowledged.
-func (g *ground) empty(ctx context.Context, n int) error {
+// untilEmpty waits until every order is published and acknowledged.
+func (g *benchServer) untilEmpty(ctx context.Context, n int) error {
 	stream, err := g.js.Stream(ctx, messages.StreamOrders)
 	if err != nil {
 		return err
@@ -121,7 +121,7 @@ func (g *ground) empty(ctx context.Context, n int) error {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%d orders are left", info.State.Msgs), ctx.Err())
+			return errors.Join(fmt.Errorf("%d orders remain", info.State.Msgs), ctx.Err())
 		}
 	}
 }

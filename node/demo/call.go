@@ -20,7 +20,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// reply is an answer on its way: a StepReply, or an error by the conventions of NATS services.
+// reply is a StepReply, or an error by the conventions of NATS micro services.
 type reply struct {
 	step         *messages.StepReply
 	code, reason string
@@ -39,7 +39,7 @@ func rejected(r *messages.StepRefused) *messages.StepReply {
 
 // handle answers one call.
 func (s *Services) handle(e *endpoint, r micro.Request) {
-	if !s.enter() {
+	if !s.begin() {
 		return
 	}
 	defer s.work.Done()
@@ -47,7 +47,7 @@ func (s *Services) handle(e *endpoint, r micro.Request) {
 	b := s.behaviors.of(e.service)
 	s.mu.Unlock()
 	if b.Away {
-		s.miss()
+		s.countMissed()
 		return
 	}
 
@@ -56,7 +56,7 @@ func (s *Services) handle(e *endpoint, r micro.Request) {
 	_, span := s.tracer.Start(ctx, e.subject(), trace.WithSpanKind(trace.SpanKindServer))
 	inJSON := isJSON(header.Get(messages.HeaderContentType), r.Data())
 	answer := s.answer(e, b, r.Data(), inJSON)
-	span.SetAttributes(attribute.String("orderly.outcome", answer.word()))
+	span.SetAttributes(attribute.String("orderly.outcome", answer.outcome()))
 
 	msg, err := answer.message(r.Reply(), inJSON)
 	if err != nil {
@@ -86,7 +86,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 		err = proto.Unmarshal(body, request)
 	}
 	if err != nil {
-		return malformed("request cannot be read: " + err.Error())
+		return malformed("malformed request: " + err.Error())
 	}
 	key := request.GetIdempotencyKey()
 	if key == "" || request.GetStep() == "" {
@@ -99,7 +99,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 		return malformed(e.subject() + " takes direction " + e.direction.Label() + " only")
 	}
 	s.ledger.count(key)
-	fails := luck(b.Fail) || e.service == "payments" && request.GetOrder().GetCustomerId() == CustomerUnavailable
+	fails := chance(b.Fail) || e.service == "payments" && request.GetOrder().GetCustomerId() == CustomerUnavailable
 	before := fails && rand.IntN(2) == 0
 	if before {
 		s.count(e, false, true)
@@ -124,49 +124,49 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 			s.after(wait, func() { s.signal(entry) })
 		}
 		return reply{step: &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
-			// A signal that is lost is made good by the call at the deadline.
+			// If the signal is lost, the call at the deadline replaces it.
 			Signal: entry.Step, Deadline: timestamppb.New(entry.Ready.Add(time.Second)),
 		}}}}
 	}
 	return reply{step: entry.answer}
 }
 
-// perform decides a do that is called for the first time.
+// perform decides the first do with a key.
 func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entry {
-	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label()}
-	data, no := e.perform(key, r)
-	if no == nil && luck(b.Reject) {
-		no = &messages.StepRefused{Code: "simulated", Reason: "rejected as asked to"}
+	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label()}
+	data, refusal := e.perform(key, r)
+	if refusal == nil && chance(b.Reject) {
+		refusal = &messages.StepRefused{Code: "simulated", Reason: "rejected as asked to"}
 	}
-	if no != nil {
-		kept.Verdict, kept.answer = refused, rejected(no)
-		return kept
+	if refusal != nil {
+		decided.Verdict, decided.answer = refused, rejected(refusal)
+		return decided
 	}
-	kept.Verdict, kept.answer = performed, done(structpb.NewStructValue(&structpb.Struct{Fields: data}))
-	if luck(b.Pending) {
-		kept.Ready = time.Now().Add(b.finish())
+	decided.Verdict, decided.answer = performed, done(structpb.NewStructValue(&structpb.Struct{Fields: data}))
+	if chance(b.Pending) {
+		decided.Ready = time.Now().Add(b.finish())
 	}
-	return kept
+	return decided
 }
 
-// undo decides an undo that is called for the first time. One whose do never came seals the do's key first, so that a
-// crash between the two lines leaves an undo that can be called again.
+// undo decides the first undo with a key. Without an earlier do it seals the do's key first, so that the undo can be called again
+// after a crash between the two lines.
 func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry {
-	kept := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done(nil)}
+	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done(nil)}
 	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Label()) + "/" + messages.Do.Label()
 	switch did := known[doKey]; {
 	case did == nil:
 		return []*entry{{
 			Key: doKey, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label(), Verdict: sealed,
 			answer: rejected(&messages.StepRefused{Code: "undone", Reason: "the step was undone before it was called"}),
-		}, kept}
+		}, decided}
 	case did.Verdict == performed:
-		kept.Verdict = performed
+		decided.Verdict = performed
 	}
-	return []*entry{kept}
+	return []*entry{decided}
 }
 
-// signal tells the order that pending work is finished.
+// signal sends the order the signal that pending work is finished.
 func (s *Services) signal(e *entry) {
 	body, err := protojson.Marshal(&messages.SignalOrder{Name: e.Step, Data: e.answer.GetDone().GetData()})
 	if err == nil {
@@ -194,14 +194,14 @@ func (s *Services) count(e *endpoint, again, failed bool) {
 	}
 }
 
-// miss counts a call that nobody takes.
-func (s *Services) miss() {
+// countMissed counts a call while the service is away.
+func (s *Services) countMissed() {
 	s.mu.Lock()
 	s.missed++
 	s.mu.Unlock()
 }
 
-func (r reply) word() string {
+func (r reply) outcome() string {
 	if r.code != "" {
 		return "failed"
 	}
@@ -214,7 +214,7 @@ func (r reply) word() string {
 	return "done"
 }
 
-// message is the answer in the encoding of the request.
+// message encodes the reply like the request.
 func (r reply) message(subject string, inJSON bool) (*nats.Msg, error) {
 	if r.code != "" {
 		return &nats.Msg{Subject: subject, Header: nats.Header{

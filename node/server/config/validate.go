@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// problems checks all fields but those in skip, whose value could not be read at all.
+// problems checks all fields except those in skip, which could not be parsed.
 func (c Config) problems(skip map[string]bool) []error {
 	var found []error
 	v := reflect.ValueOf(c)
@@ -21,14 +21,14 @@ func (c Config) problems(skip map[string]bool) []error {
 		if skip[f.Name] {
 			continue
 		}
-		if !allowed(f, v.Field(i)) {
-			found = append(found, wrongValue(f, text(v.Field(i).Interface())))
+		if !valid(f, v.Field(i)) {
+			found = append(found, invalidValue(f, format(v.Field(i).Interface())))
 		}
 	}
 	return append(found, c.conflicts()...)
 }
 
-// conflicts are values that are right alone and wrong together.
+// conflicts are invalid combinations of valid values.
 func (c Config) conflicts() []error {
 	var found []error
 	if (c.NATSTLSCert == "") != (c.NATSTLSKey == "") {
@@ -41,21 +41,21 @@ func (c Config) conflicts() []error {
 		for _, v := range [][2]string{{"NATS_CREDS", c.NATSCreds}, {"NATS_NKEY", c.NATSNKey},
 			{"NATS_TLS_CA", c.NATSTLSCA}, {"NATS_TLS_CERT", c.NATSTLSCert}} {
 			if v[1] != "" {
-				found = append(found, fmt.Errorf("%s is set and NATS_URL is empty: set NATS_URL to the servers it is meant for", v[0]))
+				found = append(found, fmt.Errorf("%s is set and NATS_URL is empty: set NATS_URL as well", v[0]))
 			}
 		}
 		if c.Replicas == 3 || c.Replicas == 5 {
-			found = append(found, fmt.Errorf("ORDERLY_REPLICAS=%d needs that many NATS servers and the embedded one is alone: set NATS_URL, or ORDERLY_REPLICAS=1", c.Replicas))
+			found = append(found, fmt.Errorf("ORDERLY_REPLICAS=%d needs that many NATS servers, and the embedded one is only one: set NATS_URL, or ORDERLY_REPLICAS=1", c.Replicas))
 		}
 	}
 	return found
 }
 
-// allowed checks one field by its tags.
-func allowed(f reflect.StructField, v reflect.Value) bool {
+// valid checks one field by its tags.
+func valid(f reflect.StructField, v reflect.Value) bool {
 	if words, ok := f.Tag.Lookup("oneof"); ok {
 		for _, word := range strings.Fields(words) {
-			if text(v.Interface()) == word {
+			if format(v.Interface()) == word {
 				return true
 			}
 		}
@@ -76,7 +76,7 @@ func allowed(f reflect.StructField, v reflect.Value) bool {
 	return f.Tag.Get("envDefault") == "" || s != ""
 }
 
-// within reports lowest ≤ value ≤ highest; the bounds are tags, so that they can be printed as they are.
+// within reports lowest ≤ value ≤ highest.
 func within(value any, lowest, highest string) bool {
 	switch value := value.(type) {
 	case int:
@@ -93,7 +93,7 @@ func between[T cmp.Ordered](value T, lowest, highest string, parse func(string) 
 	low, errLow := parse(lowest)
 	high, errHigh := parse(highest)
 	if errLow != nil || errHigh != nil {
-		panic(fmt.Sprintf("config: bounds %q and %q of a field cannot be read", lowest, highest))
+		panic(fmt.Sprintf("config: bounds %q and %q of a field are malformed", lowest, highest))
 	}
 	return low <= value && value <= high
 }
@@ -131,12 +131,12 @@ func areURLs(list string) bool {
 	return true
 }
 
-// wrongValue is the complaint about one variable.
-func wrongValue(f reflect.StructField, value string) error {
+// invalidValue is the error about one variable.
+func invalidValue(f reflect.StructField, value string) error {
 	return fmt.Errorf("%s=%q is not allowed: want %s", f.Tag.Get("env"), redact(f, value), want(f))
 }
 
-// want says what a variable takes.
+// want describes the valid values of a variable.
 func want(f reflect.StructField) string {
 	if words, ok := f.Tag.Lookup("oneof"); ok {
 		all := strings.Fields(words)
@@ -163,8 +163,8 @@ func want(f reflect.StructField) string {
 	return "a path"
 }
 
-// text writes a value the way it is given in the environment.
-func text(value any) string {
+// format formats a value as in the environment.
+func format(value any) string {
 	switch value := value.(type) {
 	case slog.Level:
 		return strings.ToLower(value.String())

@@ -9,33 +9,33 @@ import (
 	"strings"
 )
 
-// prefix is ours: a variable that begins with it and is none of ours is a typing error.
+// prefix of our variables: an unknown variable with it is a typing error.
 const prefix = "ORDERLY_"
 
-// injected matches what Kubernetes puts into every pod beside a service whose name begins with "orderly".
-var injected = regexp.MustCompile(`^ORDERLY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$`)
+// kubernetesVariables matches the variables that Kubernetes sets in every pod for a service whose name starts with "orderly".
+var kubernetesVariables = regexp.MustCompile(`^ORDERLY_(?:[A-Z0-9_]+_)?(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9_]+)?|PORT(?:_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)?)$`)
 
-// unknown complains about variables that begin with ORDERLY_ and do not exist, in the order of their names.
-// Their values are not repeated: nobody knows whether they are secret.
-func unknown(vars map[string]string) []error {
+// unknownVariables returns an error for each unknown variable that starts with ORDERLY_, sorted by name, without its value, which
+// may be secret.
+func unknownVariables(vars map[string]string) []error {
 	known := names()
 	var found []error
 	for _, name := range slices.Sorted(maps.Keys(vars)) {
-		if !strings.HasPrefix(name, prefix) || slices.Contains(known, name) || isInjected(name, vars[name]) {
+		if !strings.HasPrefix(name, prefix) || slices.Contains(known, name) || fromKubernetes(name, vars[name]) {
 			continue
 		}
 		if near := nearest(name, known); near != "" {
 			found = append(found, fmt.Errorf("%s is not a variable of orderly: did you mean %s?", name, near))
 		} else {
-			found = append(found, fmt.Errorf("%s is not a variable of orderly: remove it, or see `orderly config` for those that are", name))
+			found = append(found, fmt.Errorf("%s is not a variable of orderly: remove it, or see `orderly config` for the variables", name))
 		}
 	}
 	return found
 }
 
-// isInjected tells Kubernetes' ORDERLY_HTTP_PORT=tcp://10.0.0.1:8080 from a person's ORDERLY_HTTP_PORT=8080.
-func isInjected(name, value string) bool {
-	return injected.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.HasSuffix(name, "_SERVICE_PORT") ||
+// fromKubernetes distinguishes ORDERLY_HTTP_PORT=tcp://10.0.0.1:8080, set by Kubernetes, from ORDERLY_HTTP_PORT=8080, set by a user.
+func fromKubernetes(name, value string) bool {
+	return kubernetesVariables.MatchString(name) && (!strings.HasSuffix(name, "_PORT") || strings.HasSuffix(name, "_SERVICE_PORT") ||
 		strings.Contains(value, "://") || strings.Contains(name, "_PORT_"))
 }
 
@@ -48,8 +48,7 @@ func names() []string {
 	return all
 }
 
-// nearest is the known name that name was most likely meant to be, or "": two letters of it may be wrong, or a third of
-// what comes after the prefix.
+// nearest is the known name with the smallest edit distance, or "": at most two edits, or a third of the length behind the prefix.
 func nearest(name string, known []string) string {
 	best, least := "", 1+max(2, len(strings.TrimPrefix(name, prefix))/3)
 	for _, k := range known {

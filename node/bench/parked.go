@@ -52,6 +52,10 @@ type ParkedResult struct {
 	OthersCount int `json:"others_count"`
 }
 
+// ErrTooSlow is wrapped by the error of RunParked when the first timer was due before all orders were parked and the idle node
+// was measured: set Ahead longer.
+var ErrTooSlow = errors.New("the machine is too slow for the time ahead")
+
 // Stage is the duration and CPU time of a part of the measurement.
 type Stage struct {
 	Took        time.Duration `json:"took_ns"`
@@ -145,7 +149,7 @@ func (p *parkedRun) park(ctx context.Context) error {
 	}
 	err := p.until(ctx, func(inbox, timers uint64) (bool, error) {
 		if time.Now().After(p.due) {
-			return false, fmt.Errorf("the first timer was due before all orders were parked: set the time ahead longer than %s", p.cfg.Ahead)
+			return false, fmt.Errorf("%w: the first timer was due before all orders were parked: set it longer than %s", ErrTooSlow, p.cfg.Ahead)
 		}
 		return inbox == 0 && timers == uint64(len(orders)) && p.engine.inFlight() == 0, nil
 	})
@@ -173,7 +177,7 @@ func (p *parkedRun) restartIdle(ctx context.Context) error {
 	p.result.EngineBytes = (int64(parked) - int64(fresh)) / int64(p.cfg.Orders)
 	p.result.ServerBytes = (p.result.ServerBytes + int64(fresh)) / int64(p.cfg.Orders)
 	if late := time.Since(p.due); late > 0 {
-		return fmt.Errorf("the first timer was due %s before the idle node was measured: set the time ahead longer than %s", late, p.cfg.Ahead)
+		return fmt.Errorf("%w: the first timer was due %s before the idle node was measured: set it longer than %s", ErrTooSlow, late, p.cfg.Ahead)
 	}
 	return nil
 }

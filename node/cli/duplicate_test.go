@@ -71,8 +71,8 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 // TestSignalNoNodeTakes: what would be a dead letter is refused before anybody is asked.
 func TestSignalNoNodeTakes(t *testing.T) {
 	for data, want := range map[string]string{
-		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists 49 levels deep, and objects 32",
-		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):   "nest lists 49 levels deep, and objects 32",
+		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists at most 49 levels deep and objects 32",
+		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):   "nest lists at most 49 levels deep and objects 32",
 		strings.Repeat("[", 3300) + strings.Repeat("]", 3300):         "exceeded maximum recursion depth",
 		strings.Repeat("[", 20000) + strings.Repeat("]", 20000):       "exceeded max recursion depth",
 		"[" + strings.Repeat("1,", 50_000) + "1]":                     "at most 262144 are allowed",

@@ -168,7 +168,7 @@ func TestWrongPlan(t *testing.T) {
 		"not YAML":       {"steps: [", "line 1"},
 		"unknown field":  {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', tries: 3}]", `step a: line 3: field "tries" is unknown: want name, do, undo`},
 		"no steps":       {"name: x\nversion: 1", "steps"},
-		"unknown scheme": {"name: x\nversion: 1\nsteps: [{name: a, do: 'ftp://x'}]", "step a: do: target has no scheme that is known: want nats://"},
+		"unknown scheme": {"name: x\nversion: 1\nsteps: [{name: a, do: 'ftp://x'}]", "step a: do: target has an unknown scheme: want nats://"},
 		"no unit":        {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', timeout: 2}]", `"2" is not a duration such as 100ms`},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -123,7 +123,7 @@ func TestBuildNamesTheMistake(t *testing.T) {
 	for want, steps := range map[string][]engine.Step{
 		"there are 0":                         {},
 		"do is missing":                       {{Name: "wrap"}},
-		"step wrap: do: target has no scheme": {{Name: "wrap", Do: engine.URL("ftp://x")}},
+		"step wrap: do: target has an unknown scheme": {{Name: "wrap", Do: engine.URL("ftp://x")}},
 		"function is nil":                     {{Name: "wrap", Do: engine.Function(nil)}},
 		"input int is no struct":              {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
 		"function old is given twice":         {{Name: "old", Do: do}},

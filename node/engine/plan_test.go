@@ -121,16 +121,16 @@ func TestBuildNamesTheMistake(t *testing.T) {
 		return in.Wrap, nil
 	}
 	for want, steps := range map[string][]engine.Step{
-		"there are 0":                         {},
-		"do is missing":                       {{Name: "wrap"}},
+		"there are 0":   {},
+		"do is missing": {{Name: "wrap"}},
 		"step wrap: do: target has an unknown scheme": {{Name: "wrap", Do: engine.URL("ftp://x")}},
-		"function is nil":                     {{Name: "wrap", Do: engine.Function(nil)}},
-		"input int is no struct":              {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
-		"function old is given twice":         {{Name: "old", Do: do}},
-		"attempts -1":                         {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
-		"timeout is -1s":                      {{Name: "wrap", Do: do, Timeout: -time.Second}},
-		"in_doubt is undo, but":               {{Name: "wrap", Do: do, UndoInDoubt: true}},
-		`"wrap" is the name of step`:          {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
+		"function is nil":             {{Name: "wrap", Do: engine.Function(nil)}},
+		"input int is no struct":      {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
+		"function old is given twice": {{Name: "old", Do: do}},
+		"attempts -1":                 {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
+		"timeout is -1s":              {{Name: "wrap", Do: do, Timeout: -time.Second}},
+		"in_doubt is undo, but":       {{Name: "wrap", Do: do, UndoInDoubt: true}},
+		`"wrap" is the name of step`:  {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
 		"step wrap: undo: target func:unwrap names no function of this program: it has old":     {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
 		"step send: input field Paint wants the result of step paint: steps before it are wrap": {{Name: "wrap", Do: do}, {Name: "send", Do: engine.Typed(reads)}},
 	} {

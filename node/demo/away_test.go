@@ -9,11 +9,12 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
 func TestServiceGoesAwayAndComesBack(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{Behaviors: demo.All(demo.Behavior{Latency: time.Millisecond})})
 	c := newCaller(t, nc)
 	behave := func(text string) string {

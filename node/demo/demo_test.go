@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -19,6 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -26,25 +26,6 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // soon is how long a test waits for what must happen.
 const soon = 30 * time.Second
-
-func connect(t testing.TB) *nats.Conn {
-	t.Helper()
-	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoLog: true, NoSigs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go s.Start()
-	if !s.ReadyForConnections(soon) {
-		t.Fatal("NATS server did not start")
-	}
-	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-	nc, err := nats.Connect(s.ClientURL())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(nc.Close)
-	return nc
-}
 
 func start(t testing.TB, nc *nats.Conn, cfg demo.Config) *demo.Services {
 	t.Helper()
@@ -123,7 +104,7 @@ func TestServicesPerformTheBuiltinPlan(t *testing.T) {
 		"json": messages.Encoding_ENCODING_JSON, "protobuf": messages.Encoding_ENCODING_PROTOBUF,
 	} {
 		t.Run(name, func(t *testing.T) {
-			nc := connect(t)
+			nc := natstest.Start(t, natstest.NoJetStream).Connect()
 			s := start(t, nc, demo.Config{})
 			c := newCaller(t, nc)
 			results := map[string]*structpb.Value{}
@@ -152,7 +133,7 @@ func TestServicesPerformTheBuiltinPlan(t *testing.T) {
 }
 
 func TestSameKeySameAnswerOneEffect(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
 	c := newCaller(t, nc)
 	first := c.must("reserve_inventory", messages.Do, order("o-1"))
@@ -179,7 +160,7 @@ func TestSameKeySameAnswerOneEffect(t *testing.T) {
 }
 
 func TestAnotherKeyForTheSameStepIsNoticed(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
 	for _, key := range []string{"o-1/reserve_inventory/do", "o-1/reserve_inventory/do/2"} {
 		body, err := protojson.Marshal(&messages.StepRequest{OrderId: "o-1", Step: "reserve_inventory", Direction: "do", IdempotencyKey: key, Order: order("o-1")})
@@ -196,7 +177,7 @@ func TestAnotherKeyForTheSameStepIsNoticed(t *testing.T) {
 }
 
 func TestUndo(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
 	c := newCaller(t, nc)
 	verdicts := func(id string) string {
@@ -233,7 +214,7 @@ func TestUndo(t *testing.T) {
 }
 
 func TestOrdersThatFareBadly(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	start(t, nc, demo.Config{})
 	c := newCaller(t, nc)
 	heavy := order("o-1")
@@ -254,7 +235,7 @@ func TestOrdersThatFareBadly(t *testing.T) {
 }
 
 func TestFailuresLoseAnswersNeverEffects(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{Behaviors: demo.Behaviors{Payments: demo.Behavior{Fail: 1}}})
 	c := newCaller(t, nc)
 	for range 40 {
@@ -279,7 +260,7 @@ func TestFailuresLoseAnswersNeverEffects(t *testing.T) {
 }
 
 func TestRejectAndLatency(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	start(t, nc, demo.Config{Behaviors: demo.Behaviors{
 		Inventory: demo.Behavior{Reject: 1}, Shipping: demo.Behavior{Latency: 50 * time.Millisecond},
 	}})
@@ -298,7 +279,7 @@ func TestRejectAndLatency(t *testing.T) {
 }
 
 func TestPendingWorkIsFinishedBySignal(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	signals := make(chan *nats.Msg, 16)
 	if _, err := nc.ChanSubscribe("ORDER.*", signals); err != nil {
 		t.Fatal(err)
@@ -340,7 +321,7 @@ func TestPendingWorkIsFinishedBySignal(t *testing.T) {
 }
 
 func TestStatsOverNATS(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	start(t, nc, demo.Config{})
 	c := newCaller(t, nc)
 	c.must("reserve_inventory", messages.Do, order("o-1"))
@@ -366,7 +347,7 @@ func TestStatsOverNATS(t *testing.T) {
 }
 
 func TestMalformedRequestsAreRefused(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
 	for name, body := range map[string]string{
 		"garbage": "{", "nothing": "", "no key": `{"order_id":"o-1","step":"x","direction":"do"}`,

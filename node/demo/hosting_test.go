@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -19,7 +20,7 @@ func TestEffectsOutliveTheProcess(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "effects.jsonl")
 	var first *messages.StepReply
 	func() {
-		nc := connect(t)
+		nc := natstest.Start(t, natstest.NoJetStream).Connect()
 		s, err := demo.Start(nc, demo.Config{Ledger: path})
 		if err != nil {
 			t.Fatal(err)
@@ -39,7 +40,7 @@ func TestEffectsOutliveTheProcess(t *testing.T) {
 	if err := os.WriteFile(path, append(whole, `{"key":"o-3/reserve_inv`...), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{Ledger: path})
 	c := newCaller(t, nc)
 	if again := c.must("reserve_inventory", messages.Do, order("o-1")); !proto.Equal(again, first) {
@@ -70,14 +71,14 @@ func TestBrokenLedgerIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := demo.Start(connect(t), demo.Config{Ledger: path})
+	_, err := demo.Start(natstest.Start(t, natstest.NoJetStream).Connect(), demo.Config{Ledger: path})
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 1") {
 		t.Errorf("got %v, want the file and the line", err)
 	}
 }
 
 func TestOnlyOneProcessHostsThem(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
 	if _, err := demo.Start(nc, demo.Config{}); !errors.Is(err, demo.ErrRunning) {
 		t.Errorf("got %v, want ErrRunning", err)
@@ -105,7 +106,7 @@ func TestOnlyOneProcessHostsThem(t *testing.T) {
 }
 
 func TestStopDropsAnswersThatAreDue(t *testing.T) {
-	nc := connect(t)
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{Behaviors: demo.All(demo.Behavior{Latency: time.Minute})})
 	inbox := nc.NewInbox()
 	body := `{"order_id":"o-1","step":"reserve_inventory","direction":"do","idempotency_key":"o-1/reserve_inventory/do"}`

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/api"
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -145,7 +146,7 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("shutdown: %v", err)
 		}
 	})
-	eventually(t, "no more connections", func() bool {
+	natstest.Within(t, patience, "no more connections", func() bool {
 		c, err := net.Dial("tcp", a.Addr())
 		if err == nil {
 			_ = c.Close()
@@ -223,19 +224,3 @@ func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return 
 
 // patience is how long a test waits for what must happen.
 const patience = 30 * time.Second
-
-// eventually polls until ok, for what happens on another goroutine.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-deadline.C:
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
-}

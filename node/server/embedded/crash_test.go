@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
@@ -96,7 +97,7 @@ func TestKill(t *testing.T) {
 			dir := t.TempDir()
 			for round := range uint64(3) {
 				acknowledged, kill := spawn(t, dir, relaxed)
-				eventually(t, "100 acknowledgements", func() bool { return acknowledged.Load() >= 100*(round+1) })
+				natstest.Within(t, patience, "100 acknowledgements", func() bool { return acknowledged.Load() >= 100*(round+1) })
 				kill()
 
 				s := start(t, embedded.Config{DataDir: dir, Relaxed: relaxed})
@@ -131,5 +132,5 @@ func TestSecondProcess(t *testing.T) {
 	}
 	s.Shutdown()
 	acknowledged, _ := spawn(t, dir, false)
-	eventually(t, "the second process starts after the first", func() bool { return acknowledged.Load() > 0 })
+	natstest.Within(t, patience, "the second process starts after the first", func() bool { return acknowledged.Load() > 0 })
 }

@@ -2,7 +2,6 @@ package embedded_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -190,22 +189,6 @@ func TestLog(t *testing.T) {
 
 // patience is how long a test waits for what must happen: some of it syncs a hundred times, and disks can be slow.
 const patience = 2 * time.Minute
-
-// eventually polls until ok, for what happens in another process.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-	}
-}
 
 func TestDurability(t *testing.T) {
 	for _, relaxed := range []bool{false, true} {

@@ -53,6 +53,7 @@ func TestHTTPStatuses(t *testing.T) {
 		"200 null reply":       {status: 200, body: `{"rejected":null}`, want: "transient", words: "no result"},
 		"200 page":             {status: 200, header: map[string]string{"Content-Type": "text/html"}, body: "<html>", want: "transient", words: "cannot be read"},
 		"200 too large":        {status: 200, body: strings.Repeat(" ", 5000), want: "transient", words: "more than 4096 bytes"},
+		"200 nested":           {status: 200, body: strings.Repeat("[", 70) + strings.Repeat("]", 70), want: "transient", words: "nests deeper than 64 levels"},
 		"202":                  {status: 202, want: "pending", words: "wrap"},
 		"202 reply":            {status: 202, body: `{"pending":{"signal":"wrapped"}}`, want: "pending", words: "wrapped"},
 		"202 later":            {status: 202, header: map[string]string{"Retry-After": "60"}, want: "pending", words: "seconds:"},

@@ -237,6 +237,23 @@ func TestNoDeadLetterAcrossConnections(t *testing.T) {
 	waitEmpty(t, js, messages.StreamOrders)
 }
 
+// A node that died before it terminated the message has stored the dead letter already.
+func TestRedeliveredMessageHasOneDeadLetter(t *testing.T) {
+	_, js := startServer(t)
+	seq := storeMsg(t, js, "ORDER.o", nil, "junk")
+	m, err := openStream(t, js, messages.StreamOrders).GetMsg(natstest.Context(t), seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := fmt.Sprintf("%s:%d:%d", messages.StreamOrders, seq, m.Time.UnixNano())
+	storeMsg(t, js, messages.SubjectDead+"o", nats.Header{nats.MsgIdHdr: {id}}, "junk")
+	startInbox(t, js, ingress.Config{})
+	waitEmpty(t, js, messages.StreamOrders)
+	if n := countStored(t, js, messages.StreamDead); n != 1 {
+		t.Errorf("%d dead letters of one message", n)
+	}
+}
+
 func TestOneDeadLetterAcrossServerRestart(t *testing.T) {
 	s, js := startServerNoRedelivery(t)
 	in := startInbox(t, js, ingress.Config{})

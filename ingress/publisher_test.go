@@ -60,6 +60,19 @@ func (a *ackLog) record(key string) func(ingress.PubAck, error) {
 	}
 }
 
+// publishOrdersAndFlush publishes the orders o-0 to o-(n-1), recorded as 0 to n-1, and waits for their acks.
+func publishOrdersAndFlush(t *testing.T, p *ingress.Publisher, acks *ackLog, n int) {
+	t.Helper()
+	for n := range n {
+		if err := p.Publish(natstest.Context(t), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), acks.record(fmt.Sprint(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(natstest.Context(t)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestPublisherAndInbox(t *testing.T) {
 	s, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
@@ -101,14 +114,7 @@ func TestPublisherBatches(t *testing.T) {
 	p := newPublisher(t, nc, ingress.PublisherConfig{Batch: true})
 	const total = 5000
 	var got ackLog
-	for n := range total {
-		if err := p.Publish(natstest.Context(t), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), got.record(fmt.Sprint(n))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := p.Flush(natstest.Context(t)); err != nil {
-		t.Fatal(err)
-	}
+	publishOrdersAndFlush(t, p, &got, total)
 	if n := countStored(t, js, messages.StreamOrders); n != total || len(got.acks) != total {
 		t.Fatalf("%d stored, %d acknowledged, want %d", n, len(got.acks), total)
 	}
@@ -139,14 +145,7 @@ func TestStreamWithoutBatches(t *testing.T) {
 	}
 	p := newPublisher(t, s.Connect(), ingress.PublisherConfig{Batch: true})
 	var got ackLog
-	for n := range 500 {
-		if err := p.Publish(natstest.Context(t), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), got.record(fmt.Sprint(n))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := p.Flush(natstest.Context(t)); err != nil {
-		t.Fatal(err)
-	}
+	publishOrdersAndFlush(t, p, &got, 500)
 	if len(got.acks) != 500 || countStored(t, js, messages.StreamOrders) != 500 {
 		t.Errorf("%d acknowledged, errors %v", len(got.acks), got.errs)
 	}
@@ -157,14 +156,7 @@ func TestNoStream(t *testing.T) {
 	for _, batch := range []bool{false, true} {
 		p := newPublisher(t, s.Connect(), ingress.PublisherConfig{Batch: batch})
 		var got ackLog
-		for n := range 100 {
-			if err := p.Publish(natstest.Context(t), newOrder(messages.OrderID(fmt.Sprintf("o-%d", n))), got.record(fmt.Sprint(n))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := p.Flush(natstest.Context(t)); err != nil {
-			t.Fatal(err)
-		}
+		publishOrdersAndFlush(t, p, &got, 100)
 		for n := range 100 {
 			err := got.errs[fmt.Sprint(n)]
 			if !errors.Is(err, ingress.ErrNoStream) || !strings.Contains(err.Error(), fmt.Sprintf("order o-%d:", n)) {

@@ -3,8 +3,6 @@ package enginetest
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -78,28 +76,4 @@ func (e *Env) Calls(id string) []Call {
 		}
 	}
 	return all
-}
-
-// WantCalls fails the test unless the calls made for an order so far have these names, as in "reserve/do", "reserve/undo".
-func (e *Env) WantCalls(id string, want ...string) {
-	e.t.Helper()
-	var got []string
-	for _, c := range e.Calls(id) {
-		got = append(got, c.Name)
-	}
-	if !slices.Equal(got, want) {
-		e.t.Errorf("order %s: calls\n  %s\nwant\n  %s\n%s", id, strings.Join(got, " "), strings.Join(want, " "), e.log())
-	}
-}
-
-// log is the calls, one a line.
-func (e *Env) log() string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var b strings.Builder
-	b.WriteString("calls:\n")
-	for _, c := range e.calls {
-		fmt.Fprintf(&b, "  %s\n", c)
-	}
-	return b.String()
 }

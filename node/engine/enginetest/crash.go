@@ -22,7 +22,7 @@ const maxReported = 3
 // Case is an order and the world that its steps act on.
 type Case struct {
 	Plan engine.Plan
-	// Order defaults to one of a single item.
+	// Order defaults to order o-1, of one item.
 	Order engine.Order
 	// State returns what the steps have done so far: rows of a table, the balance of an account. Values are compared by their
 	// JSON form, unexported fields do not count. It must be the first value again when all steps are undone.

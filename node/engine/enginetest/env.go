@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,14 +13,9 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
-	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/node/engine"
-	"github.com/orderly-engine/orderly/node/timeline"
 	"github.com/orderly-engine/orderly/supervision"
 )
-
-// stuckAfter is how long, on the bubble's clock, orders in memory may go without any progress before the test fails.
-const stuckAfter = 30 * time.Minute
 
 // Env is an engine in memory. Its methods, but for Run and Advance, may be called from step functions too.
 type Env struct {
@@ -96,47 +90,6 @@ func inBubble(t testing.TB) {
 	synctest.Wait()
 }
 
-// Create publishes an order.
-func (e *Env) Create(o engine.Order) {
-	e.t.Helper()
-	if _, err := messages.ParseOrderID(o.ID); err != nil {
-		e.t.Errorf("enginetest: %v", err)
-		return
-	}
-	m := o.Message()
-	messages.Normalize(m)
-	e.publish(o.ID, delivery.Delivery{Type: messages.TypeCreated, Created: m, Invalid: messages.Validate(m, messages.OrderID(o.ID))})
-}
-
-// Cancel publishes a cancel.
-func (e *Env) Cancel(id, reason string) {
-	e.publish(id, delivery.Delivery{Type: messages.TypeCancel, Cancel: &messages.CancelOrder{Reason: reason}})
-}
-
-// Signal publishes a signal. Data is any value that encoding/json can write, or nil.
-func (e *Env) Signal(id, name string, data any) {
-	e.t.Helper()
-	value, err := messages.NewValue(data)
-	if err != nil {
-		e.t.Errorf("enginetest: signal %s: %v", name, err)
-	}
-	e.publish(id, delivery.Delivery{Type: messages.TypeSignal, Signal: &messages.SignalOrder{Name: name, Data: value}})
-}
-
-// Retry publishes that the step that needs attention is attempted again.
-func (e *Env) Retry(id string) { e.publish(id, delivery.Delivery{Type: messages.TypeRetry}) }
-
-// Skip publishes that the step that needs attention, or its undo, is passed over.
-func (e *Env) Skip(id string) {
-	e.publish(id, delivery.Delivery{Type: messages.TypeSkip, Skip: &messages.SkipStep{}})
-}
-
-func (e *Env) publish(id string, d delivery.Delivery) {
-	d.OrderID, d.Stream = messages.OrderID(id), messages.StreamOrders
-	e.store.publish(&message{Delivery: d})
-	e.notify()
-}
-
 // Run carries all orders on until each has ended, needs attention, or waits for a signal. The clock jumps over other
 // waits, such as those between attempts.
 func (e *Env) Run() {
@@ -161,161 +114,4 @@ func (e *Env) Kill() {
 		e.node.dead = true
 		e.notify()
 	}
-}
-
-// passes notes a point at which the node can die, and reports whether it is alive beyond it.
-func (e *Env) passes(n *node, point string) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if n.dead {
-		return false
-	}
-	n.dead = slices.Contains(e.killAt, len(e.points))
-	e.points = append(e.points, point)
-	e.notify()
-	return !n.dead
-}
-
-func (e *Env) notify() {
-	select {
-	case e.moved <- struct{}{}:
-	default:
-	}
-}
-
-// run carries orders on until end, or, if that is zero, until nothing is left but to wait for signals.
-func (e *Env) run(end time.Time) {
-	e.t.Helper()
-	waits := func(id messages.OrderID) bool { return end.IsZero() && e.view(id).ParkedFor == "pending" }
-	for moved := time.Now(); ; {
-		for _, d := range e.store.take() {
-			e.startNode()
-			e.node.deliver(d)
-		}
-		synctest.Wait()
-		switch {
-		case e.node == nil:
-		case e.dead():
-			e.stopNode()
-			if e.onKill != nil {
-				e.onKill()
-				e.onKill = nil
-			}
-		case e.node.tree.Pending() == 0:
-			e.stopNode()
-		}
-		now, next := time.Now(), e.store.next(waits)
-		if next.IsZero() && e.node == nil || !end.IsZero() && !now.Before(end) {
-			return
-		}
-		if next.IsZero() || !end.IsZero() && end.Before(next) {
-			next = end
-		}
-		if e.node == nil {
-			time.Sleep(time.Until(next))
-			continue
-		}
-		stuck := moved.Add(stuckAfter)
-		if next.IsZero() || stuck.Before(next) {
-			next = stuck
-		}
-		select {
-		case <-e.moved:
-			moved = time.Now()
-		case <-time.After(time.Until(next)):
-			if !time.Now().Before(stuck) {
-				e.t.Fatalf("enginetest: orders in memory made no progress for %s\n%s", stuckAfter, e.log())
-			}
-		}
-	}
-}
-
-func (e *Env) dead() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.node.dead
-}
-
-func (e *Env) startNode() {
-	if e.node != nil {
-		return
-	}
-	n, err := newNode(e)
-	if err != nil {
-		e.t.Fatalf("enginetest: %v", err)
-	}
-	e.mu.Lock()
-	e.node = n
-	e.mu.Unlock()
-}
-
-// stopNode ends the node. What it held is delivered again after the acknowledgement wait.
-func (e *Env) stopNode() {
-	e.mu.Lock()
-	n := e.node
-	e.node = nil
-	if n != nil {
-		n.dead = true
-	}
-	e.mu.Unlock()
-	if n != nil {
-		n.stop()
-		e.store.release()
-	}
-}
-
-// undelivered keeps a call that a node was killed before.
-func (e *Env) undelivered(c *gateway.Call) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.lost = c
-}
-
-// Order returns the state and history of an order.
-func (e *Env) Order(id string) *timeline.View {
-	e.t.Helper()
-	v := e.view(messages.OrderID(id))
-	if v.Status == "" {
-		e.t.Fatalf("enginetest: order %s does not exist: Create it and Run", id)
-	}
-	return v
-}
-
-// view is empty if there is no order.
-func (e *Env) view(id messages.OrderID) *timeline.View {
-	entries := e.journal.History(id)
-	if len(entries) == 0 {
-		return &timeline.View{}
-	}
-	v, err := timeline.New(entries)
-	if err != nil {
-		e.t.Fatalf("enginetest: %v", err)
-	}
-	return v
-}
-
-// WantStatus fails the test unless the order has the status: running, compensating, parked, attention, completed, rejected
-// or cancelled.
-func (e *Env) WantStatus(id, want string) {
-	e.t.Helper()
-	if v := e.Order(id); v.Status != want {
-		e.t.Errorf("order %s is %s, want %s%s\n%s", id, v.Status, want, because(v), e.log())
-	}
-}
-
-// because says why an order is where it is, as far as there is a reason.
-func because(v *timeline.View) string {
-	for _, reason := range []string{v.Reason, v.WaitsFor, v.LastError} {
-		if reason != "" {
-			return ": " + reason
-		}
-	}
-	return ""
-}
-
-// DeadLetters returns the messages that could not take effect.
-func (e *Env) DeadLetters() []DeadLetter {
-	e.store.mu.Lock()
-	defer e.store.mu.Unlock()
-	return slices.Clone(e.store.dead)
 }

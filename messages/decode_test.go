@@ -58,7 +58,7 @@ func TestDecodeCreated(t *testing.T) {
 	}
 }
 
-func TestDecodeCreatedRefuses(t *testing.T) {
+func TestDecodeCreatedErrors(t *testing.T) {
 	for name, c := range map[string]struct{ contentType, body, says string }{
 		"nothing":              {"", "", "empty"},
 		"a typing mistake":     {"", `{"order_id":"o-1","custmer_id":"c"}`, `"custmer_id"`},
@@ -73,10 +73,10 @@ func TestDecodeCreatedRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			_, err := messages.DecodeCreated(c.contentType, []byte(c.body))
 			if !errors.Is(err, messages.ErrBody) || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("got %v, want it to say %s", err, c.says)
+				t.Fatalf("got %v, want %s", err, c.says)
 			}
 			if strings.ContainsRune(err.Error(), '\u00a0') {
-				t.Fatalf("the text differs from build to build: %q", err)
+				t.Fatalf("error text contains the library's random spaces: %q", err)
 			}
 		})
 	}
@@ -93,7 +93,7 @@ func TestUnknownProtobufFieldsAreKept(t *testing.T) {
 	}
 }
 
-func TestDecodeOthers(t *testing.T) {
+func TestDecodeOtherTypes(t *testing.T) {
 	if m, err := messages.DecodeCancel("", nil); err != nil || m.Reason != "" {
 		t.Errorf("an empty cancel: %v, %v", m, err)
 	}
@@ -122,8 +122,8 @@ func TestDecodeOthers(t *testing.T) {
 	}
 }
 
-// A protobuf string of 123 bytes begins with what JSON may begin with.
-func TestLongReasonIsNotJSON(t *testing.T) {
+// The encoding of a string of 123 bytes begins with line feed and brace, as JSON may.
+func TestProtobufThatLooksLikeJSON(t *testing.T) {
 	reason := strings.Repeat("r", '{')
 	m, err := messages.DecodeCancel("", wire(t, &messages.CancelOrder{Reason: reason}))
 	if err != nil || m.Reason != reason {
@@ -166,13 +166,13 @@ func FuzzDecodeCreated(f *testing.F) {
 		o, err := messages.DecodeCreated(contentType, body)
 		if err != nil {
 			if !errors.Is(err, messages.ErrBody) {
-				t.Fatalf("unmarked error %v", err)
+				t.Fatalf("error %v does not wrap ErrBody", err)
 			}
 			return
 		}
 		again, err := messages.DecodeCreated("application/protobuf", append(wire(t, o), 0x7a, 0)) // an unknown field: never empty
 		if err != nil {
-			t.Fatalf("decoded, encoded and then refused: %v", err)
+			t.Fatalf("encoding of a decoded message is refused: %v", err)
 		}
 		again, err = messages.DecodeCreated("application/protobuf", wire(t, again))
 		if err != nil {
@@ -206,7 +206,7 @@ func FuzzDecodeCreated(f *testing.F) {
 				}
 			}
 			if err := messages.Validate(back, id); err != nil {
-				t.Fatalf("a valid order is valid no more: %v", err)
+				t.Fatalf("a valid order became invalid: %v", err)
 			}
 			if !messages.SameOrder(o, back) {
 				t.Fatalf("%v became %v", o, back)
@@ -224,10 +224,10 @@ func FuzzDecodeSignal(f *testing.F) {
 			return
 		}
 		if _, err := messages.DecodeSignal("application/protobuf", wire(t, m)); err != nil && len(body) < messages.MaxBody/4 {
-			t.Fatalf("decoded, encoded and then refused: %v", err)
+			t.Fatalf("encoding of a decoded message is refused: %v", err)
 		}
 		if _, err := protojson.Marshal(m); err != nil {
-			t.Fatalf("a signal that no step can be given as JSON: %v", err)
+			t.Fatalf("signal data cannot be encoded as JSON: %v", err)
 		}
 	})
 }

@@ -36,7 +36,7 @@ func TestMoney(t *testing.T) {
 		"yen, half":                     {"JPY", 1000.5, []*messages.OrderItem{line(1, 1000)}, 1000.5, ""},
 		"dinars have three digits":      {"KWD", 1.234, []*messages.OrderItem{line(2, 0.617)}, 1.234, ""},
 		"dinars, a thousandth off":      {"BHD", 1.235, []*messages.OrderItem{line(2, 0.617)}, 1.235, "add up to 1.234"},
-		"a currency nobody knows":       {"XXX", 1, []*messages.OrderItem{line(1, 1)}, 1, "ISO 4217"},
+		"unknown currency":              {"XXX", 1, []*messages.OrderItem{line(1, 1)}, 1, "ISO 4217"},
 		"a currency in small letters":   {"usd", 1, []*messages.OrderItem{line(1, 1)}, 1, "ISO 4217"},
 		"as much as a double can hold":  {"USD", 90071992547409.92, []*messages.OrderItem{line(1, 90071992547409.92)}, 90071992547409.92, ""},
 		"more than a double can hold":   {"USD", 1e20, []*messages.OrderItem{line(1, 1e20)}, 1e20, "largest amount"},
@@ -63,13 +63,13 @@ func TestMoney(t *testing.T) {
 			}
 			var invalid *messages.InvalidOrder
 			if !errors.As(err, &invalid) || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("got %v, want it to say %q", err, c.says)
+				t.Fatalf("got %v, want %q", err, c.says)
 			}
 		})
 	}
 }
 
-func TestValidateNamesEverything(t *testing.T) {
+func TestValidateListsAllProblems(t *testing.T) {
 	o := &messages.OrderCreated{
 		OrderId: "other", CustomerId: strings.Repeat("c", 257), Currency: "EURO", TotalAmount: math.Inf(-1),
 		Items: []*messages.OrderItem{{Quantity: 0, UnitPrice: -1, ProductId: "\xff"}, nil},
@@ -81,7 +81,7 @@ func TestValidateNamesEverything(t *testing.T) {
 		"total_amount is -Inf", "and 1 more",
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%v: want it to say %s", err, want)
+			t.Errorf("%v: want %s", err, want)
 		}
 	}
 	if err := messages.Validate(nil, "o"); err == nil {
@@ -117,7 +117,7 @@ func TestSameOrder(t *testing.T) {
 		other := proto.CloneOf(full)
 		change(other)
 		if messages.SameOrder(full, other) {
-			t.Errorf("another %s makes no difference", name)
+			t.Errorf("orders with another %s are the same", name)
 		}
 	}
 }

@@ -34,7 +34,7 @@ type serviceLimiter struct {
 	throughput throughput
 	bulkhead   bulkhead.Bulkhead[any]       // nil: no limit
 	rate       ratelimiter.RateLimiter[any] // nil: no limit
-	// lastReturn is the latest time at which an order parked by an outage was told to return, before jitter; lastBusyReturn
+	// lastReturn is the latest time at which an order parked by an outage returns, before jitter; lastBusyReturn
 	// likewise for those parked by a limit; parkedUntil is when the last of the first kind returns.
 	lastReturn, lastBusyReturn, parkedUntil time.Time
 	// failedRate is the rate at which slow start last ended in another outage; 0 once one has ended well.

@@ -66,10 +66,10 @@ func TestCheckUnchangedNamesEveryDifference(t *testing.T) {
 		err := plan.CheckUnchanged(plan.Builtin(), p)
 		if !errors.Is(err, plan.ErrChanged) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "raise the version") ||
 			!strings.HasPrefix(err.Error(), "plan order v1 ") || strings.Contains(err.Error(), "\n") {
-			t.Errorf("got %v\nwant one line that says %s", err, want)
+			t.Errorf("got %v\nwant one line that contains %s", err, want)
 		}
 		if err := plan.CheckUnchanged(p, plan.Builtin()); !errors.Is(err, plan.ErrChanged) {
-			t.Errorf("%s, the other way round: %v", want, err)
+			t.Errorf("%s, reversed: %v", want, err)
 		}
 	}
 }
@@ -84,7 +84,7 @@ func TestCheckUnchangedHidesQueries(t *testing.T) {
 	} {
 		err := plan.CheckUnchanged(of("https://shop/wrap?token=s3cret1"), of(target))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("got %v\nwant %s, and no secret", err, want)
+			t.Errorf("got %v\nwant %s without a secret", err, want)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func TestWithDefaultsCopies(t *testing.T) {
 		t.Errorf("retry is %s: want 10 attempts at most a minute apart", r)
 	}
 	if err := plan.Validate(done, knownTarget); !errors.Is(err, plan.ErrInvalid) {
-		t.Errorf("a plan with a step that is none: %v", err)
+		t.Errorf("a plan with a nil step: %v", err)
 	}
 	if plan.WithDefaults(nil) != nil {
 		t.Error("no plan became one")

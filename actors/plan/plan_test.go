@@ -20,7 +20,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// known stands in for the gateways: nats:// and sim: can be called.
+// knownTarget accepts nats:// and sim: targets.
 func knownTarget(target string) error {
 	if strings.HasPrefix(target, "nats://") || strings.HasPrefix(target, "sim:") {
 		return nil
@@ -45,7 +45,7 @@ func TestBuiltinPlansAreValid(t *testing.T) {
 	}
 }
 
-// builtinYAML says in full what Builtin says; shortYAML leaves the defaults out.
+// builtinYAML is Builtin in full, shortYAML without defaults.
 const builtinYAML = `
 name: order
 version: 1
@@ -203,7 +203,7 @@ func TestFileErrorsNameLineAndField(t *testing.T) {
 	}
 }
 
-// complains loads a file that is wrong and checks what is said about it, in one line.
+// requireLoadError loads an invalid file and checks the error: one line that contains the texts.
 func requireLoadError(t *testing.T, file, text string, want []string) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), file)
@@ -216,7 +216,7 @@ func requireLoadError(t *testing.T, file, text string, want []string) {
 	}
 	for _, w := range append(want, path) {
 		if !strings.Contains(err.Error(), w) {
-			t.Errorf("error %q does not say %q", err, w)
+			t.Errorf("error %q does not contain %q", err, w)
 		}
 	}
 	if strings.Contains(err.Error(), "\n") {

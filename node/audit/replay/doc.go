@@ -1,5 +1,5 @@
-// Package replay folds an order's journal entries a second time, from the rules of the protocol and the comments of the wire
-// contract. It shares no code with the fold that the engine drives orders by (actors/order), so that a defect there shows as
+// Package replay folds an order's journal entries a second time, from the rules in docs/protocol.md and the comments of the
+// wire contract. It shares no code with the fold that the engine drives orders by (actors/order), so that a defect there shows as
 // a history or a checkpoint that this fold refuses. For the same reason it is stricter: it refuses what no engine that keeps
 // the rules would append, also where the engine's fold could go on from it.
 //

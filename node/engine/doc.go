@@ -1,6 +1,6 @@
 // Package engine carries orders to their end on NATS JetStream, as a library.
 //
-//	reserve := func(ctx context.Context, c *engine.Call) (any, error) { return stock.Reserve(ctx, c.Key, c.Order.Items) }
+//	reserve := func(ctx context.Context, c *engine.Call) (any, error) { return stock.Reserve(ctx, c.Key, c.Order) }
 //	release := func(ctx context.Context, c *engine.Call) (any, error) { return nil, stock.Release(ctx, c.Order.ID) }
 //	plan := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
 //		{Name: "reserve", Do: engine.Function(reserve), Undo: engine.Function(release)},

@@ -14,12 +14,10 @@ import (
 
 // program has the program of doc.go as its body.
 func program(ctx context.Context, nc *nats.Conn, stock interface {
-	Reserve(context.Context, string, []engine.Item) (string, error)
+	Reserve(context.Context, string, engine.Order) (string, error)
 	Release(context.Context, string) error
 }) error {
-	reserve := func(ctx context.Context, c *engine.Call) (any, error) {
-		return stock.Reserve(ctx, c.Key, c.Order.Items)
-	}
+	reserve := func(ctx context.Context, c *engine.Call) (any, error) { return stock.Reserve(ctx, c.Key, c.Order) }
 	release := func(ctx context.Context, c *engine.Call) (any, error) { return nil, stock.Release(ctx, c.Order.ID) }
 	plan := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
 		{Name: "reserve", Do: engine.Function(reserve), Undo: engine.Function(release)},

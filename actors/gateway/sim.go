@@ -93,14 +93,14 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	}
 	key, attempt := c.Request.GetIdempotencyKey(), c.Request.GetAttempt()
 	if s.draw("fail", key, attempt) < s.fail {
-		return nil, transient("sim: failed as asked to")
+		return nil, transient("sim: simulated failure")
 	}
 	if c.Direction == messages.Undo {
 		return simDone, nil
 	}
 	if s.draw("reject", key, 0) < s.reject {
 		return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{
-			Code: "simulated", Reason: "sim: rejected as asked to",
+			Code: "simulated", Reason: "sim: simulated rejection",
 		}}}, nil
 	}
 	if s.draw("pending", key, attempt) < s.pending {

@@ -41,7 +41,7 @@ func TestRetriesAreTold(t *testing.T) {
 		return strings.Count(v.kinds(), "step_failed") >= 3, v.story()
 	})
 	v := p.get(t, "o-1")
-	if v.Status != "running" || !strings.Contains(v.LastError, "as asked to") {
+	if v.Status != "running" || !strings.Contains(v.LastError, "simulated failure") {
 		t.Errorf("status %s, last error %q: want running and the service's own words", v.Status, v.LastError)
 	}
 	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "last error  ") ||
@@ -70,7 +70,7 @@ func spend(t *testing.T) (*process, *demo.Services) {
 	if got, want := v.kinds(), "accepted step_completed step_failed step_failed step_failed attention"; got != want {
 		t.Fatalf("got %s\nwant %s", got, want)
 	}
-	if !strings.Contains(v.Reason, "as asked to") {
+	if !strings.Contains(v.Reason, "simulated failure") {
 		t.Errorf("reason %q: want the cause in the service's own words", v.Reason)
 	}
 	text := ok(t, p.environ, "get", "o-1")

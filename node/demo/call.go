@@ -103,7 +103,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 	before := fails && rand.IntN(2) == 0
 	if before {
 		s.count(e, false, true)
-		return unavailable("failed before the effect, as asked to")
+		return unavailable("simulated failure before the effect")
 	}
 	entry, again, err := s.ledger.call(key, func(known map[string]*entry) []*entry {
 		if e.direction == messages.Undo {
@@ -117,7 +117,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 		s.logger.LogAttrs(context.Background(), slog.LevelError, "demo effect not kept", slog.Any("error", err))
 		return unavailable("ledger cannot be written")
 	case fails:
-		return unavailable("failed after the effect, as asked to")
+		return unavailable("simulated failure after the effect")
 	}
 	if wait := time.Until(entry.Ready); !entry.Ready.IsZero() && wait > 0 {
 		if !again {
@@ -136,7 +136,7 @@ func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entr
 	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label()}
 	data, refusal := e.perform(key, r)
 	if refusal == nil && chance(b.Reject) {
-		refusal = &messages.StepRefused{Code: "simulated", Reason: "rejected as asked to"}
+		refusal = &messages.StepRefused{Code: "simulated", Reason: "simulated rejection"}
 	}
 	if refusal != nil {
 		decided.Verdict, decided.answer = refused, rejected(refusal)

@@ -139,15 +139,6 @@ func (b Behaviors) Validate() error {
 	return nil
 }
 
-// UnmarshalText is ParseBehaviors.
-func (b *Behaviors) UnmarshalText(text []byte) error {
-	parsed, err := ParseBehaviors(string(text))
-	if err == nil {
-		*b = parsed
-	}
-	return err
-}
-
 // MarshalText is the text form that ParseBehaviors reads back; empty when nothing is set.
 func (b Behaviors) MarshalText() ([]byte, error) {
 	var items []string

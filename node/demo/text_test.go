@@ -30,9 +30,8 @@ func TestBehaviorsFromText(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var again demo.Behaviors
-	if err := again.UnmarshalText(text); err != nil || again != want {
-		t.Errorf("%s reads back as %+v, %v", text, again, err)
+	if again, err := demo.ParseBehaviors(string(text)); err != nil || again != want {
+		t.Errorf("%s is parsed as %+v, %v", text, again, err)
 	}
 	for s, words := range map[string]string{
 		"latency": "no value", "latency=5": "such as 5ms", "fail=often": "share", "fail=2": "0–1", "latency=2h": "1m0s",

@@ -1,5 +1,4 @@
-// Package orderjson reads orders that people hand in as JSON: one object, an array, JSON lines, or any number of these one
-// after the other.
+// Package orderjson reads orders in JSON from a stream: objects, arrays and JSON lines, in any sequence.
 package orderjson
 
 import (
@@ -12,20 +11,19 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Order is one order of an input, or why it is none.
+// Order is one order of an input, or the error in its place.
 type Order struct {
-	// Line is where it begins, 1 for the first line.
+	// Line is its first line, from 1.
 	Line  int
 	Order *messages.OrderCreated
 	Err   error
 }
 
-// maxValue bounds one order as it is written in the input, in bytes: white space may double what is allowed.
+// maxValue bounds one order in the input, in bytes: white space may double its size.
 const maxValue = 2 * messages.MaxBody
 
-// Read hands every order of r to yield until yield returns false. JSON that is no order is handed over with its error.
-// Of what is no JSON at all the rest of the line is passed over, and the next line is a new beginning; within an array
-// nothing can be told apart any more, and reading ends. The error is that of reading r.
+// Read calls yield with every order of r until yield returns false. Invalid orders are yielded with their error. After malformed
+// JSON it continues with the next line, or within an array it ends. The error is that of reading r.
 func Read(r io.Reader, yield func(Order) bool) error {
 	in := &reader{r: r, line: 1}
 	in.skipMark()
@@ -53,11 +51,11 @@ func ended(err error) error {
 	return err
 }
 
-// reader holds what was read and not consumed.
+// reader buffers what was read and not consumed.
 type reader struct {
 	r    io.Reader
 	buf  []byte
-	err  error // that of r, after buf
+	err  error // of r, after buf
 	line int
 }
 
@@ -84,7 +82,7 @@ func (in *reader) array(yield func(Order) bool) (more bool, err error) {
 		c, err := in.peek()
 		switch {
 		case errors.Is(err, io.EOF):
-			return yield(in.broken("the array does not end")), nil //nolint:nilerr // told by the order handed over
+			return yield(in.broken("the array does not end")), nil //nolint:nilerr // yielded as an order
 		case err != nil:
 			return false, err
 		case c == ']':
@@ -105,10 +103,10 @@ func (in *reader) array(yield func(Order) bool) (more bool, err error) {
 		case err != nil && !errors.Is(err, io.EOF):
 			return false, err
 		case err != nil:
-			return yield(in.broken("the array does not end")), nil //nolint:nilerr // told by the order handed over
+			return yield(in.broken("the array does not end")), nil //nolint:nilerr // yielded as an order
 		case broken != nil:
 			yield(Order{Line: line, Err: broken})
-			return false, nil //nolint:nilerr // told by the order handed over
+			return false, nil //nolint:nilerr // yielded as an order
 		case !yield(decode(raw, line)):
 			return false, nil
 		}
@@ -119,8 +117,8 @@ func (in *reader) broken(why string) Order {
 	return Order{Line: in.line, Err: fmt.Errorf("broken JSON: %s", why)}
 }
 
-// value reads one JSON value, as soon as it is whole. Broken says why there is none, and nothing is consumed; err is
-// io.EOF at the end.
+// value reads one JSON value as soon as it is complete. If it is malformed, broken is set and nothing is consumed; err is io.EOF at
+// the end.
 func (in *reader) value() (raw []byte, broken, err error) {
 	for {
 		dec := json.NewDecoder(bytes.NewReader(in.buf))
@@ -146,7 +144,7 @@ func (in *reader) value() (raw []byte, broken, err error) {
 	}
 }
 
-// more waits for more bytes than wait. It asks for as many again, so that a long value is not tried too often.
+// more reads more bytes. It doubles the buffer, so that a long value is not decoded too often.
 func (in *reader) more() error {
 	for in.err == nil {
 		start := len(in.buf)
@@ -161,7 +159,7 @@ func (in *reader) more() error {
 	return in.err
 }
 
-// consume drops what waits first, and counts its lines.
+// consume drops the first n bytes and counts their lines.
 func (in *reader) consume(n int) {
 	in.line += bytes.Count(in.buf[:n], []byte{'\n'})
 	in.buf = in.buf[n:]
@@ -195,7 +193,7 @@ func (in *reader) skipLine() error {
 	}
 }
 
-// skipMark drops the byte order mark that some editors put before UTF-8.
+// skipMark drops the byte order mark that some editors write before UTF-8.
 func (in *reader) skipMark() {
 	mark := []byte("\xef\xbb\xbf")
 	for len(in.buf) < len(mark) && bytes.HasPrefix(mark, in.buf) {

@@ -68,9 +68,9 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// TestReadFails: what was read before the reader failed is handed over, and the failure is told.
+// Orders read before the reader failed are yielded, and the error is returned.
 func TestReadFails(t *testing.T) {
-	broken := errors.New("disk on fire")
+	broken := errors.New("disk failure")
 	n := 0
 	err := orderjson.Read(io.MultiReader(strings.NewReader(order("a")+"\n"+order("b")), iotest.ErrReader(broken)), func(o orderjson.Order) bool {
 		if o.Err != nil {
@@ -87,8 +87,8 @@ func TestReadFails(t *testing.T) {
 	}
 }
 
-// TestReadAtOnce: an order is handed over when its line is there, though the next one takes its time.
-func TestReadAtOnce(t *testing.T) {
+// An order is yielded as soon as its line is read, before the next one arrives.
+func TestReadYieldsEarly(t *testing.T) {
 	r, w := io.Pipe()
 	got, done := make(chan string), make(chan error, 1)
 	go func() {
@@ -110,7 +110,7 @@ func TestReadAtOnce(t *testing.T) {
 	}
 }
 
-// TestReadStops at the reader's word.
+// Read ends when yield returns false.
 func TestReadStops(t *testing.T) {
 	for _, in := range []string{order("a") + "\n" + order("b"), "[" + order("a") + "," + order("b") + "]"} {
 		n := 0
@@ -120,7 +120,7 @@ func TestReadStops(t *testing.T) {
 	}
 }
 
-// TestReadInPieces: however the bytes come, the orders are the same.
+// The result does not depend on how many bytes each read returns.
 func TestReadInPieces(t *testing.T) {
 	in := "[" + order("a") + ",\n" + order("b") + "]\n" + order("c") + "\nhello\n" + order("d")
 	var got []string

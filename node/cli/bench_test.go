@@ -27,3 +27,16 @@ func TestBenchOfNothing(t *testing.T) {
 		complains(t, command(t, nowhere, "", append([]string{"bench", "--dir", missing}, strings.Fields(args)...)...), exitUsage, want)
 	}
 }
+
+// TestBench: a measurement too small to mean anything, in both forms. It needs no server and touches none.
+func TestBench(t *testing.T) {
+	t.Parallel()
+	args := []string{"bench", "-n", "50", "--rounds", "1", "--in-flight", "32", "--rate", "500", "--samples", "10", "--waiting", "100",
+		"--durability", "relaxed", "--dir", t.TempDir()}
+	got := command(t, nowhere, "", args...)
+	if got.code != exitOK || !strings.Contains(got.out, "\n| relaxed | ") || strings.Contains(got.out, "| strict |") || !strings.Contains(got.err, "relaxed, round 1 of 1: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	hasKeys(t, decode[map[string]any](t, ok(t, nowhere, append(args, "-o", "json")...)),
+		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "system", "waiting_order")
+}

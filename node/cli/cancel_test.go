@@ -1,15 +1,19 @@
 package cli
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 	"github.com/orderly-engine/orderly/node/server/embedded"
+	"github.com/orderly-engine/orderly/node/timeline"
 )
 
 // TestReceived: an order that waits in the inbox is known, though no node has taken it up.
@@ -63,5 +67,117 @@ func TestAwaited(t *testing.T) {
 		if a.code != http.StatusNotFound || !strings.Contains(a.body, "no order o-9 yet: 1 message about it waits, and becomes a dead letter unless") {
 			t.Errorf("%s %s: %d: %s", method, path, a.code, a.body)
 		}
+	}
+}
+
+// waiting is a node with an order that is parked at its second step until a person sends the signal.
+func waiting(t *testing.T) (*process, *demo.Services) {
+	t.Helper()
+	p := withPlan(t, impatient)
+	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
+	p.publish(t, sampleOrder("o-1"))
+	p.until(t, "o-1", "parked")
+	return p, s
+}
+
+// TestCancelDryRun: what is foretold, on the command line and over HTTP, is what is done then; and nothing is done by asking.
+func TestCancelDryRun(t *testing.T) {
+	t.Parallel()
+	p, s := waiting(t)
+	before := p.get(t, "o-1").kinds()
+	text := ok(t, p.environ, "cancel", "o-1", "--dry-run")
+	want := `order o-1 is parked: a cancel now would end it as cancelled:
+  1. settle  authorize_payment  nats://payments.authorize  (pending: it is called again, with the same idempotency key)
+  2. undo    authorize_payment  nats://payments.void  (unless it turns out to be refused)
+  3. undo    reserve_inventory  nats://inventory.release
+`
+	if text != want {
+		t.Errorf("got\n%swant\n%s", text, want)
+	}
+	foretold := decode[timeline.Cancellation](t, ok(t, p.environ, "cancel", "o-1", "--dry-run", "-o", "json"))
+	over := p.post(t, "/v1/orders/o-1/cancel?dry_run=true", "")
+	if a, b := marshal(t, foretold), marshal(t, decode[timeline.Cancellation](t, over.body)); over.code != http.StatusOK || a != b {
+		t.Errorf("HTTP foretells %d\n%s\nthe command line\n%s", over.code, b, a)
+	}
+	if after := p.get(t, "o-1").kinds(); after != before {
+		t.Errorf("asking changed the order: %s, before %s", after, before)
+	}
+	if a := p.post(t, "/v1/orders/o-1/cancel?dry_run=perhaps", ""); a.code != http.StatusBadRequest || !strings.Contains(a.body, "want true or false") {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	if a := p.post(t, "/v1/orders/o-9/cancel?dry_run=true", ""); a.code != http.StatusNotFound {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	complains(t, command(t, p.environ, "", "cancel", "o-9", "--dry-run"), exitFailed, "no order o-9")
+
+	if err := s.Set(demo.Behaviors{}); err != nil {
+		t.Fatal(err)
+	}
+	said := ok(t, p.environ, "cancel", "o-1", "--reason", "changed my mind", "--wait")
+	if !strings.HasPrefix(said, "order o-1 is cancelled after ") || !strings.HasSuffix(said, ": changed my mind\nundone: authorize_payment, reserve_inventory\n") {
+		t.Errorf("got\n%s", said)
+	}
+	var undone []string
+	for _, c := range foretold.Undoes {
+		undone = append(undone, c.Step)
+	}
+	done := decode[timeline.View](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
+	if got, want := strings.Join(done.Undone, " "), strings.Join(undone, " "); got != want {
+		t.Errorf("undone %s, foretold %s", got, want)
+	}
+	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "\nundone      authorize_payment, reserve_inventory\n") {
+		t.Errorf("get does not tell what was undone:\n%s", text)
+	}
+	// It has ended: to cancel it again changes nothing, and is no failure.
+	if text := ok(t, p.environ, "cancel", "o-1", "--dry-run"); text != "order o-1 is cancelled: it has ended, and a cancel would change nothing\n" {
+		t.Errorf("got %s", text)
+	}
+	if v := decode[timeline.View](t, ok(t, p.environ, "cancel", "o-1", "--wait", "-o", "json")); v.Status != "cancelled" {
+		t.Errorf("%+v", v)
+	}
+}
+
+func marshal(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestCancelWaitFails where the order is not undone: it completed, a person must decide first, or it takes too long.
+func TestCancelWaitFails(t *testing.T) {
+	t.Parallel()
+	// Nobody undoes a reservation.
+	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	s := services(t, p, demo.Behaviors{})
+	p.publish(t, sampleOrder("done"), "--wait")
+	if got := command(t, p.environ, "", "cancel", "done", "--wait"); got.code != exitFailed || !strings.HasPrefix(got.out, "order done is completed after ") || got.err != "" {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+
+	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}}); err != nil {
+		t.Fatal(err)
+	}
+	p.publish(t, samples("stuck", "slow"))
+	p.until(t, "stuck", "parked")
+	p.until(t, "slow", "parked")
+	got := command(t, p.environ, "", "cancel", "stuck", "--wait")
+	if got.code != exitFailed || !strings.HasPrefix(got.out, "order stuck is in attention, a person must decide: ") ||
+		!strings.HasSuffix(got.out, "see \"orderly get stuck\"\nundone: authorize_payment\n") || got.err != "" {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	if text := ok(t, p.environ, "get", "stuck"); !strings.Contains(text, "): a person must decide about the undo of reserve_inventory\n") ||
+		!strings.Contains(text, "orderly skip stuck   continues as if the undo of reserve_inventory were done") {
+		t.Errorf("got\n%s", text)
+	}
+
+	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Latency: 40 * time.Second}}); err != nil {
+		t.Fatal(err)
+	}
+	got = command(t, p.environ, "", "cancel", "slow", "--wait", "--timeout", "8s")
+	if got.code != exitFailed || !strings.HasPrefix(got.out, "order slow is compensating; the cancel is recorded and in progress; see ") || got.err != "" {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 }

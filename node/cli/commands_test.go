@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"maps"
 	"os"
 	"reflect"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -258,80 +256,4 @@ func TestWrongEnvironment(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestGet(t *testing.T) {
-	p := demoNode(t)
-	complains(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
-		`no order o-9: no order with this id was accepted; look for it with "orderly dead list --order o-9"`)
-	p.publish(t, sampleOrder("o-1"), "--wait")
-	text := ok(t, p.environ, "get", "o-1")
-	if !regexp.MustCompile(strings.NewReplacer("TIME", `20\d\d-\d\d-\d\d \d\d:\d\d:\d\d\.\d\d\dZ`, "LATER", `\+[0-9.µms]+ +`, "LONG", `[0-9.µms]+`, "AGO", `(just now|[0-9.µms]+ ago)`).Replace(`^order       o-1
-customer    c-7
-total       19.00 EUR
-status      completed \(after LONG, AGO\)
-plan        order v1, 4 of 4 steps done
-accepted    TIME \(AGO\)
-
-  TIME +node-1  accepted: 1 item, 19.00 EUR, plan order v1
-  TIME  LATERnode-1  reserve_inventory done in LONG
-  TIME  LATERnode-1  authorize_payment done in LONG
-  TIME  LATERnode-1  create_shipment done in LONG
-  TIME  LATERnode-1  capture_payment done in LONG
-  TIME  LATERnode-1  order completed
-$`)).MatchString(text) {
-		t.Errorf("got\n%s", text)
-	}
-	v := decode[map[string]any](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
-	hasKeys(t, v, "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "status_since", "steps", "steps_done", "total", "updated_at")
-	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
-}
-
-// TestVerify: the report in both forms, and exit code 1 with the order named when it does not balance.
-func TestVerify(t *testing.T) {
-	t.Parallel()
-	p := demoNode(t)
-	p.publish(t, samples("o-1", "o-2"), "--wait")
-	want := report{}
-	want.Orders.Accepted, want.Orders.Completed = 2, 2
-	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
-	p.balances(t, want)
-	text := ok(t, p.environ, "verify")
-	for _, line := range []string{"orders accepted              2\n", "  completed                  2\n", "\nbalanced\n"} {
-		if !strings.Contains(text, line) {
-			t.Errorf("%q is missing in\n%s", line, text)
-		}
-	}
-	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
-		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
-
-	// Somebody breaks into the journal: the order goes on after its end.
-	entry, err := json.Marshal("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
-	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
-		t.Fatal(err)
-	}
-	got := command(t, p.environ, "", "verify")
-	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 violations") || !strings.Contains(got.out, "order o-2: ") {
-		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
-	}
-	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {
-		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
-	}
-}
-
-// TestBench: a measurement too small to mean anything, in both forms. It needs no server and touches none.
-func TestBench(t *testing.T) {
-	t.Parallel()
-	args := []string{"bench", "-n", "50", "--rounds", "1", "--in-flight", "32", "--rate", "500", "--samples", "10", "--waiting", "100",
-		"--durability", "relaxed", "--dir", t.TempDir()}
-	got := command(t, nowhere, "", args...)
-	if got.code != exitOK || !strings.Contains(got.out, "\n| relaxed | ") || strings.Contains(got.out, "| strict |") || !strings.Contains(got.err, "relaxed, round 1 of 1: ") {
-		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
-	}
-	hasKeys(t, decode[map[string]any](t, ok(t, nowhere, append(args, "-o", "json")...)),
-		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "system", "waiting_order")
 }

@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
+)
+
+// TestVerify: the report in both forms, and exit code 1 with the order named when it does not balance.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	p := demoNode(t)
+	p.publish(t, samples("o-1", "o-2"), "--wait")
+	want := report{}
+	want.Orders.Accepted, want.Orders.Completed = 2, 2
+	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
+	p.balances(t, want)
+	text := ok(t, p.environ, "verify")
+	for _, line := range []string{"orders accepted              2\n", "  completed                  2\n", "\nbalanced\n"} {
+		if !strings.Contains(text, line) {
+			t.Errorf("%q is missing in\n%s", line, text)
+		}
+	}
+	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
+		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
+
+	// Somebody breaks into the journal: the order goes on after its end.
+	entry, err := json.Marshal("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
+	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, p.environ, "", "verify")
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 violations") || !strings.Contains(got.out, "order o-2: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestVerifyCountsRestingOrders: the report counts parked orders by what they wait for and those in attention by cause, and
+// names a parked one whose timer is lost.
+func TestVerifyCountsRestingOrders(t *testing.T) {
+	t.Parallel()
+	p, s := waiting(t)
+	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Fail: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	p.publish(t, sampleOrder("o-2"))
+	p.until(t, "o-2", "attention")
+	text := strings.Join(strings.Fields(ok(t, p.environ, "verify")), " ")
+	for _, want := range []string{
+		" parked 1 pending 1 for a signal retry 0 ", " attention 1 a person must decide ", " scheduled 1 waking 0 ", " attention by cause 1 authorize_payment: ",
+		" 2 accepted = 0 completed + 0 rejected + 0 cancelled + 0 in flight + 1 parked + 1 attention balanced",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+	timers, err := p.jetStream(t).Stream(t.Context(), messages.StreamTimers)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := timers.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := command(t, p.environ, "", "verify")
+	if got.code != exitFailed || !strings.Contains(got.out, "NOT balanced: 1 violations\n  order o-1: parked until ") || !strings.Contains(got.out, "nothing will wake it in time") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// impatient is the built-in plan with few attempts close together, each of which has all the time it needs.
+// impatient is the built-in plan with three attempts in quick succession and long timeouts.
 const impatient = `
 name: impatient
 version: 3
@@ -30,8 +30,8 @@ func withPlan(t *testing.T, plan string, environ ...string) *process {
 	return start(t, nil, append(environ, "ORDERLY_PLAN="+write(t, "plan.yaml", plan))...)
 }
 
-// TestRetriesAreTold: attempts that failed are part of the story, with when the next one comes.
-func TestRetriesAreTold(t *testing.T) {
+// TestRetriesAreShown: failed attempts are shown, with the time of the next one.
+func TestRetriesAreShown(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, strings.ReplaceAll(impatient, "attempts: 3", "attempts: 1000"))
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
@@ -46,7 +46,7 @@ func TestRetriesAreTold(t *testing.T) {
 	}
 	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "last error  ") ||
 		!strings.Contains(text, "authorize_payment failed (attempt 3 of 1000, transient): ") || !strings.Contains(text, "; again in ") {
-		t.Errorf("a retry is not told:\n%s", text)
+		t.Errorf("a retry is not shown:\n%s", text)
 	}
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
@@ -56,11 +56,11 @@ func TestRetriesAreTold(t *testing.T) {
 		t.Errorf("a completed order has the last error %q", v.LastError)
 	}
 	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, " at attempt ") {
-		t.Errorf("how many attempts it took is not told:\n%s", text)
+		t.Errorf("the number of attempts is not shown:\n%s", text)
 	}
 }
 
-// spend brings an order into attention: its payment service is away for longer than three attempts.
+// spend brings an order into attention by three failed attempts.
 func spend(t *testing.T) (*process, *demo.Services) {
 	t.Helper()
 	p := withPlan(t, impatient)
@@ -82,7 +82,7 @@ func spend(t *testing.T) (*process, *demo.Services) {
 	return p, s
 }
 
-// TestAttentionRetried: a person repairs the cause and sends the order on.
+// TestAttentionRetried: after a retry the order completes if the cause is repaired.
 func TestAttentionRetried(t *testing.T) {
 	p, s := spend(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
@@ -99,8 +99,8 @@ func TestAttentionRetried(t *testing.T) {
 	}
 }
 
-// TestAttentionComesBack: a retry that changes nothing ends in attention again, with all the attempts of the plan.
-func TestAttentionComesBack(t *testing.T) {
+// TestAttentionAgain: a retry that fails ends in attention again, after all the attempts of the plan.
+func TestAttentionAgain(t *testing.T) {
 	p, _ := spend(t)
 	ok(t, p.environ, "retry", "o-1")
 	eventually(t, "attention for the second time", func() (bool, any) {
@@ -109,7 +109,7 @@ func TestAttentionComesBack(t *testing.T) {
 	})
 }
 
-// TestAttentionSkipped: a person has the step passed over; it is not undone later either.
+// TestAttentionSkipped: the order continues behind a skipped step.
 func TestAttentionSkipped(t *testing.T) {
 	p, s := spend(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
@@ -122,17 +122,17 @@ func TestAttentionSkipped(t *testing.T) {
 		t.Errorf("got\n%s", v.story())
 	}
 	if got := said(); got != "do authorize_payment" {
-		t.Errorf("the skip is of %q, want that which needed a person", got)
+		t.Errorf("the skip names %q, want the call that needed attention", got)
 	}
 }
 
-// skips listens for skips from now on; what it returns tells which call the next one names.
+// skips subscribes to skips; next returns the call that the next one names.
 func skips(t *testing.T, p *process) (next func() string) {
 	t.Helper()
 	nc := p.connect(t)
 	sub, err := nc.SubscribeSync(messages.SubjectOrder + ">")
 	if err == nil {
-		err = nc.Flush() // the server knows of it before another connection sends the first
+		err = nc.Flush() // the server has the subscription before the first skip
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -151,7 +151,7 @@ func skips(t *testing.T, p *process) (next func() string) {
 	}
 }
 
-// TestAttentionCancelled: a person gives the order up; the step in doubt is settled, and all is undone.
+// TestAttentionCancelled: a cancel settles the step in doubt and undoes all steps.
 func TestAttentionCancelled(t *testing.T) {
 	p, s := spend(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
@@ -164,7 +164,7 @@ func TestAttentionCancelled(t *testing.T) {
 	}
 }
 
-// TestUndoThatFails needs a person too, and a skip takes the undo as done by hand.
+// TestUndoThatFails: a failed undo needs attention, and a skip continues as if it were done.
 func TestUndoThatFails(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
@@ -184,12 +184,12 @@ func TestUndoThatFails(t *testing.T) {
 		t.Errorf("got\n%s", v.story())
 	}
 	if got := said(); got != "undo reserve_inventory" {
-		t.Errorf("the skip is of %q, want that which needed a person", got)
+		t.Errorf("the skip names %q, want the call that needed attention", got)
 	}
 }
 
-// TestPendingComesBackBySignal: the service answers later, by a signal of its own.
-func TestPendingComesBackBySignal(t *testing.T) {
+// TestPendingSignalled: a pending step completes by the service's signal.
+func TestPendingSignalled(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, impatient)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 2 * time.Second}})
@@ -204,8 +204,8 @@ func TestPendingComesBackBySignal(t *testing.T) {
 	}
 }
 
-// TestPendingComesBackByPerson: the signal is sent by hand, with data that later steps see.
-func TestPendingComesBackByPerson(t *testing.T) {
+// TestPendingSignalledByCommand: the data of a signal sent by the command line reaches later steps.
+func TestPendingSignalledByCommand(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, impatient)
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
@@ -226,8 +226,8 @@ func TestPendingComesBackByPerson(t *testing.T) {
 	}
 }
 
-// TestPendingComesBackByTimer: no signal comes, and at the deadline the step is called again.
-func TestPendingComesBackByTimer(t *testing.T) {
+// TestPendingDeadline: without a signal the step is called again at the deadline.
+func TestPendingDeadline(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, `{"name": "pending", "version": 1, "steps": [{"name": "only", "do": "nats://slow.service", "timeout": "1m"}]}`)
 	nc := p.connect(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// The ends an input can come to.
+// The results of an input.
 const (
 	completed = "order completed"
 	rejected  = "order rejected"
@@ -41,12 +41,12 @@ type input struct {
 	command bool
 }
 
-// json is an order in JSON, made wrong by replacements.
+// asJSON is an order in JSON with replacements.
 func asJSON(replace ...string) []byte {
 	return []byte(strings.NewReplacer(replace...).Replace(sampleOrder("ID")))
 }
 
-// wire is an order in protobuf, made wrong by spoil.
+// asProto is an order in protobuf, changed by spoil.
 func asProto(spoil func(*messages.OrderCreated)) []byte {
 	o := &messages.OrderCreated{
 		OrderId: "ID", CustomerId: "c-7", Currency: "EUR", TotalAmount: 19,
@@ -133,7 +133,7 @@ var inputs = []input{
 		header: header(nats.MsgIdHdr, "ID"), command: true},
 }
 
-// prepare gives every row that needs one an id, and puts the ids into the bodies.
+// prepare gives every row without one an id, and sets the ids in the bodies.
 func prepare(rows []input) []input {
 	all := make([]input, len(rows))
 	for i, row := range rows {
@@ -159,9 +159,9 @@ func insert(body []byte, id string) []byte {
 	return []byte(strings.ReplaceAll(string(body), `"ID"`, `"`+id+`"`))
 }
 
-// TestEveryInputComesToItsEnd sends the whole table, good and bad mixed, by a plain NATS client: each input ends as
-// the table says, and the ledger balances with the numbers that follow from the table.
-func TestEveryInputComesToItsEnd(t *testing.T) {
+// TestEveryInput sends the whole table, valid and invalid, by a plain NATS client: each input has the result that
+// the table states, and verify balances with the numbers that follow from the table.
+func TestEveryInput(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	rows := prepare(inputs)
@@ -227,7 +227,7 @@ func TestEveryInputComesToItsEnd(t *testing.T) {
 	}
 }
 
-// checkEnd looks at one order or dead letter as a person would, by the command line.
+// checkEnd checks one order or dead letter by the command line.
 func (p *process) checkEnd(t *testing.T, row input) {
 	letters := deadAbout(t, p, row)
 	if row.end == dead {
@@ -258,7 +258,7 @@ func (p *process) checkEnd(t *testing.T, row input) {
 	}
 }
 
-// deadAbout lists the dead letters of a row's subject.
+// deadAbout returns the dead letters of a row's subject.
 func deadAbout(t *testing.T, p *process, row input) []letter {
 	t.Helper()
 	var found []letter
@@ -277,7 +277,7 @@ func send(js jetstream.JetStream, row input) (known bool, err error) {
 	return err == nil && ack.Duplicate, err
 }
 
-// report is the part of "verify -o json" that tests look at.
+// report is the part of "verify -o json" that tests check.
 type report struct {
 	Balanced bool `json:"balanced"`
 	Orders   struct {

@@ -6,11 +6,11 @@ import (
 	"testing"
 )
 
-// TestBenchOfNothing: a zero that somebody asks for is refused, as what is below it is, and is not the default.
+// TestBenchOfNothing: an explicit zero is refused and does not mean the default.
 func TestBenchOfNothing(t *testing.T) {
 	t.Parallel()
 	const parked = "--parked 500 "
-	missing := filepath.Join(t.TempDir(), "missing") // so that nothing is measured if it is not refused
+	missing := filepath.Join(t.TempDir(), "missing") // so that nothing is measured if the value is accepted
 	for args, want := range map[string]string{
 		"-n 0":                   "orders is 0: want 1–10000000",
 		"--rounds 0":             "rounds is 0: want 1–100",

@@ -24,7 +24,7 @@ func (p *process) received(t *testing.T) uint64 {
 	return s.CachedInfo().State.LastSeq
 }
 
-// TestRetryAll: without --yes orders are counted by cause and nothing is sent; with it each is sent on.
+// TestRetryAll: without --yes orders are counted by cause and nothing is sent; with it each gets a retry.
 func TestRetryAll(t *testing.T) {
 	t.Parallel()
 	p, ids := troubled(t, 25)
@@ -43,7 +43,7 @@ func TestRetryAll(t *testing.T) {
 		t.Fatalf("%d messages were sent", n-before)
 	}
 
-	// One by way of trial, then the others.
+	// One first, then the others.
 	if text := ok(t, p.environ, "retry", "--all", "--limit", "1", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
@@ -57,7 +57,7 @@ func TestRetryAll(t *testing.T) {
 	p.listed(t, 0, "--status", "attention")
 }
 
-// TestSkipAll passes every order over the step that failed.
+// TestSkipAll skips the failed step of every order.
 func TestSkipAll(t *testing.T) {
 	t.Parallel()
 	p, ids := troubled(t, 3)
@@ -67,7 +67,7 @@ func TestSkipAll(t *testing.T) {
 	}
 	for _, id := range ids {
 		if got := said(); got != "do authorize_payment" {
-			t.Errorf("the skip is of %q, want that which needed a person", got)
+			t.Errorf("the skip names %q, want the call that needed attention", got)
 		}
 		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment skipped on request") {
 			t.Errorf("got\n%s", v.story())
@@ -75,7 +75,7 @@ func TestSkipAll(t *testing.T) {
 	}
 }
 
-// TestSkipAllOfUndos: each skip is of the undo that failed, and not of the step itself.
+// TestSkipAllOfUndos: each skip names the undo that failed, not the step.
 func TestSkipAllOfUndos(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
@@ -87,16 +87,16 @@ func TestSkipAllOfUndos(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 	if got := said(); got != "undo reserve_inventory" {
-		t.Errorf("the skip is of %q, want that which needed a person", got)
+		t.Errorf("the skip names %q, want the call that needed attention", got)
 	}
 	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory skipped on request") {
 		t.Errorf("got\n%s", v.story())
 	}
 }
 
-// TestSkipAllLeavesOutWhatMoved: an order that came to need a person for something else since it was listed, or for
-// nothing any more, is not skipped: nobody has looked at that.
-func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
+// TestSkipAllOmitsChangedOrders: an order whose attention has changed since it was listed, or has ended, is not
+// skipped.
+func TestSkipAllOmitsChangedOrders(t *testing.T) {
 	t.Parallel()
 	p, _ := troubled(t, 2)
 	listed := p.listed(t, 2, "--status", "attention")
@@ -107,10 +107,10 @@ func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "skip", resolves: true}
 	b.message = func(to target) proto.Message { return &messages.SkipStep{Step: to.step, Direction: to.direction} }
 	if err := b.send(t.Context(), &connection{nc: p.connect(t)}, []target{
-		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // it rested before, too
+		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // an earlier attention
 		{id: messages.OrderID(listed[1].OrderID), since: listed[1].StatusSince},
-		{id: messages.OrderID(ended.OrderID), since: ended.StatusSince}, // two statuses within one tick of the clock
-		{id: "o-9"}, // forgotten since
+		{id: messages.OrderID(ended.OrderID), since: ended.StatusSince}, // another status at the same time
+		{id: "o-9"}, // removed since
 	}); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +122,7 @@ func TestSkipAllLeavesOutWhatMoved(t *testing.T) {
 	}
 }
 
-// TestHelpOfAll: each command says which orders it may go to, and what it does to a parked one.
+// TestHelpOfAll: the help says which orders a command applies to, and its effect on a parked one.
 func TestHelpOfAll(t *testing.T) {
 	for verb, want := range map[string][]string{
 		"cancel": {"to every order in attention, or with --status parked to every one parked, whose reason contains --reason."},
@@ -143,8 +143,8 @@ func TestHelpOfAll(t *testing.T) {
 	}
 }
 
-// TestSentTwice: as long as an order has not moved, the same word to it is stored once. A client that lost its
-// connection, or its natstest.Patience, sends it again without harm.
+// TestSentTwice: while an order has not changed, a repeated message to it is stored once, so that a client can repeat
+// the command.
 func TestSentTwice(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t).ClientURL()
@@ -159,19 +159,19 @@ func TestSentTwice(t *testing.T) {
 	var out, errs screen
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
-	for range 2 { // no node takes the messages up meanwhile
+	for range 2 { // no node runs
 		if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
 			t.Fatal(err)
 		}
 	}
-	targets[0].sequence = 20 // the order has moved, and rests again
+	targets[0].sequence = 20 // the order has changed, and needs attention again
 	if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
 		t.Fatal(err)
 	}
 	if want := "2 of 2 sent\n0 of 2 sent, 2 had been sent before\n1 of 2 sent, 1 had been sent before\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
-	// Without a stream nothing is sent, which is said.
+	// Without a stream nothing is sent, and that is reported.
 	if err := natstest.JetStream(t, nc).DeleteStream(t.Context(), messages.StreamOrders); err != nil {
 		t.Fatal(err)
 	}

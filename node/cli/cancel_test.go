@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// TestReceived: an order that waits in the inbox is known, though no node has taken it up.
+// TestReceived: an order in the inbox is known before a node accepts it.
 func TestReceived(t *testing.T) {
 	t.Parallel()
 	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
@@ -50,8 +50,8 @@ func TestReceived(t *testing.T) {
 	hasKeys(t, v, "actions", "created_at", "currency", "customer_id", "events", "order_id", "plan", "status", "status_since", "steps", "steps_done", "total", "updated_at")
 }
 
-// TestAwaited: a message about an order that does not exist makes no order of it, for whoever asks.
-func TestAwaited(t *testing.T) {
+// TestPendingMessages: a message about an order that does not exist is reported by every command and endpoint.
+func TestPendingMessages(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "ORDERLY_UNKNOWN_AGE=1m")
 	ok(t, p.environ, "retry", "o-9")
@@ -70,7 +70,7 @@ func TestAwaited(t *testing.T) {
 	}
 }
 
-// waiting is a node with an order that is parked at its second step until a person sends the signal.
+// waiting starts a node with an order that is parked at its second step until a signal arrives.
 func waiting(t *testing.T) (*process, *demo.Services) {
 	t.Helper()
 	p := withPlan(t, impatient)
@@ -80,7 +80,7 @@ func waiting(t *testing.T) (*process, *demo.Services) {
 	return p, s
 }
 
-// TestCancelDryRun: what is foretold, on the command line and over HTTP, is what is done then; and nothing is done by asking.
+// TestCancelDryRun: a preview, on the command line and over HTTP, is what the cancel then does, and changes nothing.
 func TestCancelDryRun(t *testing.T) {
 	t.Parallel()
 	p, s := waiting(t)
@@ -94,13 +94,13 @@ func TestCancelDryRun(t *testing.T) {
 	if text != want {
 		t.Errorf("got\n%swant\n%s", text, want)
 	}
-	foretold := decode[timeline.Cancellation](t, ok(t, p.environ, "cancel", "o-1", "--dry-run", "-o", "json"))
+	preview := decode[timeline.Cancellation](t, ok(t, p.environ, "cancel", "o-1", "--dry-run", "-o", "json"))
 	over := p.post(t, "/v1/orders/o-1/cancel?dry_run=true", "")
-	if a, b := marshal(t, foretold), marshal(t, decode[timeline.Cancellation](t, over.body)); over.code != http.StatusOK || a != b {
-		t.Errorf("HTTP foretells %d\n%s\nthe command line\n%s", over.code, b, a)
+	if a, b := marshal(t, preview), marshal(t, decode[timeline.Cancellation](t, over.body)); over.code != http.StatusOK || a != b {
+		t.Errorf("HTTP previews %d\n%s\nthe command line\n%s", over.code, b, a)
 	}
 	if after := p.get(t, "o-1").kinds(); after != before {
-		t.Errorf("asking changed the order: %s, before %s", after, before)
+		t.Errorf("the preview changed the order: %s, before %s", after, before)
 	}
 	if a := p.post(t, "/v1/orders/o-1/cancel?dry_run=perhaps", ""); a.code != http.StatusBadRequest || !strings.Contains(a.body, "want true or false") {
 		t.Errorf("%d %s", a.code, a.body)
@@ -118,17 +118,17 @@ func TestCancelDryRun(t *testing.T) {
 		t.Errorf("got\n%s", said)
 	}
 	var undone []string
-	for _, c := range foretold.Undoes {
+	for _, c := range preview.Undoes {
 		undone = append(undone, c.Step)
 	}
 	done := decode[timeline.View](t, ok(t, p.environ, "get", "o-1", "-o", "json"))
 	if got, want := strings.Join(done.Undone, " "), strings.Join(undone, " "); got != want {
-		t.Errorf("undone %s, foretold %s", got, want)
+		t.Errorf("undone %s, preview %s", got, want)
 	}
 	if text := ok(t, p.environ, "get", "o-1"); !strings.Contains(text, "\nundone      authorize_payment, reserve_inventory\n") {
-		t.Errorf("get does not tell what was undone:\n%s", text)
+		t.Errorf("get does not show what was undone:\n%s", text)
 	}
-	// It has ended: to cancel it again changes nothing, and is no failure.
+	// A cancel of an ended order changes nothing and succeeds.
 	if text := ok(t, p.environ, "cancel", "o-1", "--dry-run"); text != "order o-1 is cancelled: it has ended, and a cancel would change nothing\n" {
 		t.Errorf("got %s", text)
 	}
@@ -146,10 +146,10 @@ func marshal(t *testing.T, v any) string {
 	return string(b)
 }
 
-// TestCancelWaitFails where the order is not undone: it completed, a person must decide first, or it takes too long.
+// TestCancelWaitFails: --wait fails if the order completed, needs attention first, or takes too long.
 func TestCancelWaitFails(t *testing.T) {
 	t.Parallel()
-	// Nobody undoes a reservation.
+	// No service undoes a reservation.
 	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
 	s := services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("done"), "--wait")

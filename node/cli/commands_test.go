@@ -19,10 +19,10 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// nowhere is an environment whose NATS is away.
+// nowhere is an environment without a NATS server.
 var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
 
-// TestWrongUse: every mistake in a call is one line that says what was wrong and what to do, and exit code 2.
+// TestWrongUse: every usage error is one line that says what is wrong and what to do, with exit code 2.
 func TestWrongUse(t *testing.T) {
 	for args, want := range map[string]string{
 		"publi":                          `there is no command "orderly publi"; did you mean "orderly publish"?`,
@@ -87,7 +87,7 @@ func TestWrongUse(t *testing.T) {
 	}
 }
 
-// complains checks that a command failed with one line that says so.
+// complains checks that a command failed with one line on standard error that contains want.
 func complains(t *testing.T, p printed, code int, want string) {
 	t.Helper()
 	if p.code != code {
@@ -101,7 +101,7 @@ func complains(t *testing.T, p printed, code int, want string) {
 	}
 }
 
-// TestNATSAway: a client command without a server says where it looked and what to do.
+// TestNATSAway: a client command without a server names the URL and says what to do.
 func TestNATSAway(t *testing.T) {
 	for _, args := range []string{
 		"publish -n 1", "publish -n 1 --wait", "get o-1", "get o-1 --follow", "cancel o-1", "cancel o-1 --dry-run", "cancel o-1 --wait", "signal o-1 paid", "retry o-1", "skip o-1", "list", "retry --all",
@@ -114,7 +114,7 @@ func TestNATSAway(t *testing.T) {
 	}
 }
 
-// TestNoStreams: on a server where no node ever started there is nothing to talk to.
+// TestNoStreams: on a server where no node ever started client commands fail and say so.
 func TestNoStreams(t *testing.T) {
 	environ := []string{"NATS_URL=" + natstest.Start(t).ClientURL()}
 	for _, args := range []string{
@@ -132,7 +132,7 @@ func TestNoStreams(t *testing.T) {
 	})
 }
 
-// TestHelp: every command says what it does, and how.
+// TestHelp: every command has a help of short lines.
 func TestHelp(t *testing.T) {
 	var visit func(*cobra.Command)
 	visit = func(cmd *cobra.Command) {
@@ -178,7 +178,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// TestConfig: what is in effect is shown, secrets are not.
+// TestConfig: effective values are shown, secrets are not.
 func TestConfig(t *testing.T) {
 	environ := []string{"NATS_URL=nats://user:secret@db:4222", "NATS_NKEY=SUsecret", "ORDERLY_HOLD=3s"}
 	text := ok(t, environ, "config")
@@ -227,7 +227,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	}
 }
 
-// hasKeys holds a stable JSON form: exactly these keys.
+// hasKeys checks that a stable JSON form has exactly these keys.
 func hasKeys(t *testing.T, v map[string]any, want ...string) {
 	t.Helper()
 	if got := slices.Sorted(maps.Keys(v)); !slices.Equal(got, want) {
@@ -235,7 +235,7 @@ func hasKeys(t *testing.T, v map[string]any, want ...string) {
 	}
 }
 
-// TestWrongEnvironment: a line per problem, that names the variable, its value and what is allowed; exit code 1.
+// TestWrongEnvironment: each problem is a line that names the variable, its value and the valid values; exit code 1.
 func TestWrongEnvironment(t *testing.T) {
 	environ := []string{"ORDERLY_ACK_WAIT=soon", "ORDERLY_REPLICAS=2", "ORDERLY_DURABILTY=strict", "NATS_URL=ftp://x"}
 	for _, args := range []string{"run", "config", "publish -n 1", "get o-1", "verify", "dead list", "health"} {

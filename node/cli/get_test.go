@@ -40,13 +40,13 @@ $`)).MatchString(text) {
 	hasKeys(t, v["events"].([]any)[0].(map[string]any), "detail", "kind", "node", "number", "sequence", "summary", "time")
 }
 
-// following is a command that runs until its order has ended.
+// following is a running command.
 type following struct {
 	out, err screen
 	code     chan int
 }
 
-// followed starts a command that goes on.
+// followed starts a command and does not wait for its end.
 func followed(t *testing.T, environ []string, args ...string) *following {
 	t.Helper()
 	f := &following{code: make(chan int, 1)}
@@ -69,12 +69,12 @@ func (f *following) ends(t *testing.T, code int) string {
 			t.Errorf("exit code %d, want %d\n%s%s", got, code, &f.out, &f.err)
 		}
 	case <-time.After(natstest.Patience):
-		t.Fatalf("it goes on\n%s%s", &f.out, &f.err)
+		t.Fatalf("it did not end\n%s%s", &f.out, &f.err)
 	}
 	return f.out.String()
 }
 
-// TestFollow: an order that rests is followed to its end, for people and for programs, on the command line and over HTTP.
+// TestFollow: a parked order is followed to its end, as text and JSON, on the command line and over HTTP.
 func TestFollow(t *testing.T) {
 	t.Parallel()
 	p, s := waiting(t)
@@ -111,7 +111,7 @@ func TestFollow(t *testing.T) {
 	}
 
 	if again := followed(t, p.environ, "get", "o-1", "--follow").ends(t, exitOK); !strings.HasSuffix(again, "order completed\n") {
-		t.Errorf("an ended order is told as by get:\n%s", again)
+		t.Errorf("an ended order is not printed as by get:\n%s", again)
 	}
 	complains(t, command(t, p.environ, "", "get", "o-9", "--follow"), exitFailed, "no order o-9: no order with this id was accepted")
 	complains(t, command(t, p.environ, "", "get", "o-9", "--follow", "-o", "json"), exitFailed, "no order o-9: no order with this id was accepted")

@@ -19,15 +19,15 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// childArgs is the variable with the command line of a process that the test's binary is to be; stubborn stands for a
-// command that does not end when it is told to, obstinate for a node.
+// childArgs is the variable with the command line that a process of the test binary runs; stubborn is a command
+// that ignores the end of its context, obstinate a node that ignores its signals.
 const (
 	childArgs = "TEST_COMMAND_LINE"
 	stubborn  = "stubborn"
 	obstinate = "obstinate"
 )
 
-// child makes this process a command when it was started as one, and does not return then.
+// child runs the command line of childArgs, if set, and does not return then.
 func child() {
 	switch args := os.Getenv(childArgs); args {
 	case "":
@@ -53,7 +53,7 @@ func child() {
 	}
 }
 
-// spawned is a command in a process of its own.
+// spawned is a command in its own process.
 type spawned struct {
 	*exec.Cmd
 	in       io.WriteCloser
@@ -61,7 +61,7 @@ type spawned struct {
 	ended    chan error
 }
 
-// spawn starts one; it is killed in the end.
+// spawn starts a command, which is killed by the cleanup.
 func spawn(t *testing.T, environ []string, args string) *spawned {
 	t.Helper()
 	s := &spawned{Cmd: exec.Command(os.Args[0]), ended: make(chan error, 1)}
@@ -80,7 +80,7 @@ func spawn(t *testing.T, environ []string, args string) *spawned {
 	return s
 }
 
-// says waits until the command has printed something.
+// says waits until the command has printed what.
 func (s *spawned) says(t *testing.T, what string) {
 	t.Helper()
 	eventually(t, what, func() (bool, any) { return strings.Contains(s.out.String(), what), s.out.String() + s.err.String() })
@@ -93,7 +93,7 @@ func (s *spawned) signal(t *testing.T, sig os.Signal) {
 	}
 }
 
-// interrupted checks that the command ends as one that was told to.
+// interrupted checks that the command ends as interrupted.
 func (s *spawned) interrupted(t *testing.T) {
 	t.Helper()
 	select {
@@ -103,14 +103,14 @@ func (s *spawned) interrupted(t *testing.T) {
 			t.Errorf("it ends with %v\n%s%s", err, &s.out, &s.err)
 		}
 	case <-time.After(natstest.Patience):
-		t.Fatalf("it goes on\n%s%s", &s.out, &s.err)
+		t.Fatalf("it did not end\n%s%s", &s.out, &s.err)
 	}
 }
 
-// TestFollowInterrupted: a command that goes on ends in order, at either signal.
+// TestFollowInterrupted: either signal ends a running command cleanly.
 func TestFollowInterrupted(t *testing.T) {
 	p := start(t, nil)
-	p.publish(t, sampleOrder("o-1")) // nobody performs the steps
+	p.publish(t, sampleOrder("o-1")) // no service performs the steps
 	p.until(t, "o-1", "running")
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		s := spawn(t, p.environ, "get o-1 --follow")
@@ -120,7 +120,7 @@ func TestFollowInterrupted(t *testing.T) {
 	}
 }
 
-// TestPublishInterrupted: what was read and stored until then is counted, though the input has not ended.
+// TestPublishInterrupted: the summary counts the orders stored before the signal.
 func TestPublishInterrupted(t *testing.T) {
 	p := start(t, nil)
 	for _, args := range []string{"publish -", "publish - --wait"} {
@@ -134,7 +134,7 @@ func TestPublishInterrupted(t *testing.T) {
 			return got.code == exitOK, got.err + s.err.String()
 		})
 		s.signal(t, os.Interrupt)
-		// The progress is told once a second, if it lasts that long.
+		// Progress lines may precede it.
 		eventually(t, "the end", func() (bool, any) { return strings.HasSuffix(s.err.String(), "orderly: interrupted\n"), s.err.String() })
 		if err := <-s.ended; err == nil || !strings.HasPrefix(s.out.String(), "1 order stored") {
 			t.Errorf("%s: %v\n%s%s", args, err, &s.out, &s.err)
@@ -142,7 +142,7 @@ func TestPublishInterrupted(t *testing.T) {
 	}
 }
 
-// TestSecondInterrupt: whoever does not want to wait for the end in order sends another signal.
+// TestSecondInterrupt: a second signal kills a command that does not end.
 func TestSecondInterrupt(t *testing.T) {
 	s := spawn(t, nil, stubborn)
 	s.says(t, "begun\n")
@@ -150,7 +150,7 @@ func TestSecondInterrupt(t *testing.T) {
 	s.says(t, "told\n")
 	deadline := time.After(natstest.Patience)
 	for {
-		// One that comes in the moment in which the handler goes is taken for the first.
+		// A signal that arrives while the handler is removed counts as the first.
 		_ = s.Process.Signal(os.Interrupt) // fails once the process is gone
 		select {
 		case err := <-s.ended:
@@ -166,7 +166,7 @@ func TestSecondInterrupt(t *testing.T) {
 	}
 }
 
-// TestInterruptible: a command that nobody stops keeps its own words, and the rule holds for those below another.
+// TestInterruptible: without a signal a command keeps its error, and subcommands are interruptible too.
 func TestInterruptible(t *testing.T) {
 	run := func(ctx context.Context, f func(context.Context) error) error {
 		below := &cobra.Command{Use: "below", RunE: func(cmd *cobra.Command, _ []string) error { return f(cmd.Context()) }}
@@ -188,7 +188,7 @@ func TestInterruptible(t *testing.T) {
 	}
 }
 
-// TestSendInterrupted: a long run says how far it came.
+// TestSendInterrupted: an interrupted bulk run reports how many messages were sent.
 func TestSendInterrupted(t *testing.T) {
 	p := start(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -44,7 +44,7 @@ func eventually(t *testing.T, what string, holds func() (ok bool, state any)) {
 	})
 }
 
-// screen collects what a command prints; it may be read meanwhile.
+// screen collects the output of a command; it can be read concurrently.
 type screen struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -62,7 +62,7 @@ func (s *screen) String() string {
 	return s.buf.String()
 }
 
-// printed is what became of a command.
+// printed is the result of a command.
 type printed struct {
 	code     int
 	out, err string
@@ -76,7 +76,7 @@ func command(t *testing.T, environ []string, stdin string, args ...string) print
 	return printed{code: code, out: out.String(), err: errs.String()}
 }
 
-// ok is command for those that have to succeed.
+// ok is command for one that must succeed.
 func ok(t *testing.T, environ []string, args ...string) string {
 	t.Helper()
 	p := command(t, environ, "", args...)
@@ -86,7 +86,7 @@ func ok(t *testing.T, environ []string, args ...string) string {
 	return p.out
 }
 
-// decode reads what a command printed with -o json.
+// decode decodes the output of -o json.
 func decode[T any](t *testing.T, out string) T {
 	t.Helper()
 	var v T
@@ -203,7 +203,7 @@ func write(t *testing.T, name, content string) string {
 	return path
 }
 
-// view is the part of "get -o json" that tests look at.
+// view is the part of "get -o json" that tests check.
 type view struct {
 	OrderID   string `json:"order_id"`
 	Status    string `json:"status"`
@@ -229,7 +229,7 @@ func (v view) kinds() string {
 	return strings.Join(all, " ")
 }
 
-// story is what people read, without the times.
+// story is the summaries of the events without durations.
 func (v view) story() string {
 	var all []string
 	for _, e := range v.Events {
@@ -257,7 +257,7 @@ func (p *process) until(t *testing.T, id, status string) view {
 	return v
 }
 
-// sampleOrder is an order that nothing is wrong with.
+// sampleOrder is a valid order.
 func sampleOrder(id string) string {
 	return fmt.Sprintf(`{"order_id":%q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":9.5}],"total_amount":19,"currency":"EUR"}`, id)
 }

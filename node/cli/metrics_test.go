@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// seldom are metrics that a calm node does not have: they appear with the first thing they count.
+// seldom are metrics that appear with the first event they count, which this test does not cause.
 var seldom = []string{
 	"orderly_journal_append_fenced_total", "orderly_journal_append_lost_total", "orderly_journal_batch_size",
 	"orderly_orders_fenced_total", "orderly_orders_takeovers_total", "orderly_supervision_escalations_total",
@@ -19,7 +19,7 @@ var seldom = []string{
 	"orderly_circuit_opens_total", "orderly_downstream_deferred_total",
 }
 
-// TestMetrics: after some of everything /metrics has what docs/operations.md documents, and nothing it does not.
+// TestMetrics: /metrics has the metrics that docs/operations.md documents, and no others.
 func TestMetrics(t *testing.T) {
 	p := withPlan(t, impatient)
 	s := services(t, p, demo.Behaviors{})

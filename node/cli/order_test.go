@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// services starts demo services with settable behavior on a node that has none.
+// services starts demo services on a node without them.
 func services(t *testing.T, p *process, b demo.Behaviors) *demo.Services {
 	t.Helper()
 	s, err := demo.Start(p.connect(t), demo.Config{Behaviors: b})
@@ -25,13 +25,13 @@ func services(t *testing.T, p *process, b demo.Behaviors) *demo.Services {
 	return s
 }
 
-// publish hands an order in by the command line.
+// publish publishes orders by the command line.
 func (p *process) publish(t *testing.T, orders string, args ...string) printed {
 	t.Helper()
 	return command(t, p.environ, orders, append([]string{"publish", "-"}, args...)...)
 }
 
-// samples are orders that nothing is wrong with, one a line.
+// samples are valid orders, one per line.
 func samples(ids ...string) string {
 	var b strings.Builder
 	for _, id := range ids {
@@ -45,7 +45,7 @@ func with(id, customer, product string) string {
 	return strings.NewReplacer("c-7", customer, "sku-1", product).Replace(sampleOrder(id))
 }
 
-// TestOrderCompletes: the four steps of the built-in plan in their order, five journal entries, and what the services did.
+// TestOrderCompletes: four steps of the built-in plan in order, five journal entries, four calls.
 func TestOrderCompletes(t *testing.T) {
 	p := start(t, nil)
 	s := services(t, p, demo.Behaviors{})
@@ -68,7 +68,7 @@ order completed`
 	}
 }
 
-// TestRejectedOrderIsUndone: a business no ends the order, and what was done is undone in reverse.
+// TestRejectedOrderIsUndone: a refusal ends the order, and the done steps are undone in reverse.
 func TestRejectedOrderIsUndone(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -100,7 +100,7 @@ order rejected: too_heavy: no carrier takes a product of the order`, "no carrier
 	}
 }
 
-// slow starts a node whose plan ends with a step that takes until open is called, or the test ends.
+// slow starts a node whose last step blocks until open is called or the test ends.
 func slow(t *testing.T, environ ...string) (p *process, open func()) {
 	t.Helper()
 	p = withPlan(t, `
@@ -127,8 +127,8 @@ steps:
 	return p, open
 }
 
-// TestCancelUndoesInReverse: a cancel that arrives while a slow step is under way settles the step in doubt and then
-// undoes everything, last first.
+// TestCancelUndoesInReverse: a cancel during a slow step settles the step in doubt and then undoes all steps, last
+// first.
 func TestCancelUndoesInReverse(t *testing.T) {
 	t.Parallel()
 	p, open := slow(t)

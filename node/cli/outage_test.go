@@ -19,31 +19,31 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// tunnel leads to a server that can be lost.
-type tunnel struct {
+// proxy forwards to a NATS server, and can stop forwarding or close.
+type proxy struct {
 	listener net.Listener
 	to       string
 	silent   chan struct{}
-	hush     func()
+	mute     func()
 	work     sync.WaitGroup
 
 	mu    sync.Mutex
 	ended bool
 	conns []net.Conn
-	// over is closed when nothing is carried any more.
+	// over is closed by cut.
 	over chan struct{}
 }
 
-// dig leads to the server with the URL.
-func dig(t *testing.T, url string) *tunnel {
+// newProxy forwards to the server with the URL.
+func newProxy(t *testing.T, url string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tn := &tunnel{listener: l, to: strings.TrimPrefix(url, "nats://"), silent: make(chan struct{}), over: make(chan struct{})}
-	// From then on whoever connects is connected, and hears nothing, as with a server that was stopped by SIGSTOP.
-	tn.hush = sync.OnceFunc(func() { close(tn.silent) })
+	tn := &proxy{listener: l, to: strings.TrimPrefix(url, "nats://"), silent: make(chan struct{}), over: make(chan struct{})}
+	// From then on clients can connect but get no data, as from a server that was stopped by SIGSTOP.
+	tn.mute = sync.OnceFunc(func() { close(tn.silent) })
 	tn.work.Go(func() {
 		for near, err := l.Accept(); err == nil; near, err = l.Accept() {
 			far, err := net.Dial("tcp", tn.to)
@@ -52,8 +52,8 @@ func dig(t *testing.T, url string) *tunnel {
 				continue
 			}
 			if tn.add(near, far) {
-				tn.work.Go(func() { tn.carry(far, near) })
-				tn.work.Go(func() { tn.carry(near, far) })
+				tn.work.Go(func() { tn.forward(far, near) })
+				tn.work.Go(func() { tn.forward(near, far) })
 			}
 		}
 	})
@@ -61,9 +61,9 @@ func dig(t *testing.T, url string) *tunnel {
 	return tn
 }
 
-func (tn *tunnel) url() string { return "nats://" + tn.listener.Addr().String() }
+func (tn *proxy) url() string { return "nats://" + tn.listener.Addr().String() }
 
-func (tn *tunnel) add(conns ...net.Conn) bool {
+func (tn *proxy) add(conns ...net.Conn) bool {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	if !tn.ended {
@@ -76,19 +76,19 @@ func (tn *tunnel) add(conns ...net.Conn) bool {
 	return false
 }
 
-func (tn *tunnel) used() bool {
+func (tn *proxy) used() bool {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	return len(tn.conns) > 0
 }
 
-func (tn *tunnel) carry(to, from net.Conn) {
+func (tn *proxy) forward(to, from net.Conn) {
 	defer to.Close()
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
 		select {
-		case <-tn.silent: // nor is anything read any more
+		case <-tn.silent: // and nothing is read any more
 			<-tn.over
 			return
 		default:
@@ -99,8 +99,8 @@ func (tn *tunnel) carry(to, from net.Conn) {
 	}
 }
 
-// drop ends the connections there are.
-func (tn *tunnel) drop() {
+// drop closes the current connections.
+func (tn *proxy) drop() {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	for _, c := range tn.conns {
@@ -108,8 +108,8 @@ func (tn *tunnel) drop() {
 	}
 }
 
-// cut is the end of the server: it has gone, and nobody listens there.
-func (tn *tunnel) cut() {
+// cut closes the listener and all connections.
+func (tn *proxy) cut() {
 	tn.mu.Lock()
 	defer tn.mu.Unlock()
 	if tn.ended {
@@ -123,19 +123,19 @@ func (tn *tunnel) cut() {
 	}
 }
 
-// lost is a node of a process of its own with an order under way, on a server that can be lost.
-type lost struct {
+// lostNode is a node in its own process with a running order, connected through a proxy.
+type lostNode struct {
 	*spawned
-	tunnel  *tunnel
+	tunnel  *proxy
 	environ []string
 	direct  *process
 	open    func()
 }
 
-func losing(t *testing.T, drain string) *lost {
+func losing(t *testing.T, drain string) *lostNode {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()
-	l := &lost{tunnel: dig(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
+	l := &lostNode{tunnel: newProxy(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
 	l.environ = []string{
 		"ORDERLY_ACK_WAIT=1s", "ORDERLY_DRAIN_TIMEOUT=" + drain, "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_UNKNOWN_AGE=1s",
 		"ORDERLY_PLAN=" + write(t, "plan.yaml", "name: slow\nversion: 1\nsteps: [{name: wait, do: nats://slow.do, timeout: 1m}]"),
@@ -165,8 +165,8 @@ func losing(t *testing.T, drain string) *lost {
 	return l
 }
 
-// within checks that the node ends without an error.
-func (l *lost) within(t *testing.T, limit time.Duration) {
+// within checks that the node ends without an error within the limit.
+func (l *lostNode) within(t *testing.T, limit time.Duration) {
 	t.Helper()
 	began := time.Now()
 	select {
@@ -177,12 +177,12 @@ func (l *lost) within(t *testing.T, limit time.Duration) {
 			t.Errorf("it ended after %s, want %s at most: %v\n%s%s", took, limit, err, &l.out, &l.err)
 		}
 	case <-time.After(natstest.Patience):
-		t.Fatalf("it goes on\n%s%s", &l.out, &l.err)
+		t.Fatalf("it did not end\n%s%s", &l.out, &l.err)
 	}
 }
 
-// goesOn checks that another node carries the order to its end.
-func (l *lost) goesOn(t *testing.T) {
+// goesOn checks that another node completes the order.
+func (l *lostNode) goesOn(t *testing.T) {
 	t.Helper()
 	start(t, nil, append(l.environ, "NATS_URL="+l.direct.url, "ORDERLY_NODE_ID=node-2", "ORDERLY_DRAIN_TIMEOUT=100ms")...)
 	l.open()
@@ -191,13 +191,13 @@ func (l *lost) goesOn(t *testing.T) {
 	}
 }
 
-var losses = map[string]func(*tunnel){
-	"away":                (*tunnel).cut,
-	"silent":              func(tn *tunnel) { tn.hush() },
-	"back without a word": func(tn *tunnel) { tn.hush(); tn.drop() },
+var losses = map[string]func(*proxy){
+	"away":                (*proxy).cut,
+	"silent":              func(tn *proxy) { tn.mute() },
+	"back without a word": func(tn *proxy) { tn.mute(); tn.drop() },
 }
 
-// TestStopWithoutNATS: the drain time-out bounds the way out also when NATS is away, or is there and says nothing.
+// TestStopWithoutNATS: the drain timeout bounds the stop also when NATS is gone or does not answer.
 func TestStopWithoutNATS(t *testing.T) {
 	t.Parallel()
 	for name, lose := range losses {
@@ -212,7 +212,7 @@ func TestStopWithoutNATS(t *testing.T) {
 	}
 }
 
-// TestSecondSignalWithoutNATS ends the node at once, whatever its drain time-out.
+// TestSecondSignalWithoutNATS: a second signal ends the node at once, whatever the drain timeout.
 func TestSecondSignalWithoutNATS(t *testing.T) {
 	t.Parallel()
 	for name, lose := range losses {
@@ -220,7 +220,7 @@ func TestSecondSignalWithoutNATS(t *testing.T) {
 			t.Parallel()
 			l := losing(t, "1m")
 			lose(l.tunnel)
-			// Two of the same kind, one after the other, may arrive as one.
+			// Two equal signals may be delivered as one.
 			l.signal(t, syscall.SIGTERM)
 			l.signal(t, syscall.SIGINT)
 			l.within(t, 12*time.Second)
@@ -229,13 +229,13 @@ func TestSecondSignalWithoutNATS(t *testing.T) {
 	}
 }
 
-// TestStopLeavesNothing: a node that stops while NATS is lost to it leaves no goroutine behind, which goleak would find.
+// TestStopLeavesNothing: a node that stops without NATS leaves no goroutine, which goleak checks.
 func TestStopLeavesNothing(t *testing.T) {
 	t.Parallel()
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			tn := dig(t, natstest.Start(t).ClientURL())
+			tn := newProxy(t, natstest.Start(t).ClientURL())
 			p := start(t, nil, "NATS_URL="+tn.url())
 			lose(tn)
 			began := time.Now()
@@ -247,13 +247,13 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestStopWhileNATSReadsNothing: not even a connection that takes nothing more, on which the client library waits for a
-// minute, holds up the end.
+// TestStopWhileNATSReadsNothing: a connection whose peer does not read, on which nats.go blocks for a minute, does not delay
+// the stop.
 func TestStopWhileNATSReadsNothing(t *testing.T) {
 	t.Parallel()
-	tn := dig(t, natstest.Start(t).ClientURL())
+	tn := newProxy(t, natstest.Start(t).ClientURL())
 	p := start(t, nil, "NATS_URL="+tn.url())
-	tn.hush()
+	tn.mute()
 	item := fmt.Sprintf(`{"product_id":%q,"quantity":1,"unit_price":1}`, strings.Repeat("p", 220))
 	items := strings.Repeat(item+",", 899) + item
 	ctx, cancel := context.WithCancel(t.Context())
@@ -294,19 +294,19 @@ func TestStopWhileNATSReadsNothing(t *testing.T) {
 	}
 }
 
-// TestStopWhileStarting: a node that still waits for the word of one server after the other stops at once.
+// TestStopWhileStarting: a node that still tries one silent server after the other stops at once.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t).ClientURL()
-	var tunnels []*tunnel
+	var tunnels []*proxy
 	var urls []string
 	for range 6 { // five seconds each
-		tn := dig(t, url)
-		tn.hush()
+		tn := newProxy(t, url)
+		tn.mute()
 		tunnels, urls = append(tunnels, tn), append(urls, tn.url())
 	}
 	p := begin(t, nil, "NATS_URL="+strings.Join(urls, ","), "ORDERLY_DRAIN_TIMEOUT=1m")
-	eventually(t, "a connection", func() (bool, any) { return slices.ContainsFunc(tunnels, (*tunnel).used), p.err })
+	eventually(t, "a connection", func() (bool, any) { return slices.ContainsFunc(tunnels, (*proxy).used), p.err })
 	began := time.Now()
 	p.stop()
 	if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
@@ -314,10 +314,10 @@ func TestStopWhileStarting(t *testing.T) {
 	}
 }
 
-// TestPublishWithoutNATS says that nothing was stored, and why, instead of speaking of buffers.
+// TestPublishWithoutNATS: the response says that nothing was stored, and why.
 func TestPublishWithoutNATS(t *testing.T) {
 	t.Parallel()
-	tn := dig(t, natstest.Start(t).ClientURL())
+	tn := newProxy(t, natstest.Start(t).ClientURL())
 	p := start(t, nil, "NATS_URL="+tn.url())
 	tn.cut()
 	eventually(t, "a node that knows", func() (bool, any) { return status(t, p.http+"/health") == 503, p.err })
@@ -330,7 +330,7 @@ func TestPublishWithoutNATS(t *testing.T) {
 	}
 }
 
-// TestThirdSignal ends the process, whatever it does.
+// TestThirdSignal: the third signal kills the process.
 func TestThirdSignal(t *testing.T) {
 	t.Parallel()
 	s := spawn(t, nil, obstinate)
@@ -340,7 +340,7 @@ func TestThirdSignal(t *testing.T) {
 	s.signal(t, syscall.SIGINT)
 	s.says(t, "abort\n")
 	eventually(t, "the end", func() (bool, any) {
-		_ = s.Process.Signal(syscall.SIGTERM) // one that comes in the moment in which the handler goes is lost
+		_ = s.Process.Signal(syscall.SIGTERM) // a signal that arrives while the handler is removed is lost
 		select {
 		case err := <-s.ended:
 			var exit *exec.ExitError

@@ -17,7 +17,7 @@ steps:
   - {name: send, do: nats://%s.send, timeout: 1m}
 `
 
-// workshop performs the steps of a plan under the prefix and remembers which were called. A wrap waits for a signal.
+// workshop performs the steps of a plan with the prefix and records the calls. A wrap is pending until a signal.
 func workshop(t *testing.T, p *process, prefix string) func() []string {
 	t.Helper()
 	var mu sync.Mutex
@@ -47,8 +47,8 @@ func workshop(t *testing.T, p *process, prefix string) func() []string {
 	}
 }
 
-// TestPlanChanges: an order that is parked under a plan goes on under it, with its targets, whatever plan the node was
-// started with since; the same plan with other content is refused.
+// TestPlanChanges: a parked order continues with the plan it was accepted with, whatever plan the node has now; the
+// same plan name and version with other content is refused.
 func TestPlanChanges(t *testing.T) {
 	t.Parallel()
 	file := func(version int, prefix string) string {
@@ -88,7 +88,7 @@ func TestPlanChanges(t *testing.T) {
 	refuses(t, "plan gift v2 is registered with other content", nil, "NATS_URL="+second.url, file(2, "other"))
 }
 
-// TestFunctionsAreForPrograms: a plan file can name Go functions, and the ready-made node has none.
+// TestFunctionsAreForPrograms: a plan file with Go functions is refused by the orderly binary, which has none.
 func TestFunctionsAreForPrograms(t *testing.T) {
 	path := write(t, "plan.yaml", "name: gift\nversion: 1\nsteps: [{name: wrap, do: 'func:wrap'}]")
 	refuses(t, "step wrap: do: target func:wrap is a Go function, and this program has none", nil, "ORDERLY_PLAN="+path)

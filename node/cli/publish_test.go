@@ -14,8 +14,8 @@ import (
 	"github.com/orderly-engine/orderly/node/server/config"
 )
 
-// TestPublishFiles: one object, an array and JSON lines, good and bad mixed. What is no order is named with file and
-// line and not published; what is a wrong order is published and rejected; every good one completes.
+// TestPublishFiles: one object, an array and JSON lines, valid and invalid. Invalid input is reported with file and
+// line and not published; an invalid order is published and rejected; every valid one completes.
 func TestPublishFiles(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -34,7 +34,7 @@ func TestPublishFiles(t *testing.T) {
 	}, "\n"))
 	got := command(t, p.environ, sampleOrder("stdin"), "publish", object, array, lines, "-", "--wait")
 	if got.code != exitFailed {
-		t.Errorf("exit code %d: want 1, for not all were published", got.code)
+		t.Errorf("exit code %d: want 1, not all were published", got.code)
 	}
 	if !regexp.MustCompile(`^8 orders stored, 6 not published, 8 ended in [0-9.]+ s \([0-9]+ orders/s\)
   completed  6
@@ -68,7 +68,7 @@ $`).MatchString(got.out) {
 	p.balances(t, want)
 }
 
-// TestPublishSamples: -n makes orders nobody published before; a tenth of them the demo services refuse.
+// TestPublishSamples: -n generates orders with new ids; the demo services refuse a tenth of them.
 func TestPublishSamples(t *testing.T) {
 	p := demoNode(t)
 	s := decode[summary](t, ok(t, p.environ, "publish", "-n", "30", "--wait", "-o", "json"))
@@ -82,7 +82,7 @@ func TestPublishSamples(t *testing.T) {
 	}
 }
 
-// TestPublishRate: the limit holds.
+// TestPublishRate: --rate limits the rate.
 func TestPublishRate(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
@@ -97,7 +97,7 @@ func TestPublishHelpCounts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passes := 0.9 // one in ten is made to be refused
+	passes := 0.9 // one in ten is refused by its content
 	for range plan.Builtin().GetSteps() {
 		passes *= 1 - cfg.DemoRejectRate
 	}
@@ -108,7 +108,7 @@ func TestPublishHelpCounts(t *testing.T) {
 	}
 }
 
-// TestPublishTwice: publishing again is harmless, and --wait knows those that have ended before.
+// TestPublishTwice: publishing again has no effect, and --wait counts orders that ended before.
 func TestPublishTwice(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -127,10 +127,10 @@ func TestPublishTwice(t *testing.T) {
 	p.balances(t, want)
 }
 
-// TestPublishTimeout: what has not ended in time is counted and named, while progress is shown; exit code 1.
+// TestPublishTimeout: orders that have not ended in time are counted, and one is named; exit code 1.
 func TestPublishTimeout(t *testing.T) {
 	t.Parallel()
-	p := start(t, nil) // nobody performs the steps
+	p := start(t, nil) // no service performs the steps
 	got := p.publish(t, samples("o-1", "o-1"), "--wait", "--timeout", "5s")
 	if got.code != exitFailed {
 		t.Errorf("exit code %d: want 1", got.code)
@@ -150,7 +150,7 @@ func TestPublishTimeout(t *testing.T) {
 	}
 }
 
-// TestPublishNoFile: a file that cannot be read stops everything before anything is published.
+// TestPublishNoFile: if a file cannot be read, nothing is published.
 func TestPublishNoFile(t *testing.T) {
 	p := start(t, nil)
 	good := write(t, "good.json", sampleOrder("o-1"))
@@ -193,8 +193,8 @@ func TestPublishWhileNATSGoes(t *testing.T) {
 	}
 }
 
-// TestPublishComplainsBriefly: a file full of something else does not flood the terminal.
-func TestPublishComplainsBriefly(t *testing.T) {
+// TestPublishLimitsErrors: only the first errors of a file are printed.
+func TestPublishLimitsErrors(t *testing.T) {
 	p := start(t, nil)
 	got := p.publish(t, strings.Repeat("\x1b[31mnot an order\n", 1000))
 	if n := strings.Count(got.err, "\n"); got.code != exitFailed || n != maxReported+1 || strings.Contains(got.err, "\x1b") {

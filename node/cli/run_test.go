@@ -21,7 +21,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/embedded"
 )
 
-// TestRunDemo: what a newcomer sees.
+// TestRunDemo: the output of orderly run --demo.
 func TestRunDemo(t *testing.T) {
 	p := demoNode(t, "ORDERLY_DEMO_ORDERS=20")
 	eventually(t, "the end of the sample orders", func() (bool, any) {
@@ -50,11 +50,11 @@ $`).MatchString(p.out.String()) {
 	}
 }
 
-// TestRunAgain: a node that was stopped in the middle of an order carries it on at the next start, on the same store.
+// TestRunAgain: after a restart on the same store a node completes the orders it left.
 func TestRunAgain(t *testing.T) {
 	t.Parallel()
 	first := start(t, nil, "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
-	first.publish(t, samples("o-1", "o-2")) // nobody performs the steps
+	first.publish(t, samples("o-1", "o-2")) // no service performs the steps
 	eventually(t, "an order that was taken up", func() (bool, any) {
 		got := command(t, first.environ, "", "get", "o-1", "-o", "json")
 		return strings.Contains(got.out, `"accepted"`), got.out + got.err
@@ -76,15 +76,15 @@ func TestRunAgain(t *testing.T) {
 	second.balances(t, want)
 }
 
-// TestStopFinishesWhatIsUnderWay: a graceful stop lets a slow order come to its end.
-func TestStopFinishesWhatIsUnderWay(t *testing.T) {
+// TestStopFinishesRunningOrders: a graceful stop completes a slow order.
+func TestStopFinishesRunningOrders(t *testing.T) {
 	t.Parallel()
 	p, open := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
 	services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
 	p.until(t, "o-1", "running")
 	p.stop()
-	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	eventually(t, "a node that accepts no more orders", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
 	select {
 	case code := <-p.ended:
 		p.ended <- code
@@ -102,7 +102,7 @@ func TestStopFinishesWhatIsUnderWay(t *testing.T) {
 	}
 }
 
-// TestSecondSignal: the first signal drains, which lasts as long as an order is under way; the second ends it at once.
+// TestSecondSignal: the first signal starts the drain, which waits for a running order; the second ends it at once.
 func TestSecondSignal(t *testing.T) {
 	p, _ := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
 	services(t, p, demo.Behaviors{})
@@ -115,7 +115,7 @@ func TestSecondSignal(t *testing.T) {
 		}
 	}
 	signal()
-	eventually(t, "a node that takes nothing more", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
+	eventually(t, "a node that accepts no more orders", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
 	began := time.Now()
 	signal()
 	if code := p.wait(t); code != exitOK || time.Since(began) > 12*time.Second {
@@ -123,8 +123,8 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// refuses starts a node that cannot run, and checks that it ends with a clear line per problem and leaves nothing running:
-// what it had started, goleak would find.
+// refuses starts a node that cannot run, and checks that it ends with one line per problem; goleak checks that nothing
+// keeps running.
 func refuses(t *testing.T, want string, args []string, environ ...string) {
 	t.Helper()
 	p := begin(t, args, environ...)
@@ -179,8 +179,8 @@ func TestWrongPlan(t *testing.T) {
 	refuses(t, "ORDERLY_PLAN: open plan file: ", nil, "ORDERLY_PLAN="+filepath.Join(t.TempDir(), "missing.yaml"))
 }
 
-// TestStreamOfAnotherShape is never changed; the node says what differs and stops.
-func TestStreamOfAnotherShape(t *testing.T) {
+// TestStreamConfigMismatch: a stream with another configuration is not changed; the node names the differences and stops.
+func TestStreamConfigMismatch(t *testing.T) {
 	url := natstest.Start(t).ClientURL()
 	nc, err := nats.Connect(url)
 	if err != nil {
@@ -199,19 +199,19 @@ func TestStreamOfAnotherShape(t *testing.T) {
 	}
 }
 
-// TestAckWaitDiffersBetweenNodes: settings that all nodes share are compared too.
+// TestAckWaitDiffersBetweenNodes: a setting that all nodes must share is compared.
 func TestAckWaitDiffersBetweenNodes(t *testing.T) {
 	p := start(t, nil)
 	refuses(t, "ack_wait: want 1s, found 5s", nil, "NATS_URL="+p.url, "ORDERLY_ACK_WAIT=1s")
 }
 
-// TestDemoRunsOnce: the demo services remember what they did, each process for itself.
+// TestDemoRunsOnce: a second process with demo services on one NATS is refused.
 func TestDemoRunsOnce(t *testing.T) {
 	p := demoNode(t)
 	refuses(t, "demo services run already on this NATS: start them in one process only; run this node without --demo", []string{"--demo"}, "NATS_URL="+p.url)
 }
 
-// TestNATSComesLater: a node with NATS servers of its own waits for them, alive and not ready, and goes on by itself.
+// TestNATSComesLater: a node waits for its NATS servers, alive and not ready, and becomes ready without a restart.
 func TestNATSComesLater(t *testing.T) {
 	t.Parallel()
 	natsAddr, httpAddr := natstest.FreeAddr(t), natstest.FreeAddr(t)
@@ -232,7 +232,7 @@ func TestNATSComesLater(t *testing.T) {
 	eventually(t, "a node that is ready", func() (bool, any) { return status(t, "http://"+httpAddr+"/readyz") == 200, p.err })
 	ok(t, environ, "health")
 	if !strings.Contains(p.err.String(), "cannot reach NATS, retrying") {
-		t.Errorf("the wait is not told:\n%s", p.err)
+		t.Errorf("the wait is not logged:\n%s", p.err)
 	}
 	p.stop()
 	p.wait(t)
@@ -289,7 +289,7 @@ func status(t *testing.T, url string) int {
 	return answer.StatusCode
 }
 
-// TestTwoNodes share the work of one NATS, and a stop of one hands its work to the other.
+// TestTwoNodes: two nodes share the orders of one NATS, and one continues when the other stops.
 func TestTwoNodes(t *testing.T) {
 	t.Parallel()
 	first := start(t, nil)

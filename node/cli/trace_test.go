@@ -76,7 +76,7 @@ func (c *tracing) family(traceID, root string) []string {
 	return told
 }
 
-// of counts the spans of a trace, wherever they hang.
+// of counts the spans of a trace.
 func (c *tracing) of(traceID string) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +94,7 @@ const (
 	parent  = "00-" + traceID + "-" + spanID + "-01"
 )
 
-// steps of an order that meets no trouble, below whatever delivered it.
+// steps are the spans of an order without failures.
 const steps = `consumer process order.created
   client do reserve_inventory
     server inventory.reserve
@@ -105,7 +105,7 @@ const steps = `consumer process order.created
   client do capture_payment
     server payments.capture`
 
-// TestOneTrace goes from a client's own span through the delivery and the steps into the services.
+// TestOneTrace: one trace contains the client's span, the delivery, the steps and the services.
 func TestOneTrace(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
@@ -129,7 +129,7 @@ func TestOneTrace(t *testing.T) {
 	}
 }
 
-// TestTraceOverHTTP begins with the request.
+// TestTraceOverHTTP: the trace starts with the request.
 func TestTraceOverHTTP(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
@@ -146,7 +146,7 @@ func TestTraceOverHTTP(t *testing.T) {
 	}
 }
 
-// TestTraceOfARejection has the undo in it.
+// TestTraceOfARejection: the trace contains the undo.
 func TestTraceOfARejection(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
@@ -169,8 +169,8 @@ func TestTraceOfARejection(t *testing.T) {
 	}
 }
 
-// TestOddTraceHarmsNoOrder: what is no W3C trace context is no reason to lose an order.
-func TestOddTraceHarmsNoOrder(t *testing.T) {
+// TestMalformedTraceContext: an order with a malformed trace context completes.
+func TestMalformedTraceContext(t *testing.T) {
 	collect(t)
 	p := demoNode(t)
 	js := p.jetStream(t)

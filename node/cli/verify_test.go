@@ -29,7 +29,7 @@ func TestVerify(t *testing.T) {
 	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
 		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
 
-	// Somebody breaks into the journal: the order goes on after its end.
+	// A foreign entry continues an order after its end.
 	entry, err := json.Marshal("x")
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func openShop(t *testing.T) *shop {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The plan as it is, at this test's address and with a test's natstest.Patience.
+	// The plan as it is, at this test's address and with a test's timeouts.
 	plan := strings.NewReplacer("http://127.0.0.1:8091", s.stockURL, "initial: 200ms, max: 5s, attempts: 20", "initial: 50ms, max: 500ms, attempts: 200").Replace(string(text))
 	if plan == string(text) {
 		t.Fatal("plan.yaml has another address than the test knows")

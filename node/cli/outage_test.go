@@ -126,7 +126,7 @@ func (tn *proxy) cut() {
 // lostNode is a node in its own process with a running order, connected through a proxy.
 type lostNode struct {
 	*spawned
-	tunnel  *proxy
+	proxy   *proxy
 	environ []string
 	direct  *process
 	open    func()
@@ -135,7 +135,7 @@ type lostNode struct {
 func losing(t *testing.T, drain string) *lostNode {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()
-	l := &lostNode{tunnel: newProxy(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
+	l := &lostNode{proxy: newProxy(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
 	l.environ = []string{
 		"ORDERLY_ACK_WAIT=1s", "ORDERLY_DRAIN_TIMEOUT=" + drain, "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_UNKNOWN_AGE=1s",
 		"ORDERLY_PLAN=" + write(t, "plan.yaml", "name: slow\nversion: 1\nsteps: [{name: wait, do: nats://slow.do, timeout: 1m}]"),
@@ -154,7 +154,7 @@ func losing(t *testing.T, drain string) *lostNode {
 		t.Fatal(err)
 	}
 	t.Cleanup(l.open)
-	l.spawned = spawn(t, append(l.environ, "NATS_URL="+l.tunnel.url(), "ORDERLY_NODE_ID=node-1", "ORDERLY_DATA_DIR="+filepath.Join(t.TempDir(), "data")), "run")
+	l.spawned = spawn(t, append(l.environ, "NATS_URL="+l.proxy.url(), "ORDERLY_NODE_ID=node-1", "ORDERLY_DATA_DIR="+filepath.Join(t.TempDir(), "data")), "run")
 	l.says(t, "plan  slow")
 	l.direct.publish(t, sampleOrder("o-1"))
 	select {
@@ -204,7 +204,7 @@ func TestStopWithoutNATS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := losing(t, "2s")
-			lose(l.tunnel)
+			lose(l.proxy)
 			l.signal(t, syscall.SIGTERM)
 			l.within(t, 12*time.Second)
 			l.goesOn(t)
@@ -219,7 +219,7 @@ func TestSecondSignalWithoutNATS(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := losing(t, "1m")
-			lose(l.tunnel)
+			lose(l.proxy)
 			// Two equal signals may be delivered as one.
 			l.signal(t, syscall.SIGTERM)
 			l.signal(t, syscall.SIGINT)

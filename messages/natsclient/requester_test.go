@@ -142,7 +142,8 @@ func manyReplies(t *testing.T, nc, service *nats.Conn, timeout time.Duration) bo
 			if string(m.Data) != want {
 				t.Fatalf("got reply %s, want %s", m.Data, want)
 			}
-		case <-h.errs:
+		case err := <-h.errs:
+			t.Logf("a request of %s ended early: %v", timeout, err)
 			return false
 		}
 	}

@@ -121,13 +121,13 @@ func TestGetFromLeader(t *testing.T) {
 
 func TestAPIPrefix(t *testing.T) {
 	nc := natstest.Start(t, natstest.NoJetStream).Connect()
-	for want, make := range map[string]func() (jetstream.JetStream, error){
+	for want, newJS := range map[string]func() (jetstream.JetStream, error){
 		"$JS.API.X":     func() (jetstream.JetStream, error) { return jetstream.New(nc) },
 		"$JS.hub.API.X": func() (jetstream.JetStream, error) { return jetstream.NewWithDomain(nc, "hub") },
 		"js.a.X":        func() (jetstream.JetStream, error) { return jetstream.NewWithAPIPrefix(nc, "js.a") },
 		"js.b.X":        func() (jetstream.JetStream, error) { return jetstream.NewWithAPIPrefix(nc, "js.b.") },
 	} {
-		js, err := make()
+		js, err := newJS()
 		if err != nil {
 			t.Fatal(err)
 		}

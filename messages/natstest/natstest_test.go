@@ -1,6 +1,7 @@
 package natstest_test
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestBlackholeKeepsTheConnectionAndDropsReplies(t *testing.T) {
 		return err == nil
 	})
 	b.Swallow()
-	if _, err := nc.Request("echo", nil, 20*time.Millisecond); err != nats.ErrTimeout || !nc.IsConnected() {
+	if _, err := nc.Request("echo", nil, 20*time.Millisecond); !errors.Is(err, nats.ErrTimeout) || !nc.IsConnected() {
 		t.Errorf("connected %t, error %v: want a timeout on an open connection", nc.IsConnected(), err)
 	}
 }

@@ -289,7 +289,7 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		if n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
 			return err
 		}
-		n.log.Warn("JetStream is not ready, retrying", "error", err)
+		n.log.Warn("stream server is not ready, retrying", "error", err)
 		if err := pause(ctx, startRetry); err != nil {
 			return err
 		}

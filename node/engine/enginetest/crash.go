@@ -208,7 +208,7 @@ func (r *run) describe() string {
 // judgeBase reports whether the run without a crash is one to compare with.
 func (c *crasher) judgeBase() bool {
 	c.t.Helper()
-	problem := ""
+	var problem string
 	switch r := c.base; {
 	case !r.view.Ended():
 		problem = "the order is " + r.view.Status + because(r.view) + ": it has to end; a Script can send what it waits for"
@@ -229,7 +229,7 @@ func (c *crasher) judge(r *run) string {
 	if !r.view.Ended() {
 		return "the order does not end: it is " + status + because(r.view)
 	}
-	if status != c.base.view.Status && !(r.cancel && status == "cancelled") {
+	if status != c.base.view.Status && (!r.cancel || status != "cancelled") {
 		return fmt.Sprintf("the order ends as %s%s; without a crash it ends as %s", status, because(r.view), c.base.view.Status)
 	}
 	acted := map[string]effect{}

@@ -137,7 +137,7 @@ func TestCrashEverywhereFindsWrongSteps(t *testing.T) {
 				return s.do(ctx, call)
 			})
 			c.Plan.Steps[1].Undo = engine.Function(func(ctx context.Context, call *engine.Call) (any, error) {
-				if err := call.Result("authorize", new(string)); err != nil {
+				if call.Result("authorize", new(string)) != nil {
 					return nil, nil
 				}
 				return s.undo(ctx, call)

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/api"
 )
 
-// Events are streamed to those who ask for a stream by name, and do not like JSON better.
+// Events are streamed if Accept names the stream with at least the weight of JSON.
 func TestAccept(t *testing.T) {
 	base, _ := serve(t, &world{}, api.Config{})
 	for header, stream := range map[string]bool{

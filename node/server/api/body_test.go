@@ -6,9 +6,9 @@ import (
 	"github.com/orderly-engine/orderly/node/server/api"
 )
 
-// TestWebPagesDoNotAct: what a page of another site can make a browser send without asking does nothing; pages may read,
-// which browsers keep from them, and programs are no browsers.
-func TestWebPagesDoNotAct(t *testing.T) {
+// TestCrossSiteRequests: requests that a page of another site can make a browser send are refused, except reads, whose
+// responses browsers hide from the page.
+func TestCrossSiteRequests(t *testing.T) {
 	w := &world{}
 	base, _ := serve(t, w, api.Config{})
 	strangers := [][]string{
@@ -36,8 +36,8 @@ func TestWebPagesDoNotAct(t *testing.T) {
 	do(t, "GET", base+"/v1/orders/o-1", "", strangers[0]...).success(t, 200)
 }
 
-// TestBodyIsPlain: what would be read as something else than was meant is refused.
-func TestBodyIsPlain(t *testing.T) {
+// TestBodyEncoding: a compressed body and charsets other than UTF-8 are refused.
+func TestBodyEncoding(t *testing.T) {
 	w := &world{}
 	base, _ := serve(t, w, api.Config{})
 	for _, coding := range []string{"gzip", "identity, br", "x"} {

@@ -23,18 +23,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is everything behind the API.
+// world is the backend of the API.
 type world struct {
 	mu        sync.Mutex
 	connected bool
 	ready     error
 	published []ingress.Outgoing
-	// publish answers, if set.
+	// publish is called by Publish, if set.
 	publish func(context.Context) error
-	// order and follow answer, if set; otherwise o-1 exists and has completed.
+	// order and follow are called, if set; otherwise o-1 exists and has completed.
 	order  func(messages.OrderID) (*timeline.View, error)
 	follow func(ctx context.Context, after uint64, yield func([]timeline.Event) error) error
-	// list answers, if set; otherwise there is no order.
+	// list is called, if set; otherwise there is no order.
 	list func(index.Query) (*index.Page, error)
 }
 
@@ -60,7 +60,7 @@ func (w *world) Publish(ctx context.Context, o ingress.Outgoing) error {
 	return nil
 }
 
-// last is what was published last.
+// last is the message published last.
 func (w *world) last(t *testing.T) ingress.Outgoing {
 	t.Helper()
 	w.mu.Lock()
@@ -127,7 +127,7 @@ func serve(t *testing.T, w *world, cfg api.Config) (base string, a *api.API) {
 	return "http://" + a.Addr(), a
 }
 
-// reply is a whole answer.
+// reply is a response with its body.
 type reply struct {
 	*http.Response
 	body string
@@ -154,7 +154,7 @@ func do(t *testing.T, method, url, body string, header ...string) reply {
 	return reply{answer, string(text)}
 }
 
-// problem checks that the answer is one, with the status and every word, and returns its errors.
+// problem checks that the response is a problem with the status and every word, and returns its errors.
 func (r reply) problem(t *testing.T, status int, words ...string) []string {
 	t.Helper()
 	var p struct {

@@ -111,7 +111,7 @@ func TestCreateRefuses(t *testing.T) {
 	}
 }
 
-// TestCertainlyNotStored: a message that was never sent leaves nothing in doubt.
+// TestCertainlyNotStored: the response says that a message that was never sent is not stored.
 func TestCertainlyNotStored(t *testing.T) {
 	w := &world{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is away", api.ErrNotStored) }}
 	base, _ := serve(t, w, api.Config{})
@@ -230,7 +230,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// Whatever comes in: an answer that is a success with exactly one message, or a problem with none.
+// Every request gets a success and publishes one message, or a problem and publishes none.
 func FuzzBody(f *testing.F) {
 	for _, path := range []string{"/v1/orders", "/v1/orders/o-1/cancel", "/v1/orders/o-1/retry", "/v1/orders/o-1/signals/x"} {
 		f.Add(path, "application/json", []byte(sample))
@@ -262,7 +262,7 @@ func FuzzBody(f *testing.F) {
 	})
 }
 
-// A cancel that is only asked about publishes nothing.
+// A dry run publishes nothing.
 func TestCancelDryRun(t *testing.T) {
 	w := &world{}
 	base, _ := serve(t, w, api.Config{})

@@ -7,7 +7,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/api"
 )
 
-// A parameter that is misspelled, malformed or out of place never turns a dry run into a cancel, nor into anything else.
+// A misspelled, malformed or unknown parameter is refused, and never turns a dry run into a cancel.
 func TestQueryRefuses(t *testing.T) {
 	w := &world{}
 	base, _ := serve(t, w, api.Config{})

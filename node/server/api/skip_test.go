@@ -15,7 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// resting is an order that needs a person, for what need says.
+// resting is an order in attention for the given need.
 func resting(t *testing.T, need *messages.OrderNeedsAttention) *timeline.View {
 	t.Helper()
 	at := timestamppb.Now()
@@ -32,7 +32,7 @@ func resting(t *testing.T, need *messages.OrderNeedsAttention) *timeline.View {
 	return v
 }
 
-// A skip carries what it is meant for, and none of what needs no attention is taken.
+// A skip names the call that needs attention; one that names another call is refused.
 func TestSkip(t *testing.T) {
 	forward, backward := &messages.OrderNeedsAttention{Step: "reserve"}, &messages.OrderNeedsAttention{Step: "reserve", Direction: messages.Undo}
 	somewhere := &messages.OrderNeedsAttention{Cause: "a plan that nobody knows"}
@@ -81,7 +81,7 @@ func TestSkip(t *testing.T) {
 	}
 }
 
-// A program may say it in protobuf, where each of both can be left out.
+// In protobuf both fields are optional.
 func TestSkipInProtobuf(t *testing.T) {
 	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
 		return resting(t, &messages.OrderNeedsAttention{Step: "reserve", Direction: messages.Undo}), nil
@@ -136,7 +136,7 @@ func TestSkipRefuses(t *testing.T) {
 	}
 }
 
-// An order that does not exist yet, while messages about it wait, is not found, and the answer says what waits.
+// For an order that does not exist while messages about it are stored the response is 404 and counts them.
 func TestAwaited(t *testing.T) {
 	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
 		return nil, errors.Join(client.ErrUnknownOrder, &timeline.PendingMessages{Messages: 2})

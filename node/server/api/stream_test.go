@@ -39,7 +39,7 @@ data: {"number":2,"sequence":9,"time":"0001-01-01T00:00:00Z","node":"","kind":"c
 	}
 }
 
-// A client goes on where it was, and is told to stop when nothing can come.
+// A client that reconnects continues where it was, and gets 204 when the order has ended.
 func TestStreamResumes(t *testing.T) {
 	base, _ := serve(t, &world{}, api.Config{})
 	got := do(t, "GET", base+"/v1/orders/o-1/events", "", "Accept", "text/html, "+accept+";q=0.9", "Last-Event-ID", "7")
@@ -94,7 +94,7 @@ func until(t *testing.T, lines *bufio.Scanner, want string) {
 	t.Fatalf("the stream ended before %q: %v", want, lines.Err())
 }
 
-// live follows whatever next gives.
+// live follows the events of next.
 func live(next <-chan []timeline.Event, gone chan<- struct{}) func(context.Context, uint64, func([]timeline.Event) error) error {
 	return func(ctx context.Context, _ uint64, yield func([]timeline.Event) error) error {
 		defer close(gone)
@@ -154,7 +154,7 @@ func TestStreamClientLeaves(t *testing.T) {
 	}
 }
 
-// Streams end with the node at once, and do not hold it up.
+// Streams end at once when the node stops, and do not delay it.
 func TestStreamEndsAtShutdown(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
 	base, a := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
@@ -184,7 +184,7 @@ func TestTooManyStreams(t *testing.T) {
 	<-gone
 }
 
-// A stream outlives the bounds of ordinary requests.
+// A stream outlives the timeouts of ordinary requests.
 func TestStreamOutlivesTimeouts(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
 	const bound = 2 * time.Second

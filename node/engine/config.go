@@ -12,6 +12,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/orderly-engine/orderly/ingress"
 )
 
@@ -31,6 +33,9 @@ type Config struct {
 	UnknownAge time.Duration
 	// DrainTimeout bounds a graceful stop, also while NATS does not answer; default 20 seconds.
 	DrainTimeout time.Duration
+	// JetStream is where the streams are, on the engine's connection: in another domain, or behind an API prefix. Default:
+	// jetstream.New on that connection.
+	JetStream jetstream.JetStream
 	// Replicas of the streams; default 1.
 	Replicas int
 	// Retention is how long the events of ended orders are kept; default 720 hours. It must be longer than any client
@@ -106,4 +111,11 @@ func (c Config) withDefaults() Config {
 		c.Tracer = tracenoop.Tracer{}
 	}
 	return c
+}
+
+func (c Config) jetStream(nc *nats.Conn) (jetstream.JetStream, error) {
+	if c.JetStream != nil {
+		return c.JetStream, nil
+	}
+	return jetstream.New(nc)
 }

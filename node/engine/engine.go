@@ -77,7 +77,7 @@ func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error
 
 func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
 	e := &Engine{cfg: cfg, escalated: make(chan error, 1), closing: make(chan struct{}), ended: make(chan struct{})}
-	js, err := jetstream.New(nc)
+	js, err := cfg.jetStream(nc)
 	if err != nil {
 		return nil, err
 	}

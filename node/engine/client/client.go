@@ -38,11 +38,16 @@ func New(nc *nats.Conn) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
+	return NewOn(js)
+}
+
+// NewOn is New for streams in another JetStream domain, or behind an API prefix.
+func NewOn(js jetstream.JetStream) (*Client, error) {
 	j, err := journal.New(js, journal.Config{})
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
-	publisher, err := ingress.NewPublisher(nc, ingress.PublisherConfig{})
+	publisher, err := ingress.NewPublisher(js.Conn(), ingress.PublisherConfig{})
 	if err != nil {
 		j.Close()
 		return nil, fmt.Errorf("new client: %w", err)

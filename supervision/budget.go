@@ -18,7 +18,7 @@ type budget interface {
 	spend(c *child, f error) error
 }
 
-// orderBudget bounds the failures of each order by itself. They are forgotten when a delivery of the order is done.
+// orderBudget bounds the failures of each order by itself. The count is reset when a delivery of the order is done.
 type orderBudget Budget
 
 func (b orderBudget) spend(c *child, f error) error {

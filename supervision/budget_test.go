@@ -33,7 +33,7 @@ func TestOrderBudgetForgetsOldFailures(t *testing.T) {
 		if err := b.spend(newChild("o-2"), errTest); err != nil {
 			t.Errorf("another order: %v", err)
 		}
-		c.forgetFailures()
+		c.resetFailures()
 		if err := b.spend(c, errTest); err != nil {
 			t.Errorf("after a delivery was done: %v", err)
 		}

@@ -11,15 +11,15 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// phase of an order's actor. A delivery that comes is passed on to it at once only while it is running.
+// phase of an order's actor. A new delivery is passed to it at once only while it is running.
 type phase uint8
 
 const (
-	// unborn: no actor has been spawned.
-	unborn phase = iota
-	// running: the actor runs, or it has failed and childFailed is on its way.
+	// notSpawned: no actor has been spawned.
+	notSpawned phase = iota
+	// running: the actor runs, or it has failed and childFailed has not been handled yet.
 	running
-	// stopping: the actor was told to stop and has not terminated.
+	// stopping: the actor is being stopped and has not terminated.
 	stopping
 	// waiting: the actor has terminated, and the next one is spawned at restartDue.
 	waiting
@@ -33,15 +33,15 @@ type child struct {
 
 	// pending deliveries, oldest first.
 	pending []*delivery.Delivery
-	// first is the memory of pending while there is one.
+	// first is the backing array of pending while it has one element.
 	first [1]*delivery.Delivery
 
-	// What follows is used once the order has failed.
+	// The fields below are used once the order has failed.
 
-	// delay from the end of an actor to the start of the next one.
+	// delay between the end of an actor and the start of the next one.
 	delay         time.Duration
 	cancelRestart scheduler.CancelFunc
-	// failures since a delivery was done; the defects among them are those that the order's budget bounds.
+	// failures counts those since the last delivery that was done; defects are those of them that the order's budget bounds.
 	failures int
 	defects  *actor.RestartStatistics
 	// giveUp is sent to every new actor, ahead of the deliveries, until a delivery is done.
@@ -54,22 +54,22 @@ func newChild(id messages.OrderID) *child {
 	return c
 }
 
-// remove takes d out of the pending deliveries and reports whether it was there.
+// remove removes d from the pending deliveries and reports whether it was among them.
 func (c *child) remove(d *delivery.Delivery) bool {
 	i := slices.Index(c.pending, d)
 	if i < 0 {
 		return false
 	}
-	c.take(i)
+	c.removeAt(i)
 	return true
 }
 
 // take removes the i-th pending delivery.
-func (c *child) take(i int) *delivery.Delivery {
+func (c *child) removeAt(i int) *delivery.Delivery {
 	d := c.pending[i]
 	c.pending = slices.Delete(c.pending, i, i+1)
 	return d
 }
 
-// forgetFailures restores the order's budget.
-func (c *child) forgetFailures() { c.failures, c.defects, c.giveUp = 0, nil, nil }
+// resetFailures restores the order's budget.
+func (c *child) resetFailures() { c.failures, c.defects, c.giveUp = 0, nil, nil }

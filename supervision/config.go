@@ -20,7 +20,8 @@ const MaxShards = 64
 // ErrConfig is wrapped by the errors of Config.Validate.
 var ErrConfig = errors.New("supervision config")
 
-// Config adjusts a Tree. The zero value of every field means its default. What budgets and delays are for: see levels.
+// Config adjusts a Tree. The zero value of every field means its default. The function levels shows where budgets and delays
+// are used.
 type Config struct {
 	// Shards is the number of shard supervisors, 1 to MaxShards. Default: twice GOMAXPROCS.
 	Shards int

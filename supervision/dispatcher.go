@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	// wakeThreshold is how many mailboxes must wait for each awake worker before another worker is woken: waking costs
-	// more than most messages.
+	// wakeThreshold is how many mailboxes must wait for each awake worker before another worker is woken: waking a worker
+	// costs more CPU than handling most messages.
 	wakeThreshold = 8
 	// stuckAfter is how long mailboxes may wait while no worker takes one, before another worker is woken or added.
 	stuckAfter = 20 * time.Millisecond
@@ -18,7 +18,7 @@ const (
 // goroutine each time an actor is woken, which is a dozen times for an order: three times the CPU for each order here
 // (go test ./supervision -run - -bench Order), and a third more in the whole engine.
 //
-// Messages should not block. When they do (a socket that takes nothing) workers are woken or added, one each stuckAfter,
+// Messages should not block. When they do (a write to a full socket) workers are woken or added, one each stuckAfter,
 // until mailboxes are served again.
 type dispatcher struct {
 	mu   sync.Mutex
@@ -47,7 +47,7 @@ func newDispatcher() *dispatcher {
 // Throughput is how many messages of a mailbox are handled before the worker yields.
 func (*dispatcher) Throughput() int { return 300 }
 
-// Schedule has a worker run fn.
+// Schedule makes a worker run fn.
 func (d *dispatcher) Schedule(fn func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -87,7 +87,7 @@ func (d *dispatcher) next() func() {
 			d.workers--
 			return nil
 		}
-		d.idle++ // The one that signals takes it back.
+		d.idle++ // The goroutine that signals decrements idle.
 		d.wake.Wait()
 	}
 	fn := d.queue[d.head]
@@ -100,7 +100,7 @@ func (d *dispatcher) next() func() {
 	return fn
 }
 
-// watch makes up for workers that are stuck.
+// watch wakes or adds workers while others are stuck.
 func (d *dispatcher) watch() {
 	tick := time.NewTicker(stuckAfter)
 	defer tick.Stop()
@@ -120,7 +120,7 @@ func (d *dispatcher) watch() {
 	}
 }
 
-// close ends the workers when they have run everything that waits, and waits for them.
+// close ends the workers when they have run all waiting mailboxes, and waits for them.
 func (d *dispatcher) close() {
 	d.mu.Lock()
 	d.closed = true

@@ -1,6 +1,6 @@
 // Package supervision is the supervisor tree of a node's order actors. It spawns an actor for each order that has
 // deliveries, settles the deliveries as the actor answers, and restarts actors that fail. It knows neither the rules of
-// orders nor JetStream. tree.go specifies who supervises whom, and how each failure is answered.
+// orders nor JetStream. tree.go specifies the supervisor of each actor and the directive for each failure.
 //
 // A delivery given to [Tree.Deliver] ends with exactly one call of its Settle. An order actor sends its parent one
 // *delivery.Settled for each delivery; it fails by panicking, with a *delivery.Failure when infrastructure is the cause.
@@ -24,12 +24,12 @@
 //
 // No delivery waits for the acknowledgement time-out because an actor failed. A shard supervisor that panics (a defect of
 // this package) settles everything it had taken from its queue as Later(0) when it is restarted. When a budget is exceeded,
-// Config.OnEscalation is called once; the tree goes on, so that the node can drain. After Stop every delivery is settled.
+// Config.OnEscalation is called once; the tree keeps running, so that the node can drain. After Stop every delivery is settled.
 //
 // # Protoactor
 //
 // Actors, mailboxes, names, the guardian, timers, the back-off of shard supervisors and the count of failures within a span
-// are protoactor's. These are ours, and the measured reason stands beside each: the dispatcher (dispatcher.go), the strategy
-// of shard supervisors (strategy.go), the queue of deliveries (shard.go), the guard of order actors (guard.go) and the
-// metrics (instrumentation.go).
+// are protoactor's. This package replaces the following parts of protoactor; the measured reason is stated in each file: the
+// dispatcher (dispatcher.go), the strategy of shard supervisors (strategy.go), the queue of deliveries (shard.go), the guard
+// of order actors (guard.go) and the metrics (instrumentation.go).
 package supervision

@@ -109,7 +109,7 @@ func start(t *testing.T, cfg supervision.Config, behave behavior) *fixture {
 	f.Tree = tree
 	t.Cleanup(func() {
 		tree.Stop()
-		time.Sleep(time.Second) // Goroutines of the actor system end, which count messages to actors that have stopped.
+		time.Sleep(time.Second) // The actor system's goroutines that count messages to stopped actors end.
 	})
 	return f
 }
@@ -151,7 +151,7 @@ func (f *fixture) crash() *delivery.Delivery {
 	return d
 }
 
-// addedWorker is more than the dispatcher takes to add a worker for one that sleeps.
+// addedWorker is longer than the dispatcher needs to add a worker for one that sleeps.
 const addedWorker = 100 * time.Millisecond
 
 func (f *fixture) after(d time.Duration) {

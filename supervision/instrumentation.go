@@ -12,7 +12,7 @@ import (
 
 // instrumentation holds the tree's instruments. Only failures are counted as they happen. Protoactor's own
 // metrics are off: they cost ten times the CPU of everything else here (go test ./supervision -run - -bench
-// Order/metrics) and know neither kinds of failures nor orders given up nor pending deliveries.
+// Order/metrics) and do not cover kinds of failures, orders given up or pending deliveries.
 type instrumentation struct {
 	restarts    metric.Int64Counter
 	giveUps     metric.Int64Counter
@@ -38,7 +38,7 @@ func newInstrumentation(m metric.Meter, actors, pending func() int64) (*instrume
 		name, unit, description string
 	}{
 		{&i.restarts, "orderly.supervision.restarts", "{restart}", "Restarts of order actors, by kind of failure."},
-		{&i.giveUps, "orderly.supervision.give_ups", "{order}", "Orders told to give up because their restart budget was spent."},
+		{&i.giveUps, "orderly.supervision.give_ups", "{order}", "Orders given up because their restart budget was exceeded."},
 		{&i.crashes, "orderly.supervision.crashes", "{crash}", "Crashes of shard supervisors."},
 		{&i.escalations, "orderly.supervision.escalations", "{escalation}", "Escalations to the node."},
 	} {

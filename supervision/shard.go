@@ -27,15 +27,15 @@ type shard struct {
 	queue  []*delivery.Delivery
 	closed bool
 
-	// What follows belongs to the actor and, when it has stopped, to Tree.Stop.
+	// The fields below belong to the actor and, when it has stopped, to Tree.Stop.
 
 	ctx actor.Context
 	// batch was taken from the queue; batch[:taken] is among the children's pending deliveries.
 	batch    []*delivery.Delivery
 	taken    int
 	children map[messages.OrderID]*child
-	// handling: a message is being handled. A panic leaves it set until the restart, so that no other message meets a
-	// state that may be inconsistent.
+	// handling: a message is being handled. A panic leaves it set until the restart, so that no other message is handled in
+	// an inconsistent state.
 	handling bool
 	// stopping: no actor may be spawned any more.
 	stopping bool
@@ -116,7 +116,7 @@ func (s *shard) enqueue(d *delivery.Delivery) (accepted, wake bool) {
 	return true, len(s.queue) == 1
 }
 
-// close makes enqueue accept nothing more.
+// close makes enqueue refuse all deliveries.
 func (s *shard) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -129,7 +129,7 @@ func (s *shard) isClosed() bool {
 	return s.closed
 }
 
-// nextBatch makes the queue the batch and reuses the memory of the last batch, which must be used up.
+// nextBatch swaps queue and batch, whose deliveries must all have been taken.
 func (s *shard) nextBatch() {
 	clear(s.batch)
 	s.mu.Lock()
@@ -155,7 +155,7 @@ func (s *shard) takeQueue() {
 		switch c.phase {
 		case running:
 			s.ctx.Send(c.pid, d)
-		case unborn:
+		case notSpawned:
 			s.spawn(c)
 		}
 	}
@@ -182,14 +182,15 @@ func (s *shard) childOf(pid *actor.PID) *child {
 	return nil
 }
 
-// settled settles a delivery as its order actor says. A delivery that is not pending any more is settled already.
+// settled settles a delivery with the outcome that its order actor sent. A delivery that is not pending any more is settled
+// already.
 func (s *shard) settled(m *delivery.Settled) {
 	c := s.children[m.Delivery.OrderID]
 	if c == nil || !c.remove(m.Delivery) {
 		return
 	}
 	if m.Outcome.Kind == delivery.OutcomeDone {
-		c.forgetFailures()
+		c.resetFailures()
 		s.tree.outage.end()
 	}
 	s.tree.settle(m.Delivery, m.Outcome)
@@ -204,7 +205,7 @@ func (s *shard) settled(m *delivery.Settled) {
 	}
 }
 
-// stop ends the actor of c; terminated goes on from there.
+// stop stops the actor of c; terminated handles its end.
 func (s *shard) stop(c *child) {
 	c.phase = stopping
 	if !s.stopping {
@@ -241,7 +242,7 @@ func (s *shard) terminated(pid *actor.PID) {
 	}
 }
 
-// restartDue spawns the actor of c again, unless c has settled everything meanwhile.
+// restartDue spawns the actor of c again, unless all deliveries of c have been settled since.
 func (s *shard) restartDue(c *child) {
 	if s.stopping || s.children[c.id] != c || c.phase != waiting {
 		return
@@ -253,7 +254,7 @@ func (s *shard) restartDue(c *child) {
 // settlePending settles all pending deliveries of c, oldest first.
 func (s *shard) settlePending(c *child, o delivery.Outcome) {
 	for len(c.pending) > 0 {
-		s.tree.settle(c.take(0), o)
+		s.tree.settle(c.removeAt(0), o)
 	}
 }
 

@@ -22,11 +22,12 @@ func (g *guardian) HandleFailure(system *actor.ActorSystem, node actor.Superviso
 	g.levels.node.strategy.HandleFailure(system, node, pid, stats, reason, message)
 }
 
-// HandleFailure makes the shard supervisor the strategy of its order actors; the failed one is suspended by now. None of
-// the library's strategies will do: a restart there drops the message that failed and keeps those behind it
-// (TestLibraryRestartLosesTheOrder), and its delays have no jitter, so that all orders would come back from an outage at once.
+// HandleFailure makes the shard supervisor the strategy of its order actors; protoactor has suspended the failed one. The
+// library's strategies do not suffice: their restart drops the message that failed and keeps those behind it
+// (TestLibraryRestartLosesTheOrder), and its delays have no jitter, so that all orders would restart at once after an
+// outage.
 //
-// The failure waits its turn behind what the actor sent before.
+// The failure is handled after the messages that the actor sent before it.
 func (s *shard) HandleFailure(_ *actor.ActorSystem, _ actor.Supervisor, pid *actor.PID, _ *actor.RestartStatistics, reason, _ any) {
 	s.ctx.Send(s.pid, childFailed{pid, delivery.AsFailure(reason)})
 }

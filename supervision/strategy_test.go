@@ -60,7 +60,7 @@ func TestAnInfrastructureFailureBacksOffAndNeverGivesUp(t *testing.T) {
 	})
 }
 
-// A kind that the actor should have answered itself, and no kind, are defects as a plain panic is.
+// A kind that the actor should have answered itself, and an unset kind, are defects, like a panic with any other value.
 func TestADefectBeyondTheBudgetGivesUp(t *testing.T) {
 	for _, reason := range []any{errBoom, &delivery.Failure{Kind: messages.Rejected, Err: errBoom}, &delivery.Failure{Err: errBoom}} {
 		t.Run(fmt.Sprint(reason), func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestDeliveriesKeepTheirOrderAcrossARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := start(t, quick, onDelivery(func(ctx actor.Context, n int, d *delivery.Delivery) {
 			if n == 1 {
-				time.Sleep(time.Second) // 2 and 3 reach the mailbox meanwhile.
+				time.Sleep(time.Second) // 2 and 3 reach the mailbox during that time.
 				panic(errBoom)
 			}
 			answer(ctx, d, delivery.Done())
@@ -162,7 +162,7 @@ func TestLibraryRestartLosesTheOrder(t *testing.T) {
 			if n, ok := ctx.Message().(int); ok {
 				handled = append(handled, n)
 				if len(handled) == 1 {
-					time.Sleep(time.Second) // 2 reaches the mailbox meanwhile.
+					time.Sleep(time.Second) // 2 reaches the mailbox during that time.
 					panic(errBoom)
 				}
 			}

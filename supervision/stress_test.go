@@ -18,7 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-// randomActor is an order actor that by chance answers, fails, stops by itself, or keeps a delivery for a while. It checks
+// randomActor is an order actor that at random answers, fails, stops by itself, or holds a delivery for a while. It checks
 // that no other actor of its order exists and that deliveries come in order.
 type randomActor struct {
 	t     *testing.T

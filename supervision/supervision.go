@@ -20,7 +20,7 @@ type Tree struct {
 	cfg    Config
 	levels levels
 	outage *outageLimit
-	// escalated: the node was told to stop.
+	// escalated calls Config.OnEscalation once.
 	escalated sync.Once
 	instr     *instrumentation
 
@@ -133,7 +133,7 @@ func (t *Tree) Stop() {
 			s.settleTaken()
 		}
 		_ = t.instr.observed.Unregister()
-		t.guardian.Tree = nil // The system never forgets a guardian.
+		t.guardian.Tree = nil // The system keeps a reference to the guardian for ever.
 	})
 	<-t.stopped
 }
@@ -143,7 +143,7 @@ func (t *Tree) shardOf(id messages.OrderID) *shard {
 	return t.shards[high]
 }
 
-// settle ends d, which the caller has removed from where it was.
+// settle settles d, which the caller has removed from the queue or the pending deliveries.
 func (t *Tree) settle(d *delivery.Delivery, o delivery.Outcome) {
 	defer func() {
 		if t.pending.Add(-1) == 0 {
@@ -160,7 +160,7 @@ func (t *Tree) signalIdle() {
 	}
 }
 
-// escalate tells the node to stop, once.
+// escalate reports the failure to the node, once.
 func (t *Tree) escalate(err error) {
 	t.escalated.Do(func() {
 		t.instr.escalations.Add(context.Background(), 1)

@@ -9,8 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// levels specifies the tree: who supervises whom, what is done about each failure, how often, and what follows. The other
-// files carry it out.
+// levels specifies the tree: the supervisor of each actor, the directive for each failure, its budget, and what follows when
+// that is exceeded. The other files implement it.
 //
 //	node                   stops when a failure is escalated to it (Config.OnEscalation)
 //	└─ shard supervisor    Config.Shards of them; the hash of an order's id assigns it to one
@@ -31,7 +31,7 @@ func newLevels(c Config, outage *outageLimit) levels {
 	subsystem := newSubsystemBudget(c.SubsystemBudget)
 	return levels{
 		node: level{
-			// The delay before the n-th restart in a row is n × 50 ms.
+			// The delay before the n-th consecutive restart is n × 50 ms.
 			strategy: actor.NewExponentialBackoffStrategy(c.SubsystemBudget.Within, 50*time.Millisecond),
 			rules: map[failure]rule{
 				crash: {directive: restart, budget: subsystem, exceeded: escalate},
@@ -47,24 +47,24 @@ func newLevels(c Config, outage *outageLimit) levels {
 	}
 }
 
-// level is what a supervisor does about the failures of its children.
+// level specifies how a supervisor handles the failures of its children.
 type level struct {
 	// strategy of the library, or nil if the supervisor has its own.
 	strategy actor.SupervisorStrategy
 	rules    map[failure]rule
 }
 
-// rule is the answer to a failure.
+// rule is the directive for a failure, with its delay and budget.
 type rule struct {
 	directive directive
-	// delay of the directive for the n-th failure in a row, from 1; nil if the strategy has its own.
+	// delay of the directive for the n-th consecutive failure, from 1; nil if the strategy has its own.
 	delay func(n int) time.Duration
 	// budget of failures that get the directive. The next one gets the one named exceeded.
 	budget   budget
 	exceeded directive
 }
 
-// failure is a class of failures that get the same answer.
+// failure is a class of failures with the same rule.
 type failure uint8
 
 const (
@@ -78,7 +78,7 @@ const (
 	failedGiveUp
 )
 
-// directive is what a supervisor does about a failure.
+// directive is an action of a supervisor after a failure.
 type directive uint8
 
 const (
@@ -105,7 +105,7 @@ func classify(f *delivery.Failure, givingUp bool) failure {
 	return defect
 }
 
-// apply records a failure and returns what to do about it. The error is what to escalate, or nil. c is the order that
+// apply records a failure and returns the directive and its delay. The error is what to escalate, or nil. c is the order that
 // failed, or nil for a shard supervisor.
 func (r rule) apply(c *child, f error) (directive, error) {
 	err := r.budget.spend(c, f)

@@ -163,7 +163,7 @@ func (s *State) failed(c Call, step *messages.Step, f failure, e Env) []*message
 		// The attempt is in the journal; only the reply of its append was lost.
 		return nil
 	}
-	f.inARow = s.Spent + 1
+	f.consecutive = s.Spent + 1
 	attempt := &messages.StepFailed{Step: step.GetName(), Direction: c.Direction, Attempt: c.Attempt, Kind: f.kind, Error: clip(f.cause)}
 	delay, again := f.retryDelay(step.GetRetry(), e)
 	if !again {

@@ -19,8 +19,8 @@ type failure struct {
 	kind messages.FailureKind
 	// cause in words, for the journal.
 	cause string
-	// inARow counts the failed attempts of the call, this one included, since a person last decided about it.
-	inARow int
+	// consecutive counts the failed attempts of the call, this one included, since a person last decided about it.
+	consecutive int
 	// retryAfter is the shortest delay the service asked for, or 0.
 	retryAfter time.Duration
 }
@@ -32,11 +32,11 @@ func (f failure) retryDelay(r *messages.Retry, e Env) (delay time.Duration, agai
 	if n := r.GetAttempts(); n > 0 {
 		attempts = int(n)
 	}
-	if f.kind == messages.Rejected || f.kind == messages.Poison || f.inARow >= attempts {
+	if f.kind == messages.Rejected || f.kind == messages.Poison || f.consecutive >= attempts {
 		return 0, false
 	}
 	b := backoff.Exponential{Initial: r.GetInitial().AsDuration(), Max: r.GetMax().AsDuration()}
-	delay = b.WithDefaults(defaultInitial, defaultMax).Delay(f.inARow, e.Jitter)
+	delay = b.WithDefaults(defaultInitial, defaultMax).Delay(f.consecutive, e.Jitter)
 	if f.kind != messages.Transient {
 		// A defect of the code around the call is not worth a park.
 		return min(delay, max(e.Hold, 0)), true

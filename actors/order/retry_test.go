@@ -21,20 +21,20 @@ func TestRetryDelay(t *testing.T) {
 		delay time.Duration
 		again bool
 	}{
-		"first failure, defaults": {failure: failure{kind: messages.Transient, inARow: 1}, delay: 50 * time.Millisecond, again: true},
-		"third failure":           {failure: failure{kind: messages.Transient, inARow: 3}, delay: 200 * time.Millisecond, again: true},
-		"beyond hold":             {failure: failure{kind: messages.Transient, inARow: 9}, delay: 12800 * time.Millisecond, again: true},
-		"attempts spent":          {failure: failure{kind: messages.Transient, inARow: 10}},
-		"the step's own retry":    {failure: failure{kind: messages.Transient, inARow: 2}, retry: slow, delay: time.Minute, again: true},
-		"the step's own attempts": {failure: failure{kind: messages.Transient, inARow: 3}, retry: slow},
-		"empty retry":             {failure: failure{kind: messages.Transient, inARow: 1}, retry: &messages.Retry{}, delay: 50 * time.Millisecond, again: true},
-		"Retry-After":             {failure: failure{kind: messages.Transient, inARow: 1, retryAfter: time.Hour}, delay: time.Hour, again: true},
-		"rejected":                {failure: failure{kind: messages.Rejected, inARow: 1}},
-		"poison":                  {failure: failure{kind: messages.Poison, inARow: 1}},
-		"first defect":            {failure: failure{kind: messages.Defect, inARow: 1}, delay: 50 * time.Millisecond, again: true},
-		"late defect":             {failure: failure{kind: messages.Defect, inARow: 2}, retry: slow, delay: hold, again: true},
-		"last defect":             {failure: failure{kind: messages.Defect, inARow: 10}},
-		"unknown kind":            {failure: failure{kind: messages.FailureKind(99), inARow: 10}},
+		"first failure, defaults": {failure: failure{kind: messages.Transient, consecutive: 1}, delay: 50 * time.Millisecond, again: true},
+		"third failure":           {failure: failure{kind: messages.Transient, consecutive: 3}, delay: 200 * time.Millisecond, again: true},
+		"beyond hold":             {failure: failure{kind: messages.Transient, consecutive: 9}, delay: 12800 * time.Millisecond, again: true},
+		"attempts spent":          {failure: failure{kind: messages.Transient, consecutive: 10}},
+		"the step's own retry":    {failure: failure{kind: messages.Transient, consecutive: 2}, retry: slow, delay: time.Minute, again: true},
+		"the step's own attempts": {failure: failure{kind: messages.Transient, consecutive: 3}, retry: slow},
+		"empty retry":             {failure: failure{kind: messages.Transient, consecutive: 1}, retry: &messages.Retry{}, delay: 50 * time.Millisecond, again: true},
+		"Retry-After":             {failure: failure{kind: messages.Transient, consecutive: 1, retryAfter: time.Hour}, delay: time.Hour, again: true},
+		"rejected":                {failure: failure{kind: messages.Rejected, consecutive: 1}},
+		"poison":                  {failure: failure{kind: messages.Poison, consecutive: 1}},
+		"first defect":            {failure: failure{kind: messages.Defect, consecutive: 1}, delay: 50 * time.Millisecond, again: true},
+		"late defect":             {failure: failure{kind: messages.Defect, consecutive: 2}, retry: slow, delay: hold, again: true},
+		"last defect":             {failure: failure{kind: messages.Defect, consecutive: 10}},
+		"unknown kind":            {failure: failure{kind: messages.FailureKind(99), consecutive: 10}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			delay, again := test.retryDelay(test.retry, Env{Hold: hold, Jitter: 0.5})
@@ -47,7 +47,7 @@ func TestRetryDelay(t *testing.T) {
 
 func TestRetryDelayIsAtLeastRetryAfter(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f := failure{kind: messages.Transient, inARow: rapid.IntRange(1, 9).Draw(t, "failed")}
+		f := failure{kind: messages.Transient, consecutive: rapid.IntRange(1, 9).Draw(t, "failed")}
 		f.retryAfter = time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "retry after"))
 		if delay, _ := f.retryDelay(nil, Env{Hold: time.Second, Jitter: rand.Float64()}); delay < f.retryAfter {
 			t.Fatalf("delay %s, the service asked for %s", delay, f.retryAfter)
@@ -63,8 +63,8 @@ func TestRetryDelayStaysBelowItsCap(t *testing.T) {
 			Max:     durationpb.New(ceiling), Attempts: math.MaxInt32,
 		}
 		f := failure{
-			kind:   rapid.SampledFrom([]messages.FailureKind{messages.Transient, messages.Defect}).Draw(t, "kind"),
-			inARow: rapid.IntRange(1, 1_000_000).Draw(t, "failed"),
+			kind:        rapid.SampledFrom([]messages.FailureKind{messages.Transient, messages.Defect}).Draw(t, "kind"),
+			consecutive: rapid.IntRange(1, 1_000_000).Draw(t, "failed"),
 		}
 		e := Env{Hold: time.Duration(rapid.Int64Range(0, math.MaxInt64).Draw(t, "hold")), Jitter: rapid.Float64Range(0, math.Nextafter(1, 0)).Draw(t, "jitter")}
 		if delay, again := f.retryDelay(retry, e); !again || delay < 0 || delay > ceiling || f.kind == messages.Defect && delay > e.Hold {

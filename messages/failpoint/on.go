@@ -32,7 +32,7 @@ func init() {
 	linger, _ = time.ParseDuration(parts[2])
 }
 
-// Pass passes a point, or dies there.
+// Pass kills the process if CRASH_AT names this pass of the point.
 func Pass(p Point) {
 	if p == fatal && left.Add(-1) == 0 {
 		time.Sleep(linger)

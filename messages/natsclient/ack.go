@@ -19,7 +19,7 @@ type batchAck struct {
 }
 
 // ParseAck reads a stream's reply to a message. The error wraps a *jetstream.APIError if the stream refused the message;
-// any other error leaves open whether it is stored.
+// after any other error the message may be stored.
 func ParseAck(m *nats.Msg) (jetstream.PubAck, error) {
 	if stream, sequence, ok := plainAck(m.Data); ok {
 		return jetstream.PubAck{Stream: stream, Sequence: sequence}, nil
@@ -40,7 +40,7 @@ func parseAck(m *nats.Msg) (ack batchAck, err error) {
 	return ack, nil
 }
 
-// plainAck reads an ack that says nothing but stream and sequence, as nearly all do, without allocating.
+// plainAck reads an ack that has only a stream and a sequence, as nearly all do, without allocating.
 func plainAck(data []byte) (stream string, sequence uint64, ok bool) {
 	const begin, middle = `{"stream":"`, `","seq":`
 	if len(data) < len(begin) || string(data[:len(begin)]) != begin {

@@ -1,7 +1,7 @@
-// Package natsclient has the parts of JetStream that nats.go lacks: a Requester that has any number of requests under way
+// Package natsclient has the parts of JetStream that nats.go lacks: a Requester that has any number of requests in flight
 // over one subscription, a Publisher that publishes with acknowledgements, one by one or in atomic batches, reads of
 // stored messages in pages, and a PullSession that pulls from a durable consumer and leaves flow control to its caller. An
-// API takes the API prefix and the domain from a jetstream.JetStream. Where nats.go does as well, callers use nats.go.
+// API takes the API prefix and the domain from a jetstream.JetStream. Callers use nats.go for everything else.
 //
 // # Ordering
 //

@@ -12,19 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Get chooses stored messages of a stream.
+// Get selects stored messages of a stream.
 type Get struct {
-	// Sequence of the message, or with NextBySubject the least one.
+	// Sequence of the message, or with NextBySubject the lowest one.
 	Sequence uint64 `json:"seq,omitempty"`
 	// NextBySubject finds the first message of the subject, which may have wildcards.
 	NextBySubject string `json:"next_by_subj,omitempty"`
 	// LastBySubject finds the last message of the subject.
 	LastBySubject string `json:"last_by_subj,omitempty"`
 
-	// Batch is the most messages of a page, MaxBytes about the most bytes. Pages only.
+	// Batch is the largest number of messages in a page, MaxBytes roughly the largest number of bytes. Pages only.
 	Batch    int `json:"batch,omitempty"`
 	MaxBytes int `json:"max_bytes,omitempty"`
-	// NoHeaders has direct gets reply with bodies alone, for less than half the server's work.
+	// NoHeaders makes direct gets return bodies without headers, at less than half the cost for the server.
 	NoHeaders bool `json:"no_hdr,omitempty"`
 }
 
@@ -51,8 +51,8 @@ const (
 // ErrGap: replies of a page are missing.
 var ErrGap = errors.New("replies are missing")
 
-// Status is the server's status if m is a message of the server, or empty if m is a stored message, whatever headers that
-// has.
+// Status is the server's status if m is a message of the server, or empty if m is a stored message, even one with a Status
+// header.
 func Status(m *nats.Msg) string {
 	status := m.Header.Get(headerStatus)
 	if status != "" && m.Header.Get(headerSequence) != "" {
@@ -131,14 +131,14 @@ func number(m *nats.Msg, header string) (uint64, error) {
 // Page is the reply to a direct get of many messages.
 type Page struct {
 	Msgs []StoredMsg
-	// Pending is about how many messages follow; 0 if the page reaches to the end of the stream. Without headers it may count
-	// those of the page.
+	// Pending is an estimate of how many messages follow; 0 if the page reaches the end of the stream. Without headers it
+	// may include those of the page.
 	Pending uint64
 }
 
-// GetPage reads messages of the stream from get.Sequence on, as many as one reply takes; none if there are none. The answer may
-// be that of a server that lags behind the leader. Without headers, messages have no time, and the error wraps ErrGap also
-// if their sequences do not follow one another; with headers, only if replies were lost.
+// GetPage reads messages of the stream from get.Sequence on, as many as fit into one reply; none if there are none. The
+// reply may come from a server that lags behind the leader. Without headers, messages have no time, and the error wraps
+// ErrGap also if their sequences do not follow one another; with headers, only if replies were lost.
 func (r *Requester) GetPage(ctx context.Context, api API, stream string, get Get) (Page, error) {
 	body, err := json.Marshal(get)
 	if err != nil {
@@ -225,7 +225,7 @@ func (c *pageCollector) end(m *nats.Msg) error {
 			size += len(s.Data)
 		}
 		if len(c.page.Msgs) < c.get.Batch && size < c.get.MaxBytes/4 {
-			// Neither bound ended the page. The server's own count does not show it: it leaves the page's messages in.
+			// Neither bound ended the page. The server's own count cannot be used: it includes the page's messages.
 			c.page.Pending = 0
 		}
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// recorder is a Handler that hands on what it gets.
+// recorder is a Handler that sends replies and errors to channels.
 type recorder struct {
 	replies chan *nats.Msg
 	errs    chan error

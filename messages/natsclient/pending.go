@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Token names one request of a Requester: a slot in the low half, its generation in the high half. No two requests of a
-// Requester share a token, so a reply that comes late or twice is dropped. The zero Token names none.
+// Token identifies one request of a Requester: a slot in the low half, its generation in the high half. No two requests of a
+// Requester share a token, so a reply that comes late or twice is dropped. The zero Token identifies none.
 type Token uint64
 
 func newToken(slot, generation uint32) Token { return Token(generation)<<32 | Token(slot) }
 func (t Token) slot() uint32                 { return uint32(t) }
 func (t Token) generation() uint32           { return uint32(t >> 32) }
 
-// pending is the table of requests under way.
+// pending is the table of requests in flight.
 type pending struct {
 	mu     sync.Mutex
 	slots  []slot
@@ -26,10 +26,10 @@ type slot struct {
 	generation uint32
 	// many: the request may have several replies; each renews the deadline.
 	many bool
-	// busy counts who uses the handler: the goroutine that publishes, which reads what the handler owns, and the one that
-	// hands it a reply. While it is not 0 the request may not be given up.
+	// busy counts the goroutines that use the handler: the one that publishes, which reads data of the handler, and the one
+	// that passes a reply to it. While it is not 0 the request may not be cancelled.
 	busy int
-	// cancelled: the request was given up while it was busy; it ends when it is not.
+	// cancelled: the request was cancelled while it was busy; it ends when busy is 0.
 	cancelled bool
 	// deadline by the Requester's clock.
 	deadline time.Duration
@@ -56,7 +56,7 @@ func (p *pending) add(h Handler, many bool, deadline time.Duration) Token {
 	return newToken(i, s.generation)
 }
 
-// idle takes back one busy, and returns the handler if the request must end now; else it sets the deadline, unless that is 0.
+// idle decrements busy, and returns the handler if the request must end now; else it sets the deadline, unless that is 0.
 func (p *pending) idle(t Token, deadline time.Duration) Handler {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,7 +73,7 @@ func (p *pending) idle(t Token, deadline time.Duration) Handler {
 	return nil
 }
 
-// reply returns the handler for a reply, or nil if nobody waits for it. A request with a single reply ends; one with many
+// reply returns the handler for a reply, or nil if the request has ended. A request with a single reply ends; one with many
 // is busy until idle or take.
 func (p *pending) reply(t Token) (h Handler, many bool) {
 	p.mu.Lock()
@@ -119,7 +119,7 @@ func (p *pending) expire(now time.Duration) []Handler {
 	return p.giveUp(now)
 }
 
-// close refuses new requests, ends all that are under way and returns their handlers.
+// close refuses new requests, ends all that are in flight and returns their handlers.
 func (p *pending) close() []Handler {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -22,18 +22,18 @@ const (
 )
 
 const (
-	// DefaultBatchMax is what nats-server takes in one atomic batch unless its limit max_batch_size says otherwise.
+	// DefaultBatchMax is the default of nats-server's limit max_batch_size, in messages.
 	DefaultBatchMax = 1000
-	// batchBytes bounds the bodies of one batch, so that a commit does not hold up others for long.
+	// batchBytes bounds the bodies of one batch, so that a commit does not delay others for long.
 	batchBytes = 4 << 20
-	// unbatchedMax is the most messages that are published one by one, pipelined. The server stages each batch in files
-	// of its own and syncs them and their directory before the batch itself: measured, that takes as long as twenty
-	// to forty single messages. It also bounds what one conflict costs: a refused batch is halved down to this size, some
-	// twenty commits for 1000 messages, instead of being published one by one at once.
+	// unbatchedMax is the largest number of messages that are published one by one, pipelined, instead of as a batch. The
+	// server stages each batch in files of its own and syncs them and their directory before the batch itself: measured,
+	// that takes as long as twenty to forty single messages. It also bounds the cost of a conflict: a refused batch is
+	// halved down to this size, some twenty commits for 1000 messages, instead of being published one by one at once.
 	unbatchedMax = 16
 )
 
-// Publication is a message to be published. The Publisher has it from Publish until Acked.
+// Publication is a message to be published. The Publisher owns it from Publish until Acked.
 type Publication interface {
 	// Size of the body in bytes.
 	Size() int
@@ -45,7 +45,7 @@ type Publication interface {
 	Acked(ack jetstream.PubAck, err error)
 }
 
-// Mark says where in an atomic batch a message is; the zero value says that it is in none.
+// Mark is the position of a message in an atomic batch; the zero value means none.
 type Mark struct {
 	// ID of the batch, Sequence of the message in it, from "1".
 	ID, Sequence string
@@ -56,10 +56,10 @@ type Mark struct {
 // PublisherConfig of a Publisher. The zero value is usable.
 type PublisherConfig struct {
 	Config
-	// Batch publishes what waits as one atomic batch, which shares one sync to disk. One batch is in flight at a time, and
-	// what comes meanwhile is the next one, so that no timer is needed.
+	// Batch publishes the waiting messages as one atomic batch, which needs one sync to disk. One batch is in flight at a
+	// time, and the messages that arrive during that time are the next one, so that no timer is needed.
 	Batch bool
-	// BatchMax is the most messages in a batch; default DefaultBatchMax.
+	// BatchMax is the largest number of messages in a batch; default DefaultBatchMax.
 	BatchMax int
 	// Committed, if not nil, is called with the size of each batch that was stored.
 	Committed func(size int)
@@ -82,7 +82,8 @@ type Publisher struct {
 	batches uint64
 	// sequences are the values of Nats-Batch-Sequence.
 	sequences []string
-	// limit is the most messages in a batch; unbatched: the stream takes no batches. Both change when a batch is refused.
+	// limit is the largest number of messages in a batch; unbatched: the stream accepts no batches. Both change when a batch
+	// is refused.
 	limit     int
 	unbatched bool
 
@@ -117,7 +118,7 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 		return p, nil
 	}
 	p.wake, p.stop, p.results = make(chan struct{}, 1), make(chan struct{}), make(chan result, 1)
-	// Stored with each message, so it is short; 64 random bits keep the publishers of all nodes apart.
+	// It is short because it is stored with each message; 64 random bits make it unique among all nodes.
 	p.name = strconv.FormatUint(rand.Uint64(), 36) + "-"
 	p.limit = cfg.BatchMax
 	p.sequences = make([]string, cfg.BatchMax)
@@ -151,8 +152,8 @@ func (p *Publisher) Publish(m Publication) {
 	}
 }
 
-// Close ends everything that is not acked with an error and returns when the last Acked has. It must not be called from an
-// Acked.
+// Close calls Acked with an error for every message that is not acked, and returns when the last Acked has returned. It must
+// not be called from an Acked.
 func (p *Publisher) Close() {
 	p.once.Do(func() {
 		if p.stop != nil {
@@ -168,7 +169,7 @@ func (p *Publisher) Close() {
 type single struct {
 	p *Publisher
 	m Publication
-	// wait, if not nil, is told of the ack.
+	// wait, if not nil, is signalled when the ack arrives.
 	wait *batchWait
 }
 
@@ -217,7 +218,7 @@ func (p *Publisher) run() {
 	}
 }
 
-// take removes the next batch from what waits; nil when nothing does, or the Publisher closes.
+// take removes the next batch from the waiting messages; nil if there are none, or the Publisher is closed.
 func (p *Publisher) take() []Publication {
 	select {
 	case <-p.stop:
@@ -238,7 +239,7 @@ func (p *Publisher) take() []Publication {
 	return batch
 }
 
-// commit returns when it is known of every message whether it is stored.
+// commit returns when the result of every message is known.
 func (p *Publisher) commit(batch []Publication) {
 	if len(batch) <= unbatchedMax || p.unbatched {
 		p.publishEach(batch)
@@ -298,7 +299,7 @@ func (u unsent) Fail(err error) {
 	}
 }
 
-// batchRequest is a batch whose ack is waited for.
+// batchRequest is a batch that waits for its ack.
 type batchRequest struct {
 	p     *Publisher
 	batch []Publication
@@ -319,7 +320,7 @@ func (b *batchRequest) publish(to ReplyTo) error {
 	return b.batch[last].Publish(b.p.r.nc, to, Mark{ID: b.id, Sequence: b.p.sequences[last], Commit: true})
 }
 
-// Reply tells the committing goroutine first, so that it publishes the next batch while this one is acked.
+// Reply signals the committing goroutine first, so that it publishes the next batch while this one is acked.
 func (b *batchRequest) Reply(m *nats.Msg) bool {
 	ack, err := parseAck(m)
 	n := len(b.batch)
@@ -328,7 +329,7 @@ func (b *batchRequest) Reply(m *nats.Msg) bool {
 		b.p.results <- b.refused(err)
 		return true
 	case err == nil && (ack.Batch != b.id || ack.Count != n || ack.Sequence < uint64(n)):
-		err = fmt.Errorf("the server acked %d of the %d messages of a batch: does it know atomic batches?", ack.Count, n)
+		err = fmt.Errorf("the server acked %d of the %d messages of a batch: does it support atomic batches?", ack.Count, n)
 	}
 	if err != nil {
 		b.Fail(err)
@@ -338,7 +339,7 @@ func (b *batchRequest) Reply(m *nats.Msg) bool {
 	if b.p.cfg.Committed != nil {
 		b.p.cfg.Committed(n)
 	}
-	// The stream stores a batch in one piece: the sequences follow one another.
+	// A batch is stored as a whole: its sequences are consecutive.
 	single := ack.PubAck
 	single.Sequence -= uint64(n)
 	for _, m := range b.batch {

@@ -10,7 +10,7 @@ import (
 )
 
 // Bodies of acknowledgements, to be published to the reply subject of a delivery. In nats.go they are methods of a message,
-// which would stay in memory until it is settled.
+// which would therefore stay in memory until it is settled.
 var (
 	Ack        = []byte("+ACK")
 	Nak        = []byte("-NAK")
@@ -25,7 +25,7 @@ func NakAfter(d time.Duration) []byte {
 	return append(strconv.AppendInt([]byte(`-NAK {"delay": `), int64(d), 10), '}')
 }
 
-// Term ends the delivery of a message for good.
+// Term ends the delivery of a message: it is never redelivered.
 func Term(reason string) []byte { return append([]byte("+TERM "), reason...) }
 
 const (
@@ -37,13 +37,14 @@ const (
 	PullHeartbeat = 5 * time.Second
 )
 
-// PullHandler takes what a PullSession receives. Its methods are called one at a time, on the goroutine of the subscription.
+// PullHandler handles the messages and statuses that a PullSession receives. Its methods are called one at a time, on the
+// goroutine of the subscription.
 type PullHandler interface {
 	HandleMsg(*PullSession, *nats.Msg)
 	HandleStatus(*PullSession, PullStatus)
 }
 
-// PullStatus is what the server says about pull requests.
+// PullStatus is a server's status message about pull requests.
 type PullStatus struct {
 	// Heartbeat: the requests are open.
 	Heartbeat bool
@@ -110,7 +111,7 @@ func (s *PullSession) Close() { _ = s.sub.Unsubscribe() } // fails only if it ha
 // Closed is closed when the session has ended.
 func (s *PullSession) Closed() <-chan struct{} { return s.closed }
 
-// receive tells messages from statuses by the reply subject: a stored message may have a Status header of its own.
+// receive distinguishes messages from statuses by the reply subject: a stored message may have a Status header of its own.
 func (s *PullSession) receive(m *nats.Msg) {
 	if strings.HasPrefix(m.Reply, "$JS.ACK.") {
 		s.handler.HandleMsg(s, m)

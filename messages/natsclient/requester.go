@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Handler takes what becomes of one request. Its methods are called one at a time, on a goroutine of the Requester; they
-// may send requests, and may not block.
+// Handler handles the replies to one request, or its failure. Its methods are called one at a time, on a goroutine of the
+// Requester; they may send requests, and may not block.
 type Handler interface {
 	// Reply takes a reply. Of a request sent by SendMany, it reports whether this is the last one.
 	Reply(m *nats.Msg) (last bool)
@@ -25,10 +25,10 @@ type Handler interface {
 type Config struct {
 	// Timeout is the longest wait for a reply, or for the next one of several; 0: callers cancel their requests.
 	Timeout time.Duration
-	// FailFast fails requests at once while there is no connection, and those under way when it is lost. Otherwise nats.go
+	// FailFast fails requests at once while there is no connection, and those in flight when it is lost. Otherwise nats.go
 	// sends them when it is connected again, and replies may still come.
 	FailFast bool
-	// Logger is told when FailFast ends requests; default: none.
+	// Logger gets an entry when FailFast ends requests; default: none.
 	Logger *slog.Logger
 }
 
@@ -48,8 +48,8 @@ type Requester struct {
 
 	// completionMu is held while a handler is called.
 	completionMu sync.Mutex
-	// failed are requests that ended on the goroutine that sent them; closed: nothing takes them any more. Both are guarded
-	// by failedMu.
+	// failed are requests that ended on the goroutine that sent them; closed: no goroutine handles them any more. Both are
+	// guarded by failedMu.
 	failedMu sync.Mutex
 	failed   []failure
 	closed   bool
@@ -75,7 +75,7 @@ func NewRequester(nc *nats.Conn, cfg Config) (*Requester, error) {
 	}
 	var err error
 	if r.sub, err = nc.Subscribe(r.inbox+"*", r.reply); err == nil {
-		// The requests under way bound the replies, and none may be dropped.
+		// No limit: replies are bounded by the requests in flight, and none may be dropped.
 		if err = r.sub.SetPendingLimits(-1, -1); err != nil {
 			_ = r.sub.Unsubscribe() // err says more
 		}
@@ -112,15 +112,15 @@ func (r ReplyTo) String() string {
 
 const tokenBase = 32
 
-// expireInterval is the longest time between two looks for requests past their deadline.
+// expireInterval is the longest time between two checks for requests past their deadline.
 const expireInterval = 250 * time.Millisecond
 
-// Send has publish send a request with that reply subject, and hands the reply to h, or an error.
+// Send calls publish, which must send a request with the given reply subject, and passes the reply or an error to h.
 func (r *Requester) Send(h Handler, publish func(ReplyTo) error) Token {
 	return r.send(h, r.cfg.Timeout, false, publish)
 }
 
-// SendWithin is Send with a time limit of its own, about which it is up to 250 ms late.
+// SendWithin is Send with its own time limit, which it can exceed by up to 250 ms.
 func (r *Requester) SendWithin(timeout time.Duration, h Handler, publish func(ReplyTo) error) Token {
 	return r.send(h, timeout, false, publish)
 }
@@ -150,7 +150,7 @@ func (r *Requester) send(h Handler, timeout time.Duration, many bool, publish fu
 	return t
 }
 
-// Cancel ends the request without a word to its handler, unless it has ended or is just ending.
+// Cancel ends the request without calling its handler, unless it has ended or is just ending.
 func (r *Requester) Cancel(t Token) { r.pending.cancel(t) }
 
 // Fail calls h.Fail as for a request of this Requester: on its own goroutine, or here if it is closed.
@@ -171,7 +171,7 @@ func (r *Requester) Fail(h Handler, err error) {
 	}
 }
 
-// Close ends the requests under way with an error and returns when their handlers have returned. It must not be called from a
+// Close ends the requests in flight with an error and returns when their handlers have returned. It must not be called from a
 // handler.
 func (r *Requester) Close() {
 	r.closing.Do(func() {
@@ -212,11 +212,11 @@ func (r *Requester) reply(m *nats.Msg) {
 	}
 }
 
-// noResponders reports whether m is the server's reply to a request that nobody receives.
+// noResponders reports whether m is the server's reply to a request without a subscriber.
 func noResponders(m *nats.Msg) bool { return len(m.Data) == 0 && Status(m) == "503" }
 
-// watch ends requests past their deadline and those that could not be sent, and all when the connection is lost. It asks
-// the connection nothing, for that would wait as long as a publish is stuck in a write.
+// watch ends requests past their deadline and those that could not be sent, and all when the connection is lost. It calls no
+// method of the connection that would block while a publish is stuck in a write.
 func (r *Requester) watch() {
 	interval := expireInterval
 	if r.cfg.Timeout > 0 {
@@ -248,7 +248,7 @@ func (r *Requester) watch() {
 	}
 }
 
-// isDown reports whether there is no connection. The watching goroutine may have missed that it came back: nats.go drops a
+// isDown reports whether there is no connection. The watching goroutine may have missed the reconnect: nats.go drops a
 // status that does not fit into the channel.
 func (r *Requester) isDown() bool {
 	if r.down.Load() && r.nc.IsConnected() {
@@ -257,7 +257,7 @@ func (r *Requester) isDown() bool {
 	return r.down.Load()
 }
 
-// endFailed ends what could not be sent; closed: from now on callers do.
+// endFailed ends the requests that could not be sent; closed: from now on callers do.
 func (r *Requester) endFailed(closed bool) {
 	r.failedMu.Lock()
 	failed := r.failed

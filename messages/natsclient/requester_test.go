@@ -83,7 +83,7 @@ func TestWithoutConnection(t *testing.T) {
 	buffered := requester(t, nc, natsclient.Config{})
 	s.Stop()
 	natstest.Eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
-	// The Requester hears of it soon after.
+	// The Requester notices it soon after.
 	natstest.Eventually(t, "a request fails at once", func() bool {
 		h := record()
 		fast.Cancel(fast.Send(h, request(nc, "echo")))

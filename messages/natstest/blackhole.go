@@ -5,14 +5,14 @@ import (
 	"sync"
 )
 
-// Blackhole is a network that can stop delivering: after Swallow, its connections stay open and deliver nothing that the
-// server sends. Use it as a dialer with nats.SetCustomDialer.
+// Blackhole is a network that can stop delivering: after Swallow, its connections stay open and drop everything the server
+// sends. Use it as a dialer with nats.SetCustomDialer.
 type Blackhole struct{ silent chan struct{} }
 
 // NewBlackhole returns a network that delivers.
 func NewBlackhole() *Blackhole { return &Blackhole{silent: make(chan struct{})} }
 
-// Swallow stops the delivery on all connections, for good. Call it once.
+// Swallow stops the delivery on all connections permanently. Call it once.
 func (b *Blackhole) Swallow() { close(b.silent) }
 
 // Dial connects; it makes Blackhole a nats.CustomDialer.

@@ -10,8 +10,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// Cluster starts three servers with routes between them, and waits until one of them leads all three. In a young cluster
-// JetStream may still refuse a request or not answer it: send the first ones until they succeed.
+// Cluster starts three servers with routes between them, and waits until one of them leads all three. Shortly after the
+// start JetStream may refuse a request or not answer it: repeat the first ones until they succeed.
 func Cluster(t testing.TB, options ...Option) []*Server {
 	t.Helper()
 	ports, routes := make([]int, 3), make([]string, 3)

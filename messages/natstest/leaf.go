@@ -12,8 +12,8 @@ import (
 // LeafDomain is the JetStream domain of the hub of Leaf.
 const LeafDomain = "hub"
 
-// Leaf starts a hub and a leaf node that is connected to it. Both have a JetStream of their own: clients of the leaf reach
-// the hub's by its domain, LeafDomain.
+// Leaf starts a hub and a leaf node that is connected to it. Each has its own JetStream; clients of the leaf reach the hub's
+// by its domain, LeafDomain.
 func Leaf(t testing.TB, options ...Option) (hub, leaf *Server) {
 	t.Helper()
 	port := FreePort(t)

@@ -20,7 +20,7 @@ func SyncAlways(o *server.Options) { o.SyncAlways = true }
 // NoJetStream leaves JetStream out, so that a test can answer its requests itself.
 func NoJetStream(o *server.Options) { o.JetStream = false }
 
-// StoreDir keeps the store in dir. Default: a directory that lives as long as the test.
+// StoreDir keeps the store in dir. Default: a directory that is removed at the end of the test.
 func StoreDir(dir string) Option { return func(o *server.Options) { o.StoreDir = dir } }
 
 // Server is a NATS server with JetStream on a port of 127.0.0.1. Its methods are for the test's goroutine.
@@ -83,7 +83,7 @@ func (s *Server) Connect(options ...nats.Option) *nats.Conn {
 	return Connect(s.t, s.ClientURL(), options...)
 }
 
-// Connect is Server.Connect for a server that is known by its URL.
+// Connect is Server.Connect for the server with that URL.
 func Connect(t testing.TB, url string, options ...nats.Option) *nats.Conn {
 	t.Helper()
 	closed := make(chan struct{})
@@ -119,8 +119,8 @@ func JetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	return js
 }
 
-// IgnoreServerGoroutines are the goroutines that a stopped server can leave behind: those of the store of an atomic batch
-// that was cut off, and its clock.
+// IgnoreServerGoroutines are the goroutines that a stopped server can leave behind: those of the store of an interrupted
+// atomic batch, and of its clock.
 func IgnoreServerGoroutines() []goleak.Option {
 	const server = "github.com/nats-io/nats-server/v2/server"
 	return []goleak.Option{

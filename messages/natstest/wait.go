@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// Patience is how long a test waits for what must happen. It is far longer than anything takes: a machine can be busy.
+// Patience is how long a test waits for a condition. It is far longer than needed, because the machine can be busy.
 const Patience = time.Minute
 
-// pollInterval is the time between two looks of Eventually.
+// pollInterval is the time between two polls of Eventually.
 const pollInterval = 5 * time.Millisecond
 
 // Context returns a context that ends after Patience, or with the test.
@@ -53,7 +53,7 @@ func Receive[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
-// FreePort returns a port of 127.0.0.1 on which nobody listens. It lies outside the range from which the system gives ports
+// FreePort returns a free port of 127.0.0.1. It lies outside the range from which the system gives ports
 // to outgoing connections, so that it stays free.
 func FreePort(t testing.TB) int {
 	t.Helper()

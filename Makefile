@@ -1,5 +1,5 @@
-# Go, make, git and, for the race detector and the model, a C compiler are all this needs. Tools are pinned here and run
-# from source. Nothing is installed but what need asks for.
+# Requires Go, make, git and, for the race detector and the model, a C compiler. Tools are pinned here and run
+# from source. Only the commands that need checks for are installed.
 
 BUF           := go run github.com/bufbuild/buf/cmd/buf@v1.57.2
 GOLANGCI_LINT := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -10,18 +10,18 @@ COMMIT  ?= $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 CLI      = github.com/orderly-engine/orderly/node/cli
 LDFLAGS  = -s -w -X $(CLI).version=$(VERSION) -X $(CLI).commit=$(COMMIT)
 
-# Time for each fuzz target.
+# Duration of each fuzz target.
 FUZZTIME ?= 10s
-# Orders and wall-clock time of the crash test; whichever ends later ends it.
+# Orders and wall-clock time of the crash test; it ends when both are reached.
 COUNT    ?= 100000
 DURATION ?= 10m
 # Arguments of `orderly bench`.
 ARGS     ?=
-# A case of the model, and whether to show its trace.
+# Case of the model to check (default: all); TRACE=1 prints its trace.
 CASE     ?=
 TRACE    ?=
 
-# need stops unless there is a command, $(1), which comes with the Debian package $(2); root installs it.
+# need stops make if the command $(1) of the Debian package $(2) is missing; as root it installs the package.
 need = @command -v $(1) >/dev/null || { \
 	[ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -q && apt-get install -q -y --no-install-recommends $(2); } || \
 	{ echo "$(1) is missing; on Debian: apt-get install $(2)" >&2; exit 1; }

@@ -32,17 +32,17 @@ type Append struct {
 	began time.Duration
 }
 
-// Append hands the append to the journal. It does not wait for the stream and may be called from any goroutine, also
+// Append starts the append. It does not wait for the stream and may be called from any goroutine, also
 // from a Done. Once Close has returned, Done is called before Append returns, with an error that wraps ErrClosed.
 func (j *Journal) Append(a *Append) {
 	a.journal, a.began = j, j.now()
 	j.publisher.Publish((*publication)(a))
 }
 
-// now is the time since the journal began, by the monotonic clock.
+// now is the time since New, by the monotonic clock.
 func (j *Journal) now() time.Duration { return time.Since(j.epoch) }
 
-// publication is an Append on its way: a natsclient.Publication.
+// publication makes an Append a natsclient.Publication.
 type publication Append
 
 func (p *publication) Size() int { return len(p.Body) }
@@ -57,12 +57,12 @@ func (p *publication) Acked(ack jetstream.PubAck, err error) {
 	p.Done((*Append)(p), ack.Sequence, err)
 }
 
-// message is reused for one publish after the other: nats.go copies what it publishes, so neither the headers nor their
-// values are allocated anew.
+// message is reused by successive publishes: nats.go copies what it publishes, so neither headers nor their values have to
+// be allocated again.
 type message struct {
 	msg             nats.Msg
 	expected, kinds []string
-	// Of a message in a batch.
+	// Values of the batch headers; nil in a single message.
 	batchID, batchSequence []string
 	text                   []byte
 }
@@ -99,7 +99,7 @@ func (p *publication) Publish(nc *nats.Conn, to natsclient.ReplyTo, mark natscli
 		m.msg.Header[natsclient.HeaderBatchCommit] = commit
 		defer delete(m.msg.Header, natsclient.HeaderBatchCommit)
 	}
-	// One string holds everything that is new.
+	// One string holds the subject, the expected sequence and the reply subject, so that there is one allocation.
 	b := append(append(m.text[:0], messages.SubjectEvent...), p.OrderID...)
 	subjectEnd := len(b)
 	b = strconv.AppendUint(b, p.Expected, 10)

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// burst hands over n appends at once; the first is published by itself, the others wait for it and become a batch.
+// burst starts n appends at once; the first is published by itself, the others wait for it and become a batch.
 func burst(t *testing.T, j *journal.Journal, n int, id func(int) messages.OrderID, expected func(int) uint64) []result {
 	t.Helper()
 	done := make([]<-chan result, n)

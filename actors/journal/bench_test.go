@@ -43,7 +43,7 @@ func report(b *testing.B, appends int, began time.Time, used time.Duration) {
 	b.ReportMetric(float64((cpu()-used).Microseconds())/float64(appends), "µs-cpu/append")
 }
 
-// drive runs b.N appends as chains of perOrder, with so many orders in flight.
+// drive runs b.N appends as chains of perOrder appends, with that many orders in flight.
 func drive(b *testing.B, j *journal.Journal, inFlight int) {
 	orders := max(b.N/perOrder, 1)
 	room := make(chan struct{}, inFlight)
@@ -88,8 +88,8 @@ func BenchmarkRelaxed(b *testing.B) {
 	})
 }
 
-// plain publishes what drive does with the client library's asynchronous publish: round after round over the orders
-// in flight, since an order's next fence is its last sequence.
+// plain publishes the messages of drive with the client library's asynchronous publish, one round over all orders in flight
+// at a time, because the fence of an append is the sequence of the one before.
 func plain(b *testing.B, nc *nats.Conn, _ jetstream.JetStream, inFlight int) {
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(2*inFlight))
 	if err != nil {
@@ -191,8 +191,8 @@ func BenchmarkEncode(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reads orders whose entries alternate with those of thousands of others, 64 at a time: walked with and
-// without the leader, and page by page, as orders are read whose entries do not name the one before.
+// BenchmarkRead reads orders whose entries alternate with those of thousands of others, 64 at a time: by a walk with and
+// without the leader, and page by page, as for entries that do not name the one before.
 func BenchmarkRead(b *testing.B) {
 	const orders, each, readers = 20000, 3, 64
 	for _, c := range []struct {

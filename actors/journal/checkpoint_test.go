@@ -9,13 +9,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// TestReadStopsAtACheckpoint and goes on to the first entry, if that is the first and the checkpoint can be read; History
-// does not.
+// TestReadStopsAtACheckpoint: Read continues with the first entry after it has read a valid checkpoint; History reads all
+// entries.
 func TestReadStopsAtACheckpoint(t *testing.T) {
 	const n = 20
 	whole := numbers(1, n)
 	for name, c := range map[string]struct {
-		// checkpoints by the number of the entry that carries them, and the number of what they say is the first
+		// checkpoints: from the number of the entry that contains one to the number of the entry that it names as the first
 		checkpoints map[int]*messages.Checkpoint
 		first       int
 		want        []uint32
@@ -87,8 +87,8 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 	}
 }
 
-// TestReadOfALongLife takes as many requests as one of a short life.
-func TestReadOfALongLife(t *testing.T) {
+// TestReadOfLongHistory: with a checkpoint, a read of a long history takes as many requests as that of a short one.
+func TestReadOfLongHistory(t *testing.T) {
 	s := natstest.Start(t)
 	nc := s.Connect()
 	stream(t, nc, nil)

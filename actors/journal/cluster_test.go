@@ -33,7 +33,7 @@ func TestThreeReplicas(t *testing.T) {
 			const orders, entries = 40, 8
 			var group sync.WaitGroup
 			for i := range orders {
-				// Three owners of each order: exactly one wins each entry, and the losers read on.
+				// Three owners per order: exactly one stores each entry, and the others read again.
 				for _, j := range journals {
 					group.Go(func() { insist(t, j, name(i), entries) })
 				}
@@ -101,7 +101,7 @@ func batches(t *testing.T, j *journal.Journal, js jetstream.JetStream, cfg journ
 	}
 }
 
-// leaderDies shuts the stream's leader down under appends.
+// leaderDies shuts the stream's leader down during appends.
 func leaderDies(t *testing.T, servers []*natstest.Server, js jetstream.JetStream) {
 	ctx, cancel := context.WithTimeout(t.Context(), natstest.Patience)
 	defer cancel()
@@ -140,7 +140,7 @@ func leaderDies(t *testing.T, servers []*natstest.Server, js jetstream.JetStream
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The appends go on under the stream's new leader; consumers need the cluster's as well.
+	// The appends continue with the stream's new leader; creating consumers also needs a leader of the cluster.
 	natstest.Eventually(t, "the stream and the cluster have leaders", func() bool {
 		_, noStream := survivor.Stream(t.Context(), messages.StreamEvents)
 		_, noLeader := survivor.AccountInfo(t.Context())

@@ -19,7 +19,7 @@ type Config struct {
 	Node string
 	// GroupCommit shares syncs to disk: appends that wait at the same time become one atomic batch.
 	GroupCommit bool
-	// BatchMax is the most appends in one batch, 1–10000; default natsclient.DefaultBatchMax.
+	// BatchMax is the largest number of appends in one batch, 1–10000; default natsclient.DefaultBatchMax.
 	BatchMax int
 	// SingleServer: the stream is on one server outside any cluster, so that all its replies are up to date. It has no
 	// effect while the connection is to a cluster.
@@ -46,7 +46,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports everything that is wrong.
+// Validate returns an error for each invalid value.
 func (c Config) Validate() error {
 	var errs []error
 	if c.BatchMax < 0 || c.BatchMax > batchMaxMax {

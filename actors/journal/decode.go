@@ -11,8 +11,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// unmarshal decodes an entry. Most of an order's first entry is the plan, which the orders of a node have in common: the
-// one that was decoded last is shared by all entries that have it, and must not change.
+// unmarshal decodes an entry. Most of an order's first entry is the plan, and most orders have the same: the last decoded
+// plan is shared by all entries with an equal one, and must not change.
 func unmarshal(body []byte) (*messages.JournalEntry, error) {
 	if e := unmarshalAccepted(body); e != nil {
 		return e, nil
@@ -21,7 +21,7 @@ func unmarshal(body []byte) (*messages.JournalEntry, error) {
 	return e, proto.Unmarshal(body, e)
 }
 
-// unmarshalAccepted decodes an entry whose first event is an OrderAccepted with a plan; nil if it is another.
+// unmarshalAccepted decodes an entry whose first event is an OrderAccepted with a plan; nil if it is not.
 func unmarshalAccepted(body []byte) *messages.JournalEntry {
 	event, entry, found := cut(body, entryEvents)
 	if !found {

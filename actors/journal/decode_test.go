@@ -12,8 +12,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestUnmarshalIsProtobufs: what a read decodes, or refuses, is what the protobuf library would, also of damaged entries.
-func TestUnmarshalIsProtobufs(t *testing.T) {
+// TestUnmarshalMatchesProtobuf: a read decodes and refuses the same entries as the protobuf library, damaged ones included.
+func TestUnmarshalMatchesProtobuf(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := &messages.JournalEntry{
 			OrderId: "o-1", Number: rapid.Uint32().Draw(t, "number"), Time: timestamppb.Now(), Node: "n", Traceparent: "t",
@@ -50,7 +50,7 @@ func TestUnmarshalIsProtobufs(t *testing.T) {
 	})
 }
 
-// TestTwoPlansAreMerged, as the protobuf library merges them.
+// TestTwoPlansAreMerged: an entry with two plan fields is decoded as by the protobuf library.
 func TestTwoPlansAreMerged(t *testing.T) {
 	nest := func(field protowire.Number, body []byte) []byte {
 		return protowire.AppendBytes(protowire.AppendTag(nil, field, protowire.BytesType), body)
@@ -66,7 +66,7 @@ func TestTwoPlansAreMerged(t *testing.T) {
 	}
 }
 
-// TestPlansAreShared by the orders that have the same.
+// TestPlansAreShared: orders with equal plans share one copy.
 func TestPlansAreShared(t *testing.T) {
 	accepted := func(id, plan string) *messages.Plan {
 		body, err := journal.Encode(nil, &messages.JournalEntry{OrderId: id, Number: 1, Events: []*messages.Event{{

@@ -1,4 +1,4 @@
-// Package journal appends to and reads the stream ORDER_EVENTS, the only truth about orders.
+// Package journal appends to and reads the stream ORDER_EVENTS, the authoritative state of all orders.
 //
 // Every append is fenced: it names the journal sequence of the order's last entry, and the stream refuses it if another
 // entry was stored since. Without group commit, appends are published at once and pipelined. With it, appends that wait at
@@ -22,10 +22,10 @@
 //
 // # Failure
 //
-// An append whose reply is lost (timeout, lost connection) may or may not be stored: it ends as ErrConflict, like one
-// whose fence missed, and its owner reads again. It may even be stored after that read, for nats.go sends what it has
-// buffered once it is connected again. That is safe because the late append still carries its fence: if anybody has
-// appended meanwhile, it is refused; if nobody has, it is stored and the owner's next append is refused, whereupon the
-// owner reads and finds it. An append that certainly was not stored for a reason other than its fence ends as a
-// delivery.Failure of kind Infrastructure.
+// An append whose reply is lost (timeout, lost connection) may or may not be stored: it ends as ErrConflict, like one whose
+// fence missed, and its owner must read the order again. It may even be stored after that read, for nats.go sends what it
+// has buffered once it is connected again. That is safe because the late append still has its fence: if another entry was
+// stored since, it is refused; if not, it is stored, the owner's next append is refused, and the owner reads the late entry.
+// An append that certainly was not stored for a reason other than its fence ends as a delivery.Failure of kind
+// Infrastructure.
 package journal

@@ -175,8 +175,8 @@ func appendMessage[M any](b []byte, field protowire.Number, m M, appendTo func([
 	return b
 }
 
-// appendNested writes a message with its length before it. Most are shorter than 128 bytes, so one byte is left for the
-// length, and the message moves when it needs more.
+// appendNested writes a message with its length before it. Most are shorter than 128 bytes, so one byte is reserved for the
+// length, and the message is moved when it needs more.
 func appendNested[M any](b []byte, field protowire.Number, m M, appendTo func([]byte, M) ([]byte, error)) ([]byte, error) {
 	b = append(protowire.AppendTag(b, field, protowire.BytesType), 0)
 	begin := len(b)

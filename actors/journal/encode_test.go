@@ -68,7 +68,7 @@ func checkpoint(t *rapid.T) *messages.Checkpoint {
 	}
 }
 
-// What is written by hand is what the protobuf library reads.
+// The hand-written encoder writes what the protobuf library decodes.
 func TestEncodedEntryIsTheEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := &messages.JournalEntry{
@@ -98,7 +98,7 @@ func TestEncodedEntryIsTheEntry(t *testing.T) {
 	})
 }
 
-// A plan that is used after another one is not mistaken for it.
+// The cached plan is not used for an entry with another plan.
 func TestEncodeTellsPlansApart(t *testing.T) {
 	for _, name := range []string{"one", "two", "one"} {
 		plan := &messages.Plan{Name: name}

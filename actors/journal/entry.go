@@ -13,7 +13,7 @@ import (
 type Entry struct {
 	// Sequence in the journal; the fence of the order's next append.
 	Sequence uint64
-	// Time at which it was stored, by the server's clock; zero if the read did without headers.
+	// Time at which it was stored, by the server's clock; zero if the read returns no headers.
 	Time  time.Time
 	Entry *messages.JournalEntry
 }

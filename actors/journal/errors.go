@@ -17,13 +17,13 @@ import (
 // was lost: read the order again before deciding anything.
 var ErrConflict = errors.New("journal conflict")
 
-// ErrClosed is wrapped by the failure of an append that was handed to a closed journal.
+// ErrClosed is wrapped by the failure of an append to a closed journal.
 var ErrClosed = errors.New("journal is closed")
 
 var (
 	errNoStream = errors.New("no stream takes ORDER_EVENT.*; check that the stream ORDER_EVENTS exists, has a leader, and that this client may publish to it")
 
-	// errFenced and errLost are the two ways to a conflict.
+	// errFenced and errLost are the two causes of a conflict.
 	errFenced = fmt.Errorf("%w: another entry was stored first", ErrConflict)
 	errLost   = fmt.Errorf("%w: the reply was lost", ErrConflict)
 )
@@ -33,7 +33,7 @@ func infrastructure(err error) error {
 	return &delivery.Failure{Kind: messages.Infrastructure, Err: err}
 }
 
-// classify types what became of an append.
+// classify returns the error of an append by the result of its publish.
 func classify(ack jetstream.PubAck, err error) error {
 	switch {
 	case err == nil && ack.Stream == messages.StreamEvents:
@@ -56,7 +56,7 @@ func classify(ack jetstream.PubAck, err error) error {
 	return fmt.Errorf("%w (%w)", errLost, err)
 }
 
-// readFailure types the error of a read: Infrastructure, unless the caller cancelled it.
+// readFailure adds the failure kind to the error of a read: Infrastructure, unless the caller cancelled it.
 func readFailure(err error) error {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):

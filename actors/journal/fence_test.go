@@ -81,7 +81,7 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 				nc := s.Connect()
 				c.stream(t, nc)
 				j := open(t, nc, cfg)
-				// Several at once, so that group commit makes a batch of some.
+				// Several at once, so that group commit batches some of them.
 				var done [4]chan result
 				for i := range done {
 					done[i] = make(chan result, 1)

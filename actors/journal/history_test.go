@@ -21,7 +21,7 @@ type kept struct {
 }
 
 // history reads the whole stream without the journal, by order. In a cluster, the consumer it reads with may lose its
-// leader at any time: the client library makes another one, and goes on where the last one was.
+// leader at any time: the client library then creates another one that continues after the last message.
 func history(tb testing.TB, js jetstream.JetStream) map[messages.OrderID][]kept {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 3*natstest.Patience)

@@ -26,7 +26,7 @@ type Journal struct {
 	paging chan struct{}
 }
 
-// New starts a journal over js, whose connection stays the caller's. The errors name what is wrong.
+// New starts a journal over js, whose connection stays the caller's. The error names the invalid value.
 func New(js jetstream.JetStream, cfg Config) (*Journal, error) {
 	if js == nil {
 		return nil, errors.New("journal needs a connection to NATS")
@@ -49,7 +49,7 @@ func New(js jetstream.JetStream, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the journal: %w", err)
 	}
-	// The reads have a Requester of their own: a read that is stuck in a write holds up no append.
+	// The reads have their own Requester, so that a read stuck in a write does not block appends.
 	if j.reads, err = natsclient.NewRequester(js.Conn(), natsclient.Config{Timeout: cfg.AckTimeout}); err != nil {
 		j.publisher.Close()
 		return nil, fmt.Errorf("open the journal: %w", err)
@@ -57,7 +57,7 @@ func New(js jetstream.JetStream, cfg Config) (*Journal, error) {
 	return j, nil
 }
 
-// Close ends every append that is still waited for with an error and waits for the journal's goroutines. The
+// Close ends every append that is in flight with an error and waits for the journal's goroutines. The
 // connection stays open. It must not be called from a Done.
 func (j *Journal) Close() {
 	j.publisher.Close()

@@ -18,7 +18,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// stream creates the journal's stream. A young cluster refuses requests or does not answer them.
+// stream creates the journal's stream. A cluster that has just started may refuse requests or not answer them.
 func stream(tb testing.TB, nc *nats.Conn, change func(*jetstream.StreamConfig)) jetstream.JetStream {
 	tb.Helper()
 	js := natstest.JetStream(tb, nc)
@@ -85,13 +85,13 @@ type result struct {
 	err error
 }
 
-// begin hands an append to the journal; the channel brings its result.
+// begin starts an append; the channel receives its result.
 func begin(tb testing.TB, j *journal.Journal, id messages.OrderID, expected uint64, n int) <-chan result {
 	tb.Helper()
 	return appended(j, id, expected, body(tb, id, n, expected))
 }
 
-// appended is begin of that body.
+// appended is begin with that body.
 func appended(j *journal.Journal, id messages.OrderID, expected uint64, body []byte) <-chan result {
 	done := make(chan result, 2)
 	j.Append(&journal.Append{

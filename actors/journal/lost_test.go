@@ -17,7 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// wire is a network whose replies can be held back, and whose requests can.
+// wire is a network that can hold back replies and requests.
 type wire struct {
 	mu      sync.Mutex
 	open    *sync.Cond
@@ -43,7 +43,7 @@ func (w *wire) Dial(network, address string) (net.Conn, error) {
 	return &wired{c, w}, nil
 }
 
-// hold keeps back whatever the server sends from now on.
+// hold keeps back everything the server sends from now on.
 func (w *wire) hold() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -57,7 +57,7 @@ func (w *wire) release() {
 	w.open.Broadcast()
 }
 
-// clog keeps back whatever the client sends from now on.
+// clog keeps back everything the client sends from now on.
 func (w *wire) clog() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -153,9 +153,9 @@ func TestLostReplyIsAConflict(t *testing.T) {
 					}
 				}
 				w.release()
-				// That it is connected is not enough: the connection may not have noticed yet that it was cut.
+				// Checking IsConnected is not enough: the connection may not have noticed the cut yet.
 				natstest.Eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects >= loss.reconnects && nc.IsConnected() })
-				// The rule: read again, then append after what is there.
+				// The owner's rule: read again, then append after the last entry.
 				if entries := read(t, open(t, nc, journal.Config{}), order(0)); len(entries) != 1 {
 					t.Fatalf("read %d entries, want the one whose reply was lost", len(entries))
 				}
@@ -165,7 +165,7 @@ func TestLostReplyIsAConflict(t *testing.T) {
 }
 
 func TestLateReplyFindsNobody(t *testing.T) {
-	// Where a reply that is let through takes longer than the time-out, nothing is shown: it has to be longer there.
+	// On a machine where a released reply takes longer than the time-out, the test is repeated with a longer one.
 	for timeout := 300 * time.Millisecond; !lateReply(t, timeout); timeout *= 2 {
 		if timeout > natstest.Patience {
 			t.Fatalf("no reply came within %s", timeout)
@@ -173,8 +173,8 @@ func TestLateReplyFindsNobody(t *testing.T) {
 	}
 }
 
-// lateReply lets the reply to an append that has timed out come while the next append waits for its own. It reports
-// false if the time of that one was over as well.
+// lateReply lets the reply to an append that has timed out come while the next append waits for its own. It reports false if
+// that append timed out as well.
 func lateReply(t *testing.T, timeout time.Duration) bool {
 	t.Helper()
 	s := natstest.Start(t)
@@ -186,7 +186,7 @@ func lateReply(t *testing.T, timeout time.Duration) bool {
 	if r := await(t, begin(t, j, "a", 0, 1)); !errors.Is(r.err, journal.ErrConflict) {
 		t.Fatalf("got %+v, want a conflict", r)
 	}
-	// It takes over the place of the append whose reply is still to come.
+	// It reuses the slot of the append whose reply has not arrived.
 	done := begin(t, j, "b", 0, 1)
 	stored(t, s, 2)
 	w.release()
@@ -203,8 +203,8 @@ func lateReply(t *testing.T, timeout time.Duration) bool {
 	return true
 }
 
-// TestAppendIsNotGivenBackWhileItIsSent: its owner would write into the body that is being sent.
-func TestAppendIsNotGivenBackWhileItIsSent(t *testing.T) {
+// TestAppendIsNotCompletedWhileItIsSent: the owner could then overwrite the body that is being sent.
+func TestAppendIsNotCompletedWhileItIsSent(t *testing.T) {
 	const timeout = 50 * time.Millisecond
 	s := natstest.Start(t)
 	w := newWire()
@@ -225,7 +225,7 @@ func TestAppendIsNotGivenBackWhileItIsSent(t *testing.T) {
 	})
 	select {
 	case r := <-done:
-		t.Fatalf("given back with %+v", r)
+		t.Fatalf("completed with %+v", r)
 	case <-time.After(10 * timeout):
 	}
 	w.release()
@@ -285,7 +285,7 @@ func TestCloseEndsWhatIsPending(t *testing.T) {
 	})
 }
 
-// TestServerDies kills the server under appends and starts it again on the same store and port.
+// TestServerDies stops the server during appends and starts it again on the same store and port.
 func TestServerDies(t *testing.T) {
 	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {
 		nc := s.Connect()

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// retryPause is the first pause before a lagging server is asked again; it doubles up to retryPauseMax.
+// retryPause is the first pause before a lagging server is read again; it doubles up to retryPauseMax.
 const (
 	retryPause    = 2 * time.Millisecond
 	retryPauseMax = 100 * time.Millisecond
@@ -63,7 +63,7 @@ func (j *Journal) last(ctx context.Context, id messages.OrderID) (*natsclient.St
 	return s, nil
 }
 
-// bound ends the context when the last reply is overdue.
+// bound limits the context to the time in which the last reply must arrive.
 func (j *Journal) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, j.cfg.AckTimeout, fmt.Errorf("no complete reply within %s", j.cfg.AckTimeout))
 }
@@ -76,7 +76,8 @@ func cause(ctx context.Context, err error) error {
 	return err
 }
 
-// maxPaging is the most orders that are read in pages at once: each keeps the server busy for milliseconds.
+// maxPaging is the largest number of orders that are read in pages at the same time: each keeps the server busy for
+// milliseconds.
 const maxPaging = 16
 
 // pageMax and pageBytes bound one page.
@@ -114,7 +115,7 @@ func (j *Journal) readPages(ctx context.Context, id messages.OrderID) (entries [
 	}
 }
 
-// lastSequence is the leader's answer; 0 when the order has no entries.
+// lastSequence is the sequence of the leader's reply; 0 when the order has no entries.
 type lastSequence struct {
 	sequence uint64
 	err      error

@@ -137,7 +137,7 @@ func TestScanReadsEverythingOnce(t *testing.T) {
 		}
 	}
 
-	// Deleted messages, at the end too, are passed over.
+	// Deleted messages, also at the end, are skipped.
 	s, err := js.Stream(t.Context(), messages.StreamEvents)
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// The tests below stand in for JetStream, to give answers that a real server gives only by accident.
+// The tests below simulate JetStream, to send replies that a real server sends only in rare races.
 
 const (
 	directGet = "$JS.API.DIRECT.GET.ORDER_EVENTS"
@@ -33,7 +33,7 @@ func answer(t *testing.T, nc *nats.Conn, subject string, reply func(*nats.Msg)) 
 	}
 }
 
-// send answers, also somebody who has gone: then the test is over.
+// send ignores errors: the receiver may be closed at the end of the test.
 func send(t *testing.T, nc *nats.Conn, m *nats.Msg) {
 	if err := nc.PublishMsg(m); err != nil && !errors.Is(err, nats.ErrConnectionClosed) {
 		t.Error(err)
@@ -170,11 +170,11 @@ func TestAnswersToAnAppend(t *testing.T) {
 	}
 }
 
-// errInfrastructure stands for a failure of that kind in a table.
+// errInfrastructure means any failure of that kind in a table of tests.
 var errInfrastructure = errors.New("infrastructure")
 
-// TestBatchAnswerThatDoesNotFit: a server that acknowledges another number of messages leaves everything in doubt.
-func TestBatchAnswerThatDoesNotFit(t *testing.T) {
+// TestBatchAckWithWrongCount: if the server acknowledges another number of messages, every append of the batch is a conflict.
+func TestBatchAckWithWrongCount(t *testing.T) {
 	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	answer(t, nc, "ORDER_EVENT.*", func(m *nats.Msg) {
 		switch {

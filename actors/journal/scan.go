@@ -18,8 +18,8 @@ const (
 	scanTimeout = 10 * time.Second
 	// scanIdle is the longest wait for a message before the leader is asked whether there is another.
 	scanIdle = 250 * time.Millisecond
-	// scanBytes bounds what is fetched ahead. There is no bound on messages: nats.go has room for just as many, and drops
-	// one if a status of the server comes in between.
+	// scanBytes bounds what is fetched ahead. The number of messages is not bounded: nats.go would buffer exactly that many,
+	// and drop one if a status arrives between them.
 	scanBytes = 8 << 20
 	// deleteTimeout is the longest wait for the server to delete the consumer at the end.
 	deleteTimeout = 500 * time.Millisecond
@@ -55,7 +55,7 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 			return failed(context.Cause(ctx))
 		}
 		if errors.Is(err, nats.ErrTimeout) {
-			// The server lags, or the last messages are deleted: the leader knows.
+			// Either the server lags, or the last messages are deleted: ask the leader.
 			s, err := leaderNext(ctx, api, from)
 			if err != nil {
 				return failed(err)

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// TestScanLeavesNoConsumer, however it ends: each consumer makes every append more expensive.
+// TestScanLeavesNoConsumer: Scan deletes its consumer however it ends, because each consumer makes every append more expensive.
 func TestScanLeavesNoConsumer(t *testing.T) {
 	nc := natstest.Start(t).Connect()
 	js := stream(t, nc, nil)
@@ -38,7 +38,8 @@ func TestScanLeavesNoConsumer(t *testing.T) {
 		if !errors.Is(err, c.want) {
 			t.Errorf("%s: error %v, want %v", name, err, c.want)
 		}
-		// The server answers a question beside what it was asked for before. By itself it removes a consumer after ten seconds.
+		// The server may answer this request before it has processed the deletion. By itself it removes a consumer after ten
+		// seconds.
 		for end := time.Now().Add(5 * time.Second); consumers(t, js) != 0; <-time.After(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s: %d consumers are left", name, consumers(t, js))

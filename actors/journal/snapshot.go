@@ -6,7 +6,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// EncodeSnapshot encodes the snapshot that a timer carries; nil if n is nil or cannot be encoded.
+// EncodeSnapshot encodes the snapshot of a timer; nil if n is nil or cannot be encoded.
 func EncodeSnapshot(n *messages.Snapshot) []byte {
 	if n == nil {
 		return nil
@@ -18,7 +18,7 @@ func EncodeSnapshot(n *messages.Snapshot) []byte {
 	return body
 }
 
-// DecodeSnapshot decodes the snapshot that a timer carries; nil if there is none that can be decoded.
+// DecodeSnapshot decodes the snapshot of a timer; nil if it is absent or cannot be decoded.
 func DecodeSnapshot(body []byte) *messages.Snapshot {
 	n := new(messages.Snapshot)
 	if len(body) == 0 || proto.Unmarshal(body, n) != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// TestManyOwners runs 64 goroutines over 100 orders, so that owners meet; some have a wrong fence. The
+// TestManyOwners runs 64 goroutines over 100 orders, so that appends conflict; some have a wrong fence. The
 // sequences they got must be those of the stream.
 func TestManyOwners(t *testing.T) {
 	modes(t, func(t *testing.T, s *natstest.Server, cfg journal.Config) {

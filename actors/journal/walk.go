@@ -13,18 +13,18 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// walkMax is the most entries of a walk: each takes one round trip. The server finds a message by its sequence at once, but
-// the next one of a subject by looking at all in between: where the entries of thousands of orders alternate, a walk is
-// dozens of times cheaper than a page.
+// walkMax is the largest number of entries read by a walk: each takes one round trip. The server finds a message by its
+// sequence with one look-up, but the next one of a subject by scanning all messages in between: where the entries of
+// thousands of orders alternate, a walk is dozens of times cheaper than a page.
 const walkMax = 256
 
 // walk reads an order's history backwards: its last entry first, and from each the one before, which the entry names.
 // The result is the history as it was when the last entry was read, whichever server replies for the others: the message
-// at a sequence never changes. It is the natsclient.Handler of its requests, of which one is under way at a time.
+// at a sequence never changes. It is the natsclient.Handler of its requests, of which one is in flight at a time.
 type walk struct {
 	j  *Journal
 	id messages.OrderID
-	// short: from an entry with a checkpoint it goes on to the first.
+	// short: after an entry with a checkpoint, only the first entry is read.
 	short bool
 	// leader: the first reply is the leader's.
 	leader bool
@@ -37,7 +37,7 @@ type walk struct {
 	broken bool
 	err    error
 	done   chan struct{}
-	// abandoned: nobody waits any more.
+	// abandoned: the caller no longer waits for the result.
 	abandoned atomic.Bool
 }
 

@@ -17,7 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// ways are the ways in which a history can be read. Entries that do not name the one before are read page by page.
+// ways are the methods of reading a history. Entries that do not name the one before are read page by page.
 var ways = []struct {
 	name   string
 	cfg    journal.Config
@@ -28,7 +28,7 @@ var ways = []struct {
 	{"pages", journal.Config{}, false},
 }
 
-// write stores n entries of the order, in between those of others, and returns their sequences.
+// write stores n entries of the order between entries of other orders, and returns their sequences.
 func write(t *testing.T, js jetstream.JetStream, id messages.OrderID, n int, linked bool) []uint64 {
 	t.Helper()
 	var sequences []uint64
@@ -53,7 +53,7 @@ func write(t *testing.T, js jetstream.JetStream, id messages.OrderID, n int, lin
 	return sequences
 }
 
-// TestReadsAgree: every way of reading gives the whole history, however long.
+// TestReadsAgree: every method of reading returns the whole history, whatever its length.
 func TestReadsAgree(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
@@ -78,7 +78,7 @@ func TestReadsAgree(t *testing.T) {
 	}
 }
 
-// requests counts what is asked of the server, by kind.
+// requests counts the requests to the server, by kind.
 type requests struct{ pages, leader, direct atomic.Int32 }
 
 func spy(t *testing.T, nc *nats.Conn) *requests {
@@ -95,7 +95,7 @@ func spy(t *testing.T, nc *nats.Conn) *requests {
 	return r
 }
 
-// TestWalkNeedsNoPages: one request for each entry is all it takes to read what the journal appends.
+// TestWalkNeedsNoPages: a walk reads the entries that a Journal appended with one request for each, and no pages.
 func TestWalkNeedsNoPages(t *testing.T) {
 	for _, single := range []bool{true, false} {
 		t.Run(fmt.Sprintf("single server %t", single), func(t *testing.T) {
@@ -146,8 +146,8 @@ func burstOf(t *testing.T, j *journal.Journal, orders, n int, last []uint64) []r
 	return results
 }
 
-// TestWalkMeetsALaggingServer: an entry that the leader's last one names is missing at the server asked, and comes.
-func TestWalkMeetsALaggingServer(t *testing.T) {
+// TestWalkWithLaggingServer: the server does not have an entry yet that the leader's last entry names, and gets it later.
+func TestWalkWithLaggingServer(t *testing.T) {
 	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	answer(t, nc, leaderGet, func(m *nats.Msg) {
 		_ = m.Respond(fmt.Appendf(nil, `{"message":{"subject":"ORDER_EVENT.a","seq":8,"data":%q,"time":"2025-01-01T00:00:00Z"}}`,
@@ -175,9 +175,8 @@ func TestWalkMeetsALaggingServer(t *testing.T) {
 	}
 }
 
-// TestWalkTakesOnlyWhatItAskedFor: a reply that comes twice does not get into a history twice, and where the entries make
-// no sense the pages decide.
-func TestWalkTakesOnlyWhatItAskedFor(t *testing.T) {
+// TestWalkIgnoresOtherReplies: a duplicate reply is ignored, and inconsistent entries are read again in pages.
+func TestWalkIgnoresOtherReplies(t *testing.T) {
 	for name, bodies := range map[string][2][]byte{
 		"sound":        {body(t, "a", 1), body(t, "a", 2, 3)},
 		"other number": {body(t, "a", 1), body(t, "a", 7, 3)},
@@ -219,9 +218,9 @@ func TestWalkTakesOnlyWhatItAskedFor(t *testing.T) {
 	}
 }
 
-// TestReadsAmongAppends: what is read while others append is one history without gaps, and never shorter than what the
-// reader knows to be stored.
-func TestReadsAmongAppends(t *testing.T) {
+// TestReadsDuringAppends: a read during appends returns a history without gaps that has at least the entries stored before
+// the read.
+func TestReadsDuringAppends(t *testing.T) {
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) {
 			t.Parallel()

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// DefaultConcurrency is the limit of a step that has none.
+// DefaultConcurrency is the concurrency limit of a step without limits.
 const DefaultConcurrency = 256
 
 // The other defaults of a step.
@@ -25,8 +25,8 @@ func Builtin() *messages.Plan {
 	return fourStepPlan("order", func(service string) string { return "nats://" + service }, DefaultConcurrency)
 }
 
-// Sim returns the built-in plan with target, a sim: URL, for every call and without limits. It has a name of its own, as a
-// name and version stand for one content.
+// Sim returns the built-in plan with target, a sim: URL, for every call and without limits. It has its own name, because a
+// name and version identify one content.
 func Sim(target string) *messages.Plan {
 	return fourStepPlan("sim", func(string) string { return target }, 0)
 }

@@ -33,7 +33,7 @@ func CheckUnchanged(registered, given *messages.Plan) error {
 	if more := len(all) - maxChanges; more > 0 {
 		all = append(all[:maxChanges], fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Errorf("plan %s v%d %w (%s): raise the version of the changed plan, or restore what is registered; orders are carried by either",
+	return fmt.Errorf("plan %s v%d %w (%s): raise the version of the changed plan, or restore what is registered; accepted orders keep the plan they have",
 		given.GetName(), given.GetVersion(), ErrChanged, strings.Join(all, "; "))
 }
 
@@ -71,7 +71,7 @@ func planDiff(before, after *messages.Plan) []string {
 	return all
 }
 
-// fieldDiff compares all fields by reflection, so that a new one cannot be forgotten here.
+// fieldDiff compares all fields by reflection, so that new fields are included.
 func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 	var all []string
 	fields := before.Descriptor().Fields()

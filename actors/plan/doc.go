@@ -14,6 +14,6 @@
 //	    in_doubt: settle                     # or undo
 //	    encoding: json                       # or protobuf
 //
-// An order keeps the plan with which it was accepted; a changed plan applies to new orders. A name and version stand for one
-// content for good: CheckUnchanged compares a plan with the one registered under them.
+// An order keeps the plan with which it was accepted; a changed plan applies to new orders. A name and version identify one
+// content permanently: CheckUnchanged compares a plan with the one registered under them.
 package plan

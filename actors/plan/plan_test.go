@@ -191,7 +191,7 @@ func TestFileErrorsNameLineAndField(t *testing.T) {
 		"large": {strings.Repeat("#", 300<<10), []string{"larger than"}},
 	} {
 		t.Run(name, func(t *testing.T) { requireLoadError(t, "plan.yaml", c.text, c.want) })
-		// The same in JSON, which is one line here, unless only YAML can say it.
+		// The same in JSON, on one line, unless only YAML can express it.
 		var content any
 		if err := yaml.Unmarshal([]byte(c.text), &content); err != nil || content == nil {
 			continue

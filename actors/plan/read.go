@@ -71,7 +71,7 @@ func canonicalField(field string) string {
 }
 
 // withLine puts the line before an error about a plan read from the document: that of the field or, if it is absent, of the
-// step or plan. For a step that is an alias it is the line of the alias: its anchor may be valid elsewhere.
+// step or plan. For a step that is an alias it is the line of the alias: the anchor may be valid in another place.
 func withLine(document *yaml.Node, err error) error {
 	var f *fieldError
 	if !errors.As(err, &f) {

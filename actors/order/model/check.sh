@@ -57,7 +57,7 @@ one() {
 	cycle | no-cycle) search=cycles compile=(-DNP -DNOREDUCE) options=(-l -m1000000) flags+=(-DNP) ;;
 	*) search=breadth compile=(-DBFS -DSAFETY -DNOREDUCE) ;;
 	esac
-	# What is found in a second is not worth the seconds that an optimizing compiler takes.
+	# Short searches do not repay the seconds that an optimizing compiler takes.
 	if [ "$short" != short ]; then compile+=(-Og); fi
 	local began=$SECONDS code=0 result
 	spin "${flags[@]}" -a order.pml >spin.out 2>&1 || { cat spin.out >&2; return 1; }

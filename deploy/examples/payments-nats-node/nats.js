@@ -29,7 +29,7 @@ export class Headers {
 
 export const headers = () => new Headers();
 
-// connect waits until the server is there, and comes back by itself when the connection is lost.
+// connect waits until the server accepts a connection, and reconnects when it is lost.
 export async function connect({ servers, name }) {
   const nc = new Connection(new URL(servers), name);
   await nc.ready;
@@ -76,13 +76,13 @@ class Connection {
     });
   }
 
-  // drain takes no more messages in, sends what was answered, and closes.
+  // drain unsubscribes, sends the answers to messages that have arrived, and closes.
   async drain() {
     this.#closing = true;
     for (const sid of this.#subscriptions.keys()) this.#write(`UNSUB ${sid}\r\n`);
     const flushed = new Promise((resolve) => this.#flushed.push(resolve));
     this.#write("PING\r\n");
-    await Promise.race([flushed, this.#closed]); // what came before the server stopped sending has been answered
+    await Promise.race([flushed, this.#closed]); // every message that the server sent before has been answered
     this.#socket.end();
     await this.#closed;
   }
@@ -123,7 +123,7 @@ class Connection {
   #greet() {
     this.#write(`CONNECT ${JSON.stringify({ verbose: false, pedantic: false, lang: "example", version: "1", name: this.#name, headers: true, no_responders: true })}\r\n`);
     for (const [sid, s] of this.#subscriptions) this.#write(`SUB ${s.subject} ${s.queue} ${sid}\r\n`);
-    this.#flushed.unshift(this.#connected); // the first answer says that the server took it all
+    this.#flushed.unshift(this.#connected); // the first PONG means that the server has processed all of it
     this.#write("PING\r\n");
   }
 

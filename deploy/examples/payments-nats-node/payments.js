@@ -11,8 +11,8 @@
 // - A void leaves a tombstone: an authorization that arrives after it, however late, is refused.
 // - A fencing token smaller than one seen for the order comes from a node that was overtaken: it does nothing.
 //
-// A large amount waits for the bank: the answer is pending, the order rests, and the bank's word goes to the order as a
-// signal, again and again until it is stored, also after a restart.
+// A large amount waits for the bank: the answer is pending, the order parks, and the bank's decision is sent to the order as
+// a signal, repeatedly until it is stored, also after a restart.
 
 import { Ledger } from "./ledger.js";
 
@@ -48,7 +48,7 @@ function voidPayment({ order_id, step }) {
   return { reply: { done: {} }, answers, payment: { state: "void", cents: ledger.payment(order_id)?.cents ?? 0 } };
 }
 
-// answer performs a call once, whatever happens.
+// answer performs a call at most once per key.
 function answer(request, direction, act) {
   const { order_id: order, step, idempotency_key: key, fencing_token: token } = request;
   if (!order || !token || !request.order || key !== `${order}/${step}/${direction}`) {
@@ -56,11 +56,11 @@ function answer(request, direction, act) {
   }
   const known = ledger.answer(key);
   if (known?.pending && ledger.payment(order)?.state !== "pending") {
-    return { done: { data: { authorization: `a-${order}` } } }; // the bank has spoken since
+    return { done: { data: { authorization: `a-${order}` } } }; // the bank has decided since
   }
   if (known) return known;
   if (BigInt(token) < ledger.token(order)) { // 64 bits: a string in JSON
-    // Not a "no" to the order, and not remembered: the node that overtook the caller gets the answer.
+    // Neither a rejection nor stored: the node that owns the order now gets the answer.
     return { retry: { reason: `fencing token ${token} is older than ${ledger.token(order)}`, after: "1s" } };
   }
   const { reply, answers, payment } = act(request);
@@ -77,7 +77,7 @@ function serve(subject, direction, act) {
       const reply = answer(request, direction, act);
       log("call", { key: request.idempotency_key, attempt: request.attempt, result: Object.keys(reply)[0], traceparent: msg.headers?.get("traceparent") });
       msg.respond(JSON.stringify(reply));
-    } catch (error) { // the node calls again, under the same key
+    } catch (error) { // the node calls again with the same key
       log("call failed", { key: request?.idempotency_key, error: error.message });
       const h = headers();
       h.set("Nats-Service-Error-Code", "500");
@@ -87,10 +87,10 @@ function serve(subject, direction, act) {
   } });
 }
 
-// confirm brings the bank's word to the orders that wait for it.
+// confirm sends the bank's decision to the orders that wait for it.
 async function confirm() {
   for (const order of ledger.unsettled()) {
-    const p = ledger.payment(order); // a void may have come while another order was told
+    const p = ledger.payment(order); // a void may have arrived while another signal was being sent
     if (p.state === "void" || (p.state === "pending" && p.due > Date.now())) continue;
     if (p.state === "pending") ledger.write({ order, payment: { ...p, state: "confirmed" } });
     try {

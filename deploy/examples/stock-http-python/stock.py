@@ -67,7 +67,7 @@ class Stock:
         order, token = request["order_id"], int(request["fencing_token"])
         row = self.db.execute("SELECT token FROM tokens WHERE order_id = ?", (order,)).fetchone()
         if row and token < row[0]:
-            # Not a "no" to the order, and not remembered: the node that overtook the caller gets the answer.
+            # Neither a rejection nor stored: the node that owns the order now gets the answer.
             return 503, {"retry": {"reason": f"fencing token {token} is older than {row[0]}"}}
         self.db.execute("INSERT OR REPLACE INTO tokens VALUES (?, ?)", (order, token))
         status, reply = act(request)

@@ -66,6 +66,6 @@ func receiveWithin(t *testing.T, from <-chan error, limit time.Duration) {
 		case <-time.After(tick):
 		}
 	}
-	natstest.Receive(t, from, "the end of Run")
+	_ = natstest.Receive(t, from, "the end of Run")
 	t.Errorf("it took longer than %s", limit)
 }

@@ -99,7 +99,7 @@ func (a *pendingAppend) complete() {
 	then(o)
 }
 
-// moved goes on after an entry that carried the order forward.
+// moved continues after an entry that advanced the order.
 func (o *Order) moved() {
 	o.result, o.giveUp = nil, nil
 	switch {

@@ -21,7 +21,7 @@ import (
 // Journal holds the events of all orders.
 type Journal interface {
 	Append(*journal.Append)
-	// Read returns the entries that the order's state is folded from: all of them, or, where some carry a checkpoint, the
+	// Read returns the entries that the order's state is folded from: all of them, or, if some have a checkpoint, the
 	// first and those from the last checkpoint on.
 	Read(context.Context, messages.OrderID) ([]journal.Entry, error)
 }
@@ -44,7 +44,7 @@ type Timers interface {
 	Schedule(context.Context, messages.Timer) error
 }
 
-// Deps are what order actors act upon.
+// Deps are the dependencies of order actors.
 type Deps struct {
 	Journal Journal
 	Steps   Steps
@@ -65,7 +65,7 @@ type Config struct {
 	UnknownAge time.Duration
 	// AckWait is how long a delivery may go without a progress acknowledgement; default 5 seconds.
 	AckWait time.Duration
-	// CheckpointEvery is after how many entries one carries a checkpoint; default 16.
+	// CheckpointEvery is the number of entries between two with a checkpoint; default 16.
 	CheckpointEvery uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
 	Timeout time.Duration

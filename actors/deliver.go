@@ -29,7 +29,7 @@ func (o *Order) decide() {
 	fresh := d.Fresh()
 	d.Started = true
 	if o.state == nil && d.Type == messages.TypeCreated && fresh {
-		// R2: the journal can hold nothing of a message that nobody acted on; the fence finds out if that is wrong.
+		// R2: no node has acted on the message, so the journal holds nothing of it; if it does, the fence refuses the append.
 		o.state = &order.State{}
 		o.current = true
 	}
@@ -76,7 +76,7 @@ func (o *Order) mustRead(d *delivery.Delivery) bool {
 	return o.driver == nil || d.Type == messages.TypeWake
 }
 
-// resumeUnread resumes a parked order without a read: the timer carries its state, or this actor remembers it. If the
+// resumeUnread resumes a parked order without a read: the timer contains its state, or this actor has it in memory. If the
 // order has moved since, the fence refuses the append, and the journal is read (R5). No other answer to a wake-up is
 // fenced: those take a read. It reports whether the append is under way.
 func (o *Order) resumeUnread(d *delivery.Delivery) bool {

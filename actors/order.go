@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Order is the actor that carries one order while deliveries about it are unsettled.
+// Order is the actor of one order. It exists while deliveries about the order are unsettled.
 type Order struct {
 	*Factory
 	ctx actor.Context
@@ -31,7 +31,7 @@ type Order struct {
 	// predecessors is what is known of the inbox before held[0].
 	predecessors order.Predecessors
 
-	// driver is the delivery that carries the order forward, or nil.
+	// driver is the delivery that drives the order, or nil.
 	driver *delivery.Delivery
 	// span covers the driver's work; nil when nothing is recorded.
 	span trace.Span

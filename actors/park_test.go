@@ -31,7 +31,7 @@ func TestPendingParksThenSchedulesThenAcknowledges(t *testing.T) {
 
 func TestWakeNeedsNoRead(t *testing.T) {
 	for name, c := range map[string]struct {
-		// harm spoils what the timer carries.
+		// harm damages the timer's snapshot.
 		harm func(*messages.Timer)
 		// signalled: a signal comes before the timer fires, and ends the park.
 		signalled bool

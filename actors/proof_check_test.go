@@ -77,7 +77,7 @@ func (w *simulation) checkSignal(c *messages.StepCompleted, before *order.State)
 	}
 }
 
-// checkOwner: only the owner carries the order forward (I3).
+// checkOwner: only the owner advances the order (I3).
 func (w *simulation) checkOwner(op *operation, s *order.State) {
 	if !slices.Contains(op.holders, s.Owner) {
 		w.fail("I3: %s appends and does not hold the delivery %s, which owns the order", op, s.Owner)
@@ -148,7 +148,7 @@ func (w *simulation) checkJournal() {
 func (w *simulation) checkTimer() {
 	told := order.FromSnapshot(w.id, w.plan, journal.DecodeSnapshot(w.timer.Snapshot))
 	if told == nil {
-		w.fail("I7: the timer carries no snapshot")
+		w.fail("I7: the timer has no snapshot")
 		return
 	}
 	replayed := &order.State{}

@@ -46,7 +46,7 @@ type simulation struct {
 	arrivals chan *operation
 	// hold is the longest wait for a retry in memory; negative: every retry parks.
 	hold time.Duration
-	// checkpoint is after how many entries one carries a checkpoint; 0: the default.
+	// checkpoint is the number of entries between two with a checkpoint; 0: the default.
 	checkpoint uint32
 
 	published, deliveries int
@@ -241,7 +241,7 @@ func (w *simulation) fire() {
 	w.timer = nil
 }
 
-// settle carries out an outcome. Dead letters and naks reach the stream later, and anything may happen meanwhile.
+// settle applies an outcome. Dead letters and naks reach the stream later, and other operations may run before that.
 func (w *simulation) settle(by *instance, d *delivery.Delivery, o delivery.Outcome) {
 	m := w.find(order.SourceOf(d))
 	if m == nil && o.Kind != delivery.OutcomeDead {

@@ -27,7 +27,7 @@ func waitingFixture(t *testing.T) *fixture {
 	return s
 }
 
-// ends checks the journal after the wait, and that the actor neither failed nor read on the way.
+// ends checks the journal after the wait, and that the actor neither failed nor read the journal during it.
 func (s *fixture) ends(t *testing.T, want string) {
 	t.Helper()
 	s.await(t, "settle 1 done")

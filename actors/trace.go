@@ -78,7 +78,7 @@ func formatTraceparent(sc trace.SpanContext) string {
 	return string(b[:])
 }
 
-// logContext carries the trace of what the actor does now to the log.
+// logContext returns a context with the trace of the actor's current work, for log lines.
 func (o *Order) logContext() context.Context {
 	if o.span == nil {
 		return context.Background()

@@ -199,7 +199,7 @@ func FuzzDecodeCreated(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if form == "application/json" { // JSON carries no unknown fields
+			if form == "application/json" { // JSON has no unknown fields
 				back.ProtoReflect().SetUnknown(o.ProtoReflect().GetUnknown())
 				for i, item := range back.Items {
 					item.ProtoReflect().SetUnknown(o.Items[i].ProtoReflect().GetUnknown())

@@ -192,7 +192,7 @@ func (x *JournalEntry) GetCheckpoint() *Checkpoint {
 	return nil
 }
 
-// Checkpoint is the state of an order before the entry that carries it. With the order's first entry, which has the order
+// Checkpoint is the state of an order before the entry that contains it. With the order's first entry, which has the order
 // and its plan, it replaces all entries before, so that a long history need not be read. It is derived from the events.
 type Checkpoint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -384,7 +384,7 @@ func (x *Checkpoint) GetTakeovers() uint32 {
 	return 0
 }
 
-// Snapshot is the state of a parked order. Its timer carries one, so that waking the order reads no journal. If the order has
+// Snapshot is the state of a parked order. Its timer contains one, so that waking the order reads no journal. If the order has
 // changed since, the next append fails.
 type Snapshot struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -394,7 +394,7 @@ type Snapshot struct {
 	PlanDigest []byte `protobuf:"bytes,3,opt,name=plan_digest,json=planDigest,proto3" json:"plan_digest,omitempty"`
 	// Inbox sequence of the created message that was accepted.
 	Accepted uint64 `protobuf:"varint,4,opt,name=accepted,proto3" json:"accepted,omitempty"`
-	// Journal sequence of the order's last entry, its number, and the number of the latest that carries a checkpoint.
+	// Journal sequence of the order's last entry, its number, and the number of the latest one with a checkpoint.
 	Last    uint64 `protobuf:"varint,5,opt,name=last,proto3" json:"last,omitempty"`
 	Number  uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
 	Checked uint32 `protobuf:"varint,7,opt,name=checked,proto3" json:"checked,omitempty"`

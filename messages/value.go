@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// CheckValue returns an error if v cannot be written as JSON, although protobuf can carry it: a value without a kind, or a
+// CheckValue returns an error if v cannot be written as JSON, although protobuf can represent it: a value without a kind, or a
 // number that is not finite; or if v nests deeper than maxDepth levels. A nil v is no data and valid.
 func CheckValue(v *structpb.Value, maxDepth int) error {
 	if v == nil {

@@ -22,7 +22,7 @@ import (
 // functionGrace is how long Close waits for functions that ignore their context.
 const functionGrace = 5 * time.Second
 
-// Function performs or undoes a step in this process. Its context carries the call's trace and ends with the step's timeout
+// Function performs or undoes a step in this process. Its context has the call's trace and ends with the step's timeout
 // or when the Set is closed; a function that ignores it runs on beside the next attempt. The request is read-only, also after
 // the call; the reply stays the function's.
 //

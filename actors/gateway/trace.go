@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// traceContext carries a W3C trace context from a Call to a NATS or HTTP request. Keys are lower case, as NATS headers are
+// traceContext copies a W3C trace context from a Call to a NATS or HTTP request. Keys are lower case, as NATS headers are
 // case-sensitive.
 type traceContext struct {
 	parent, state string

@@ -15,7 +15,7 @@ const (
 	retryPauseMax = 100 * time.Millisecond
 )
 
-// Read returns the entries that give the order's state, oldest first: all of them, or, if some carry a checkpoint, the
+// Read returns the entries that give the order's state, oldest first: all of them, or, if some have a checkpoint, the
 // first one and those from the last checkpoint on; none if the order has none. They are at least as new as the stream
 // leader's last entry of the order at the time of the call. The error wraps a delivery.Failure, of kind Poison if an
 // entry cannot be decoded and else Infrastructure, or is the context's if that was canceled.

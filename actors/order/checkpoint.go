@@ -13,9 +13,9 @@ import (
 // room for its events.
 const maxCheckpoint = 32 << 10
 
-// Checkpoint returns the checkpoint that the next entry carries: one after that many entries, so that a reader needs no more
+// Checkpoint returns the checkpoint for the next entry: one after that many entries, so that a reader needs no more
 // than those, and the first. It is nil for all other entries, for a state that is too large, and for a parked order: the
-// next entry ends the park, and the one after it carries a checkpoint without it.
+// next entry ends the park, and the one after it has a checkpoint without it.
 func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
 	if s.Number < max(s.LastCheckpoint, 1)+every || s.Status == Parked {
 		return nil
@@ -54,7 +54,7 @@ func (s *State) checkpoint() *messages.Checkpoint {
 	return c
 }
 
-// Restore folds like Apply, but the entries between the first one and one that carries a checkpoint may be missing.
+// Restore folds like Apply, but the entries between the first one and one with a checkpoint may be missing.
 func (s *State) Restore(seq uint64, entry *messages.JournalEntry) error {
 	if s.Number == 1 && entry.GetNumber() > 2 && messages.CheckpointSupported(entry.GetCheckpoint()) {
 		s.Last, s.Number = entry.GetPrevious(), entry.GetNumber()-1

@@ -113,7 +113,7 @@ func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e 
 			cause := fmt.Sprintf("the answer's data has %d bytes: at most %d are kept", size, maxData)
 			return s.failed(r.Call, step, failure{kind: messages.Poison, cause: cause}, e)
 		}
-		// All that counts on the way back is that the step is performed.
+		// During compensation it only matters that the step is performed.
 		data = nil
 	}
 	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})

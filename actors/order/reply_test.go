@@ -69,7 +69,7 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 	}
 }
 
-// TestTooMuchData: an answer that no entry can hold is for a person to see; on the way back it counts as performed.
+// TestTooMuchData: an answer that is too large for an entry needs attention; during compensation it counts as performed.
 func TestTooMuchData(t *testing.T) {
 	answer := func(h *history, size int) order.CallResult {
 		data := structpb.NewStringValue(strings.Repeat("x", size))

@@ -11,8 +11,8 @@ import (
 // times over.
 const maxSnapshot = 1 << 10
 
-// Snapshot is the state of a parked order, for its timer to carry. It is nil if the order is not parked, or the state is
-// too large: then the wake-up reads the journal.
+// Snapshot returns the state of a parked order, to be stored in its timer. It is nil if the order is not parked, or the
+// state is too large: then the wake-up reads the journal.
 func (s *State) Snapshot() *messages.Snapshot {
 	if s.Status != Parked {
 		return nil

@@ -60,7 +60,7 @@ func (h *history) checkSnapshots(t testing.TB) {
 	}
 }
 
-// parkedOrder waits for a signal, and has so much data in another that nobody waits for.
+// parkedOrder waits for a signal, and has that much data in an unused one.
 func parkedOrder(t *testing.T, data int) *order.State {
 	t.Helper()
 	h := long(t, 1, nil)
@@ -115,7 +115,7 @@ func TestUnusableSnapshot(t *testing.T) {
 	}
 }
 
-// FuzzSnapshot: whatever a wake-up carries, it is answered, and the order can go on from what is appended.
+// FuzzSnapshot: a wake-up with any snapshot is answered, and the order can continue after the appended entry.
 func FuzzSnapshot(f *testing.F) {
 	seed := &order.State{
 		ID: id, Last: 30, Number: 3, First: 10, Status: order.Parked, Order: content("c-1"), Accepted: 1, Park: 30,

@@ -14,8 +14,8 @@ type State struct {
 	ID messages.OrderID
 	// Last is the journal sequence of the last entry, the fence of the next append; 0: no entry.
 	Last uint64
-	// Number counts the entries; First is the journal sequence of the first, LastCheckpoint the number of the latest that
-	// carries a checkpoint.
+	// Number counts the entries; First is the journal sequence of the first, LastCheckpoint the number of the latest with a
+	// checkpoint.
 	Number         uint32
 	First          uint64
 	LastCheckpoint uint32
@@ -25,7 +25,7 @@ type State struct {
 	// Plan was pinned when the order was accepted.
 	Plan *messages.Plan
 
-	// Driver is the message whose delivery carries the order; zero when parked, in attention or terminal.
+	// Driver is the message whose delivery drives the order; zero when parked, in attention or terminal.
 	Driver Source
 	// Owner is the incarnation in the latest OrderAccepted or OrderResumed.
 	Owner string

@@ -39,7 +39,7 @@ const (
 	// idTaken: the message creates an order under an id that another order has.
 	idTaken facts = 1 << (iota + 24)
 	isRecorded
-	// isDriver: the journal names the message as the one that carries the order.
+	// isDriver: the journal names the message as the order's driver.
 	isDriver
 	// isOwner: the journal names this delivery as the owner.
 	isOwner

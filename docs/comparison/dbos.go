@@ -30,7 +30,7 @@ func dbosEngine(ctx context.Context) (engineFunc, func(), error) {
 	if err := dbos.Launch(c); err != nil {
 		return nil, nil, err
 	}
-	carry := func(_ context.Context, id string) error {
+	runOrder := func(_ context.Context, id string) error {
 		handle, err := dbos.RunWorkflow(c, dbosOrder, "", dbos.WithWorkflowID(id))
 		if err != nil {
 			return err
@@ -38,5 +38,5 @@ func dbosEngine(ctx context.Context) (engineFunc, func(), error) {
 		_, err = handle.GetResult()
 		return err
 	}
-	return carry, func() { dbos.Shutdown(c, 5*time.Second) }, nil
+	return runOrder, func() { dbos.Shutdown(c, 5*time.Second) }, nil
 }

@@ -1,5 +1,5 @@
-// Command comparison carries orders of four steps that do nothing through Orderly, Temporal, Restate or DBOS, on servers that
-// already run, and prints orders per second and latency. README.md beside this file says how to start them.
+// Command comparison runs orders of four empty steps on Orderly, Temporal, Restate or DBOS, on servers that already run, and
+// prints orders per second and latency. README.md in this directory says how to start them.
 package main
 
 import (
@@ -17,13 +17,13 @@ import (
 // steps is how many steps an order has.
 const steps = 4
 
-// An engineFunc carries one order to its end.
+// An engineFunc runs one order and returns when it has ended.
 type engineFunc func(ctx context.Context, id string) error
 
 func main() {
 	n := flag.Int("n", 2000, "orders")
 	inFlight := flag.Int("in-flight", 256, "orders under way at once")
-	samples := flag.Int("samples", 100, "orders that are carried one after the other for the latency")
+	samples := flag.Int("samples", 100, "orders run one after the other to measure latency")
 	flag.Parse()
 	open := map[string]func(context.Context) (engineFunc, func(), error){
 		"orderly": orderly, "temporal": temporal, "restate": restate, "dbos": dbosEngine,
@@ -40,24 +40,24 @@ func main() {
 
 func run(name string, open func(context.Context) (engineFunc, func(), error), n, inFlight, samples int) error {
 	ctx := context.Background()
-	carry, end, err := open(ctx)
+	runOrder, end, err := open(ctx)
 	if err != nil {
 		return err
 	}
 	defer end()
 	prefix := "o" + strconv.FormatInt(time.Now().UnixNano(), 36) + "-"
-	if err := many(ctx, carry, prefix+"warm-", inFlight, inFlight); err != nil {
+	if err := many(ctx, runOrder, prefix+"warm-", inFlight, inFlight); err != nil {
 		return err
 	}
 	begun := time.Now()
-	if err := many(ctx, carry, prefix, n, inFlight); err != nil {
+	if err := many(ctx, runOrder, prefix, n, inFlight); err != nil {
 		return err
 	}
 	rate := float64(n) / time.Since(begun).Seconds()
 	took := make([]time.Duration, samples)
 	for i := range took {
 		begun := time.Now()
-		if err := carry(ctx, prefix+"one-"+strconv.Itoa(i)); err != nil {
+		if err := runOrder(ctx, prefix+"one-"+strconv.Itoa(i)); err != nil {
 			return err
 		}
 		took[i] = time.Since(begun)
@@ -67,8 +67,8 @@ func run(name string, open func(context.Context) (engineFunc, func(), error), n,
 	return nil
 }
 
-// many carries n orders, at most inFlight at once.
-func many(ctx context.Context, carry engineFunc, prefix string, n, inFlight int) error {
+// many runs n orders, at most inFlight at a time.
+func many(ctx context.Context, runOrder engineFunc, prefix string, n, inFlight int) error {
 	var next atomic.Int64
 	var all sync.WaitGroup
 	var once sync.Once
@@ -76,7 +76,7 @@ func many(ctx context.Context, carry engineFunc, prefix string, n, inFlight int)
 	for range inFlight {
 		all.Go(func() {
 			for i := next.Add(1); i <= int64(n); i = next.Add(1) {
-				if err := carry(ctx, prefix+strconv.FormatInt(i, 10)); err != nil {
+				if err := runOrder(ctx, prefix+strconv.FormatInt(i, 10)); err != nil {
 					once.Do(func() { failed = err })
 					return
 				}

@@ -47,7 +47,7 @@ func orderly(ctx context.Context) (engineFunc, func(), error) {
 		end()
 		return nil, nil, err
 	}
-	// Whoever waits for many orders reads the journal's feed: one subscription for all of them.
+	// One subscription to the journal reports the end of all orders.
 	var waiting sync.Map // order id → chan struct{}
 	feed, err := nc.Subscribe("ORDER_EVENT.*", func(m *nats.Msg) {
 		if !strings.HasSuffix(m.Header.Get("Orderly-Event"), ",completed") {
@@ -61,7 +61,7 @@ func orderly(ctx context.Context) (engineFunc, func(), error) {
 		end()
 		return nil, nil, err
 	}
-	carry := func(ctx context.Context, id string) error {
+	runOrder := func(ctx context.Context, id string) error {
 		ended := make(chan struct{})
 		waiting.Store(id, ended)
 		order := engine.Order{ID: id, CustomerID: "c", Items: []engine.Item{{ProductID: "p", Quantity: 1, UnitPrice: 1}}}
@@ -75,5 +75,5 @@ func orderly(ctx context.Context) (engineFunc, func(), error) {
 			return ctx.Err()
 		}
 	}
-	return carry, func() { _ = feed.Unsubscribe(); orders.Close(); end() }, nil
+	return runOrder, func() { _ = feed.Unsubscribe(); orders.Close(); end() }, nil
 }

@@ -17,8 +17,8 @@ const serviceAddr = "127.0.0.1:9080"
 // Orders is a Restate service.
 type Orders struct{}
 
-// Carry carries an order.
-func (Orders) Carry(ctx restatesdk.Context, _ string) (string, error) {
+// Run runs an order.
+func (Orders) Run(ctx restatesdk.Context, _ string) (string, error) {
 	for range steps {
 		if _, err := restatesdk.Run(ctx, func(restatesdk.RunContext) (string, error) { return "", nil }); err != nil {
 			return "", err
@@ -48,10 +48,10 @@ func restate(ctx context.Context) (engineFunc, func(), error) {
 	}
 	orders := ingress.Service[string, string](ingress.NewClient("http://127.0.0.1:8080", ingress.WithHttpClient(&http.Client{
 		Transport: &http.Transport{MaxIdleConnsPerHost: 1024},
-	})), "Orders", "Carry")
-	carry := func(ctx context.Context, id string) error {
+	})), "Orders", "Run")
+	runOrder := func(ctx context.Context, id string) error {
 		_, err := orders.Request(ctx, "", restatesdk.WithIdempotencyKey(id))
 		return err
 	}
-	return carry, end, nil
+	return runOrder, end, nil
 }

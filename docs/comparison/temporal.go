@@ -36,14 +36,14 @@ func temporal(ctx context.Context) (engineFunc, func(), error) {
 	if err := w.Start(); err != nil {
 		return nil, nil, err
 	}
-	carry := func(ctx context.Context, id string) error {
+	runOrder := func(ctx context.Context, id string) error {
 		run, err := c.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: id, TaskQueue: queue}, order)
 		if err != nil {
 			return err
 		}
 		return run.Get(ctx, nil)
 	}
-	return carry, func() { w.Stop(); c.Close() }, nil
+	return runOrder, func() { w.Stop(); c.Close() }, nil
 }
 
 type quiet struct{}

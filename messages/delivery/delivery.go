@@ -36,7 +36,7 @@ type Delivery struct {
 	Skip    *messages.SkipStep
 	// Park is the journal sequence of the OrderParked a wake-up belongs to.
 	Park uint64
-	// Snapshot is what the timer of a wake-up carried.
+	// Snapshot is the snapshot in the timer of a wake-up.
 	Snapshot []byte
 
 	// Started: an order actor has started to handle the delivery, so that the journal may hold something of it even if it is

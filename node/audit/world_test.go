@@ -104,7 +104,7 @@ func (w *world) schedule(id string) { w.Helper(); w.scheduleFor(id, w.park(id)) 
 // scheduleFor stores the timer of a park.
 func (w *world) scheduleFor(id string, park uint64) { w.Helper(); w.scheduleWith(id, park, nil) }
 
-// scheduleWith stores the timer of a park, which carries body.
+// scheduleWith stores the timer of a park, with that body.
 func (w *world) scheduleWith(id string, park uint64, body []byte) {
 	w.Helper()
 	w.store(messages.SubjectTimer+id, body, "Nats-Schedule", "@at "+time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano),

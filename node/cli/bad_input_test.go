@@ -33,7 +33,7 @@ type input struct {
 
 	// id of the order, "" for one nobody used; subject that of the id.
 	id, subject string
-	// first is a body that is published, and carried to its end, before. If the header has a Nats-Msg-Id, it has it too.
+	// first is a body that is published, and whose order ends, before. If the header has a Nats-Msg-Id, it has it too.
 	first  []byte
 	header nats.Header
 	body   []byte

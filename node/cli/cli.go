@@ -62,7 +62,7 @@ func execute(ctx context.Context, args []string, t terminal) int {
 	return exitFailed
 }
 
-const about = `Orderly carries orders to their end on NATS JetStream.
+const about = `Orderly runs orders to completion on NATS JetStream.
 
 An order that is published to ORDER.<order_id> goes through the steps of a plan. If it cannot complete, the steps that are
 done are undone. Every event is journaled. When nodes, brokers or services fail, no order is lost and no step takes effect

@@ -200,8 +200,8 @@ func (s *shop) paid() int {
 	return sum
 }
 
-// TestServicesInOtherLanguages: the services of deploy/examples, in Python over HTTP and in JavaScript over NATS, carry
-// orders to every kind of end while one is killed and the other restarted.
+// TestServicesInOtherLanguages: the services of deploy/examples, in Python over HTTP and in JavaScript over NATS, run orders
+// to every kind of end while one is killed and the other restarted.
 func TestServicesInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	s := openShop(t)
@@ -264,8 +264,8 @@ func TestServicesInOtherLanguages(t *testing.T) {
 	}
 }
 
-// TestExamplesKeepTheirWord: what the services promise about keys, undos and fencing tokens, asked of each directly.
-func TestExamplesKeepTheirWord(t *testing.T) {
+// TestExamplesFollowTheRules: each service is called directly to check the rules about keys, undos and fencing tokens.
+func TestExamplesFollowTheRules(t *testing.T) {
 	t.Parallel()
 	s := openShop(t)
 	request := func(order, step, direction string, token int) string {

@@ -25,7 +25,7 @@ import (
 func TestRunDemo(t *testing.T) {
 	p := demoNode(t, "ORDERLY_DEMO_ORDERS=20")
 	eventually(t, "the end of the sample orders", func() (bool, any) {
-		return strings.Contains(p.out.String(), "carries on"), p.out
+		return strings.Contains(p.out.String(), "at the next start"), p.out
 	})
 	p.stop()
 	if code := p.wait(t); code != exitOK {
@@ -35,15 +35,15 @@ func TestRunDemo(t *testing.T) {
   NATS  nats://127\.0\.0\.1:\d+ \(embedded, relaxed, store in \S+\)
   HTTP  http://127\.0\.0\.1:\d+
   plan  order v1: reserve_inventory, authorize_payment, create_shipment, capture_payment
-  demo  inventory, payments, shipping; 20 sample orders on the way
+  demo  inventory, payments, shipping; 20 sample orders published
 
-20 sample orders carried to the end in [0-9.]+ s: 18 completed, 2 rejected
+20 sample orders ended in [0-9.]+ s: 18 completed, 2 rejected
 
 in a second terminal, try
   bin/orderly get \w{8}-0001
   bin/orderly publish -n 1000 --wait
   bin/orderly verify
-Ctrl-C stops the node; what it leaves unfinished, the next start carries on
+Ctrl-C stops the node; unfinished orders continue at the next start
 stopped
 $`).MatchString(p.out.String()) {
 		t.Errorf("got\n%s", p.out)

@@ -1,4 +1,4 @@
-// Package engine carries orders to their end on NATS JetStream, as a library.
+// Package engine runs orders to completion on NATS JetStream, as a library.
 //
 //	reserve := func(ctx context.Context, c *engine.Call) (any, error) { return stock.Reserve(ctx, c.Key, c.Order) }
 //	release := func(ctx context.Context, c *engine.Call) (any, error) { return nil, stock.Release(ctx, c.Order.ID) }
@@ -13,7 +13,7 @@
 //	return e.Run(ctx)
 //
 // A Plan is a list of Steps. A step calls a service by its URL or a Go function: a Function, or one whose input and result
-// are Go types, made a target by Typed. What a function returns decides how the order goes on:
+// are Go types, made a target by Typed. The result of a function decides how the order continues:
 //
 //   - a result and no error: the step is done, and later steps can read the result;
 //   - Reject: a business refusal; the steps done are undone in reverse, and the order ends as rejected;
@@ -27,15 +27,15 @@
 // at every point.
 //
 // Any number of programs and nodes share the work on one NATS. An order that comes to a program that lacks the function it
-// needs parks for 15 to 30 seconds, with no attempt spent, and goes on wherever it wakes; a message about it wakes it at once.
-// A step's functions are called func:<step> and func:<step>.undo in the plan that is pinned to an order: while orders of an
-// earlier plan are under way, keep functions of those names in the plan or in Config.Functions.
+// needs parks for 15 to 30 seconds, with no attempt spent, and continues on the node where it wakes; a message about it
+// wakes it at once. A step's functions are called func:<step> and func:<step>.undo in the plan that is pinned to an order:
+// while orders of an earlier plan are under way, keep functions of those names in the plan or in Config.Functions.
 //
 // # Ordering
 //
-// Parts stop in the reverse order of the flow: the inbox takes no more; orders in memory are carried on until the drain
-// time-out; the supervisor tree stops its actors and hands back their deliveries; the inbox sends the last
-// acknowledgements; gateways and journal close. One deadline, set when the stop begins, bounds all of it.
+// Parts stop in the reverse order of the flow: the inbox stops pulling; orders in memory continue until the drain time-out;
+// the supervisor tree stops its actors and releases their deliveries; the inbox sends the last acknowledgements; gateways
+// and journal close. One deadline, set when the stop begins, bounds all of it.
 //
 // # Ownership
 //

@@ -13,8 +13,8 @@ import (
 	"github.com/orderly-engine/orderly/node/engine/client"
 )
 
-// TestStreamsInAnotherDomain: an engine and a client on a leaf node carry an order whose streams are at the hub. The order
-// parks on its way, so that timers are there too.
+// TestStreamsInAnotherDomain: an engine and a client on a leaf node run an order whose streams are at the hub. The order
+// parks once, so that timers are used too.
 func TestStreamsInAnotherDomain(t *testing.T) {
 	_, leaf := natstest.Leaf(t)
 	nc := leaf.Connect()

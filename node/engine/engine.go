@@ -36,7 +36,7 @@ var (
 	ErrStopped = errors.New("engine was run or closed before")
 )
 
-// Engine carries orders on one connection to NATS.
+// Engine runs orders on one connection to NATS.
 type Engine struct {
 	cfg       Config
 	plan      *messages.Plan
@@ -170,9 +170,9 @@ func (e *Engine) Ready() bool { return e.ready.Load() }
 // InFlight is the number of deliveries that are not settled.
 func (e *Engine) InFlight() int { return e.tree.Pending() }
 
-// Run carries orders until ctx ends. Then it takes no more in, carries on with those in memory for up to
-// Config.DrainTimeout, leaves the others to be delivered again, and returns nil. Its error wraps ErrEscalated when the
-// engine had to stop by itself, and ErrStopped at the second call.
+// Run processes orders until ctx ends. Then it stops pulling, continues with the orders in memory for up to
+// Config.DrainTimeout, leaves the others to be redelivered, and returns nil. Its error wraps ErrEscalated when the engine
+// had to stop by itself, and ErrStopped at the second call.
 //
 // Run returns a second after the drain or after Close at the latest, also when the server does not answer, unless writes to
 // the connection block: close it then.
@@ -238,7 +238,7 @@ func deadlines(timeout time.Duration, closing <-chan struct{}) (drain, last cont
 	return drain, last, func() { stop(); close(over); watching.Wait(); end() }
 }
 
-// Close stops the engine without a drain: orders in memory are left to be delivered again. It ends Run, and waits for it.
+// Close stops the engine without a drain: orders in memory are left to be redelivered. It ends Run, and waits for it.
 // After Run it does nothing; an engine that is not run must be closed.
 func (e *Engine) Close() {
 	e.closeOnce.Do(func() { close(e.closing) })

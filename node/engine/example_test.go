@@ -210,7 +210,7 @@ func tryRun(p engine.Plan, f func(context.Context, *client.Client) error) error 
 		err = f(ctx, orders)
 		orders.Close()
 	}
-	stop() // Run carries on with the orders in memory, and returns
+	stop() // Run finishes the orders in memory, and returns
 	if failed := <-ended; err == nil {
 		err = failed
 	}

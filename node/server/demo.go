@@ -103,13 +103,13 @@ func (n *node) announceSamples(watch *client.Watch, took time.Duration, id strin
 		}
 	}
 	fmt.Fprintf(n.Stdout, `
-%s carried to the end in %.1f s: %s
+%s ended in %.1f s: %s
 
 in a second terminal, try
   bin/orderly get %s
   bin/orderly publish -n 1000 --wait
   bin/orderly verify
-Ctrl-C stops the node; what it leaves unfinished, the next start carries on
+Ctrl-C stops the node; unfinished orders continue at the next start
 `, sampleOrders(total), took.Seconds(), strings.Join(counts, ", "), id)
 }
 
@@ -137,7 +137,7 @@ func (n *node) announce() {
 	}
 	fmt.Fprint(n.Stdout, "  demo  inventory, payments, shipping")
 	if n.cfg.DemoOrders > 0 {
-		fmt.Fprintf(n.Stdout, "; %s on the way", sampleOrders(n.cfg.DemoOrders))
+		fmt.Fprintf(n.Stdout, "; %s published", sampleOrders(n.cfg.DemoOrders))
 	}
 	fmt.Fprintln(n.Stdout)
 }

@@ -66,7 +66,7 @@ type Alternative struct {
 	Undoes  []Call `json:"undoes"`
 }
 
-// PreviewCancel computes the effect of a cancel with the code that would carry it out.
+// PreviewCancel computes the effect of a cancel with the code that would execute it.
 func (v *View) PreviewCancel() *Cancellation {
 	c := &Cancellation{OrderID: v.OrderID, Status: v.Status, Outcome: v.Status, Undoes: []Call{}, Keeps: []Kept{}}
 	if v.story == nil {

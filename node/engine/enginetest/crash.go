@@ -35,7 +35,7 @@ type Case struct {
 	Script func(*Env)
 }
 
-// CrashEverywhere carries the order of the case to its end once without a crash, and then once for each point at which a
+// CrashEverywhere runs the order of the case to its end once without a crash, and then once for each point at which a
 // node can die: before and after each journal append, step call, timer and acknowledgement. Another node goes on. At each
 // point it also tries what happens if
 //
@@ -59,7 +59,7 @@ func crashEverywhere(t testing.TB, setup func() Case) {
 	c := &crasher{t: t, setup: setup, system: newSystem()}
 	defer c.system.Shutdown()
 	c.base = c.run(crash{})
-	if !c.judgeBase() {
+	if !c.checkBase() {
 		return
 	}
 	points := c.base.env.points
@@ -179,7 +179,7 @@ func (e *Env) deliverLost() {
 func (c *crasher) try(what crash) *run {
 	c.t.Helper()
 	r := c.run(what)
-	if problem := c.judge(r); problem != "" {
+	if problem := c.check(r); problem != "" {
 		if c.failed++; c.failed <= maxReported {
 			c.t.Errorf("enginetest: %s: %s\n%s", r.describe(), problem, r.env.log())
 		}
@@ -205,8 +205,8 @@ func (r *run) describe() string {
 	return b.String()
 }
 
-// judgeBase reports whether the run without a crash is one to compare with.
-func (c *crasher) judgeBase() bool {
+// checkBase reports whether the run without a crash is valid as a reference.
+func (c *crasher) checkBase() bool {
 	c.t.Helper()
 	var problem string
 	switch r := c.base; {
@@ -215,7 +215,7 @@ func (c *crasher) judgeBase() bool {
 	case len(r.effects) == 0:
 		problem = "Case.State is the same before and after every call: it does not show what the steps do"
 	default:
-		problem = c.judge(r)
+		problem = c.check(r)
 	}
 	if problem != "" {
 		c.t.Errorf("enginetest: without a crash: %s\n%s", problem, c.base.env.log())
@@ -223,8 +223,8 @@ func (c *crasher) judgeBase() bool {
 	return problem == ""
 }
 
-// judge says what is wrong with a run, or nothing.
-func (c *crasher) judge(r *run) string {
+// check describes a violation in a run, or returns "".
+func (c *crasher) check(r *run) string {
 	status := r.view.Status
 	if !r.view.Ended() {
 		return "the order does not end: it is " + status + because(r.view)
@@ -252,11 +252,11 @@ func (c *crasher) judge(r *run) string {
 	if status == "completed" {
 		return ""
 	}
-	return r.judgeUndone()
+	return r.checkUndone()
 }
 
-// judgeUndone says what an order that ended as rejected or cancelled leaves done, or undid in the wrong order.
-func (r *run) judgeUndone() string {
+// checkUndone describes a step that a rejected or cancelled order left done or undid in the wrong order, or returns "".
+func (r *run) checkUndone() string {
 	done, undone, complete := []string{}, []string{}, true
 	for _, e := range r.effects {
 		step, direction, _ := strings.Cut(e.call.Name, "/")

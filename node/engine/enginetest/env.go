@@ -44,7 +44,7 @@ type Env struct {
 	lost *gateway.Call
 }
 
-// New makes an engine in memory that carries orders by the plan. It must be called inside synctest.Test, whose clock all
+// New makes an engine in memory that runs orders by the plan. It must be called inside synctest.Test, whose clock all
 // waits go by. Steps must be functions; put one in the place of a URL with Plan.Step.
 func New(t testing.TB, p engine.Plan) *Env {
 	t.Helper()
@@ -90,14 +90,14 @@ func inBubble(t testing.TB) {
 	synctest.Wait()
 }
 
-// Run carries all orders on until each has ended, needs attention, or waits for a signal. The clock jumps over other
+// Run runs all orders until each has ended, needs attention, or waits for a signal. The clock jumps over other
 // waits, such as those between attempts.
 func (e *Env) Run() {
 	e.t.Helper()
 	e.run(time.Time{})
 }
 
-// Advance carries all orders on for d on the clock, the deadlines of pending steps included.
+// Advance runs all orders for d of the clock, including past deadlines of pending steps.
 func (e *Env) Advance(d time.Duration) {
 	e.t.Helper()
 	end := time.Now().Add(d)

@@ -22,7 +22,7 @@ const (
 )
 
 // node has the parts of an engine, with the store in place of NATS. It is killed between any two of the requests that its
-// parts make of the store and of the steps: from then on none of them is carried out or answered.
+// parts make of the store and of the steps: from then on none of them is executed or answered.
 type node struct {
 	env    *Env
 	steps  *gateway.Set

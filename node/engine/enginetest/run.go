@@ -32,7 +32,7 @@ func (e *Env) notify() {
 	}
 }
 
-// run carries orders on until end, or, if that is zero, until nothing is left but to wait for signals.
+// run runs the orders until the time end, or, if that is zero, until all have ended or wait for signals.
 func (e *Env) run(end time.Time) {
 	e.t.Helper()
 	waitsForSignal := func(id messages.OrderID) bool { return end.IsZero() && e.view(id).ParkedFor == "pending" }

@@ -91,7 +91,7 @@ func (s *store) take() (due []*delivery.Delivery) {
 	return due
 }
 
-// settle carries out an outcome.
+// settle applies an outcome.
 func (s *store) settle(d *delivery.Delivery, o delivery.Outcome) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

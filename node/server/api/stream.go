@@ -121,7 +121,7 @@ type eventStream struct {
 	started bool
 }
 
-// send writes the events of one entry. Only the last carries the id: a client that received a part gets all of them again.
+// send writes the events of one entry. Only the last has the id: a client that received a part gets all of them again.
 func (s *eventStream) send(events []timeline.Event) error {
 	s.buffer.Reset()
 	for i, e := range events {

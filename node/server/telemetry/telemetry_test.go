@@ -73,7 +73,7 @@ func spans(t *testing.T, received <-chan *collector.ExportTraceServiceRequest) (
 // emit records one span and flushes it.
 func emit(t *testing.T, tel *telemetry.Telemetry) {
 	t.Helper()
-	_, span := tel.Tracer().Start(t.Context(), "carry order")
+	_, span := tel.Tracer().Start(t.Context(), "drive order")
 	span.End()
 	if err := tel.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
@@ -99,7 +99,7 @@ func TestSpansOverHTTP(t *testing.T) {
 	tel := setup(t, telemetry.Config{NodeID: "n-1", Version: "v1.2.3"})
 	emit(t, tel)
 	names, resource := spans(t, received)
-	if len(names) != 1 || names[0] != "carry order" {
+	if len(names) != 1 || names[0] != "drive order" {
 		t.Errorf("spans %q", names)
 	}
 	for key, want := range map[string]string{"service.name": "orderly", "service.version": "v1.2.3", "service.instance.id": "n-1", "deployment.environment": "test"} {

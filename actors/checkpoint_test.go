@@ -9,8 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestLongLife: an order with many entries writes checkpoints, and is resumed from the last one like from all entries.
-func TestLongLife(t *testing.T) {
+// TestLongHistory: an order with many entries writes checkpoints, and is resumed from the last one like from all entries.
+func TestLongHistory(t *testing.T) {
 	s := newFixture(t)
 	const calls = 60
 	for range calls {

@@ -20,14 +20,14 @@ import (
 )
 
 func TestEmptyIsBalanced(t *testing.T) {
-	r := newWorld(t).read()
+	r := newTestServer(t).read()
 	if !r.Balanced() || r.Orders != (audit.Orders{}) || r.Inbox != (audit.Inbox{}) {
 		t.Errorf("%+v", r)
 	}
 }
 
 func TestEveryOutcomeIsCounted(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.complete("completed", w.accept("completed"))
 
 	seq := w.accept("rejected")
@@ -101,7 +101,7 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 
 // A message may be dead-lettered, not terminated by a crash, and delivered again to an order that exists by then.
 func TestDeadLetteredAndRecordedIsLegal(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	early := w.message("o")
 	w.dead(early)
 	w.accept("o")
@@ -114,18 +114,18 @@ func TestDeadLetteredAndRecordedIsLegal(t *testing.T) {
 
 func TestViolations(t *testing.T) {
 	for name, test := range map[string]struct {
-		make func(*world)
+		make func(*testServer)
 		id   messages.OrderID
 		says string
 	}{
-		"driver gone": {func(w *world) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is not stored"},
-		"driver of the undoing gone": {func(w *world) {
+		"driver gone": {func(w *testServer) { w.ack(w.accept("o")) }, "o", "running, and its driver, message 1 of ORDERS, is not stored"},
+		"driver of the undoing gone": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", step("first"))
 			w.append("o", refused("second"))
 			w.ack(seq)
 		}, "o", "compensating, and its driver"},
-		"wake-up gone": {func(w *world) {
+		"wake-up gone": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.schedule("o")
@@ -134,12 +134,12 @@ func TestViolations(t *testing.T) {
 			w.append("o", resumed(wake(woken)))
 			w.remove(messages.StreamTimers, woken)
 		}, "o", "its driver, message 2 of ORDER_TIMERS, is not stored"},
-		"parked without a timer": {func(w *world) {
+		"parked without a timer": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.ack(seq)
 		}, "o", "nothing will wake it"},
-		"timer of an earlier park": {func(w *world) {
+		"timer of an earlier park": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.schedule("o")
@@ -148,65 +148,65 @@ func TestViolations(t *testing.T) {
 			w.append("o", parked())
 			w.ack(decision)
 		}, "o", "(only one of an earlier park, 2)"},
-		"timer of no order":            {func(w *world) { w.scheduleFor("o", 0) }, "o", "it was never accepted"},
-		"timer of an order to come":    {func(w *world) { w.scheduleFor("o", 99) }, "o", "it was never accepted"},
-		"timer of another order":       {func(w *world) { w.complete("p", w.accept("p")); w.scheduleFor("o", 2) }, "o", "for a park at 2 of ORDER_EVENTS, and it was never accepted"},
-		"wake-up of no order":          {func(w *world) { w.store("ORDER_WAKE.o", nil, messages.HeaderPark, "7") }, "o", "it was never accepted"},
-		"timer of a park that was not": {func(w *world) { w.accept("o"); w.scheduleFor("o", 99) }, "o", "its timer is for a park at 99 of ORDER_EVENTS, and its history ends at 1"},
-		"timer without a time": {func(w *world) {
+		"timer of no order":            {func(w *testServer) { w.scheduleFor("o", 0) }, "o", "it was never accepted"},
+		"timer of an order to come":    {func(w *testServer) { w.scheduleFor("o", 99) }, "o", "it was never accepted"},
+		"timer of another order":       {func(w *testServer) { w.complete("p", w.accept("p")); w.scheduleFor("o", 2) }, "o", "for a park at 2 of ORDER_EVENTS, and it was never accepted"},
+		"wake-up of no order":          {func(w *testServer) { w.store("ORDER_WAKE.o", nil, messages.HeaderPark, "7") }, "o", "it was never accepted"},
+		"timer of a park that was not": {func(w *testServer) { w.accept("o"); w.scheduleFor("o", 99) }, "o", "its timer is for a park at 99 of ORDER_EVENTS, and its history ends at 1"},
+		"timer without a time": {func(w *testServer) {
 			w.accept("o")
 			w.append("o", parked())
 			w.store("ORDER_TIMER.o", nil, messages.HeaderPark, "2")
 		}, "o", "its timer does not say when it is due"},
-		"timer of no order's subject": {func(w *world) { w.store("ORDER_TIMER.~", nil) }, "", "ORDER_TIMERS stores a message on ORDER_TIMER.~"},
-		"another order's timer": {func(w *world) {
+		"timer of no order's subject": {func(w *testServer) { w.store("ORDER_TIMER.~", nil) }, "", "ORDER_TIMERS stores a message on ORDER_TIMER.~"},
+		"another order's timer": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", parked())
 			w.schedule("other")
 			w.ack(seq)
 		}, "o", "nothing will wake it"},
-		"illegal step":   {func(w *world) { w.accept("o"); w.append("o", step("second")) }, "o", "illegal history"},
-		"ended early":    {func(w *world) { w.accept("o"); w.append("o", completed()) }, "o", "illegal history"},
-		"no beginning":   {func(w *world) { w.append("o", step("first")) }, "o", "illegal history"},
-		"accepted again": {func(w *world) { seq := w.accept("o"); w.append("o", accepted("o", seq)) }, "o", "illegal history"},
-		"number missing": {func(w *world) { w.accept("o"); w.number["o"]++; w.append("o", step("first")) }, "o", "want number 2"},
-		"entry removed": {func(w *world) {
+		"illegal step":   {func(w *testServer) { w.accept("o"); w.append("o", step("second")) }, "o", "illegal history"},
+		"ended early":    {func(w *testServer) { w.accept("o"); w.append("o", completed()) }, "o", "illegal history"},
+		"no beginning":   {func(w *testServer) { w.append("o", step("first")) }, "o", "illegal history"},
+		"accepted again": {func(w *testServer) { seq := w.accept("o"); w.append("o", accepted("o", seq)) }, "o", "illegal history"},
+		"number missing": {func(w *testServer) { w.accept("o"); w.number["o"]++; w.append("o", step("first")) }, "o", "want number 2"},
+		"entry removed": {func(w *testServer) {
 			w.accept("o")
 			w.append("o", step("first"))
 			w.append("o", step("second"), completed())
 			w.remove(messages.StreamEvents, 2)
 		}, "o", "want number 2"},
-		"wrong checkpoint": {func(w *world) {
+		"wrong checkpoint": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("o", step("first"))
 			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Previous: w.last["o"], Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
 				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
 		}, "o", "entry 3: the checkpoint is not what the entries before it amount to"},
-		"after the end": {func(w *world) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
-		"undecodable":   {func(w *world) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
-		"misfiled": {func(w *world) {
+		"after the end": {func(w *testServer) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
+		"undecodable":   {func(w *testServer) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
+		"misfiled": {func(w *testServer) {
 			w.entry("o", &messages.JournalEntry{OrderId: "p", Number: 1, Time: timestamppb.Now(), Events: []*messages.Event{accepted("p", w.message("p"))}})
 		}, "o", `is about order "p"`},
-		"no order's subject": {func(w *world) { w.store("ORDER_EVENT.~", nil) }, "", "journal entry 1"},
-		"message of the future": {func(w *world) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
+		"no order's subject": {func(w *testServer) { w.store("ORDER_EVENT.~", nil) }, "", "journal entry 1"},
+		"message of the future": {func(w *testServer) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
 			"names message 7 of ORDERS, which has stored only 2"},
-		"no source":      {func(w *world) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
-		"foreign source": {func(w *world) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "want stream ORDERS"},
-		"one message, two orders": {func(w *world) {
+		"no source":      {func(w *testServer) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
+		"foreign source": {func(w *testServer) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "want stream ORDERS"},
+		"one message, two orders": {func(w *testServer) {
 			seq := w.accept("o")
 			w.append("p", accepted("p", seq))
 		}, "", "took effect on order"},
-		"one message, twice": {func(w *world) {
+		"one message, twice": {func(w *testServer) {
 			w.accept("o")
 			seq := w.message("o")
 			w.append("o", recorded(seq))
 			w.append("o", recorded(seq))
 		}, "o", "took effect twice"},
-		"dead letter of the future": {func(w *world) { w.dead(9) }, "", "a dead letter names message 9"},
+		"dead letter of the future": {func(w *testServer) { w.dead(9) }, "", "a dead letter names message 9"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newTestServer(t)
 			w.complete("good", func() uint64 { test.make(w); return w.accept("good") }())
 			r := w.read()
 			if r.Balanced() || r.ViolationCount == 0 {
@@ -227,7 +227,7 @@ func TestViolations(t *testing.T) {
 
 // An illegal history is one violation, whatever follows; a stranded order is not also counted as unscheduled.
 func TestOneViolationPerOrder(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.accept("illegal")
 	w.append("illegal", step("second"))
 	w.append("illegal", step("first"))
@@ -240,7 +240,7 @@ func TestOneViolationPerOrder(t *testing.T) {
 }
 
 func TestViolationsBeyondTheListAreCounted(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	for range audit.MaxListed + 5 {
 		w.store("ORDER_EVENT.~", nil)
 		w.store("ORDER_DEAD.o", nil)
@@ -257,7 +257,7 @@ func TestViolationsBeyondTheListAreCounted(t *testing.T) {
 // TestForeignDeadLetters: a message among the dead letters that no node stored is a warning, whatever inbox message it names,
 // and no violation; one with all headers of a node's dead letter counts as such.
 func TestForeignDeadLetters(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.complete("good", w.accept("good"))
 	bad := w.message("bad")
 	w.ack(bad)
@@ -290,7 +290,7 @@ func TestForeignDeadLetters(t *testing.T) {
 func TestRunningSystem(t *testing.T) {
 	for _, retention := range []bool{false, true} {
 		t.Run(fmt.Sprintf("retention=%v", retention), func(t *testing.T) {
-			w := newWorld(t)
+			w := newTestServer(t)
 			stop := make(chan struct{})
 			var running sync.WaitGroup
 			var done atomic.Int64
@@ -324,7 +324,7 @@ func TestRunningSystem(t *testing.T) {
 }
 
 // runOrder takes one order through a life that depends on n: every fact is stored before the message that caused it is removed.
-func runOrder(w *world, id string, n int, retention bool) {
+func runOrder(w *testServer, id string, n int, retention bool) {
 	seq := w.accept(id)
 	switch n % 3 {
 	case 0:
@@ -375,7 +375,7 @@ func TestReadNeedsTheStreams(t *testing.T) {
 }
 
 func TestReadStopsWithItsContext(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.accept("o")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -6,7 +6,7 @@ import (
 )
 
 func BenchmarkRead(b *testing.B) {
-	w := newWorld(b)
+	w := newTestServer(b)
 	const orders = 500
 	for n := range orders {
 		id := fmt.Sprintf("o-%d", n)
@@ -22,7 +22,7 @@ func BenchmarkRead(b *testing.B) {
 
 // BenchmarkReadParked audits orders that all wait for their timers.
 func BenchmarkReadParked(b *testing.B) {
-	w := newWorld(b)
+	w := newTestServer(b)
 	const orders = 2000
 	for n := range orders {
 		id := fmt.Sprintf("o-%d", n)

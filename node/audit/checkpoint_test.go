@@ -13,7 +13,7 @@ import (
 // TestEngineCheckpointIsLegal: a checkpoint that the engine's fold makes is what the audit's own fold amounts to, also with
 // the data and error texts that the audit does not keep.
 func TestEngineCheckpointIsLegal(t *testing.T) {
-	w := newWorld(t)
+	w := newTestServer(t)
 	seq := w.message("o")
 	signalled := w.message("o")
 	done, sent := step("first"), signal(inbox(signalled))

@@ -16,7 +16,7 @@ import (
 )
 
 // consumers are the names of the consumers of all streams.
-func (w *world) consumers() []string {
+func (w *testServer) consumers() []string {
 	w.Helper()
 	var names []string
 	for _, name := range []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead} {
@@ -34,7 +34,7 @@ func (w *world) consumers() []string {
 
 // untilConsumers waits until the streams have these consumers: the server removes one asynchronously, and by itself only after
 // a minute.
-func (w *world) untilConsumers(want []string) {
+func (w *testServer) untilConsumers(want []string) {
 	w.Helper()
 	natstest.Within(w, 30*time.Second, fmt.Sprintf("the streams have the consumers %v", want), func() bool { return slices.Equal(w.consumers(), want) })
 }
@@ -64,7 +64,7 @@ func (s watchedStream) OrderedConsumer(ctx context.Context, cfg jetstream.Ordere
 // TestReadLeavesNoConsumers: whether it ends or is cancelled.
 func TestReadLeavesNoConsumers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.complete("o", w.accept("o"))
 	w.dead(w.message("bad"))
 

@@ -12,7 +12,7 @@ import (
 )
 
 // engineState is the engine's fold of the only order in the journal.
-func (w *world) engineState() *order.State {
+func (w *testServer) engineState() *order.State {
 	w.Helper()
 	events, err := w.js.Stream(w.Context(), messages.StreamEvents)
 	w.must(err)
@@ -32,12 +32,12 @@ func (w *world) engineState() *order.State {
 func TestTimerSnapshotIsCompared(t *testing.T) {
 	t.Parallel()
 	const wrong = "the snapshot in its timer is not what its history amounts to"
-	parkAgain := func(w *world) { w.resume("o"); w.append("o", parkedUntil(time.Now().Add(time.Hour))) }
+	parkAgain := func(w *testServer) { w.resume("o"); w.append("o", parkedUntil(time.Now().Add(time.Hour))) }
 	unchanged := func(n *messages.Snapshot) []byte { return journal.EncodeSnapshot(n) }
 	for name, c := range map[string]struct {
 		body func(*messages.Snapshot) []byte
 		// then runs after the timer was set.
-		then func(w *world)
+		then func(w *testServer)
 		says string
 	}{
 		"the same":          {body: unchanged},
@@ -56,7 +56,7 @@ func TestTimerSnapshotIsCompared(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newTestServer(t)
 			seq := w.accept("o")
 			attempt := failed()
 			attempt.GetStepFailed().Error = "no answer"

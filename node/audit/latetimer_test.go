@@ -16,25 +16,25 @@ import (
 func TestLateTimer(t *testing.T) {
 	t.Parallel()
 	until := time.Now().Add(time.Hour).Truncate(time.Second)
-	due := func(w *world, id string, park uint64, at time.Time) {
+	due := func(w *testServer, id string, park uint64, at time.Time) {
 		w.store(messages.SubjectTimer+id, nil, "Nats-Schedule", "@at "+at.UTC().Format(time.RFC3339Nano),
 			"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
 	}
 	for name, c := range map[string]struct {
-		make func(w *world)
+		make func(w *testServer)
 		says string
 	}{
-		"years late": {func(w *world) { due(w, "o", w.park("o"), until.AddDate(10, 0, 0)) },
+		"years late": {func(w *testServer) { due(w, "o", w.park("o"), until.AddDate(10, 0, 0)) },
 			fmt.Sprintf("its timer is due at %s, and it is parked until %s", until.AddDate(10, 0, 0).UTC().Format(time.RFC3339), until.UTC().Format(time.RFC3339))},
-		"just too late": {func(w *world) { due(w, "o", w.park("o"), until.Add(time.Minute+time.Millisecond)) }, "its timer is due at"},
-		"a little late": {func(w *world) { due(w, "o", w.park("o"), until.Add(time.Minute)) }, ""},
-		"in time":       {func(w *world) { due(w, "o", w.park("o"), until) }, ""},
-		"early":         {func(w *world) { due(w, "o", w.park("o"), until.Add(-time.Minute)) }, ""},
-		"of a park that is over": {func(w *world) {
+		"just too late": {func(w *testServer) { due(w, "o", w.park("o"), until.Add(time.Minute+time.Millisecond)) }, "its timer is due at"},
+		"a little late": {func(w *testServer) { due(w, "o", w.park("o"), until.Add(time.Minute)) }, ""},
+		"in time":       {func(w *testServer) { due(w, "o", w.park("o"), until) }, ""},
+		"early":         {func(w *testServer) { due(w, "o", w.park("o"), until.Add(-time.Minute)) }, ""},
+		"of a park that is over": {func(w *testServer) {
 			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
 			w.resume("o")
 		}, ""},
-		"of an earlier park, whose driver is still stored": {func(w *world) {
+		"of an earlier park, whose driver is still stored": {func(w *testServer) {
 			due(w, "o", w.park("o"), until.AddDate(10, 0, 0))
 			w.resume("o")
 			w.append("o", parkedUntil(until))
@@ -42,7 +42,7 @@ func TestLateTimer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newTestServer(t)
 			seq := w.accept("o")
 			w.append("o", parkedUntil(until))
 			c.make(w)

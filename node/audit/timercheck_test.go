@@ -13,7 +13,7 @@ import (
 // A timer may outlive its park, its order, and even the order's history: it fires without effect.
 func TestLeftoverTimersAreLegal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	for _, id := range []string{"ended", "removed", "attention", "running", "again"} {
 		seq := w.accept(id)
 		w.append(id, parked())
@@ -42,7 +42,7 @@ func TestLeftoverTimersAreLegal(t *testing.T) {
 // An order that is accepted, parked and scheduled while the streams are read is no violation.
 func TestYoungOrderIsLegal(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	stop := make(chan struct{})
 	done := make(chan struct{})
 	go func() {
@@ -86,7 +86,7 @@ func TestOverdue(t *testing.T) {
 // Causes that differ only by the order's id are counted together, and the most frequent are listed.
 func TestCauses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	needsAttention := func(id string, cause string) {
 		seq := w.accept(id)
 		w.append(id, attentionFor("first", messages.Do, cause))

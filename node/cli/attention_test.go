@@ -13,8 +13,8 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// impatient is the built-in plan with three attempts in quick succession and long timeouts.
-const impatient = `
+// threeAttemptsPlan is the built-in plan with three attempts in quick succession and long timeouts.
+const threeAttemptsPlan = `
 name: impatient
 version: 3
 steps:
@@ -33,12 +33,12 @@ func withPlan(t *testing.T, plan string, environ ...string) *process {
 // TestRetriesAreShown: failed attempts are shown, with the time of the next one.
 func TestRetriesAreShown(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, strings.ReplaceAll(impatient, "attempts: 3", "attempts: 1000"))
+	p := withPlan(t, strings.ReplaceAll(threeAttemptsPlan, "attempts: 3", "attempts: 1000"))
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
 	p.publish(t, sampleOrder("o-1"))
 	eventually(t, "three failed attempts", func() (bool, any) {
 		v := p.get(t, "o-1")
-		return strings.Count(v.kinds(), "step_failed") >= 3, v.story()
+		return strings.Count(v.kinds(), "step_failed") >= 3, v.summaries()
 	})
 	v := p.get(t, "o-1")
 	if v.Status != "running" || !strings.Contains(v.LastError, "simulated failure") {
@@ -51,7 +51,7 @@ func TestRetriesAreShown(t *testing.T) {
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
 	}
-	v = p.until(t, "o-1", "completed")
+	v = p.waitStatus(t, "o-1", "completed")
 	if v.LastError != "" {
 		t.Errorf("a completed order has the last error %q", v.LastError)
 	}
@@ -60,13 +60,13 @@ func TestRetriesAreShown(t *testing.T) {
 	}
 }
 
-// spend brings an order into attention by three failed attempts.
-func spend(t *testing.T) (*process, *demo.Services) {
+// startWithAttention brings an order into attention by three failed attempts.
+func startWithAttention(t *testing.T) (*process, *demo.Services) {
 	t.Helper()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Fail: 1}})
 	p.publish(t, sampleOrder("o-1"))
-	v := p.until(t, "o-1", "attention")
+	v := p.waitStatus(t, "o-1", "attention")
 	if got, want := v.kinds(), "accepted step_completed step_failed step_failed step_failed attention"; got != want {
 		t.Fatalf("got %s\nwant %s", got, want)
 	}
@@ -84,50 +84,50 @@ func spend(t *testing.T) (*process, *demo.Services) {
 
 // TestAttentionRetried: after a retry the order completes if the cause is repaired.
 func TestAttentionRetried(t *testing.T) {
-	p, s := spend(t)
+	p, s := startWithAttention(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, p.environ, "retry", "o-1")
-	v := p.until(t, "o-1", "completed")
+	v := p.waitStatus(t, "o-1", "completed")
 	want := "accepted step_completed step_failed step_failed step_failed attention recorded resumed step_completed step_completed step_completed completed"
 	if got := v.kinds(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	if !strings.Contains(v.story(), "resumed by retry") {
-		t.Errorf("got\n%s", v.story())
+	if !strings.Contains(v.summaries(), "resumed by retry") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 }
 
 // TestAttentionAgain: a retry that fails ends in attention again, after all the attempts of the plan.
 func TestAttentionAgain(t *testing.T) {
-	p, _ := spend(t)
+	p, _ := startWithAttention(t)
 	ok(t, p.environ, "retry", "o-1")
 	eventually(t, "attention for the second time", func() (bool, any) {
 		v := p.get(t, "o-1")
-		return v.Status == "attention" && strings.Count(v.kinds(), "attention") == 2 && strings.Count(v.kinds(), "step_failed") == 6, v.story()
+		return v.Status == "attention" && strings.Count(v.kinds(), "attention") == 2 && strings.Count(v.kinds(), "step_failed") == 6, v.summaries()
 	})
 }
 
 // TestAttentionSkipped: the order continues behind a skipped step.
 func TestAttentionSkipped(t *testing.T) {
-	p, s := spend(t)
+	p, s := startWithAttention(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
 	}
-	said := skips(t, p)
+	said := subscribeSkips(t, p)
 	ok(t, p.environ, "skip", "o-1")
-	v := p.until(t, "o-1", "completed")
-	if !strings.Contains(v.story(), "resumed by skip\nauthorize_payment skipped on request\ncreate_shipment done") {
-		t.Errorf("got\n%s", v.story())
+	v := p.waitStatus(t, "o-1", "completed")
+	if !strings.Contains(v.summaries(), "resumed by skip\nauthorize_payment skipped on request\ncreate_shipment done") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 	if got := said(); got != "do authorize_payment" {
 		t.Errorf("the skip names %q, want the call that needed attention", got)
 	}
 }
 
-// skips subscribes to skips; next returns the call that the next one names.
-func skips(t *testing.T, p *process) (next func() string) {
+// subscribeSkips subscribes to skips; next returns the call that the next one names.
+func subscribeSkips(t *testing.T, p *process) (next func() string) {
 	t.Helper()
 	nc := p.connect(t)
 	sub, err := nc.SubscribeSync(messages.SubjectOrder + ">")
@@ -153,35 +153,35 @@ func skips(t *testing.T, p *process) (next func() string) {
 
 // TestAttentionCancelled: a cancel settles the step in doubt and undoes all steps.
 func TestAttentionCancelled(t *testing.T) {
-	p, s := spend(t)
+	p, s := startWithAttention(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
 	}
 	ok(t, p.environ, "cancel", "o-1")
-	v := p.until(t, "o-1", "cancelled")
-	if !strings.HasSuffix(v.story(), "authorize_payment done at attempt 4\nauthorize_payment undone\nreserve_inventory undone\norder cancelled") {
-		t.Errorf("got\n%s", v.story())
+	v := p.waitStatus(t, "o-1", "cancelled")
+	if !strings.HasSuffix(v.summaries(), "authorize_payment done at attempt 4\nauthorize_payment undone\nreserve_inventory undone\norder cancelled") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 }
 
-// TestUndoThatFails: a failed undo needs attention, and a skip continues as if it were done.
-func TestUndoThatFails(t *testing.T) {
+// TestFailedUndoNeedsAttention: a failed undo needs attention, and a skip continues as if it were done.
+func TestFailedUndoNeedsAttention(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	p := withPlan(t, strings.ReplaceAll(threeAttemptsPlan, "nats://inventory.release", "nats://nobody.home"))
 	services(t, p, demo.Behaviors{})
-	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
-	v := p.until(t, "o-1", "attention")
+	p.publish(t, orderWith("o-1", demo.CustomerDeclined, "sku-1"))
+	v := p.waitStatus(t, "o-1", "attention")
 	if !strings.Contains(v.Reason, "nobody") && !strings.Contains(v.Reason, "no responders") {
 		t.Errorf("reason %q: want that nobody answers", v.Reason)
 	}
-	if !strings.Contains(v.story(), "a person must decide about the undo of reserve_inventory: ") {
-		t.Errorf("got\n%s", v.story())
+	if !strings.Contains(v.summaries(), "a person must decide about the undo of reserve_inventory: ") {
+		t.Errorf("got\n%s", v.summaries())
 	}
-	said := skips(t, p)
+	said := subscribeSkips(t, p)
 	ok(t, p.environ, "skip", "o-1")
-	v = p.until(t, "o-1", "rejected")
-	if !strings.HasSuffix(v.story(), "undo of reserve_inventory skipped on request\norder rejected: card_declined: the card of the customer was declined") {
-		t.Errorf("got\n%s", v.story())
+	v = p.waitStatus(t, "o-1", "rejected")
+	if !strings.HasSuffix(v.summaries(), "undo of reserve_inventory skipped on request\norder rejected: card_declined: the card of the customer was declined") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 	if got := said(); got != "undo reserve_inventory" {
 		t.Errorf("the skip names %q, want the call that needed attention", got)
@@ -191,26 +191,26 @@ func TestUndoThatFails(t *testing.T) {
 // TestPendingSignalled: a pending step completes by the service's signal.
 func TestPendingSignalled(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: 2 * time.Second}})
 	p.publish(t, sampleOrder("o-1"))
-	v := p.until(t, "o-1", "parked")
+	v := p.waitStatus(t, "o-1", "parked")
 	if !strings.Contains(v.WaitsFor, "authorize_payment") {
 		t.Errorf("waits for %q: want the step named", v.WaitsFor)
 	}
-	v = p.until(t, "o-1", "completed")
-	if want := "signal \"authorize_payment\" arrived\nresumed by signal\nauthorize_payment done by signal \"authorize_payment\""; !strings.Contains(v.story(), want) {
-		t.Errorf("got\n%s\nwant in it\n%s", v.story(), want)
+	v = p.waitStatus(t, "o-1", "completed")
+	if want := "signal \"authorize_payment\" arrived\nresumed by signal\nauthorize_payment done by signal \"authorize_payment\""; !strings.Contains(v.summaries(), want) {
+		t.Errorf("got\n%s\nwant in it\n%s", v.summaries(), want)
 	}
 }
 
 // TestPendingSignalledByCommand: the data of a signal sent by the command line reaches later steps.
 func TestPendingSignalledByCommand(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	p.publish(t, sampleOrder("o-1"))
-	p.until(t, "o-1", "parked")
+	p.waitStatus(t, "o-1", "parked")
 	text := ok(t, p.environ, "get", "o-1")
 	if !strings.Contains(text, "waits for   signal \"authorize_payment\" for step authorize_payment\nuntil       ") {
 		t.Errorf("got\n%s", text)
@@ -220,7 +220,7 @@ func TestPendingSignalledByCommand(t *testing.T) {
 	}
 	ok(t, p.environ, "signal", "o-1", "something_else")
 	ok(t, p.environ, "signal", "o-1", "authorize_payment", `{"authorization":"a-by-hand"}`)
-	v := p.until(t, "o-1", "completed")
+	v := p.waitStatus(t, "o-1", "completed")
 	if !strings.Contains(string(v.Events[len(v.Events)-2].Detail), "a-by-hand") {
 		t.Errorf("capture_payment did not see the signal's data: %s", v.Events[len(v.Events)-2].Detail)
 	}
@@ -258,8 +258,8 @@ func TestPendingDeadline(t *testing.T) {
 	if got, want := v.kinds(), "accepted step_pending parked resumed step_completed completed"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	if !strings.Contains(v.story(), "resumed by its timer") {
-		t.Errorf("got\n%s", v.story())
+	if !strings.Contains(v.summaries(), "resumed by its timer") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 	if first, second := <-keys, <-keys; first != second || first != "o-1/only/do" {
 		t.Errorf("called under the keys %s and %s: want o-1/only/do twice", first, second)

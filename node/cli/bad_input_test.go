@@ -185,7 +185,7 @@ func TestEveryInput(t *testing.T) {
 	}
 	for _, row := range rows {
 		if len(row.first) > 0 {
-			p.until(t, row.id, "completed")
+			p.waitStatus(t, row.id, "completed")
 		}
 	}
 	for _, row := range rows {
@@ -220,7 +220,7 @@ func TestEveryInput(t *testing.T) {
 			expect.Inbox.WithoutEffect++
 		}
 	}
-	p.balances(t, expect)
+	p.requireBalanced(t, expect)
 
 	for _, row := range rows {
 		t.Run(row.what, func(t *testing.T) { p.checkEnd(t, row) })
@@ -229,7 +229,7 @@ func TestEveryInput(t *testing.T) {
 
 // checkEnd checks one order or dead letter by the command line.
 func (p *process) checkEnd(t *testing.T, row input) {
-	letters := deadAbout(t, p, row)
+	letters := deadLettersOf(t, p, row)
 	if row.end == dead {
 		if len(letters) != 1 || !strings.Contains(letters[0].Reason, row.says) {
 			t.Errorf("dead letters %v: want one that says %q", letters, row.says)
@@ -258,11 +258,11 @@ func (p *process) checkEnd(t *testing.T, row input) {
 	}
 }
 
-// deadAbout returns the dead letters of a row's subject.
-func deadAbout(t *testing.T, p *process, row input) []letter {
+// deadLettersOf returns the dead letters of a row's subject.
+func deadLettersOf(t *testing.T, p *process, row input) []deadLetter {
 	t.Helper()
-	var found []letter
-	for _, l := range decode[[]letter](t, ok(t, p.environ, "dead", "list", "-o", "json")) {
+	var found []deadLetter
+	for _, l := range decode[[]deadLetter](t, ok(t, p.environ, "dead", "list", "-o", "json")) {
 		if l.Subject == row.subject {
 			found = append(found, l)
 		}
@@ -294,8 +294,8 @@ type report struct {
 	Dead struct{ Messages, Removed int } `json:"dead_letters"`
 }
 
-// balances waits until the audit balances with these numbers.
-func (p *process) balances(t *testing.T, want report) {
+// requireBalanced waits until the audit balances with these numbers.
+func (p *process) requireBalanced(t *testing.T, want report) {
 	t.Helper()
 	want.Balanced = true
 	eventually(t, "the expected report", func() (bool, any) {

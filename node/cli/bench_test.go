@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestBenchOfNothing: an explicit zero is refused and does not mean the default.
-func TestBenchOfNothing(t *testing.T) {
+// TestBenchRefusesZero: an explicit zero is refused and does not mean the default.
+func TestBenchRefusesZero(t *testing.T) {
 	t.Parallel()
 	const parked = "--parked 500 "
 	missing := filepath.Join(t.TempDir(), "missing") // so that nothing is measured if the value is accepted
@@ -24,7 +24,7 @@ func TestBenchOfNothing(t *testing.T) {
 		parked + "--rate 0":      "rate is 0: want 1–10000",
 		parked + "--ahead 2h":    "ahead is 2h0m0s: want 1s–1h0m0s",
 	} {
-		complains(t, command(t, nowhere, "", append([]string{"bench", "--dir", missing}, strings.Fields(args)...)...), exitUsage, want)
+		requireFailure(t, command(t, noServer, "", append([]string{"bench", "--dir", missing}, strings.Fields(args)...)...), exitUsage, want)
 	}
 }
 
@@ -33,10 +33,10 @@ func TestBench(t *testing.T) {
 	t.Parallel()
 	args := []string{"bench", "-n", "50", "--rounds", "1", "--in-flight", "32", "--rate", "500", "--samples", "10", "--waiting", "100",
 		"--durability", "relaxed", "--dir", t.TempDir()}
-	got := command(t, nowhere, "", args...)
+	got := command(t, noServer, "", args...)
 	if got.code != exitOK || !strings.Contains(got.out, "\n| relaxed | ") || strings.Contains(got.out, "| strict |") || !strings.Contains(got.err, "relaxed, round 1 of 1: ") {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
-	hasKeys(t, decode[map[string]any](t, ok(t, nowhere, append(args, "-o", "json")...)),
+	hasKeys(t, decode[map[string]any](t, ok(t, noServer, append(args, "-o", "json")...)),
 		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "system", "waiting_order")
 }

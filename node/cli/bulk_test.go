@@ -14,8 +14,8 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// received counts the messages that were ever stored in the inbox.
-func (p *process) received(t *testing.T) uint64 {
+// storedInInbox counts the messages that were ever stored in the inbox.
+func (p *process) storedInInbox(t *testing.T) uint64 {
 	t.Helper()
 	s, err := p.jetStream(t).Stream(t.Context(), messages.StreamOrders)
 	if err != nil {
@@ -27,8 +27,8 @@ func (p *process) received(t *testing.T) uint64 {
 // TestRetryAll: without --yes orders are counted by cause and nothing is sent; with it each gets a retry.
 func TestRetryAll(t *testing.T) {
 	t.Parallel()
-	p, ids := troubled(t, 25)
-	before := p.received(t)
+	p, ids := startWithAttentionOrders(t, 25)
+	before := p.storedInInbox(t)
 	text := ok(t, p.environ, "retry", "--all", "--reason", "CARD network")
 	if want := "25 orders to retry\n    25  " + cause + "\nnothing is sent; add --yes to retry them\n"; text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
@@ -39,7 +39,7 @@ func TestRetryAll(t *testing.T) {
 	if text := ok(t, p.environ, "cancel", "--all", "--dry-run"); !strings.HasSuffix(text, "nothing is sent; add --yes to cancel them\n") {
 		t.Errorf("got\n%s", text)
 	}
-	if n := p.received(t); n != before {
+	if n := p.storedInInbox(t); n != before {
 		t.Fatalf("%d messages were sent", n-before)
 	}
 
@@ -47,21 +47,21 @@ func TestRetryAll(t *testing.T) {
 	if text := ok(t, p.environ, "retry", "--all", "--limit", "1", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
-	p.listed(t, 24, "--status", "attention", "--limit", "0")
+	p.waitListed(t, 24, "--status", "attention", "--limit", "0")
 	if text := ok(t, p.environ, "retry", "--all", "--reason", "card network", "--rate", "0", "--yes"); !strings.HasSuffix(text, "\n24 of 24 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
 	for _, id := range ids {
-		p.until(t, id, "completed")
+		p.waitStatus(t, id, "completed")
 	}
-	p.listed(t, 0, "--status", "attention")
+	p.waitListed(t, 0, "--status", "attention")
 }
 
 // TestSkipAll skips the failed step of every order.
 func TestSkipAll(t *testing.T) {
 	t.Parallel()
-	p, ids := troubled(t, 3)
-	said := skips(t, p)
+	p, ids := startWithAttentionOrders(t, 3)
+	said := subscribeSkips(t, p)
 	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n3 of 3 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
@@ -69,8 +69,8 @@ func TestSkipAll(t *testing.T) {
 		if got := said(); got != "do authorize_payment" {
 			t.Errorf("the skip names %q, want the call that needed attention", got)
 		}
-		if v := p.until(t, id, "completed"); !strings.Contains(v.story(), "authorize_payment skipped on request") {
-			t.Errorf("got\n%s", v.story())
+		if v := p.waitStatus(t, id, "completed"); !strings.Contains(v.summaries(), "authorize_payment skipped on request") {
+			t.Errorf("got\n%s", v.summaries())
 		}
 	}
 }
@@ -78,19 +78,19 @@ func TestSkipAll(t *testing.T) {
 // TestSkipAllOfUndos: each skip names the undo that failed, not the step.
 func TestSkipAllOfUndos(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	p := withPlan(t, strings.ReplaceAll(threeAttemptsPlan, "nats://inventory.release", "nats://nobody.home"))
 	services(t, p, demo.Behaviors{})
-	p.publish(t, with("o-1", demo.CustomerDeclined, "sku-1"))
-	p.listed(t, 1, "--status", "attention")
-	said := skips(t, p)
+	p.publish(t, orderWith("o-1", demo.CustomerDeclined, "sku-1"))
+	p.waitListed(t, 1, "--status", "attention")
+	said := subscribeSkips(t, p)
 	if text := ok(t, p.environ, "skip", "--all", "--yes"); !strings.HasSuffix(text, "\n1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
 	if got := said(); got != "undo reserve_inventory" {
 		t.Errorf("the skip names %q, want the call that needed attention", got)
 	}
-	if v := p.until(t, "o-1", "rejected"); !strings.Contains(v.story(), "undo of reserve_inventory skipped on request") {
-		t.Errorf("got\n%s", v.story())
+	if v := p.waitStatus(t, "o-1", "rejected"); !strings.Contains(v.summaries(), "undo of reserve_inventory skipped on request") {
+		t.Errorf("got\n%s", v.summaries())
 	}
 }
 
@@ -98,12 +98,12 @@ func TestSkipAllOfUndos(t *testing.T) {
 // skipped.
 func TestSkipAllOmitsChangedOrders(t *testing.T) {
 	t.Parallel()
-	p, _ := troubled(t, 2)
-	listed := p.listed(t, 2, "--status", "attention")
+	p, _ := startWithAttentionOrders(t, 2)
+	listed := p.waitListed(t, 2, "--status", "attention")
 	ok(t, p.environ, "cancel", listed[1].OrderID)
-	ended := p.listed(t, 1, "--status", "cancelled")[0]
-	before := p.received(t)
-	var out, errs screen
+	ended := p.waitListed(t, 1, "--status", "cancelled")[0]
+	before := p.storedInInbox(t)
+	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "skip", resolves: true}
 	b.message = func(to target) proto.Message { return &messages.SkipStep{Step: to.step, Direction: to.direction} }
 	if err := b.send(t.Context(), &connection{nc: p.connect(t)}, []target{
@@ -117,7 +117,7 @@ func TestSkipAllOmitsChangedOrders(t *testing.T) {
 	if want := "0 of 4 sent, 4 had changed since they were listed\n"; out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
 	}
-	if n := p.received(t); n != before {
+	if n := p.storedInInbox(t); n != before {
 		t.Errorf("%d messages were sent", n-before)
 	}
 }
@@ -156,7 +156,7 @@ func TestSentTwice(t *testing.T) {
 	if err := ingress.EnsureStreams(t.Context(), natstest.JetStream(t, nc), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	var out, errs screen
+	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
 	for range 2 { // no node runs

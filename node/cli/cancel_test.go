@@ -56,7 +56,7 @@ func TestPendingMessages(t *testing.T) {
 	p := start(t, nil, "ORDERLY_UNKNOWN_AGE=1m")
 	ok(t, p.environ, "retry", "o-9")
 	for _, args := range []string{"get o-9", "get o-9 --follow", "get o-9 -o json", "cancel o-9 --dry-run", "cancel o-9 --wait"} {
-		complains(t, command(t, p.environ, "", strings.Fields(args)...), exitFailed,
+		requireFailure(t, command(t, p.environ, "", strings.Fields(args)...), exitFailed,
 			"no order o-9 yet: 1 message about it waits, and becomes a dead letter unless it comes within ORDERLY_UNKNOWN_AGE")
 	}
 	for path, method := range map[string]string{
@@ -70,20 +70,20 @@ func TestPendingMessages(t *testing.T) {
 	}
 }
 
-// waiting starts a node with an order that is parked at its second step until a signal arrives.
-func waiting(t *testing.T) (*process, *demo.Services) {
+// startWithParkedOrder starts a node with an order that is parked at its second step until a signal arrives.
+func startWithParkedOrder(t *testing.T) (*process, *demo.Services) {
 	t.Helper()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	s := services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	p.publish(t, sampleOrder("o-1"))
-	p.until(t, "o-1", "parked")
+	p.waitStatus(t, "o-1", "parked")
 	return p, s
 }
 
 // TestCancelDryRun: a preview, on the command line and over HTTP, is what the cancel then does, and changes nothing.
 func TestCancelDryRun(t *testing.T) {
 	t.Parallel()
-	p, s := waiting(t)
+	p, s := startWithParkedOrder(t)
 	before := p.get(t, "o-1").kinds()
 	text := ok(t, p.environ, "cancel", "o-1", "--dry-run")
 	want := `order o-1 is parked: a cancel now would end it as cancelled:
@@ -108,7 +108,7 @@ func TestCancelDryRun(t *testing.T) {
 	if a := p.post(t, "/v1/orders/o-9/cancel?dry_run=true", ""); a.code != http.StatusNotFound {
 		t.Errorf("%d %s", a.code, a.body)
 	}
-	complains(t, command(t, p.environ, "", "cancel", "o-9", "--dry-run"), exitFailed, "no order o-9")
+	requireFailure(t, command(t, p.environ, "", "cancel", "o-9", "--dry-run"), exitFailed, "no order o-9")
 
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
@@ -150,7 +150,7 @@ func marshal(t *testing.T, v any) string {
 func TestCancelWaitFails(t *testing.T) {
 	t.Parallel()
 	// No service undoes a reservation.
-	p := withPlan(t, strings.ReplaceAll(impatient, "nats://inventory.release", "nats://nobody.home"))
+	p := withPlan(t, strings.ReplaceAll(threeAttemptsPlan, "nats://inventory.release", "nats://nobody.home"))
 	s := services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("done"), "--wait")
 	if got := command(t, p.environ, "", "cancel", "done", "--wait"); got.code != exitFailed || !strings.HasPrefix(got.out, "order done is completed after ") || got.err != "" {
@@ -161,8 +161,8 @@ func TestCancelWaitFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.publish(t, samples("stuck", "slow"))
-	p.until(t, "stuck", "parked")
-	p.until(t, "slow", "parked")
+	p.waitStatus(t, "stuck", "parked")
+	p.waitStatus(t, "slow", "parked")
 	got := command(t, p.environ, "", "cancel", "stuck", "--wait")
 	if got.code != exitFailed || !strings.HasPrefix(got.out, "order stuck is in attention, a person must decide: ") ||
 		!strings.HasSuffix(got.out, "see \"orderly get stuck\"\nundone: authorize_payment\n") || got.err != "" {

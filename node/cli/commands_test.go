@@ -19,8 +19,8 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// nowhere is an environment without a NATS server.
-var nowhere = []string{"NATS_URL=nats://127.0.0.1:1"}
+// noServer is an environment without a NATS server.
+var noServer = []string{"NATS_URL=nats://127.0.0.1:1"}
 
 // TestWrongUse: every usage error is one line that says what is wrong and what to do, with exit code 2.
 func TestWrongUse(t *testing.T) {
@@ -74,8 +74,8 @@ func TestWrongUse(t *testing.T) {
 		"health check":                   `unexpected argument "check": want "orderly health"`,
 	} {
 		t.Run(args, func(t *testing.T) {
-			p := command(t, nowhere, "", strings.Fields(args)...)
-			complains(t, p, exitUsage, want)
+			p := command(t, noServer, "", strings.Fields(args)...)
+			requireFailure(t, p, exitUsage, want)
 		})
 	}
 	for name, want := range map[string]string{
@@ -83,12 +83,12 @@ func TestWrongUse(t *testing.T) {
 		"\xff":                                  `NAME is "\xff": want UTF-8`,
 		strings.Repeat("x", messages.MaxName+1): `NAME has 257 bytes: at most 256 are allowed`,
 	} {
-		complains(t, command(t, nowhere, "", "signal", "o-1", name), exitUsage, want)
+		requireFailure(t, command(t, noServer, "", "signal", "o-1", name), exitUsage, want)
 	}
 }
 
-// complains checks that a command failed with one line on standard error that contains want.
-func complains(t *testing.T, p printed, code int, want string) {
+// requireFailure checks that a command failed with one line on standard error that contains want.
+func requireFailure(t *testing.T, p result, code int, want string) {
 	t.Helper()
 	if p.code != code {
 		t.Errorf("exit code %d: want %d", p.code, code)
@@ -101,14 +101,14 @@ func complains(t *testing.T, p printed, code int, want string) {
 	}
 }
 
-// TestNATSAway: a client command without a server names the URL and says what to do.
-func TestNATSAway(t *testing.T) {
+// TestNATSUnreachable: a client command without a server names the URL and says what to do.
+func TestNATSUnreachable(t *testing.T) {
 	for _, args := range []string{
 		"publish -n 1", "publish -n 1 --wait", "get o-1", "get o-1 --follow", "cancel o-1", "cancel o-1 --dry-run", "cancel o-1 --wait", "signal o-1 paid", "retry o-1", "skip o-1", "list", "retry --all",
 		"dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
 	} {
 		t.Run(args, func(t *testing.T) {
-			complains(t, command(t, []string{"NATS_URL=nats://user:secret@127.0.0.1:1"}, "", strings.Fields(args)...), exitFailed,
+			requireFailure(t, command(t, []string{"NATS_URL=nats://user:secret@127.0.0.1:1"}, "", strings.Fields(args)...), exitFailed,
 				`cannot reach NATS at nats://***@127.0.0.1:1: nats: no servers available for connection; start a node with "orderly run", or set NATS_URL`)
 		})
 	}
@@ -121,7 +121,7 @@ func TestNoStreams(t *testing.T) {
 		"publish -n 1 --wait", "get o-1", "cancel o-1", "dead list", "dead show 1", "dead redrive 1", "dead redrive --all", "verify",
 	} {
 		t.Run(args, func(t *testing.T) {
-			complains(t, command(t, environ, "", strings.Fields(args)...), exitFailed, "no node has ever started on NATS at nats://127.0.0.1:")
+			requireFailure(t, command(t, environ, "", strings.Fields(args)...), exitFailed, "no node has ever started on NATS at nats://127.0.0.1:")
 		})
 	}
 	t.Run("publish", func(t *testing.T) {

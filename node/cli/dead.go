@@ -27,8 +27,8 @@ content under a known id. They keep the original subject, headers and body.`,
 	return cmd
 }
 
-// letter is the JSON form of a dead letter.
-type letter struct {
+// deadLetter is the JSON form of a dead letter.
+type deadLetter struct {
 	Sequence uint64    `json:"sequence"`
 	Time     time.Time `json:"time"`
 	OrderID  string    `json:"order_id,omitempty"`
@@ -45,8 +45,8 @@ type letter struct {
 }
 
 // letterOf converts a dead letter, with headers and body if whole.
-func letterOf(d *ingress.DeadLetter, whole bool) letter {
-	l := letter{
+func newDeadLetter(d *ingress.DeadLetter, whole bool) deadLetter {
+	l := deadLetter{
 		Sequence: d.Sequence, Time: d.Stored, OrderID: string(d.OrderID), Reason: d.Reason,
 		Subject: d.Subject, Stream: d.Stream, Source: d.Source, Foreign: d.Foreign,
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 )
 
-// lettersPage is the number of dead letters whose columns are aligned together.
-const lettersPage = 100
+// deadLetterPage is the number of dead letters whose columns are aligned together.
+const deadLetterPage = 100
 
 func newDeadList(t terminal) *cobra.Command {
 	cmd := &cobra.Command{Use: "list", Short: "List dead letters, oldest first", Args: arguments()}
@@ -30,16 +30,16 @@ func newDeadList(t terminal) *cobra.Command {
 		}
 		return withDeadLetters(cmd.Context(), t, func(d *ingress.DeadLetters) error {
 			if *output == formatJSON {
-				return listLettersJSON(cmd.Context(), t, d, f, *limit)
+				return listDeadLettersJSON(cmd.Context(), t, d, f, *limit)
 			}
-			return listLetters(cmd.Context(), t, d, f, *limit)
+			return listDeadLetters(cmd.Context(), t, d, f, *limit)
 		})
 	}
 	return cmd
 }
 
-// eachLetter calls take for at most limit dead letters (0: all), and returns how many. It stops at the first error.
-func eachLetter(ctx context.Context, d *ingress.DeadLetters, f ingress.DeadFilter, limit int, take func(*ingress.DeadLetter) error) (n int, err error) {
+// eachDeadLetter calls take for at most limit dead letters (0: all), and returns how many. It stops at the first error.
+func eachDeadLetter(ctx context.Context, d *ingress.DeadLetters, f ingress.DeadFilter, limit int, take func(*ingress.DeadLetter) error) (n int, err error) {
 	for l, err := range d.All(ctx, f) {
 		if err == nil {
 			err = take(l)
@@ -54,14 +54,14 @@ func eachLetter(ctx context.Context, d *ingress.DeadLetters, f ingress.DeadFilte
 	return n, nil
 }
 
-func listLetters(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
+func listDeadLetters(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
 	rows := table{out: t.out}
-	n, err := eachLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error {
+	n, err := eachDeadLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error {
 		if rows.widths == nil {
 			rows.add("SEQ", "TIME", "SUBJECT", "REASON")
 		}
 		rows.add(strconv.FormatUint(l.Sequence, 10), l.Stored.UTC().Format(time.RFC3339), cell(l.Subject), cell(l.Reason))
-		if len(rows.rows) < lettersPage {
+		if len(rows.rows) < deadLetterPage {
 			return nil
 		}
 		return rows.flush()
@@ -80,9 +80,9 @@ func listLetters(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingr
 	return err
 }
 
-func listLettersJSON(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
+func listDeadLettersJSON(ctx context.Context, t terminal, d *ingress.DeadLetters, f ingress.DeadFilter, limit int) error {
 	list := jsonList{out: t.out}
-	if _, err := eachLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error { return list.add(letterOf(l, false)) }); err != nil {
+	if _, err := eachDeadLetter(ctx, d, f, limit, func(l *ingress.DeadLetter) error { return list.add(newDeadLetter(l, false)) }); err != nil {
 		return err
 	}
 	if err := list.end(); err != nil {

@@ -49,7 +49,7 @@ original message is unknown.`,
 			if *all {
 				foreign := 0
 				// All are listed before the first is sent back: one that fails again is a new dead letter and would be listed for ever.
-				if _, err := eachLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
+				if _, err := eachDeadLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
 					if l.Foreign {
 						foreign++
 					} else {

@@ -10,13 +10,13 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 )
 
-// redriven runs sendBack on the sequences 1 to n, and returns what it tells.
-func redriven(ctx context.Context, n int, redrive func(context.Context, uint64) (uint64, error)) (out, told string) {
+// runSendBack runs sendBack on the sequences 1 to n, and returns what it tells.
+func runSendBack(ctx context.Context, n int, redrive func(context.Context, uint64) (uint64, error)) (out, told string) {
 	seqs := make([]uint64, n)
 	for i := range seqs {
 		seqs[i] = uint64(i + 1)
 	}
-	var screen screen
+	var screen syncBuffer
 	if err := sendBack(ctx, terminal{out: &screen}, seqs, redrive); err != nil {
 		told = err.Error()
 	}
@@ -27,7 +27,7 @@ func redriven(ctx context.Context, n int, redrive func(context.Context, uint64) 
 func TestSendBackStops(t *testing.T) {
 	away := errors.New("nats: no servers")
 	asked := 0
-	out, told := redriven(t.Context(), 6000, func(_ context.Context, seq uint64) (uint64, error) {
+	out, told := runSendBack(t.Context(), 6000, func(_ context.Context, seq uint64) (uint64, error) {
 		switch asked++; seq {
 		case 1:
 			return 41, nil
@@ -50,9 +50,9 @@ func TestSendBackStops(t *testing.T) {
 	}
 }
 
-// TestSendBackTellsSome of what cannot be sent back, and counts the rest.
-func TestSendBackTellsSome(t *testing.T) {
-	out, told := redriven(t.Context(), 100, func(context.Context, uint64) (uint64, error) { return 0, ingress.ErrNotRedrivable })
+// TestSendBackLimitsErrors of what cannot be sent back, and counts the rest.
+func TestSendBackLimitsErrors(t *testing.T) {
+	out, told := runSendBack(t.Context(), 100, func(context.Context, uint64) (uint64, error) { return 0, ingress.ErrNotRedrivable })
 	if want := strings.Repeat(ingress.ErrNotRedrivable.Error()+"\n", maxListed) + "and 90 more"; told != want || out != "" {
 		t.Errorf("got\n%s%s\nwant\n%s", out, told, want)
 	}
@@ -61,7 +61,7 @@ func TestSendBackTellsSome(t *testing.T) {
 // TestSendBackInterrupted: the dead letter under way is sent back and deleted, no other is begun, and what was done is told.
 func TestSendBackInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	out, told := redriven(ctx, 3, func(ctx context.Context, seq uint64) (uint64, error) {
+	out, told := runSendBack(ctx, 3, func(ctx context.Context, seq uint64) (uint64, error) {
 		cancel()
 		return 10 + seq, ctx.Err()
 	})

@@ -29,11 +29,11 @@ func newDeadShow(t terminal) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l := letterOf(found, true)
+			l := newDeadLetter(found, true)
 			if *output == formatJSON {
 				return writeJSON(t.out, l)
 			}
-			return showLetter(t, found)
+			return showDeadLetter(t, found)
 		})
 	}
 	return cmd
@@ -42,7 +42,7 @@ func newDeadShow(t terminal) *cobra.Command {
 // maxShownBody bounds the part of a body in the text output, in bytes.
 const maxShownBody = 4 << 10
 
-func showLetter(t terminal, d *ingress.DeadLetter) error {
+func showDeadLetter(t terminal, d *ingress.DeadLetter) error {
 	out := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	field := func(name, format string, args ...any) {
 		fmt.Fprintf(out, "%s\t%s\n", name, timeline.Printable(fmt.Sprintf(format, args...)))

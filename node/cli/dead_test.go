@@ -13,13 +13,13 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// letters waits until so many dead letters are listed.
-func (p *process) letters(t *testing.T, n int, args ...string) []letter {
+// waitDeadLetters waits until so many dead letters are listed.
+func (p *process) waitDeadLetters(t *testing.T, n int, args ...string) []deadLetter {
 	t.Helper()
-	var found []letter
+	var found []deadLetter
 	eventually(t, fmt.Sprintf("%d dead letters", n), func() (bool, any) {
 		out := ok(t, p.environ, append([]string{"dead", "list", "-o", "json"}, args...)...)
-		found = decode[[]letter](t, out)
+		found = decode[[]deadLetter](t, out)
 		return len(found) == n, out
 	})
 	return found
@@ -40,7 +40,7 @@ func TestDead(t *testing.T) {
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		p.letters(t, i+1)
+		p.waitDeadLetters(t, i+1)
 	}
 
 	text := ok(t, p.environ, "dead", "list")
@@ -53,7 +53,7 @@ func TestDead(t *testing.T) {
 		t.Errorf("got\n%s", text)
 	}
 	for args, want := range map[string]int{"--order o-2": 2, "--order o-2 --reason PROTOBUF": 2, "--reason order.made": 1, "--order o-9": 0} {
-		p.letters(t, want, strings.Fields(args)...)
+		p.waitDeadLetters(t, want, strings.Fields(args)...)
 	}
 
 	text = ok(t, p.environ, "dead", "show", "1")
@@ -71,7 +71,7 @@ func TestDead(t *testing.T) {
 	if text := ok(t, p.environ, "dead", "show", "3"); !strings.HasSuffix(text, "a\n… and 5904 bytes more; -o json shows all\n") {
 		t.Errorf("got\n%s", text)
 	}
-	complains(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
+	requireFailure(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
 }
 
 // TestDeadListIsATable: a long reason is cut, as in the list of orders, and so many letters that they do not fit on one
@@ -80,7 +80,7 @@ func TestDeadListIsATable(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
 	js := p.jetStream(t)
-	const many = lettersPage + 7
+	const many = deadLetterPage + 7
 	for i := range many {
 		m := &nats.Msg{Subject: fmt.Sprintf("%so-%d", messages.SubjectDead, i), Header: nats.Header{
 			messages.HeaderDeadReason: {strings.Repeat("r", 1000)}, messages.HeaderDeadSubject: {fmt.Sprintf("ORDER.o-%d", i)},
@@ -100,7 +100,7 @@ func TestDeadListIsATable(t *testing.T) {
 			t.Errorf("line %d: %s", i, line)
 		}
 	}
-	if found := p.letters(t, many, "--limit", "0"); found[many-1].Sequence != many || len(found[0].Reason) != 1000 {
+	if found := p.waitDeadLetters(t, many, "--limit", "0"); found[many-1].Sequence != many || len(found[0].Reason) != 1000 {
 		t.Errorf("the last is %+v", found[many-1])
 	}
 }
@@ -114,7 +114,7 @@ func TestDeadJSON(t *testing.T) {
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		p.letters(t, i+1)
+		p.waitDeadLetters(t, i+1)
 	}
 	for _, l := range decode[[]map[string]any](t, ok(t, p.environ, "dead", "list", "-o", "json")) {
 		hasKeys(t, l, "order_id", "reason", "sequence", "source_sequence", "stream", "subject", "time")
@@ -144,7 +144,7 @@ func TestForeignDeadLetter(t *testing.T) {
 		if _, err := js.Publish(t.Context(), "ORDER.o-1", []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
-		p.letters(t, n)
+		p.waitDeadLetters(t, n)
 	}
 	bury(1)
 	for _, m := range []*nats.Msg{
@@ -163,7 +163,7 @@ func TestForeignDeadLetter(t *testing.T) {
 		!strings.Contains(lines[3], "  ORDER_DEAD.ö    no node stored this: ") || !strings.Contains(lines[4], "  ORDER.o-1 ") {
 		t.Errorf("got\n%s", strings.Join(lines, "\n"))
 	}
-	for i, l := range p.letters(t, 4) {
+	for i, l := range p.waitDeadLetters(t, 4) {
 		if foreign := i == 1 || i == 2; l.Foreign != foreign || l.Stream == messages.StreamDead != foreign {
 			t.Errorf("got %+v", l)
 		}
@@ -188,41 +188,41 @@ func TestForeignDeadLetter(t *testing.T) {
 	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "not a protobuf"); out != over+"1 sent back as message 3\n4 sent back as message 4\n2 of 2 sent back\n" {
 		t.Errorf("got\n%s", out)
 	}
-	p.letters(t, 2, "--reason", "no node stored this")
-	p.letters(t, 2, "--reason", "OrderCreated")
+	p.waitDeadLetters(t, 2, "--reason", "no node stored this")
+	p.waitDeadLetters(t, 2, "--reason", "OrderCreated")
 	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "header Orderly-Dead-Reason"); out != over+"0 of 0 sent back\n" {
 		t.Errorf("got\n%s", out)
 	}
 }
 
-// TestRedriveOfWhatIsRepaired: a cancel that came longer before its order than is waited for is a dead letter; sent back
+// TestRedriveAfterOrderCreated: a cancel that came longer before its order than is waited for is a dead letter; sent back
 // once the order is there, it cancels.
-func TestRedriveOfWhatIsRepaired(t *testing.T) {
+func TestRedriveAfterOrderCreated(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	ok(t, p.environ, "cancel", "o-1", "--reason", "too early")
-	l := p.letters(t, 1)[0]
+	l := p.waitDeadLetters(t, 1)[0]
 	if l.OrderID != "o-1" || !strings.HasPrefix(l.Reason, "no such order: none was created within 1s of this order.cancel") {
 		t.Errorf("got %+v", l)
 	}
 	p.publish(t, sampleOrder("o-1"))
-	p.until(t, "o-1", "parked")
+	p.waitStatus(t, "o-1", "parked")
 	if out := ok(t, p.environ, "dead", "redrive", "1"); out != "1 sent back as message 3\n1 of 1 sent back\n" {
 		t.Errorf("got %q", out)
 	}
-	v := p.until(t, "o-1", "cancelled")
+	v := p.waitStatus(t, "o-1", "cancelled")
 	if v.Reason != "too early" {
 		t.Errorf("reason %q: want that of the cancel", v.Reason)
 	}
-	p.letters(t, 0)
-	complains(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
+	p.waitDeadLetters(t, 0)
+	requireFailure(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
 	// The dead letter that was sent back has left no trace, its second life has.
 	want := report{}
 	want.Orders.Accepted, want.Orders.Cancelled = 1, 1
 	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.WithoutEffect = 3, 1, 1, 1
 	want.Dead.Removed = 1
-	p.balances(t, want)
+	p.requireBalanced(t, want)
 }
 
 // TestRedriveAll sends back what the filters choose, and what is still wrong comes back.
@@ -234,12 +234,12 @@ func TestRedriveAll(t *testing.T) {
 		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: fmt.Sprintf("ORDER.o-%d", i), Data: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}
-		p.letters(t, i+1)
+		p.waitDeadLetters(t, i+1)
 	}
 	if out := ok(t, p.environ, "dead", "redrive", "--all", "--reason", "is not a protobuf"); out != "1 sent back as message 4\n3 sent back as message 5\n2 of 2 sent back\n" {
 		t.Errorf("got %q", out)
 	}
-	p.letters(t, 3)
+	p.waitDeadLetters(t, 3)
 	if out := ok(t, p.environ, "dead", "redrive", "--all", "--order", "o-9"); out != "0 of 0 sent back\n" {
 		t.Errorf("got %q", out)
 	}
@@ -249,8 +249,8 @@ func TestRedriveAll(t *testing.T) {
 	}
 }
 
-// TestDeadLetterIsWhole: the body that comes out is the one that went in.
-func TestDeadLetterIsWhole(t *testing.T) {
+// TestDeadLetterKeepsItsBody: the body that comes out is the one that went in.
+func TestDeadLetterKeepsItsBody(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
 	body, err := json.Marshal(strings.Repeat("ü", 200_000))
@@ -260,8 +260,8 @@ func TestDeadLetterIsWhole(t *testing.T) {
 	if _, err := p.jetStream(t).Publish(t.Context(), "ORDER.o-1", body); err != nil {
 		t.Fatal(err)
 	}
-	p.letters(t, 1)
-	if l := decode[letter](t, ok(t, p.environ, "dead", "show", "1", "-o", "json")); l.Body != string(body) {
+	p.waitDeadLetters(t, 1)
+	if l := decode[deadLetter](t, ok(t, p.environ, "dead", "show", "1", "-o", "json")); l.Body != string(body) {
 		t.Errorf("%d bytes went in, %d came out", len(body), len(l.Body))
 	}
 }

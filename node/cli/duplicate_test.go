@@ -13,9 +13,9 @@ import (
 	goclient "github.com/orderly-engine/orderly/node/engine/client"
 )
 
-// TestOrderAfterABrokenOne: somebody's broken order with the order's id as Nats-Msg-Id does not keep the right one out,
+// TestValidOrderAfterInvalidOne: somebody's broken order with the order's id as Nats-Msg-Id does not keep the right one out,
 // whoever publishes that; nor does an order keep out another one of its id, which is a conflict, and told as one.
-func TestOrderAfterABrokenOne(t *testing.T) {
+func TestValidOrderAfterInvalidOne(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	nc := p.connect(t)
@@ -52,12 +52,12 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 		if _, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: "ORDER." + id, Header: header(nats.MsgIdHdr, id), Data: []byte("{")}); err != nil {
 			t.Fatal(err)
 		}
-		p.letters(t, 1, "--order", id)
+		p.waitDeadLetters(t, 1, "--order", id)
 		publish(sampleOrder(id))
-		p.until(t, id, "completed")
+		p.waitStatus(t, id, "completed")
 		publish(sampleOrder(id))
 		publish(strings.NewReplacer(":9.5", ":9", ":19,", ":18,").Replace(sampleOrder(id)))
-		if l := p.letters(t, 2, "--order", id)[1]; !strings.Contains(l.Reason, "exists with different content") {
+		if l := p.waitDeadLetters(t, 2, "--order", id)[1]; !strings.Contains(l.Reason, "exists with different content") {
 			t.Errorf("dead letter: %s", l.Reason)
 		}
 	}
@@ -65,11 +65,11 @@ func TestOrderAfterABrokenOne(t *testing.T) {
 	want.Orders.Accepted, want.Orders.Completed = 3, 3
 	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.DeadLettered, want.Inbox.WithoutEffect = 12, 3, 6, 3
 	want.Dead.Messages = 6
-	p.balances(t, want)
+	p.requireBalanced(t, want)
 }
 
-// TestSignalNoNodeTakes: what would be a dead letter is refused before anybody is asked.
-func TestSignalNoNodeTakes(t *testing.T) {
+// TestInvalidSignalData: what would be a dead letter is refused before anybody is asked.
+func TestInvalidSignalData(t *testing.T) {
 	for data, want := range map[string]string{
 		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists at most 49 levels deep and objects 32",
 		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):   "nest lists at most 49 levels deep and objects 32",
@@ -78,13 +78,13 @@ func TestSignalNoNodeTakes(t *testing.T) {
 		"[" + strings.Repeat("1,", 50_000) + "1]":                     "at most 262144 are allowed",
 		strings.Repeat("[", 40) + strings.Repeat(`{"a":`, 20) + "nil": `signal data "[`,
 	} {
-		got := command(t, nowhere, "", "signal", "o-1", "x", data)
-		complains(t, got, exitUsage, want)
+		got := command(t, noServer, "", "signal", "o-1", "x", data)
+		requireFailure(t, got, exitUsage, want)
 		if len(got.err) > 1000 {
 			t.Errorf("%d bytes on standard error", len(got.err))
 		}
 	}
 	for _, data := range []string{strings.Repeat("[", 49) + strings.Repeat("]", 49), strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)} {
-		complains(t, command(t, nowhere, "", "signal", "o-1", "x", data), exitFailed, "cannot reach NATS")
+		requireFailure(t, command(t, noServer, "", "signal", "o-1", "x", data), exitFailed, "cannot reach NATS")
 	}
 }

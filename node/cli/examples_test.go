@@ -27,7 +27,7 @@ type program struct {
 	t       *testing.T
 	argv    []string
 	environ []string
-	out     *screen
+	out     *syncBuffer
 	cmd     *exec.Cmd
 	ended   chan error
 }
@@ -38,7 +38,7 @@ func example(t *testing.T, argv []string, environ ...string) *program {
 	if _, err := exec.LookPath(argv[0]); err != nil {
 		t.Fatalf("%s is missing: this test runs the services of deploy/examples; install it (Debian: apt-get install python3 nodejs)", argv[0])
 	}
-	p := &program{t: t, argv: argv, environ: append(os.Environ(), environ...), out: &screen{}}
+	p := &program{t: t, argv: argv, environ: append(os.Environ(), environ...), out: &syncBuffer{}}
 	p.start()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -85,8 +85,8 @@ func (p *program) stop(s syscall.Signal) error {
 	}
 }
 
-// shop is a node with the example plan and its two services.
-type shop struct {
+// exampleServices is a node with the example plan and its two services.
+type exampleServices struct {
 	*process
 	t               *testing.T
 	stock, payments *program
@@ -95,9 +95,9 @@ type shop struct {
 	nc              *nats.Conn
 }
 
-func openShop(t *testing.T) *shop {
+func startExamples(t *testing.T) *exampleServices {
 	t.Helper()
-	s := &shop{t: t, ledger: filepath.Join(t.TempDir(), "payments.jsonl")}
+	s := &exampleServices{t: t, ledger: filepath.Join(t.TempDir(), "payments.jsonl")}
 	addr := natstest.FreeAddr(t)
 	s.stockURL = "http://" + addr
 	text, err := os.ReadFile(examples + "plan.yaml")
@@ -125,13 +125,13 @@ func orderOf(id, customer, product string, quantity int) string {
 }
 
 // left is what the stock service says is left of a product.
-func (s *shop) left(product string) int {
+func (s *exampleServices) left(product string) int {
 	s.t.Helper()
 	_, body := s.fetch(http.MethodGet, "/stock", "")
 	return decode[map[string]int](s.t, body)[product]
 }
 
-func (s *shop) fetch(method, path, body string) (status int, answer string) {
+func (s *exampleServices) fetch(method, path, body string) (status int, answer string) {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.stockURL+path, strings.NewReader(body))
 	if err != nil {
@@ -150,7 +150,7 @@ func (s *shop) fetch(method, path, body string) (status int, answer string) {
 	return response.StatusCode, string(read)
 }
 
-func (s *shop) ask(subject, body string) string {
+func (s *exampleServices) ask(subject, body string) string {
 	s.t.Helper()
 	m, err := s.nc.Request(subject, []byte(body), natstest.Patience)
 	if err != nil {
@@ -160,7 +160,7 @@ func (s *shop) ask(subject, body string) string {
 }
 
 // paid adds up what the ledger of the payments holds as authorized, in cents, and checks that nothing was authorized twice.
-func (s *shop) paid() int {
+func (s *exampleServices) paid() int {
 	s.t.Helper()
 	text, err := os.ReadFile(s.ledger)
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *shop) paid() int {
 // to every kind of end while one is killed and the other restarted.
 func TestServicesInOtherLanguages(t *testing.T) {
 	t.Parallel()
-	s := openShop(t)
+	s := startExamples(t)
 	if code, body := s.fetch(http.MethodGet, "/health", ""); code != http.StatusOK {
 		t.Errorf("stock: %d %s", code, body)
 	}
@@ -241,10 +241,10 @@ func TestServicesInOtherLanguages(t *testing.T) {
 
 	// A large payment of a slow bank, given up while it waits: both steps are undone.
 	s.publish(t, orderOf("slow", "c-slow", "sku-2", 200))
-	s.until(t, "slow", "parked")
+	s.waitStatus(t, "slow", "parked")
 	ok(t, s.environ, "cancel", "slow")
-	if v := s.until(t, "slow", "cancelled"); strings.Count(v.kinds(), "step_undone") != 2 {
-		t.Errorf("got\n%s\nwant both steps undone", v.story())
+	if v := s.waitStatus(t, "slow", "cancelled"); strings.Count(v.kinds(), "step_undone") != 2 {
+		t.Errorf("got\n%s\nwant both steps undone", v.summaries())
 	}
 
 	if got, want := s.left("sku-1"), 1000-40*2; got != want {
@@ -267,7 +267,7 @@ func TestServicesInOtherLanguages(t *testing.T) {
 // TestExamplesFollowTheRules: each service is called directly to check the rules about keys, undos and fencing tokens.
 func TestExamplesFollowTheRules(t *testing.T) {
 	t.Parallel()
-	s := openShop(t)
+	s := startExamples(t)
 	request := func(order, step, direction string, token int) string {
 		return fmt.Sprintf(`{"order_id":%[1]q,"step":%[2]q,"direction":%[3]q,"idempotency_key":"%[1]s/%[2]s/%[3]s","fencing_token":"%[4]d",`+
 			`"order":{"order_id":%[1]q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":10}],"total_amount":20}}`,

@@ -15,7 +15,7 @@ import (
 
 func TestGet(t *testing.T) {
 	p := demoNode(t)
-	complains(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
+	requireFailure(t, command(t, p.environ, "", "get", "o-9"), exitFailed,
 		`no order o-9: no order with this id was accepted; look for it with "orderly dead list --order o-9"`)
 	p.publish(t, sampleOrder("o-1"), "--wait")
 	text := ok(t, p.environ, "get", "o-1")
@@ -42,12 +42,12 @@ $`)).MatchString(text) {
 
 // following is a running command.
 type following struct {
-	out, err screen
+	out, err syncBuffer
 	code     chan int
 }
 
-// followed starts a command and does not wait for its end.
-func followed(t *testing.T, environ []string, args ...string) *following {
+// startFollowing starts a command and does not wait for its end.
+func startFollowing(t *testing.T, environ []string, args ...string) *following {
 	t.Helper()
 	f := &following{code: make(chan int, 1)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -77,9 +77,9 @@ func (f *following) ends(t *testing.T, code int) string {
 // TestFollow: a parked order is followed to its end, as text and JSON, on the command line and over HTTP.
 func TestFollow(t *testing.T) {
 	t.Parallel()
-	p, s := waiting(t)
-	text := followed(t, p.environ, "get", "o-1", "--follow")
-	lines := followed(t, p.environ, "get", "o-1", "-f", "-o", "json")
+	p, s := startWithParkedOrder(t)
+	text := startFollowing(t, p.environ, "get", "o-1", "--follow")
+	lines := startFollowing(t, p.environ, "get", "o-1", "-f", "-o", "json")
 	for what, f := range map[string]*following{"text": text, "JSON": lines} {
 		eventually(t, "the park in "+what, func() (bool, any) { return strings.Contains(f.out.String(), "parked for"), f.out.String() })
 	}
@@ -110,9 +110,9 @@ func TestFollow(t *testing.T) {
 		t.Errorf("the stream has not each event once:\n%s", stream.body)
 	}
 
-	if again := followed(t, p.environ, "get", "o-1", "--follow").ends(t, exitOK); !strings.HasSuffix(again, "order completed\n") {
+	if again := startFollowing(t, p.environ, "get", "o-1", "--follow").ends(t, exitOK); !strings.HasSuffix(again, "order completed\n") {
 		t.Errorf("an ended order is not printed as by get:\n%s", again)
 	}
-	complains(t, command(t, p.environ, "", "get", "o-9", "--follow"), exitFailed, "no order o-9: no order with this id was accepted")
-	complains(t, command(t, p.environ, "", "get", "o-9", "--follow", "-o", "json"), exitFailed, "no order o-9: no order with this id was accepted")
+	requireFailure(t, command(t, p.environ, "", "get", "o-9", "--follow"), exitFailed, "no order o-9: no order with this id was accepted")
+	requireFailure(t, command(t, p.environ, "", "get", "o-9", "--follow", "-o", "json"), exitFailed, "no order o-9: no order with this id was accepted")
 }

@@ -17,13 +17,13 @@ func TestHTTP(t *testing.T) {
 	if taken.code != http.StatusAccepted || taken.header.Get("Location") != "/v1/orders/o-1" {
 		t.Fatalf("%d, Location %q: %s", taken.code, taken.header.Get("Location"), taken.body)
 	}
-	p.until(t, "o-1", "parked")
+	p.waitStatus(t, "o-1", "parked")
 	told := p.request(t, http.MethodGet, "/v1/orders/o-1", "")
 	if v := decode[view](t, told.body); told.code != http.StatusOK || v.Status != "parked" || v.OrderID != "o-1" {
 		t.Errorf("%d: %s", told.code, told.body)
 	}
 	// The command line and HTTP tell the same.
-	if a, b := told.body, ok(t, p.environ, "get", "o-1", "-o", "json"); decode[view](t, a).story() != decode[view](t, b).story() {
+	if a, b := told.body, ok(t, p.environ, "get", "o-1", "-o", "json"); decode[view](t, a).summaries() != decode[view](t, b).summaries() {
 		t.Errorf("HTTP tells\n%s\nthe command line\n%s", a, b)
 	}
 	if err := s.Set(demo.Behaviors{}); err != nil {
@@ -32,9 +32,9 @@ func TestHTTP(t *testing.T) {
 	if a := p.post(t, "/v1/orders/o-1/signals/authorize_payment", `{"authorization":"a-1"}`); a.code != http.StatusAccepted {
 		t.Errorf("%d: %s", a.code, a.body)
 	}
-	p.until(t, "o-1", "completed")
+	p.waitStatus(t, "o-1", "completed")
 
-	if a := p.post(t, "/v1/orders", with("o-2", demo.CustomerDeclined, "sku-1")); a.code != http.StatusAccepted {
+	if a := p.post(t, "/v1/orders", orderWith("o-2", demo.CustomerDeclined, "sku-1")); a.code != http.StatusAccepted {
 		t.Errorf("%d: %s", a.code, a.body)
 	}
 	events := p.request(t, http.MethodGet, "/v1/orders/o-2/events", "", "Accept", "text/event-stream")
@@ -53,7 +53,7 @@ func TestHTTPRefuses(t *testing.T) {
 	}{
 		"broken JSON":    {"POST", "/v1/orders", "{", 400, "not a JSON OrderCreated"},
 		"unknown field":  {"POST", "/v1/orders", `{"order_id":"o-1","qty":1}`, 400, `unknown field \"qty\"`},
-		"no customer":    {"POST", "/v1/orders", with("o-1", "", "sku-1"), 422, "customer_id is missing"},
+		"no customer":    {"POST", "/v1/orders", orderWith("o-1", "", "sku-1"), 422, "customer_id is missing"},
 		"no id":          {"POST", "/v1/orders", `{"customer_id":"c"}`, 422, "order id is missing"},
 		"too large":      {"POST", "/v1/orders", `{"order_id":"` + strings.Repeat("x", 300<<10), 413, "262144"},
 		"unknown order":  {"GET", "/v1/orders/o-9", "", 404, "no order o-9"},
@@ -68,5 +68,5 @@ func TestHTTPRefuses(t *testing.T) {
 			}
 		})
 	}
-	p.balances(t, report{})
+	p.requireBalanced(t, report{})
 }

@@ -22,16 +22,16 @@ import (
 // childArgs is the variable with the command line that a process of the test binary runs; stubborn is a command
 // that ignores the end of its context, obstinate a node that ignores its signals.
 const (
-	childArgs = "TEST_COMMAND_LINE"
-	stubborn  = "stubborn"
-	obstinate = "obstinate"
+	childArgs     = "TEST_COMMAND_LINE"
+	ignoreContext = "stubborn"
+	ignoreSignals = "obstinate"
 )
 
 // child runs the command line of childArgs, if set, and does not return then.
 func child() {
 	switch args := os.Getenv(childArgs); args {
 	case "":
-	case stubborn:
+	case ignoreContext:
 		cmd := &cobra.Command{RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Println("begun")
 			<-cmd.Context().Done()
@@ -40,7 +40,7 @@ func child() {
 		}}
 		cmd.SetArgs(nil)
 		_ = interruptible(cmd)[0].ExecuteContext(context.Background())
-	case obstinate:
+	case ignoreSignals:
 		abort, unhook := onSignals(func() { fmt.Println("stop") })
 		defer unhook()
 		fmt.Println("begun")
@@ -57,7 +57,7 @@ func child() {
 type spawned struct {
 	*exec.Cmd
 	in       io.WriteCloser
-	out, err screen
+	out, err syncBuffer
 	ended    chan error
 }
 
@@ -80,8 +80,8 @@ func spawn(t *testing.T, environ []string, args string) *spawned {
 	return s
 }
 
-// says waits until the command has printed what.
-func (s *spawned) says(t *testing.T, what string) {
+// waitOutput waits until the command has printed what.
+func (s *spawned) waitOutput(t *testing.T, what string) {
 	t.Helper()
 	eventually(t, what, func() (bool, any) { return strings.Contains(s.out.String(), what), s.out.String() + s.err.String() })
 }
@@ -93,8 +93,8 @@ func (s *spawned) signal(t *testing.T, sig os.Signal) {
 	}
 }
 
-// interrupted checks that the command ends as interrupted.
-func (s *spawned) interrupted(t *testing.T) {
+// requireInterrupted checks that the command ends as interrupted.
+func (s *spawned) requireInterrupted(t *testing.T) {
 	t.Helper()
 	select {
 	case err := <-s.ended:
@@ -111,12 +111,12 @@ func (s *spawned) interrupted(t *testing.T) {
 func TestFollowInterrupted(t *testing.T) {
 	p := start(t, nil)
 	p.publish(t, sampleOrder("o-1")) // no service performs the steps
-	p.until(t, "o-1", "running")
+	p.waitStatus(t, "o-1", "running")
 	for _, sig := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		s := spawn(t, p.environ, "get o-1 --follow")
-		s.says(t, "accepted: ")
+		s.waitOutput(t, "accepted: ")
 		s.signal(t, sig)
-		s.interrupted(t)
+		s.requireInterrupted(t)
 	}
 }
 
@@ -144,10 +144,10 @@ func TestPublishInterrupted(t *testing.T) {
 
 // TestSecondInterrupt: a second signal kills a command that does not end.
 func TestSecondInterrupt(t *testing.T) {
-	s := spawn(t, nil, stubborn)
-	s.says(t, "begun\n")
+	s := spawn(t, nil, ignoreContext)
+	s.waitOutput(t, "begun\n")
 	s.signal(t, os.Interrupt)
-	s.says(t, "told\n")
+	s.waitOutput(t, "told\n")
 	deadline := time.After(natstest.Patience)
 	for {
 		// A signal that arrives while the handler is removed counts as the first.
@@ -193,7 +193,7 @@ func TestSendInterrupted(t *testing.T) {
 	p := start(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var out, errs screen
+	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	err := b.send(ctx, &connection{nc: p.connect(t)}, []target{{id: "o-1"}, {id: "o-2"}})
 	if !errors.Is(err, errInterrupted) || out.String() != "0 of 2 sent, 2 not\n" {

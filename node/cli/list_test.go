@@ -20,8 +20,8 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// listed waits until the list has so many orders.
-func (p *process) listed(t *testing.T, n int, args ...string) []index.Order {
+// waitListed waits until the list has so many orders.
+func (p *process) waitListed(t *testing.T, n int, args ...string) []index.Order {
 	t.Helper()
 	var page index.Page
 	eventually(t, fmt.Sprintf("%d orders in the list %v", n, args), func() (bool, any) {
@@ -38,13 +38,13 @@ func (p *process) listed(t *testing.T, n int, args ...string) []index.Order {
 // cause is what troubled orders need somebody for.
 const cause = "nats://payments.authorize: answered 503: card network is away"
 
-// troubled starts a node with services on which nothing is wrong any more, and n orders that need somebody since they
+// startWithAttentionOrders starts a node with services on which nothing is wrong any more, and n orders that need somebody since they
 // were.
-func troubled(t *testing.T, n int) (p *process, ids []string) {
+func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {
 	t.Helper()
-	p = withPlan(t, impatient)
+	p = withPlan(t, threeAttemptsPlan)
 	services(t, p, demo.Behaviors{})
-	pinned, err := plan.Load(write(t, "plan.yaml", impatient), gateway.Check)
+	pinned, err := plan.Load(write(t, "plan.yaml", threeAttemptsPlan), gateway.Check)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,21 +69,21 @@ func troubled(t *testing.T, n int) (p *process, ids []string) {
 		}
 		ids = append(ids, id)
 	}
-	p.listed(t, n, "--status", "attention")
+	p.waitListed(t, n, "--status", "attention")
 	return p, ids
 }
 
 // TestList: by status, customer, reason and age, in both forms and over HTTP.
 func TestList(t *testing.T) {
 	t.Parallel()
-	p, _ := troubled(t, 3)
-	p.publish(t, with("o-done", "c-8", "sku-1"), "--wait")
-	p.publish(t, with("o-no", demo.CustomerDeclined, "sku-1"), "--wait")
+	p, _ := startWithAttentionOrders(t, 3)
+	p.publish(t, orderWith("o-done", "c-8", "sku-1"), "--wait")
+	p.publish(t, orderWith("o-no", demo.CustomerDeclined, "sku-1"), "--wait")
 	if text := ok(t, p.environ, "list", "--customer", "nobody"); text != "no orders\n" {
 		t.Errorf("got %q", text)
 	}
-	p.listed(t, 5)
-	if got := p.listed(t, 1, "--customer", "c-8")[0]; got.Status != "completed" || got.Total != "19.00" || got.Plan != "impatient v3" || got.Step != "" || got.Reason != "" {
+	p.waitListed(t, 5)
+	if got := p.waitListed(t, 1, "--customer", "c-8")[0]; got.Status != "completed" || got.Total != "19.00" || got.Plan != "impatient v3" || got.Step != "" || got.Reason != "" {
 		t.Errorf("got %+v", got)
 	}
 	for args, want := range map[string]int{
@@ -91,7 +91,7 @@ func TestList(t *testing.T) {
 		"--reason CARD_NETWORK": 0, "--reason DECLINED": 1, "--status attention --customer c-8": 0, "--older 1h": 0, "--newer 1h": 5,
 		"--limit 2": 2, "--limit 0": 5,
 	} {
-		p.listed(t, want, strings.Fields(args)...)
+		p.waitListed(t, want, strings.Fields(args)...)
 	}
 
 	text := ok(t, p.environ, "list", "--status", "attention", "--limit", "2")
@@ -103,7 +103,7 @@ $`).MatchString(text) {
 		t.Errorf("got\n%s", text)
 	}
 	cursor := text[strings.LastIndex(text, " ")+1:]
-	p.listed(t, 1, "--status", "attention", "--cursor", strings.TrimSpace(cursor))
+	p.waitListed(t, 1, "--status", "attention", "--cursor", strings.TrimSpace(cursor))
 
 	answer := p.request(t, http.MethodGet, "/v1/orders?status=attention&limit=1", "")
 	page := decode[index.Page](t, answer.body)
@@ -115,10 +115,10 @@ $`).MatchString(text) {
 // TestListParked: what an order waits for, and until when.
 func TestListParked(t *testing.T) {
 	t.Parallel()
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	services(t, p, demo.Behaviors{Payments: demo.Behavior{Pending: 1, Finish: time.Minute}})
 	p.publish(t, sampleOrder("o-1"))
-	o := p.listed(t, 1, "--status", "parked")[0]
+	o := p.waitListed(t, 1, "--status", "parked")[0]
 	if o.WaitsUntil == nil || o.Reason == "" || o.Step != "authorize_payment" {
 		t.Errorf("got %+v", o)
 	}
@@ -129,7 +129,7 @@ func TestListParked(t *testing.T) {
 	if text := ok(t, p.environ, "cancel", "--all", "--status", "parked", "--yes", "--why", "shop closed"); !strings.HasSuffix(text, "1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
-	if v := p.until(t, "o-1", "cancelled"); v.Reason != "shop closed" {
+	if v := p.waitStatus(t, "o-1", "cancelled"); v.Reason != "shop closed" {
 		t.Errorf("reason %q", v.Reason)
 	}
 }
@@ -138,8 +138,8 @@ func TestListParked(t *testing.T) {
 func TestListWithoutIndex(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil, "ORDERLY_INDEX=off")
-	complains(t, command(t, p.environ, "", "list"), exitFailed, "no node with an index answers: start one, with ORDERLY_INDEX=on")
-	complains(t, command(t, p.environ, "", "retry", "--all"), exitFailed, "no node with an index answers")
+	requireFailure(t, command(t, p.environ, "", "list"), exitFailed, "no node with an index answers: start one, with ORDERLY_INDEX=on")
+	requireFailure(t, command(t, p.environ, "", "retry", "--all"), exitFailed, "no node with an index answers")
 	answer := p.request(t, http.MethodGet, "/v1/orders", "")
 	if answer.code != http.StatusServiceUnavailable || !strings.Contains(answer.body, "ORDERLY_INDEX=on") {
 		t.Errorf("%d: %s", answer.code, answer.body)
@@ -152,7 +152,7 @@ func TestListOfAnotherNode(t *testing.T) {
 	p := demoNode(t)
 	other := start(t, nil, "NATS_URL="+p.url, "ORDERLY_INDEX=off", "ORDERLY_NODE_ID=node-2")
 	p.publish(t, sampleOrder("o-1"), "--wait")
-	p.listed(t, 1)
+	p.waitListed(t, 1)
 	page := decode[index.Page](t, other.request(t, http.MethodGet, "/v1/orders", "").body)
 	if len(page.Orders) != 1 || page.Node != "node-1" {
 		t.Errorf("got %+v", page)
@@ -168,12 +168,12 @@ func TestListAfterRestart(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	p.publish(t, samples("o-1", "o-2"), "--wait")
-	p.listed(t, 2)
+	p.waitListed(t, 2)
 	p.stop()
 	p.wait(t)
 	for _, mode := range []string{"on", "rebuild"} {
 		again := demoNode(t, "ORDERLY_DATA_DIR="+p.dir, "ORDERLY_INDEX="+mode)
-		again.listed(t, 2, "--status", "completed")
+		again.waitListed(t, 2, "--status", "completed")
 		again.stop()
 		again.wait(t)
 		if rebuilt := strings.Contains(again.err.String(), "rebuilding index"); rebuilt != (mode == "rebuild") {
@@ -217,7 +217,7 @@ func TestWrongLists(t *testing.T) {
 		"retry --all --status attention,ended": `--status is "ended": want attention or parked`,
 	} {
 		t.Run(args, func(t *testing.T) {
-			complains(t, command(t, nowhere, "", strings.Fields(args)...), exitUsage, want)
+			requireFailure(t, command(t, noServer, "", strings.Fields(args)...), exitUsage, want)
 		})
 	}
 	long := strings.Repeat("x", 20_000)
@@ -227,12 +227,12 @@ func TestWrongLists(t *testing.T) {
 		"retry --all --reason": `reason has 20000 bytes: at most 1024 are allowed`,
 	} {
 		t.Run(args, func(t *testing.T) {
-			complains(t, command(t, nowhere, "", append(strings.Fields(args), long)...), exitUsage, want)
+			requireFailure(t, command(t, noServer, "", append(strings.Fields(args), long)...), exitUsage, want)
 		})
 	}
 	for verb, want := range map[string]string{"cancel": "attention or parked", "retry": "attention or parked", "skip": "attention"} {
 		t.Run(verb+" --all with an empty status", func(t *testing.T) {
-			complains(t, command(t, nowhere, "", verb, "--all", "--status", "", "--yes"), exitUsage, "--status is empty: want "+want)
+			requireFailure(t, command(t, noServer, "", verb, "--all", "--status", "", "--yes"), exitUsage, "--status is empty: want "+want)
 		})
 	}
 }

@@ -44,36 +44,36 @@ func eventually(t *testing.T, what string, holds func() (ok bool, state any)) {
 	})
 }
 
-// screen collects the output of a command; it can be read concurrently.
-type screen struct {
+// syncBuffer collects the output of a command; it can be read concurrently.
+type syncBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (s *screen) Write(p []byte) (int, error) {
+func (s *syncBuffer) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.Write(p)
 }
 
-func (s *screen) String() string {
+func (s *syncBuffer) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.buf.String()
 }
 
-// printed is the result of a command.
-type printed struct {
+// result is the result of a command.
+type result struct {
 	code     int
 	out, err string
 }
 
 // command runs the command line in process.
-func command(t *testing.T, environ []string, stdin string, args ...string) printed {
+func command(t *testing.T, environ []string, stdin string, args ...string) result {
 	t.Helper()
-	var out, errs screen
+	var out, errs syncBuffer
 	code := execute(t.Context(), args, terminal{in: strings.NewReader(stdin), out: &out, err: &errs, environ: environ})
-	return printed{code: code, out: out.String(), err: errs.String()}
+	return result{code: code, out: out.String(), err: errs.String()}
 }
 
 // ok is command for one that must succeed.
@@ -102,17 +102,17 @@ type process struct {
 	url, http string
 	environ   []string
 	dir       string
-	out, err  *screen
+	out, err  *syncBuffer
 	stop      context.CancelFunc
 	ended     chan int
 }
 
 var announced = regexp.MustCompile(`(?m)^  (NATS|HTTP) +(?:connected to )?(\S+)`)
 
-// begin starts "orderly run" on free ports and does not wait for it.
-func begin(t *testing.T, args []string, environ ...string) *process {
+// startNoWait starts "orderly run" on free ports and does not wait for it.
+func startNoWait(t *testing.T, args []string, environ ...string) *process {
 	t.Helper()
-	p := &process{out: &screen{}, err: &screen{}, dir: filepath.Join(t.TempDir(), "data"), ended: make(chan int, 1)}
+	p := &process{out: &syncBuffer{}, err: &syncBuffer{}, dir: filepath.Join(t.TempDir(), "data"), ended: make(chan int, 1)}
 	environ = append([]string{
 		"ORDERLY_DATA_DIR=" + p.dir, "ORDERLY_NATS_ADDR=127.0.0.1:0", "ORDERLY_HTTP_ADDR=127.0.0.1:0", "ORDERLY_NODE_ID=node-1",
 		"ORDERLY_DURABILITY=relaxed", "ORDERLY_UNKNOWN_AGE=1s", "ORDERLY_DRAIN_TIMEOUT=100ms", "ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s",
@@ -141,7 +141,7 @@ func begin(t *testing.T, args []string, environ ...string) *process {
 // start starts a node and waits until it takes orders. Later settings win.
 func start(t *testing.T, args []string, environ ...string) *process {
 	t.Helper()
-	p := begin(t, args, environ...)
+	p := startNoWait(t, args, environ...)
 	eventually(t, "the start of the node", func() (bool, any) {
 		select {
 		case code := <-p.ended:
@@ -229,8 +229,8 @@ func (v view) kinds() string {
 	return strings.Join(all, " ")
 }
 
-// story is the summaries of the events without durations.
-func (v view) story() string {
+// summaries is the summaries of the events without durations.
+func (v view) summaries() string {
 	var all []string
 	for _, e := range v.Events {
 		all = append(all, regexp.MustCompile(`(; again)? in [0-9.µm]+s`).ReplaceAllString(e.Summary, ""))
@@ -243,8 +243,8 @@ func (p *process) get(t *testing.T, id string) view {
 	return decode[view](t, ok(t, p.environ, "get", id, "-o", "json"))
 }
 
-// until waits until an order has the status.
-func (p *process) until(t *testing.T, id, status string) view {
+// waitStatus waits until an order has the status.
+func (p *process) waitStatus(t *testing.T, id, status string) view {
 	t.Helper()
 	var v view
 	eventually(t, fmt.Sprintf("status %s of order %s", status, id), func() (bool, any) {

@@ -99,8 +99,8 @@ func (w *confirmingServices) answer(m *nats.Msg) string {
 	return `{"done": {}}`
 }
 
-// recorded waits until so many messages about the order are in its journal.
-func (p *process) recorded(t *testing.T, id string, kind string, count int) {
+// waitRecorded waits until so many messages about the order are in its journal.
+func (p *process) waitRecorded(t *testing.T, id string, kind string, count int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d times %s in order %s", count, kind, id), func() (bool, any) {
 		got := command(t, p.environ, "", "get", id, "-o", "json")
@@ -108,7 +108,7 @@ func (p *process) recorded(t *testing.T, id string, kind string, count int) {
 			return false, got.err
 		}
 		v := decode[view](t, got.out)
-		return strings.Count(v.kinds(), kind) == count, v.story()
+		return strings.Count(v.kinds(), kind) == count, v.summaries()
 	})
 }
 
@@ -133,7 +133,7 @@ func (v view) shipped(t *testing.T) string {
 		}
 		return string(compact)
 	}
-	t.Fatalf("order %s has not been shipped:\n%s", v.OrderID, v.story())
+	t.Fatalf("order %s has not been shipped:\n%s", v.OrderID, v.summaries())
 	return ""
 }
 
@@ -146,9 +146,9 @@ func TestSignals(t *testing.T) {
 
 	t.Run("awaited", func(t *testing.T) {
 		p.publish(t, sampleOrder("awaited"))
-		p.until(t, "awaited", "parked")
+		p.waitStatus(t, "awaited", "parked")
 		ok(t, p.environ, "signal", "awaited", "confirmed", `{"by":"ann"}`)
-		v := p.until(t, "awaited", "completed")
+		v := p.waitStatus(t, "awaited", "completed")
 		if got, want := v.kinds(), "accepted step_completed step_pending parked signalled resumed"+completed; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
@@ -160,9 +160,9 @@ func TestSignals(t *testing.T) {
 		open := w.close(t, "early")
 		p.publish(t, sampleOrder("early"))
 		ok(t, p.environ, "signal", "early", "confirmed", `"before its step"`)
-		p.recorded(t, "early", "signalled", 1)
+		p.waitRecorded(t, "early", "signalled", 1)
 		open()
-		v := p.until(t, "early", "completed")
+		v := p.waitStatus(t, "early", "completed")
 		if got, want := v.kinds(), "accepted signalled step_completed"+completed; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
@@ -174,9 +174,9 @@ func TestSignals(t *testing.T) {
 		open := w.close(t, "first")
 		ok(t, p.environ, "signal", "first", "confirmed", `1`)
 		p.publish(t, sampleOrder("first"))
-		p.recorded(t, "first", "signalled", 1)
+		p.waitRecorded(t, "first", "signalled", 1)
 		open()
-		if got := p.until(t, "first", "completed").shipped(t); got != `1` {
+		if got := p.waitStatus(t, "first", "completed").shipped(t); got != `1` {
 			t.Errorf("the step after it was handed %s", got)
 		}
 	})
@@ -185,9 +185,9 @@ func TestSignals(t *testing.T) {
 		p.publish(t, sampleOrder("twice"))
 		ok(t, p.environ, "signal", "twice", "confirmed", `1`)
 		ok(t, p.environ, "signal", "twice", "confirmed", `2`)
-		p.recorded(t, "twice", "signalled", 2)
+		p.waitRecorded(t, "twice", "signalled", 2)
 		open()
-		v := p.until(t, "twice", "completed")
+		v := p.waitStatus(t, "twice", "completed")
 		if got, want := v.kinds(), "accepted signalled signalled step_completed"+completed; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
@@ -197,11 +197,11 @@ func TestSignals(t *testing.T) {
 	})
 	t.Run("of another name", func(t *testing.T) {
 		p.publish(t, sampleOrder("other"))
-		p.until(t, "other", "parked")
+		p.waitStatus(t, "other", "parked")
 		ok(t, p.environ, "signal", "other", "nonsense", `1`)
-		p.recorded(t, "other", "parked", 2)
+		p.waitRecorded(t, "other", "parked", 2)
 		ok(t, p.environ, "signal", "other", "confirmed", `2`)
-		v := p.until(t, "other", "completed")
+		v := p.waitStatus(t, "other", "completed")
 		if got, want := v.kinds(), "accepted step_completed step_pending parked signalled resumed step_pending parked signalled resumed"+completed; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
@@ -229,8 +229,8 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// TestMessagesKeepTheirOrder: messages that were given back many times take effect as they were published (I6).
-func TestMessagesKeepTheirOrder(t *testing.T) {
+// TestRedeliveredMessagesKeepTheirOrder: messages that were given back many times take effect as they were published (I6).
+func TestRedeliveredMessagesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")
 	open := w.close(t, "o-1")
@@ -248,9 +248,9 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 		return c.CachedInfo().NumRedelivered == signals+1, c.CachedInfo().NumRedelivered
 	})
 	p.publish(t, sampleOrder("o-1"))
-	p.recorded(t, "o-1", "cancel_requested", 1)
+	p.waitRecorded(t, "o-1", "cancel_requested", 1)
 	open()
-	v := p.until(t, "o-1", "cancelled")
+	v := p.waitStatus(t, "o-1", "cancelled")
 	want := `accepted: 1 item, 19.00 EUR, plan confirming v1
 signal "s0" arrived
 signal "s1" arrived
@@ -261,7 +261,7 @@ cancel requested
 prepare done
 prepare undone
 order cancelled`
-	if got := v.story(); got != want {
+	if got := v.summaries(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -291,15 +291,15 @@ func TestCancelOvertakesItsOrder(t *testing.T) {
 		}
 	}
 	for _, id := range ids {
-		v := p.until(t, id, "cancelled")
-		if story := v.story(); !strings.HasPrefix(story, "accepted: 1 item, 19.00 EUR, plan instant v1\ncancel requested\n") {
+		v := p.waitStatus(t, id, "cancelled")
+		if story := v.summaries(); !strings.HasPrefix(story, "accepted: 1 item, 19.00 EUR, plan instant v1\ncancel requested\n") {
 			t.Errorf("%s:\n%s", id, story)
 		}
 	}
 }
 
-// TestCreatedAndCancelCross: whichever of the two is stored first, the order ends the same way.
-func TestCreatedAndCancelCross(t *testing.T) {
+// TestCancelBeforeOrAfterCreated: whichever of the two is stored first, the order ends the same way.
+func TestCancelBeforeOrAfterCreated(t *testing.T) {
 	t.Parallel()
 	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")
 	send := map[string]func(){
@@ -320,10 +320,10 @@ order cancelled: changed my mind`
 	for id, both := range send {
 		open := w.close(t, id)
 		both()
-		p.recorded(t, id, "cancel_requested", 1)
+		p.waitRecorded(t, id, "cancel_requested", 1)
 		open()
-		v := p.until(t, id, "cancelled")
-		if got := v.story(); got != want {
+		v := p.waitStatus(t, id, "cancelled")
+		if got := v.summaries(); got != want {
 			t.Errorf("%s: got\n%s\nwant\n%s", id, got, want)
 		}
 	}

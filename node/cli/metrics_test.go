@@ -21,19 +21,19 @@ var seldom = []string{
 
 // TestMetrics: /metrics has the metrics that docs/operations.md documents, and no others.
 func TestMetrics(t *testing.T) {
-	p := withPlan(t, impatient)
+	p := withPlan(t, threeAttemptsPlan)
 	s := services(t, p, demo.Behaviors{})
 	p.publish(t, samples("o-done"), "--wait")
-	p.publish(t, with("o-no", demo.CustomerDeclined, "sku-1"), "--wait")
+	p.publish(t, orderWith("o-no", demo.CustomerDeclined, "sku-1"), "--wait")
 	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Fail: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	p.publish(t, samples("o-stuck"))
-	p.until(t, "o-stuck", "attention")
+	p.waitStatus(t, "o-stuck", "attention")
 	if _, err := p.jetStream(t).Publish(t.Context(), "ORDER.x", []byte("hello")); err != nil {
 		t.Fatal(err)
 	}
-	p.letters(t, 1)
+	p.waitDeadLetters(t, 1)
 	p.request(t, http.MethodGet, "/v1/orders/o-done/events", "", "Accept", "text/event-stream")
 
 	p.request(t, http.MethodGet, "/v1/orders/o-done", "")

@@ -26,7 +26,7 @@ func services(t *testing.T, p *process, b demo.Behaviors) *demo.Services {
 }
 
 // publish publishes orders by the command line.
-func (p *process) publish(t *testing.T, orders string, args ...string) printed {
+func (p *process) publish(t *testing.T, orders string, args ...string) result {
 	t.Helper()
 	return command(t, p.environ, orders, append([]string{"publish", "-"}, args...)...)
 }
@@ -40,8 +40,8 @@ func samples(ids ...string) string {
 	return b.String()
 }
 
-// with is an order of the customer for the product.
-func with(id, customer, product string) string {
+// orderWith is an order of the customer for the product.
+func orderWith(id, customer, product string) string {
 	return strings.NewReplacer("c-7", customer, "sku-1", product).Replace(sampleOrder(id))
 }
 
@@ -50,14 +50,14 @@ func TestOrderCompletes(t *testing.T) {
 	p := start(t, nil)
 	s := services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
-	v := p.until(t, "o-1", "completed")
+	v := p.waitStatus(t, "o-1", "completed")
 	want := `accepted: 1 item, 19.00 EUR, plan order v1
 reserve_inventory done
 authorize_payment done
 create_shipment done
 capture_payment done
 order completed`
-	if got := v.story(); got != want {
+	if got := v.summaries(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if last := v.Events[len(v.Events)-1]; last.Number != 5 || last.Node != "node-1" {
@@ -73,15 +73,15 @@ func TestRejectedOrderIsUndone(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	for id, c := range map[string]struct{ order, want, reason string }{
-		"first": {with("first", "c-1", demo.ProductOutOfStock), `accepted: 1 item, 19.00 EUR, plan order v1
+		"first": {orderWith("first", "c-1", demo.ProductOutOfStock), `accepted: 1 item, 19.00 EUR, plan order v1
 reserve_inventory refused: out_of_stock: a product of the order is out of stock
 order rejected: out_of_stock: a product of the order is out of stock`, "out of stock"},
-		"second": {with("second", demo.CustomerDeclined, "sku-1"), `accepted: 1 item, 19.00 EUR, plan order v1
+		"second": {orderWith("second", demo.CustomerDeclined, "sku-1"), `accepted: 1 item, 19.00 EUR, plan order v1
 reserve_inventory done
 authorize_payment refused: card_declined: the card of the customer was declined
 reserve_inventory undone
 order rejected: card_declined: the card of the customer was declined`, "declined"},
-		"third": {with("third", "c-1", demo.ProductTooHeavy), `accepted: 1 item, 19.00 EUR, plan order v1
+		"third": {orderWith("third", "c-1", demo.ProductTooHeavy), `accepted: 1 item, 19.00 EUR, plan order v1
 reserve_inventory done
 authorize_payment done
 create_shipment refused: too_heavy: no carrier takes a product of the order
@@ -90,8 +90,8 @@ reserve_inventory undone
 order rejected: too_heavy: no carrier takes a product of the order`, "no carrier"},
 	} {
 		p.publish(t, c.order)
-		v := p.until(t, id, "rejected")
-		if got := v.story(); got != c.want {
+		v := p.waitStatus(t, id, "rejected")
+		if got := v.summaries(); got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", id, got, c.want)
 		}
 		if !strings.Contains(v.Reason, c.reason) {
@@ -100,8 +100,8 @@ order rejected: too_heavy: no carrier takes a product of the order`, "no carrier
 	}
 }
 
-// slow starts a node whose last step blocks until open is called or the test ends.
-func slow(t *testing.T, environ ...string) (p *process, open func()) {
+// startWithBlockedStep starts a node whose last step blocks until open is called or the test ends.
+func startWithBlockedStep(t *testing.T, environ ...string) (p *process, open func()) {
 	t.Helper()
 	p = withPlan(t, `
 name: slow
@@ -131,7 +131,7 @@ steps:
 // first.
 func TestCancelUndoesInReverse(t *testing.T) {
 	t.Parallel()
-	p, open := slow(t)
+	p, open := startWithBlockedStep(t)
 	s := services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
 	eventually(t, "the second step", func() (bool, any) {
@@ -139,9 +139,9 @@ func TestCancelUndoesInReverse(t *testing.T) {
 		return strings.Contains(got.out, "authorize_payment done"), got.out
 	})
 	ok(t, p.environ, "cancel", "o-1", "--reason", "changed my mind")
-	p.recorded(t, "o-1", "cancel_requested", 1)
+	p.waitRecorded(t, "o-1", "cancel_requested", 1)
 	open()
-	v := p.until(t, "o-1", "cancelled")
+	v := p.waitStatus(t, "o-1", "cancelled")
 	want := `accepted: 1 item, 19.00 EUR, plan slow v1
 reserve_inventory done
 authorize_payment done
@@ -151,7 +151,7 @@ create_shipment undone
 authorize_payment undone
 reserve_inventory undone
 order cancelled: changed my mind`
-	if got := v.story(); got != want {
+	if got := v.summaries(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if v.Reason != "changed my mind" {

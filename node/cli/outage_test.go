@@ -132,7 +132,7 @@ type lostNode struct {
 	open    func()
 }
 
-func losing(t *testing.T, drain string) *lostNode {
+func startLostNode(t *testing.T, drain string) *lostNode {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()
 	l := &lostNode{proxy: newProxy(t, url), direct: &process{url: url, environ: []string{"NATS_URL=" + url}}}
@@ -155,7 +155,7 @@ func losing(t *testing.T, drain string) *lostNode {
 	}
 	t.Cleanup(l.open)
 	l.spawned = spawn(t, append(l.environ, "NATS_URL="+l.proxy.url(), "ORDERLY_NODE_ID=node-1", "ORDERLY_DATA_DIR="+filepath.Join(t.TempDir(), "data")), "run")
-	l.says(t, "plan  slow")
+	l.waitOutput(t, "plan  slow")
 	l.direct.publish(t, sampleOrder("o-1"))
 	select {
 	case <-called:
@@ -165,8 +165,8 @@ func losing(t *testing.T, drain string) *lostNode {
 	return l
 }
 
-// within checks that the node ends without an error within the limit.
-func (l *lostNode) within(t *testing.T, limit time.Duration) {
+// requireStopWithin checks that the node ends without an error within the limit.
+func (l *lostNode) requireStopWithin(t *testing.T, limit time.Duration) {
 	t.Helper()
 	began := time.Now()
 	select {
@@ -181,13 +181,13 @@ func (l *lostNode) within(t *testing.T, limit time.Duration) {
 	}
 }
 
-// goesOn checks that another node completes the order.
-func (l *lostNode) goesOn(t *testing.T) {
+// requireOrderCompletes checks that another node completes the order.
+func (l *lostNode) requireOrderCompletes(t *testing.T) {
 	t.Helper()
 	start(t, nil, append(l.environ, "NATS_URL="+l.direct.url, "ORDERLY_NODE_ID=node-2", "ORDERLY_DRAIN_TIMEOUT=100ms")...)
 	l.open()
-	if v := l.direct.until(t, "o-1", "completed"); v.Events[len(v.Events)-1].Node != "node-2" {
-		t.Errorf("got\n%s\nwant completed by node-2", v.story())
+	if v := l.direct.waitStatus(t, "o-1", "completed"); v.Events[len(v.Events)-1].Node != "node-2" {
+		t.Errorf("got\n%s\nwant completed by node-2", v.summaries())
 	}
 }
 
@@ -203,11 +203,11 @@ func TestStopWithoutNATS(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := losing(t, "2s")
+			l := startLostNode(t, "2s")
 			lose(l.proxy)
 			l.signal(t, syscall.SIGTERM)
-			l.within(t, 12*time.Second)
-			l.goesOn(t)
+			l.requireStopWithin(t, 12*time.Second)
+			l.requireOrderCompletes(t)
 		})
 	}
 }
@@ -218,13 +218,13 @@ func TestSecondSignalWithoutNATS(t *testing.T) {
 	for name, lose := range losses {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := losing(t, "1m")
+			l := startLostNode(t, "1m")
 			lose(l.proxy)
 			// Two equal signals may be delivered as one.
 			l.signal(t, syscall.SIGTERM)
 			l.signal(t, syscall.SIGINT)
-			l.within(t, 12*time.Second)
-			l.goesOn(t)
+			l.requireStopWithin(t, 12*time.Second)
+			l.requireOrderCompletes(t)
 		})
 	}
 }
@@ -247,9 +247,9 @@ func TestStopLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestStopWhileNATSReadsNothing: a connection whose peer does not read, on which nats.go blocks for a minute, does not delay
+// TestStopWithBlockedWrite: a connection whose peer does not read, on which nats.go blocks for a minute, does not delay
 // the stop.
-func TestStopWhileNATSReadsNothing(t *testing.T) {
+func TestStopWithBlockedWrite(t *testing.T) {
 	t.Parallel()
 	tn := newProxy(t, natstest.Start(t).ClientURL())
 	p := start(t, nil, "NATS_URL="+tn.url())
@@ -305,7 +305,7 @@ func TestStopWhileStarting(t *testing.T) {
 		tn.mute()
 		tunnels, urls = append(tunnels, tn), append(urls, tn.url())
 	}
-	p := begin(t, nil, "NATS_URL="+strings.Join(urls, ","), "ORDERLY_DRAIN_TIMEOUT=1m")
+	p := startNoWait(t, nil, "NATS_URL="+strings.Join(urls, ","), "ORDERLY_DRAIN_TIMEOUT=1m")
 	eventually(t, "a connection", func() (bool, any) { return slices.ContainsFunc(tunnels, (*proxy).used), p.err })
 	began := time.Now()
 	p.stop()
@@ -333,12 +333,12 @@ func TestPublishWithoutNATS(t *testing.T) {
 // TestThirdSignal: the third signal kills the process.
 func TestThirdSignal(t *testing.T) {
 	t.Parallel()
-	s := spawn(t, nil, obstinate)
-	s.says(t, "begun\n")
+	s := spawn(t, nil, ignoreSignals)
+	s.waitOutput(t, "begun\n")
 	s.signal(t, syscall.SIGTERM)
-	s.says(t, "stop\n")
+	s.waitOutput(t, "stop\n")
 	s.signal(t, syscall.SIGINT)
-	s.says(t, "abort\n")
+	s.waitOutput(t, "abort\n")
 	eventually(t, "the end", func() (bool, any) {
 		_ = s.Process.Signal(syscall.SIGTERM) // a signal that arrives while the handler is removed is lost
 		select {

@@ -27,7 +27,7 @@ func threePages() []*index.Page {
 // TestOrdersJSON: page by page it is what it would be at once, and each page is written as it comes.
 func TestOrdersJSON(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
-		var out, whole screen
+		var out, whole syncBuffer
 		w := newOrderJSON(&out)
 		want := index.Page{Orders: []index.Order{}}
 		pages := threePages()[3-n:]
@@ -56,7 +56,7 @@ func TestOrdersJSON(t *testing.T) {
 
 // TestOrdersText: the head comes once, columns keep their place, and each page is written as it comes.
 func TestOrdersText(t *testing.T) {
-	var out, errs screen
+	var out, errs syncBuffer
 	w := &orderTable{t: terminal{out: &out, err: &errs}, table: table{out: &out}}
 	pages := threePages()
 	pages[0].Orders[0].OrderID = "o-with-a-long-name"
@@ -92,8 +92,8 @@ o-1-0               <c>       parked  0s   -     2030-01-02T03:04:05Z  -
 
 // TestJSONList: an element at a time it is what it would be at once.
 func TestJSONList(t *testing.T) {
-	for _, elements := range [][]letter{{}, {{Reason: "<a>"}}, {{Reason: "a"}, {Reason: "b\nc"}}} {
-		var out, want screen
+	for _, elements := range [][]deadLetter{{}, {{Reason: "<a>"}}, {{Reason: "a"}, {Reason: "b\nc"}}} {
+		var out, want syncBuffer
 		l := jsonList{out: &out}
 		for _, e := range elements {
 			if err := l.add(e); err != nil {

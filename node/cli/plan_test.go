@@ -17,8 +17,8 @@ steps:
   - {name: send, do: nats://%s.send, timeout: 1m}
 `
 
-// workshop performs the steps of a plan with the prefix and records the calls. A wrap is pending until a signal.
-func workshop(t *testing.T, p *process, prefix string) func() []string {
+// serveGiftSteps performs the steps of a plan with the prefix and records the calls. A wrap is pending until a signal.
+func serveGiftSteps(t *testing.T, p *process, prefix string) func() []string {
 	t.Helper()
 	var mu sync.Mutex
 	var called []string
@@ -55,9 +55,9 @@ func TestPlanChanges(t *testing.T) {
 		return "ORDERLY_PLAN=" + write(t, "plan.yaml", fmt.Sprintf(twoSteps, version, prefix, prefix, prefix))
 	}
 	first := start(t, nil, file(1, "old"))
-	old := workshop(t, first, "old")
+	old := serveGiftSteps(t, first, "old")
 	first.publish(t, sampleOrder("o-1"))
-	first.until(t, "o-1", "parked")
+	first.waitStatus(t, "o-1", "parked")
 	first.stop()
 	if code := first.wait(t); code != exitOK {
 		t.Fatalf("exit code %d", code)
@@ -66,17 +66,17 @@ func TestPlanChanges(t *testing.T) {
 		t.Fatalf("called were %v: want old.wrap", got)
 	}
 
-	refuses(t, "plan gift v1 is registered with other content (step wrap: do: nats://old.wrap → nats://new.wrap; "+
+	requireStartFailure(t, "plan gift v1 is registered with other content (step wrap: do: nats://old.wrap → nats://new.wrap; "+
 		"step wrap: undo: nats://old.unwrap → nats://new.unwrap; step send: do: nats://old.send → nats://new.send): raise the version",
 		nil, "ORDERLY_DATA_DIR="+first.dir, file(1, "new"))
 
 	second := start(t, nil, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", file(2, "new"))
-	old, fresh := workshop(t, second, "old"), workshop(t, second, "new")
+	old, fresh := serveGiftSteps(t, second, "old"), serveGiftSteps(t, second, "new")
 	second.publish(t, sampleOrder("o-2"))
-	second.until(t, "o-2", "parked")
+	second.waitStatus(t, "o-2", "parked")
 	for _, id := range []string{"o-1", "o-2"} {
 		ok(t, second.environ, "signal", id, "wrapped")
-		second.until(t, id, "completed")
+		second.waitStatus(t, id, "completed")
 	}
 	if got := strings.Join(old(), " "); got != "old.send" {
 		t.Errorf("of the old targets were called %s: want old.send, for the order that was accepted under the old plan", got)
@@ -85,11 +85,11 @@ func TestPlanChanges(t *testing.T) {
 		t.Errorf("of the new targets were called %s: want new.wrap new.send", got)
 	}
 	// A node of another process is refused too, and does not wait for something to change.
-	refuses(t, "plan gift v2 is registered with other content", nil, "NATS_URL="+second.url, file(2, "other"))
+	requireStartFailure(t, "plan gift v2 is registered with other content", nil, "NATS_URL="+second.url, file(2, "other"))
 }
 
-// TestFunctionsAreForPrograms: a plan file with Go functions is refused by the orderly binary, which has none.
-func TestFunctionsAreForPrograms(t *testing.T) {
+// TestFunctionTargetsAreRefused: a plan file with Go functions is refused by the orderly binary, which has none.
+func TestFunctionTargetsAreRefused(t *testing.T) {
 	path := write(t, "plan.yaml", "name: gift\nversion: 1\nsteps: [{name: wrap, do: 'func:wrap'}]")
-	refuses(t, "step wrap: do: target func:wrap is a Go function, and this program has none", nil, "ORDERLY_PLAN="+path)
+	requireStartFailure(t, "step wrap: do: target func:wrap is a Go function, and this program has none", nil, "ORDERLY_PLAN="+path)
 }

@@ -26,9 +26,9 @@ func TestPublishFiles(t *testing.T) {
 		`{"order_id":"broken",`,
 		sampleOrder("line-2"),
 		"what is this?",
-		with("line-3", "", "sku-1"),
+		orderWith("line-3", "", "sku-1"),
 		sampleOrder("not/an/id"),
-		with("line-4", demo.CustomerDeclined, "sku-1"),
+		orderWith("line-4", demo.CustomerDeclined, "sku-1"),
 		`{"order_id":"` + strings.Repeat("x", 300<<10) + `"}`,
 		`{"customer_id":"c-7"}`,
 	}, "\n"))
@@ -59,13 +59,13 @@ $`).MatchString(got.out) {
 		"line-3": "rejected", "line-4": "rejected", "stdin": "completed",
 	} {
 		if v := p.get(t, id); v.Status != status {
-			t.Errorf("order %s is %s: want %s\n%s", id, v.Status, status, v.story())
+			t.Errorf("order %s is %s: want %s\n%s", id, v.Status, status, v.summaries())
 		}
 	}
 	want := report{}
 	want.Orders.Accepted, want.Orders.Completed, want.Orders.Rejected = 8, 6, 2
 	want.Inbox.EverStored, want.Inbox.Accepted = 8, 8
-	p.balances(t, want)
+	p.requireBalanced(t, want)
 }
 
 // TestPublishSamples: -n generates orders with new ids; the demo services refuse a tenth of them.
@@ -124,7 +124,7 @@ func TestPublishTwice(t *testing.T) {
 	want := report{}
 	want.Orders.Accepted, want.Orders.Completed = 2, 2
 	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.WithoutEffect = 5, 2, 3
-	p.balances(t, want)
+	p.requireBalanced(t, want)
 }
 
 // TestPublishTimeout: orders that have not ended in time are counted, and one is named; exit code 1.
@@ -154,20 +154,20 @@ func TestPublishTimeout(t *testing.T) {
 func TestPublishNoFile(t *testing.T) {
 	p := start(t, nil)
 	good := write(t, "good.json", sampleOrder("o-1"))
-	complains(t, command(t, p.environ, "", "publish", good, "missing.json"), exitFailed,
+	requireFailure(t, command(t, p.environ, "", "publish", good, "missing.json"), exitFailed,
 		"nothing published: open missing.json: no such file or directory")
-	complains(t, command(t, p.environ, "", "publish", good, t.TempDir()), exitFailed, "is a directory")
+	requireFailure(t, command(t, p.environ, "", "publish", good, t.TempDir()), exitFailed, "is a directory")
 	if got := command(t, p.environ, "", "get", "o-1"); got.code != exitFailed {
 		t.Errorf("something was published:\n%s", got.out)
 	}
 }
 
-// TestPublishWhileNATSGoes: an order is reported as stored only if it is.
-func TestPublishWhileNATSGoes(t *testing.T) {
+// TestPublishWhileNATSStops: an order is reported as stored only if it is.
+func TestPublishWhileNATSStops(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
 	r, w := io.Pipe()
-	var out, errs screen
+	var out, errs syncBuffer
 	ended := make(chan int, 1)
 	go func() {
 		ended <- execute(t.Context(), []string{"publish", "-"}, terminal{in: r, out: &out, err: &errs, environ: p.environ})

@@ -65,7 +65,7 @@ func TestRunAgain(t *testing.T) {
 	}
 	second := demoNode(t, "ORDERLY_DATA_DIR="+first.dir, "ORDERLY_NODE_ID=node-2", "ORDERLY_DURABILITY=strict", "ORDERLY_ACK_WAIT=1s")
 	for _, id := range []string{"o-1", "o-2"} {
-		v := second.until(t, id, "completed")
+		v := second.waitStatus(t, id, "completed")
 		if last := v.Events[len(v.Events)-1]; last.Node != "node-2" {
 			t.Errorf("order %s was ended by %s", id, last.Node)
 		}
@@ -73,16 +73,16 @@ func TestRunAgain(t *testing.T) {
 	want := report{}
 	want.Orders.Accepted, want.Orders.Completed = 2, 2
 	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
-	second.balances(t, want)
+	second.requireBalanced(t, want)
 }
 
 // TestStopFinishesRunningOrders: a graceful stop completes a slow order.
 func TestStopFinishesRunningOrders(t *testing.T) {
 	t.Parallel()
-	p, open := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	p, open := startWithBlockedStep(t, "ORDERLY_DRAIN_TIMEOUT=1m")
 	services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
-	p.until(t, "o-1", "running")
+	p.waitStatus(t, "o-1", "running")
 	p.stop()
 	eventually(t, "a node that accepts no more orders", func() (bool, any) { return status(t, p.http+"/readyz") == 503, p.err })
 	select {
@@ -98,16 +98,16 @@ func TestStopFinishesRunningOrders(t *testing.T) {
 	again := start(t, nil, "ORDERLY_DATA_DIR="+p.dir, "ORDERLY_NODE_ID=node-2")
 	v := again.get(t, "o-1")
 	if v.Status != "completed" || v.Events[len(v.Events)-1].Node != "node-1" {
-		t.Errorf("got\n%s\nwant completed by node-1", v.story())
+		t.Errorf("got\n%s\nwant completed by node-1", v.summaries())
 	}
 }
 
 // TestSecondSignal: the first signal starts the drain, which waits for a running order; the second ends it at once.
 func TestSecondSignal(t *testing.T) {
-	p, _ := slow(t, "ORDERLY_DRAIN_TIMEOUT=1m")
+	p, _ := startWithBlockedStep(t, "ORDERLY_DRAIN_TIMEOUT=1m")
 	services(t, p, demo.Behaviors{})
 	p.publish(t, sampleOrder("o-1"))
-	p.until(t, "o-1", "running")
+	p.waitStatus(t, "o-1", "running")
 	signal := func() {
 		t.Helper()
 		if err := syscall.Kill(syscall.Getpid(), syscall.SIGTERM); err != nil {
@@ -123,11 +123,11 @@ func TestSecondSignal(t *testing.T) {
 	}
 }
 
-// refuses starts a node that cannot run, and checks that it ends with one line per problem; goleak checks that nothing
+// requireStartFailure starts a node that cannot run, and checks that it ends with one line per problem; goleak checks that nothing
 // keeps running.
-func refuses(t *testing.T, want string, args []string, environ ...string) {
+func requireStartFailure(t *testing.T, want string, args []string, environ ...string) {
 	t.Helper()
-	p := begin(t, args, environ...)
+	p := startNoWait(t, args, environ...)
 	code := p.wait(t)
 	said := p.err.String()
 	complaint := said[max(0, strings.Index(said, "orderly: ")):]
@@ -141,7 +141,7 @@ func refuses(t *testing.T, want string, args []string, environ ...string) {
 	}
 }
 
-func occupied(t *testing.T) string {
+func occupiedAddr(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -152,15 +152,15 @@ func occupied(t *testing.T) string {
 }
 
 func TestPortInUse(t *testing.T) {
-	addr := occupied(t)
-	refuses(t, "address "+addr+" is in use: stop the program that listens there, or set ORDERLY_NATS_ADDR to another address", nil, "ORDERLY_NATS_ADDR="+addr)
-	refuses(t, "cannot listen on "+addr+": stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address", nil, "ORDERLY_HTTP_ADDR="+addr)
+	addr := occupiedAddr(t)
+	requireStartFailure(t, "address "+addr+" is in use: stop the program that listens there, or set ORDERLY_NATS_ADDR to another address", nil, "ORDERLY_NATS_ADDR="+addr)
+	requireStartFailure(t, "cannot listen on "+addr+": stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address", nil, "ORDERLY_HTTP_ADDR="+addr)
 }
 
 func TestDataDirectory(t *testing.T) {
 	p := start(t, nil)
-	refuses(t, "data directory in use: "+p.dir+" is held by process ", nil, "ORDERLY_DATA_DIR="+p.dir)
-	refuses(t, "set ORDERLY_DATA_DIR to a directory that this user may write", nil, "ORDERLY_DATA_DIR="+write(t, "file", "")+"/data")
+	requireStartFailure(t, "data directory in use: "+p.dir+" is held by process ", nil, "ORDERLY_DATA_DIR="+p.dir)
+	requireStartFailure(t, "set ORDERLY_DATA_DIR to a directory that this user may write", nil, "ORDERLY_DATA_DIR="+write(t, "file", "")+"/data")
 }
 
 func TestWrongPlan(t *testing.T) {
@@ -173,10 +173,10 @@ func TestWrongPlan(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, "plan.yaml", c.plan)
-			refuses(t, c.want, nil, "ORDERLY_PLAN="+path)
+			requireStartFailure(t, c.want, nil, "ORDERLY_PLAN="+path)
 		})
 	}
-	refuses(t, "ORDERLY_PLAN: open plan file: ", nil, "ORDERLY_PLAN="+filepath.Join(t.TempDir(), "missing.yaml"))
+	requireStartFailure(t, "ORDERLY_PLAN: open plan file: ", nil, "ORDERLY_PLAN="+filepath.Join(t.TempDir(), "missing.yaml"))
 }
 
 // TestStreamConfigMismatch: a stream with another configuration is not changed; the node names the differences and stops.
@@ -191,8 +191,8 @@ func TestStreamConfigMismatch(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, "stream ORDERS has another configuration (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
-	refuses(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
+	requireStartFailure(t, "stream ORDERS has another configuration (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
+	requireStartFailure(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
 	s, err := js.Stream(t.Context(), "ORDERS")
 	if err != nil || s.CachedInfo().Config.MaxMsgs != 7 {
 		t.Errorf("the stream was changed: %v", err)
@@ -202,20 +202,20 @@ func TestStreamConfigMismatch(t *testing.T) {
 // TestAckWaitDiffersBetweenNodes: a setting that all nodes must share is compared.
 func TestAckWaitDiffersBetweenNodes(t *testing.T) {
 	p := start(t, nil)
-	refuses(t, "ack_wait: want 1s, found 5s", nil, "NATS_URL="+p.url, "ORDERLY_ACK_WAIT=1s")
+	requireStartFailure(t, "ack_wait: want 1s, found 5s", nil, "NATS_URL="+p.url, "ORDERLY_ACK_WAIT=1s")
 }
 
 // TestDemoRunsOnce: a second process with demo services on one NATS is refused.
 func TestDemoRunsOnce(t *testing.T) {
 	p := demoNode(t)
-	refuses(t, "demo services run already on this NATS: start them in one process only; run this node without --demo", []string{"--demo"}, "NATS_URL="+p.url)
+	requireStartFailure(t, "demo services run already on this NATS: start them in one process only; run this node without --demo", []string{"--demo"}, "NATS_URL="+p.url)
 }
 
-// TestNATSComesLater: a node waits for its NATS servers, alive and not ready, and becomes ready without a restart.
-func TestNATSComesLater(t *testing.T) {
+// TestStartBeforeNATS: a node waits for its NATS servers, alive and not ready, and becomes ready without a restart.
+func TestStartBeforeNATS(t *testing.T) {
 	t.Parallel()
 	natsAddr, httpAddr := natstest.FreeAddr(t), natstest.FreeAddr(t)
-	p := begin(t, nil, "NATS_URL=nats://"+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr)
+	p := startNoWait(t, nil, "NATS_URL=nats://"+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr)
 	environ := []string{"ORDERLY_HTTP_ADDR=" + httpAddr}
 	eventually(t, "a node that is alive", func() (bool, any) { return status(t, "http://"+httpAddr+"/livez") == 200, p.err })
 	for path, want := range map[string]int{"/health": 503, "/readyz": 503, "/livez": 200, "/metrics": 200} {
@@ -223,7 +223,7 @@ func TestNATSComesLater(t *testing.T) {
 			t.Errorf("%s is %d: want %d", path, got, want)
 		}
 	}
-	complains(t, command(t, environ, "", "health"), exitFailed, "is not healthy: 503")
+	requireFailure(t, command(t, environ, "", "health"), exitFailed, "is not healthy: 503")
 	s, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: natsAddr, Relaxed: true})
 	if err != nil {
 		t.Fatal(err)

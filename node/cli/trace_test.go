@@ -50,8 +50,8 @@ func collect(t *testing.T) *tracing {
 	return c
 }
 
-// family lists the spans of a trace, each after its parent: kind, name, and how deep below the root it is.
-func (c *tracing) family(traceID, root string) []string {
+// spanTree lists the spans of a trace, each after its parent: kind, name, and how deep below the root it is.
+func (c *tracing) spanTree(traceID, root string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var told []string
@@ -113,7 +113,7 @@ func TestOneTrace(t *testing.T) {
 	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	v := p.until(t, "o-1", "completed")
+	v := p.waitStatus(t, "o-1", "completed")
 	for _, e := range v.Events[1:] {
 		if !strings.HasPrefix(e.Traceparent, "00-"+traceID+"-") || strings.Contains(e.Traceparent, spanID) {
 			t.Errorf("%s was journaled with traceparent %q: want the node's span in the client's trace", e.Kind, e.Traceparent)
@@ -121,7 +121,7 @@ func TestOneTrace(t *testing.T) {
 	}
 	p.stop()
 	p.wait(t)
-	if got := strings.Join(spans.family(traceID, spanID), "\n"); got != steps {
+	if got := strings.Join(spans.spanTree(traceID, spanID), "\n"); got != steps {
 		t.Errorf("got\n%s\nwant\n%s", got, steps)
 	}
 	if n := spans.of(traceID); n != 9 {
@@ -137,11 +137,11 @@ func TestTraceOverHTTP(t *testing.T) {
 	if answer.code != http.StatusAccepted {
 		t.Fatalf("%d: %s", answer.code, answer.body)
 	}
-	p.until(t, "o-1", "completed")
+	p.waitStatus(t, "o-1", "completed")
 	p.stop()
 	p.wait(t)
 	want := "server POST /v1/orders\n  " + strings.ReplaceAll(steps, "\n", "\n  ")
-	if got := strings.Join(spans.family(traceID, spanID), "\n"); got != want {
+	if got := strings.Join(spans.spanTree(traceID, spanID), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -150,11 +150,11 @@ func TestTraceOverHTTP(t *testing.T) {
 func TestTraceOfARejection(t *testing.T) {
 	spans := collect(t)
 	p := demoNode(t)
-	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("traceparent", parent), Data: []byte(with("o-1", demo.CustomerDeclined, "sku-1"))}
+	m := &nats.Msg{Subject: "ORDER.o-1", Header: header("traceparent", parent), Data: []byte(orderWith("o-1", demo.CustomerDeclined, "sku-1"))}
 	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	p.until(t, "o-1", "rejected")
+	p.waitStatus(t, "o-1", "rejected")
 	p.stop()
 	p.wait(t)
 	want := `consumer process order.created
@@ -164,7 +164,7 @@ func TestTraceOfARejection(t *testing.T) {
     server payments.authorize
   client undo reserve_inventory
     server inventory.release`
-	if got := strings.Join(spans.family(traceID, spanID), "\n"); got != want {
+	if got := strings.Join(spans.spanTree(traceID, spanID), "\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
@@ -179,7 +179,7 @@ func TestMalformedTraceContext(t *testing.T) {
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}
-		p.until(t, id, "completed")
+		p.waitStatus(t, id, "completed")
 	}
 }
 

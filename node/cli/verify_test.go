@@ -19,7 +19,7 @@ func TestVerify(t *testing.T) {
 	want := report{}
 	want.Orders.Accepted, want.Orders.Completed = 2, 2
 	want.Inbox.EverStored, want.Inbox.Accepted = 2, 2
-	p.balances(t, want)
+	p.requireBalanced(t, want)
 	text := ok(t, p.environ, "verify")
 	for _, line := range []string{"orders accepted              2\n", "  completed                  2\n", "\nbalanced\n"} {
 		if !strings.Contains(text, line) {
@@ -47,16 +47,16 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyCountsRestingOrders: the report counts parked orders by what they wait for and those in attention by cause, and
+// TestVerifyCountsWaitingOrders: the report counts parked orders by what they wait for and those in attention by cause, and
 // names a parked one whose timer is lost.
-func TestVerifyCountsRestingOrders(t *testing.T) {
+func TestVerifyCountsWaitingOrders(t *testing.T) {
 	t.Parallel()
-	p, s := waiting(t)
+	p, s := startWithParkedOrder(t)
 	if err := s.Set(demo.Behaviors{Payments: demo.Behavior{Fail: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	p.publish(t, sampleOrder("o-2"))
-	p.until(t, "o-2", "attention")
+	p.waitStatus(t, "o-2", "attention")
 	text := strings.Join(strings.Fields(ok(t, p.environ, "verify")), " ")
 	for _, want := range []string{
 		" parked 1 pending 1 for a signal retry 0 ", " attention 1 a person must decide ", " scheduled 1 waking 0 ", " attention by cause 1 authorize_payment: ",

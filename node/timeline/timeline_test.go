@@ -130,8 +130,8 @@ func TestCancellationJSON(t *testing.T) {
 	}
 }
 
-// TestEveryKindHasWords: an event kind that is added must be told too.
-func TestEveryKindHasWords(t *testing.T) {
+// TestEveryKindHasSummary: an event kind that is added must be told too.
+func TestEveryKindHasSummary(t *testing.T) {
 	told := map[string]bool{}
 	for _, entries := range stories {
 		story := timeline.Story{}

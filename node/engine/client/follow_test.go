@@ -22,7 +22,7 @@ import (
 // once, in order.
 func TestFollowSurvivesRestarts(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.append(accepted())
 	events, ended := w.follow(t.Context(), 0)
 	if e := w.next(events); e.Number != 1 {
@@ -56,7 +56,7 @@ func TestFollowSurvivesRestarts(t *testing.T) {
 // FollowFrom yields the entries behind the given sequence.
 func TestFollowFrom(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.append(accepted())
 	w.append(signalled(2))
 	w.append(done()...)
@@ -74,7 +74,7 @@ func TestFollowFrom(t *testing.T) {
 // An order in the inbox is followed from its acceptance on; if it becomes a dead letter, following ends.
 func TestFollowReceived(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	if _, ended := w.follow(t.Context(), 0); !errors.Is(<-ended, client.ErrUnknownOrder) {
 		t.Error("an unknown order is followed")
 	}
@@ -105,7 +105,7 @@ func TestFollowReceived(t *testing.T) {
 // Follow ends with its context, also while the server is away.
 func TestFollowStops(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.append(accepted())
 	ctx, cancel := context.WithCancel(t.Context())
 	events, ended := w.follow(ctx, 0)
@@ -201,7 +201,7 @@ func entry(t *testing.T, delivered uint64, number uint32, e *messages.Event) jet
 
 func TestUntilReconnect(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	ctx, release := client.UntilReconnect(t.Context(), w.js.Conn())
 	defer release()
 	w.server.Stop()

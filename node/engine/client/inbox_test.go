@@ -18,7 +18,7 @@ import (
 )
 
 // publish stores a message about the order and returns when.
-func (w *world) publish(kind messages.Type) time.Time {
+func (w *testServer) publish(kind messages.Type) time.Time {
 	w.Helper()
 	m := &nats.Msg{Subject: messages.SubjectOrder + "o-1", Header: nats.Header{messages.HeaderType: {string(kind)}}, Data: []byte("{}")}
 	ack, err := w.js.PublishMsg(w.Context(), m)
@@ -29,7 +29,7 @@ func (w *world) publish(kind messages.Type) time.Time {
 }
 
 // publishMalformed stores a message with malformed headers, which no client library would send.
-func (w *world) publishMalformed() {
+func (w *testServer) publishMalformed() {
 	w.Helper()
 	last := func() uint64 { return w.stream(messages.StreamOrders).CachedInfo().State.LastSeq }
 	before := last()
@@ -49,7 +49,7 @@ func (w *world) publishMalformed() {
 }
 
 // wantPending checks that the order is unknown, and how many messages about it are pending.
-func (w *world) wantPending(messages int, more bool) {
+func (w *testServer) wantPending(messages int, more bool) {
 	w.Helper()
 	_, err := w.client.Order(w.Context(), "o-1")
 	var pending *timeline.PendingMessages
@@ -66,7 +66,7 @@ func (w *world) wantPending(messages int, more bool) {
 // An order is received when a message that creates it is stored; other messages about it do not create it.
 func TestReceived(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.wantPending(0, false)
 	w.publish(messages.TypeRetry)
 	w.wantPending(1, false)
@@ -89,7 +89,7 @@ func TestReceived(t *testing.T) {
 // Only the first MaxInboxReads messages are read.
 func TestManyPendingMessages(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	for range client.MaxInboxReads - 1 {
 		w.publish(messages.TypeSignal)
 	}
@@ -103,7 +103,7 @@ func TestManyPendingMessages(t *testing.T) {
 // The created message can be the last of the messages that are read.
 func TestReceivedAfterOthers(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	for range client.MaxInboxReads - 1 {
 		w.publish(messages.TypeCancel)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // watch starts a Watch of the orders.
-func (w *world) watch(ids ...messages.OrderID) *client.Watch {
+func (w *testServer) watch(ids ...messages.OrderID) *client.Watch {
 	w.Helper()
 	watch, err := client.StartWatch(w.Context(), w.js)
 	w.must(err)
@@ -41,7 +41,7 @@ func tally(w *client.Watch) string {
 
 func TestWatchCountsEnds(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	watch := w.watch("a", "b", "c", "d")
 	for _, e := range []struct{ id, kinds string }{
 		{"not-watched", "accepted,rejected"}, {"a", "accepted"}, {"a", "step_completed,completed"}, {"b", "accepted,rejected"}, {"c", "step_undone,cancelled"},
@@ -75,7 +75,7 @@ func TestWatchIgnoresOtherKinds(t *testing.T) {
 // An order that ended before it was added is found by a look-up.
 func TestWatchFindsEarlierEnd(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	w.appendKinds("a", "completed")
 	watch := w.watch("a")
 	w.must(wait(t, watch, natstest.Patience))
@@ -110,7 +110,7 @@ func TestWatchWakes(t *testing.T) {
 // Wait goes on while NATS is away, and its error has the cause of the failed look-ups.
 func TestWatchDuringOutage(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	watch := w.watch("a")
 	w.server.Stop()
 	// The first look-up starts after a second and fails within another one.
@@ -123,7 +123,7 @@ func TestWatchDuringOutage(t *testing.T) {
 // A consumer that is left behind would slow every append for minutes.
 func TestWatchStopRemovesConsumer(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newTestServer(t)
 	watch, err := client.StartWatch(t.Context(), w.js)
 	w.must(err)
 	w.untilConsumers(1)

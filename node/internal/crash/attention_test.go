@@ -18,14 +18,14 @@ const maxRestarts = 40
 func TestCrashAttention(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
-	w := newWorld(t, seed, relaxed, shortAckWait, shortHold)
+	w := newTestEnv(t, seed, relaxed, shortAckWait, shortHold)
 	w.load.signals = true
 	w.load.limit = rate.NewLimiter(250/raceFactor, 50)
 	w.writePlan(longTimeout, 1)
-	p := w.open(demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.12, Reject: 0.01, Pending: 0.15, Finish: 200 * time.Millisecond})
+	p := w.startAll(demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.12, Reject: 0.01, Pending: 0.15, Finish: 200 * time.Millisecond})
 	w.kill(p)
-	w.dieAt(failpoint.BeforeAttention, 1, 0, growing(portion))
-	w.dieAt(failpoint.BeforeAttention, 3, linger, growing(portion))
+	w.dieAt(failpoint.BeforeAttention, 1, 0, doublingPace(portion))
+	w.dieAt(failpoint.BeforeAttention, 3, linger, doublingPace(portion))
 	p = w.startNode()
 	orders, _ := size(t, 10, 300)
 	w.load.add(orders)
@@ -34,7 +34,7 @@ func TestCrashAttention(t *testing.T) {
 	}
 	p.ready()
 	w.quiesce()
-	before := w.proveAttention()
+	before := w.checkAttention()
 
 	w.operate(seed)
 	for kills := 0; kills < minKills || kills < maxRestarts && !w.operator.idle(); kills++ {
@@ -50,8 +50,8 @@ func TestCrashAttention(t *testing.T) {
 	}
 }
 
-// proveAttention counts the orders in attention. Every other order must have ended; the audit and the index must agree.
-func (w *world) proveAttention() (n int) {
+// checkAttention counts the orders in attention. Every other order must have ended; the audit and the index must agree.
+func (w *testEnv) checkAttention() (n int) {
 	w.Helper()
 	j, f := w.readJournal(), &failures{w: w}
 	for _, v := range j.violations {
@@ -71,6 +71,6 @@ func (w *world) proveAttention() (n int) {
 	if report := w.readAudit(f); int(report.Orders.Attention) != n {
 		f.add("%d orders are in attention, and the audit counts %d", n, report.Orders.Attention)
 	}
-	w.proveIndex(f, j)
+	w.checkIndex(f, j)
 	return n
 }

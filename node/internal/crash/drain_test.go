@@ -15,9 +15,9 @@ import (
 func TestCrashDrain(t *testing.T) {
 	t.Parallel()
 	const drainTimeout = 30 * time.Second
-	w := newWorld(t, newSeed(t), "ORDERLY_DRAIN_TIMEOUT="+drainTimeout.String())
+	w := newTestEnv(t, newSeed(t), "ORDERLY_DRAIN_TIMEOUT="+drainTimeout.String())
 	w.load.limit = rate.NewLimiter(250, 50)
-	p := w.open(unreliable)
+	p := w.startAll(unreliable)
 	w.load.add(600)
 	natstest.Eventually(t, "half of the load is acknowledged", func() bool { return w.load.acknowledged.Load() > 300 })
 	began := time.Now()
@@ -40,9 +40,9 @@ func TestCrashDrain(t *testing.T) {
 // A second signal ends the drain at once, and loses nothing.
 func TestCrashDrainAborted(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newSeed(t), "ORDERLY_DRAIN_TIMEOUT=1m")
+	w := newTestEnv(t, newSeed(t), "ORDERLY_DRAIN_TIMEOUT=1m")
 	// Each order takes longer than the test waits for the end of the drain.
-	p := w.open(demo.Behavior{Latency: 4 * time.Second})
+	p := w.startAll(demo.Behavior{Latency: 4 * time.Second})
 	w.load.add(300)
 	natstest.Eventually(t, "the load is acknowledged", w.load.done)
 	p.signal(syscall.SIGTERM)

@@ -14,9 +14,9 @@ func TestCrashFull(t *testing.T) {
 	t.Parallel()
 	full, _ := size(t, 10, 2048)
 	// A part of the room is kept for wake-ups, and an ack wait of five seconds makes room for all.
-	w := newWorld(t, newSeed(t), relaxed, "ORDERLY_ACK_WAIT=5s", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
+	w := newTestEnv(t, newSeed(t), relaxed, "ORDERLY_ACK_WAIT=5s", "ORDERLY_MAX_IN_FLIGHT="+strconv.Itoa(full*5/4))
 	const latency = longTimeout * 7 / 10
-	p := w.open(demo.Behavior{Latency: latency})
+	p := w.startAll(demo.Behavior{Latency: latency})
 	w.load.add(full * 17 / 16) // some are invalid, and end at once
 	held := 0.0
 	natstest.Within(t, time.Duration(len(steps))*latency, "the node is full before its first order ends", func() bool {

@@ -53,12 +53,12 @@ type activity struct {
 	// takeovers counts by the node that drove before, wakes by the node that parked the order.
 	takeovers, wakes     map[string]int
 	first, firstTakeover time.Time
-	// open are orders that this node drove last and that have not ended.
+	// startAll are orders that this node drove last and that have not ended.
 	open int
 }
 
 // readJournal reads what is stored now.
-func (w *world) readJournal() *journal {
+func (w *testEnv) readJournal() *journal {
 	w.Helper()
 	j := &journal{orders: map[messages.OrderID]*history{}, nodes: map[string]*activity{}, parks: map[replay.Wait]int{}}
 	w.each(messages.StreamEvents, func(seq uint64, m *nats.Msg) {
@@ -77,7 +77,7 @@ func (w *world) readJournal() *journal {
 }
 
 // each calls take with every message that a stream stores.
-func (w *world) each(stream string, take func(uint64, *nats.Msg)) {
+func (w *testEnv) each(stream string, take func(uint64, *nats.Msg)) {
 	w.Helper()
 	js, err := w.nc.JetStream()
 	if err != nil {

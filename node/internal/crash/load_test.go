@@ -40,7 +40,7 @@ type sent struct {
 
 // load publishes orders as a client does: again and again until JetStream has acknowledged each.
 type load struct {
-	w          *world
+	w          *testEnv
 	seed       uint64
 	limit      *rate.Limiter
 	tokens     chan struct{}
@@ -62,7 +62,7 @@ type load struct {
 	badTries int
 }
 
-func newLoad(w *world, seed uint64) *load {
+func newLoad(w *testEnv, seed uint64) *load {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &load{
 		w: w, seed: seed, limit: rate.NewLimiter(rate.Inf, 1), tokens: make(chan struct{}, publishers), ctx: ctx,
@@ -196,8 +196,8 @@ func created(o *messages.OrderCreated, inJSON bool) *nats.Msg {
 	return m
 }
 
-// typed is a message about an order.
-func typed(id messages.OrderID, t messages.Type, body string) *nats.Msg {
+// orderMsg is a message about an order.
+func orderMsg(id messages.OrderID, t messages.Type, body string) *nats.Msg {
 	m := nats.NewMsg(messages.SubjectOrder + string(id))
 	m.Header.Set(messages.HeaderType, string(t))
 	m.Data = []byte(body)
@@ -205,7 +205,7 @@ func typed(id messages.OrderID, t messages.Type, body string) *nats.Msg {
 }
 
 func cancelMsg(id messages.OrderID) *nats.Msg {
-	return typed(id, messages.TypeCancel, `{"reason":"changed my mind"}`)
+	return orderMsg(id, messages.TypeCancel, `{"reason":"changed my mind"}`)
 }
 
 const (
@@ -228,7 +228,7 @@ func badMessage(o *messages.OrderCreated, r *rand.Rand) (m *nats.Msg, defect str
 		m.Subject += "-other"
 		return m, "subject and id differ"
 	case 2:
-		return typed(id, "order.eaten", ""), "unknown type"
+		return orderMsg(id, "order.eaten", ""), "unknown type"
 	case 3:
 		return cancelMsg("xxxx" + id), "no such order"
 	default:

@@ -19,7 +19,7 @@ import (
 type appends struct{ entries, takeovers atomic.Int64 }
 
 // watch counts what the node appends from now on.
-func (w *world) watch(p *process) *appends {
+func (w *testEnv) watch(p *process) *appends {
 	w.Helper()
 	a := &appends{}
 	_, err := w.nc.Subscribe(messages.SubjectEvent+"*", func(m *nats.Msg) {
@@ -43,9 +43,9 @@ func (w *world) watch(p *process) *appends {
 // Two nodes share the orders; when one is killed the other one takes over.
 func TestCrashTwoNodes(t *testing.T) {
 	t.Parallel()
-	w := newSharedWorld(t, newSeed(t))
+	w := newSharedTestEnv(t, newSeed(t))
 	w.load.limit = rate.NewLimiter(250, 50)
-	one, two := w.open(unreliable), w.startReady()
+	one, two := w.startAll(unreliable), w.startReady()
 	ofOne, ofTwo := w.watch(one), w.watch(two)
 	w.load.add(800)
 	natstest.Eventually(t, "both nodes drive orders", func() bool { return ofOne.entries.Load() > 200 && ofTwo.entries.Load() > 200 })
@@ -70,11 +70,11 @@ func TestCrashTwoNodes(t *testing.T) {
 // outage, and a reply that comes as a signal. No node had anything about them in memory.
 func TestCrashWakeOnAnotherNode(t *testing.T) {
 	t.Parallel()
-	w := newSharedWorld(t, newSeed(t))
+	w := newSharedTestEnv(t, newSeed(t))
 	w.writePlan(shortTimeout, manyAttempts)
 	w.load.signals = true
 	slow := demo.Behavior{Latency: 5 * time.Millisecond, Pending: 0.3, Finish: time.Second}
-	one := w.open(slow)
+	one := w.startAll(slow)
 	w.behave(slow, true)
 	w.load.add(200)
 	// Parked orders probe the service, more rarely the longer it is away: on a slow machine it takes a while until none is in
@@ -95,11 +95,11 @@ func TestCrashWakeOnAnotherNode(t *testing.T) {
 // it is fenced, drops them, and no effect happens twice.
 func TestCrashPausedNode(t *testing.T) {
 	t.Parallel()
-	w := newSharedWorld(t, newSeed(t))
+	w := newSharedTestEnv(t, newSeed(t))
 	w.load.limit = rate.NewLimiter(250, 50)
 	slower := unreliable
 	slower.Latency = 20 * time.Millisecond // more calls are under way at any moment
-	paused, other := w.open(slower), w.startReady()
+	paused, other := w.startAll(slower), w.startReady()
 	ofPaused, ofOther := w.watch(paused), w.watch(other)
 	for round := range int64(2) {
 		// Enough for the node to be in the middle of some orders when it is paused, however long the round before took.
@@ -127,23 +127,23 @@ func TestCrashFencedNodeSettlesNothing(t *testing.T) {
 	t.Parallel()
 	t.Run("no nak", func(t *testing.T) {
 		t.Parallel()
-		w, _ := fence(t)
+		w, _ := startFenced(t)
 		w.finish()
 	})
 	t.Run("no ack", func(t *testing.T) {
 		t.Parallel()
-		w, other := fence(t)
+		w, other := startFenced(t)
 		w.kill(other)
 		w.finish()
 	})
 }
 
-// fence returns a world in which the first node has just been fenced from many orders by the other one.
-func fence(t *testing.T) (w *world, other *process) {
-	w = newSharedWorld(t, newSeed(t))
+// startFenced returns a world in which the first node has just been fenced from many orders by the other one.
+func startFenced(t *testing.T) (w *testEnv, other *process) {
+	w = newSharedTestEnv(t, newSeed(t))
 	const orders = 150
 	// So slow that every order is in the middle of a step when the node is paused, and nearly every one when it resumes.
-	paused := w.open(demo.Behavior{Latency: longTimeout / 3})
+	paused := w.startAll(demo.Behavior{Latency: longTimeout / 3})
 	w.load.add(orders)
 	natstest.Eventually(t, "the node holds the load", func() bool { return w.load.done() && paused.inFlight() > orders*3/4 })
 	other = w.startReady()

@@ -25,7 +25,7 @@ const (
 // operator decides about the orders in attention until stopped: by retry, skip or cancel, each sent twice, and now and then
 // by a command for all orders.
 type operator struct {
-	w      *world
+	w      *testEnv
 	rng    *rand.Rand
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -53,7 +53,7 @@ var decisions = []messages.Type{
 }
 
 // operate starts the operator.
-func (w *world) operate(seed uint64) {
+func (w *testEnv) operate(seed uint64) {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := &operator{
 		w: w, rng: rand.New(rand.NewPCG(seed, 1)), ctx: ctx, cancel: cancel,
@@ -115,7 +115,7 @@ func (o *operator) decideSome() {
 }
 
 func (o *operator) send(id messages.OrderID, t messages.Type) {
-	o.w.load.send(func() *nats.Msg { return typed(id, t, "") }, func() {
+	o.w.load.send(func() *nats.Msg { return orderMsg(id, t, "") }, func() {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		o.sent[t]++

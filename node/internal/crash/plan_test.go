@@ -34,7 +34,7 @@ const (
 )
 
 // writePlan writes the plan of the nodes that are started from now on, and returns its path.
-func (w *world) writePlan(timeout time.Duration, attempts int) string {
+func (w *testEnv) writePlan(timeout time.Duration, attempts int) string {
 	w.Helper()
 	file := filepath.Join(w.dir, "plan.yaml")
 	text := strings.NewReplacer("TIMEOUT", timeout.String(), "ATTEMPTS", strconv.Itoa(attempts)).Replace(strings.ReplaceAll(plan, "COMMON", common))

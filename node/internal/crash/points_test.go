@@ -38,11 +38,11 @@ func TestCrashPoints(t *testing.T) {
 		name := string(points[0]) + " to " + string(points[len(points)-1])
 		t.Run("embedded/"+name, func(t *testing.T) {
 			t.Parallel()
-			dieAtPoints(newWorld(t, newSeed(t), shortAckWait, shortHold), points)
+			dieAtPoints(newTestEnv(t, newSeed(t), shortAckWait, shortHold), points)
 		})
 		t.Run("shared/"+name, func(t *testing.T) {
 			t.Parallel()
-			dieAtPoints(newSharedWorld(t, newSeed(t), shortAckWait, shortHold), points)
+			dieAtPoints(newSharedTestEnv(t, newSeed(t), shortAckWait, shortHold), points)
 		})
 	}
 }
@@ -51,20 +51,20 @@ func TestCrashPoints(t *testing.T) {
 func TestCrashPurge(t *testing.T) {
 	t.Parallel()
 	// Long enough that nothing is redelivered on a busy machine.
-	w := newWorld(t, newSeed(t), "ORDERLY_ACK_WAIT=3s", "ORDERLY_DURABILITY=strict")
+	w := newTestEnv(t, newSeed(t), "ORDERLY_ACK_WAIT=3s", "ORDERLY_DURABILITY=strict")
 	w.load.ordersOnly = true
-	w.kill(w.open(demo.Behavior{}))
+	w.kill(w.startAll(demo.Behavior{}))
 	for _, point := range []failpoint.Point{failpoint.BeforePurge, failpoint.AfterPurge} {
-		w.dieAt(point, 1, 0, onceSettled)
-		w.dieAt(point, 2, linger, onceSettled)
+		w.dieAt(point, 1, 0, purgePace)
+		w.dieAt(point, 2, linger, purgePace)
 	}
 	w.startReady()
 	w.finish()
 }
 
-func dieAtPoints(w *world, points []failpoint.Point) {
+func dieAtPoints(w *testEnv, points []failpoint.Point) {
 	w.load.signals = true
-	w.kill(w.open(demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.1, Reject: 0.01, Pending: 0.1, Finish: 100 * time.Millisecond}))
+	w.kill(w.startAll(demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.1, Reject: 0.01, Pending: 0.1, Finish: 100 * time.Millisecond}))
 	for _, point := range points {
 		first := portion
 		if point == failpoint.HalfIndex {
@@ -72,16 +72,16 @@ func dieAtPoints(w *world, points []failpoint.Point) {
 			w.endAll()
 			first = 1
 		}
-		w.dieAt(point, 1, 0, growing(first))
-		w.dieAt(point, w.laterPass(point), 0, growing(portion))
-		w.dieAt(point, w.laterPass(point), linger, growing(portion))
+		w.dieAt(point, 1, 0, doublingPace(first))
+		w.dieAt(point, w.randomPass(point), 0, doublingPace(portion))
+		w.dieAt(point, w.randomPass(point), linger, doublingPace(portion))
 	}
 	w.startReady()
 	w.finish()
 }
 
 // endAll lets a node end all orders, and kills it then.
-func (w *world) endAll() {
+func (w *testEnv) endAll() {
 	w.Helper()
 	p := w.startReady()
 	natstest.Eventually(w, "the load is acknowledged", w.load.done)
@@ -89,8 +89,8 @@ func (w *world) endAll() {
 	w.kill(p)
 }
 
-// laterPass is a pass after the first, within what a portion or two cause.
-func (w *world) laterPass(point failpoint.Point) int {
+// randomPass is a pass after the first, within what a portion or two cause.
+func (w *testEnv) randomPass(point failpoint.Point) int {
 	switch point {
 	case failpoint.HalfBatch, failpoint.BeforeDeadLetter, failpoint.AfterDeadLetter, failpoint.BeforeSchedule, failpoint.AfterSchedule,
 		failpoint.Reparked, failpoint.Woken, failpoint.Resumed, failpoint.HalfIndex:
@@ -102,8 +102,8 @@ func (w *world) laterPass(point failpoint.Point) int {
 // pace says how many orders come next, and after what pause more, with so many messages in the inbox.
 type pace func(backlog uint64) (orders int, pause time.Duration)
 
-// growing doubles the portion each time, for some failpoints need more than one order at a time. A slow machine gets time.
-func growing(next int) pace {
+// doublingPace doubles the portion each time, for some failpoints need more than one order at a time. A slow machine gets time.
+func doublingPace(next int) pace {
 	return func(backlog uint64) (int, time.Duration) {
 		if backlog > maxBacklog {
 			return 0, portionTime
@@ -114,8 +114,8 @@ func growing(next int) pace {
 	}
 }
 
-// onceSettled adds as many orders at a time as make a purge worthwhile, and more once all before them are settled.
-func onceSettled(backlog uint64) (int, time.Duration) {
+// purgePace adds as many orders at a time as make a purge worthwhile, and more once all before them are settled.
+func purgePace(backlog uint64) (int, time.Duration) {
 	if backlog > 0 {
 		return 0, linger
 	}
@@ -123,7 +123,7 @@ func onceSettled(backlog uint64) (int, time.Duration) {
 }
 
 // backlog is how many messages are in the inbox, a huge number while that is unknown.
-func (w *world) backlog() uint64 {
+func (w *testEnv) backlog() uint64 {
 	ctx, cancel := context.WithTimeout(w.Context(), publishTimeout)
 	defer cancel()
 	inbox, err := w.js.Stream(ctx, messages.StreamOrders)
@@ -134,7 +134,7 @@ func (w *world) backlog() uint64 {
 }
 
 // dieAt starts a node that dies at the n-th pass of the failpoint, and adds orders until it does.
-func (w *world) dieAt(point failpoint.Point, pass int, linger time.Duration, next pace) {
+func (w *testEnv) dieAt(point failpoint.Point, pass int, linger time.Duration, next pace) {
 	w.Helper()
 	p := w.startNode(fmt.Sprintf("CRASH_AT=%s:%d:%s", point, pass, linger))
 	w.disturbances++

@@ -23,19 +23,19 @@ func TestCrashRandom(t *testing.T) {
 	never := func(int) bool { return false }
 	t.Run("strict", func(t *testing.T) {
 		t.Parallel()
-		killAtRandom(newWorld(t, newSeed(t), shortAckWait), unreliable, never)
+		killAtRandom(newTestEnv(t, newSeed(t), shortAckWait), unreliable, never)
 	})
 	// Orders park: for replies that come later as a signal, and before most attempts after a failed one.
 	t.Run("relaxed", func(t *testing.T) {
 		t.Parallel()
 		slow := unreliable
 		slow.Pending, slow.Finish = 0.05, 200*time.Millisecond
-		killAtRandom(newWorld(t, newSeed(t), relaxed, shortAckWait, shortHold), slow, never)
+		killAtRandom(newTestEnv(t, newSeed(t), relaxed, shortAckWait, shortHold), slow, never)
 	})
 	// A service goes away and comes back: nodes die during its outage, and others start during it.
 	t.Run("outages", func(t *testing.T) {
 		t.Parallel()
-		w := newWorld(t, newSeed(t), relaxed, shortAckWait)
+		w := newTestEnv(t, newSeed(t), relaxed, shortAckWait)
 		w.writePlan(shortTimeout, manyAttempts)
 		j := killAtRandom(w, unreliable, func(kills int) bool { return kills%4 == 1 || kills%4 == 2 })
 		if n := j.parks[replay.WaitOutage]; n < 20 {
@@ -45,7 +45,7 @@ func TestCrashRandom(t *testing.T) {
 }
 
 // killAtRandom kills nodes until the load has ended; away says whether payments are away between two kills.
-func killAtRandom(w *world, behavior demo.Behavior, away func(kills int) bool) *journal {
+func killAtRandom(w *testEnv, behavior demo.Behavior, away func(kills int) bool) *journal {
 	orders, span := size(w.T, 3, 900)
 	w.load.signals = behavior.Pending > 0
 	perSecond := 250.0 / raceFactor
@@ -53,7 +53,7 @@ func killAtRandom(w *world, behavior demo.Behavior, away func(kills int) bool) *
 		perSecond = max(perSecond, 1.5*float64(orders)/span.Seconds())
 	}
 	w.load.limit = rate.NewLimiter(rate.Limit(perSecond), 50)
-	p := w.open(behavior)
+	p := w.startAll(behavior)
 	w.load.add(orders)
 	began := time.Now()
 	for kills := 0; !w.load.done() || kills < minKills || time.Since(began) < span || away(kills-1); kills++ {
@@ -82,7 +82,7 @@ func killAtRandom(w *world, behavior demo.Behavior, away func(kills int) bool) *
 }
 
 // logRecovery logs how long it took from the start of a node after a crash until it appended the first entry.
-func (w *world) logRecovery(j *journal) {
+func (w *testEnv) logRecovery(j *journal) {
 	w.Helper()
 	var first, taken []time.Duration
 	for _, p := range w.nodes[1:] {

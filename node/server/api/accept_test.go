@@ -11,7 +11,7 @@ import (
 
 // Events are streamed if Accept names the stream with at least the weight of JSON.
 func TestAccept(t *testing.T) {
-	base, _ := serve(t, &world{}, api.Config{})
+	base, _ := serve(t, &fakeBackend{}, api.Config{})
 	for header, stream := range map[string]bool{
 		"":                                    false,
 		"*/*":                                 false,

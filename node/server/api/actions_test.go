@@ -10,7 +10,7 @@ import (
 // Data that is small and flat enough as JSON may be too large or too deep as protobuf: a signal is refused exactly if a node
 // would dead-letter it.
 func TestSignalThatNodesRefuse(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	lists := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }

@@ -20,7 +20,7 @@ import (
 )
 
 func TestProbes(t *testing.T) {
-	w := &world{connected: true}
+	w := &fakeBackend{connected: true}
 	base, _ := serve(t, w, api.Config{})
 	do(t, "GET", base+"/health", "").success(t, 200, "connected")
 	do(t, "GET", base+"/livez", "").success(t, 200)
@@ -38,7 +38,7 @@ func TestProbes(t *testing.T) {
 }
 
 func TestUnknownRoutes(t *testing.T) {
-	base, _ := serve(t, &world{}, api.Config{})
+	base, _ := serve(t, &fakeBackend{}, api.Config{})
 	for _, path := range []string{"/", "/v1", "/v1/orders/o-1/unknown", "/v2/orders"} {
 		do(t, "GET", base+path, "").problem(t, 404)
 	}
@@ -60,7 +60,7 @@ func TestAddressInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	w := &world{}
+	w := &fakeBackend{}
 	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: l.Addr().String()})
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestAddressInUse(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	if _, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w}, api.Config{}); err == nil {
 		t.Error("no metrics, and no error")
 	}
@@ -89,7 +89,7 @@ func TestNewRefuses(t *testing.T) {
 // A request beyond the limit is refused at once, and probes still answer.
 func TestTooManyRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	w := &world{connected: true, publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
+	w := &fakeBackend{connected: true, publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
 	base, _ := serve(t, w, api.Config{MaxRequests: 1})
 	var wait sync.WaitGroup
 	wait.Go(func() { do(t, "POST", base+"/v1/orders", sample).success(t, 202) })
@@ -108,14 +108,14 @@ func TestTooManyRequests(t *testing.T) {
 }
 
 func TestTimeout(t *testing.T) {
-	w := &world{publish: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
+	w := &fakeBackend{publish: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}
 	base, _ := serve(t, w, api.Config{Timeout: 10 * time.Millisecond})
 	do(t, "POST", base+"/v1/orders", sample).problem(t, 503, "may be stored", "o-1")
 }
 
 func TestPanic(t *testing.T) {
 	var out syncBuffer
-	w := &world{order: func(messages.OrderID) (*timeline.View, error) { panic("boom") }}
+	w := &fakeBackend{order: func(messages.OrderID) (*timeline.View, error) { panic("boom") }}
 	base, _ := serve(t, w, api.Config{Logger: slog.New(slog.NewJSONHandler(&out, nil)), MaxRequests: 1})
 	for range 2 { // the token is given back
 		do(t, "GET", base+"/v1/orders/o-1", "").problem(t, 500)
@@ -128,7 +128,7 @@ func TestPanic(t *testing.T) {
 }
 
 func TestCrossOrigin(t *testing.T) {
-	base, _ := serve(t, &world{}, api.Config{})
+	base, _ := serve(t, &fakeBackend{}, api.Config{})
 	do(t, "POST", base+"/v1/orders", sample, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example").problem(t, 403)
 	do(t, "POST", base+"/v1/orders", sample, "Sec-Fetch-Site", "same-origin").success(t, 202)
 }
@@ -136,7 +136,7 @@ func TestCrossOrigin(t *testing.T) {
 // Shutdown waits for requests, and cuts off those that do not end.
 func TestShutdown(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	w := &world{publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
+	w := &fakeBackend{publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
 	base, a := serve(t, w, api.Config{})
 	var wait sync.WaitGroup
 	wait.Go(func() { do(t, "POST", base+"/v1/orders", sample).success(t, 202) })
@@ -159,7 +159,7 @@ func TestShutdown(t *testing.T) {
 
 func TestShutdownCutsOff(t *testing.T) {
 	entered := make(chan struct{})
-	w := &world{publish: func(ctx context.Context) error { close(entered); <-ctx.Done(); return ctx.Err() }}
+	w := &fakeBackend{publish: func(ctx context.Context) error { close(entered); <-ctx.Done(); return ctx.Err() }}
 	base, a := serve(t, w, api.Config{Timeout: 20 * time.Second})
 	var wait sync.WaitGroup
 	wait.Go(func() {
@@ -186,7 +186,7 @@ func TestTelemetry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = tel.Shutdown(context.Background()) }()
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{Tracer: tel.Tracer(), Meter: tel.Meter()})
 	do(t, "POST", base+"/v1/orders", sample, "traceparent", parent, "tracestate", "vendor=a").success(t, 202)
 	if got := w.last(t); got.Traceparent != parent || got.Tracestate != "vendor=a" {

@@ -9,7 +9,7 @@ import (
 // TestCrossSiteRequests: requests that a page of another site can make a browser send are refused, except reads, whose
 // responses browsers hide from the page.
 func TestCrossSiteRequests(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	strangers := [][]string{
 		{"Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"},
@@ -38,7 +38,7 @@ func TestCrossSiteRequests(t *testing.T) {
 
 // TestBodyEncoding: a compressed body and charsets other than UTF-8 are refused.
 func TestBodyEncoding(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for _, coding := range []string{"gzip", "identity, br", "x"} {
 		do(t, "POST", base+"/v1/orders", sample, "Content-Encoding", coding).problem(t, 415, "content encoding")

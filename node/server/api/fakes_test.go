@@ -23,8 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is the backend of the API.
-type world struct {
+// fakeBackend is the backend of the API.
+type fakeBackend struct {
 	mu        sync.Mutex
 	connected bool
 	ready     error
@@ -38,17 +38,17 @@ type world struct {
 	list func(index.Query) (*index.Page, error)
 }
 
-func (w *world) List(_ context.Context, q index.Query) (*index.Page, error) {
+func (w *fakeBackend) List(_ context.Context, q index.Query) (*index.Page, error) {
 	if w.list != nil {
 		return w.list(q)
 	}
 	return &index.Page{Orders: []index.Order{}, Node: "n-1"}, nil
 }
 
-func (w *world) Connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.connected }
-func (w *world) Ready() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
+func (w *fakeBackend) Connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.connected }
+func (w *fakeBackend) Ready() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
 
-func (w *world) Publish(ctx context.Context, o ingress.Outgoing) error {
+func (w *fakeBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	if w.publish != nil {
 		if err := w.publish(ctx); err != nil {
 			return err
@@ -61,7 +61,7 @@ func (w *world) Publish(ctx context.Context, o ingress.Outgoing) error {
 }
 
 // last is the message published last.
-func (w *world) last(t *testing.T) ingress.Outgoing {
+func (w *fakeBackend) last(t *testing.T) ingress.Outgoing {
 	t.Helper()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -71,30 +71,30 @@ func (w *world) last(t *testing.T) ingress.Outgoing {
 	return w.published[len(w.published)-1]
 }
 
-var told = []timeline.Event{
+var storedEvents = []timeline.Event{
 	{Number: 1, Sequence: 7, Kind: "accepted", Detail: json.RawMessage(`{}`)},
 	{Number: 2, Sequence: 9, Kind: "step_completed", Detail: json.RawMessage(`{"step": "reserve_inventory"}`)},
 	{Number: 2, Sequence: 9, Kind: "completed"},
 }
 
-func (w *world) Order(_ context.Context, id messages.OrderID) (*timeline.View, error) {
+func (w *fakeBackend) Order(_ context.Context, id messages.OrderID) (*timeline.View, error) {
 	if w.order != nil {
 		return w.order(id)
 	}
 	if id != "o-1" {
 		return nil, errors.Join(errors.New("read order"), client.ErrUnknownOrder)
 	}
-	return &timeline.View{OrderID: "o-1", Status: "completed", Events: told}, nil
+	return &timeline.View{OrderID: "o-1", Status: "completed", Events: storedEvents}, nil
 }
 
-func (w *world) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
+func (w *fakeBackend) Follow(ctx context.Context, id messages.OrderID, after uint64, yield func([]timeline.Event) error) error {
 	if w.follow != nil {
 		return w.follow(ctx, after, yield)
 	}
 	if id != "o-1" {
 		return client.ErrUnknownOrder
 	}
-	for _, entry := range [][]timeline.Event{told[:1], told[1:]} {
+	for _, entry := range [][]timeline.Event{storedEvents[:1], storedEvents[1:]} {
 		if entry[0].Sequence > after {
 			if err := yield(entry); err != nil {
 				return err
@@ -105,7 +105,7 @@ func (w *world) Follow(ctx context.Context, id messages.OrderID, after uint64, y
 }
 
 // serve starts an API over the world on a free port.
-func serve(t *testing.T, w *world, cfg api.Config) (base string, a *api.API) {
+func serve(t *testing.T, w *fakeBackend, cfg api.Config) (base string, a *api.API) {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })

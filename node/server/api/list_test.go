@@ -15,7 +15,7 @@ import (
 
 func TestList(t *testing.T) {
 	var asked index.Query
-	w := &world{list: func(q index.Query) (*index.Page, error) {
+	w := &fakeBackend{list: func(q index.Query) (*index.Page, error) {
 		asked = q
 		until := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 		return &index.Page{Orders: []index.Order{{
@@ -45,7 +45,7 @@ func TestList(t *testing.T) {
 }
 
 func TestListRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for query, want := range map[string]string{
 		"limit=0":               "limit is",

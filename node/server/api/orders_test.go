@@ -29,7 +29,7 @@ func order(t *testing.T) *messages.OrderCreated {
 }
 
 func TestCreate(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	wire, err := proto.Marshal(order(t))
 	if err != nil {
@@ -68,7 +68,7 @@ func TestCreate(t *testing.T) {
 }
 
 func TestCreateRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	large := `{"order_id":"` + strings.Repeat("x", messages.MaxBody) + `"}`
 	for _, c := range []struct {
@@ -113,7 +113,7 @@ func TestCreateRefuses(t *testing.T) {
 
 // TestCertainlyNotStored: the response says that a message that was never sent is not stored.
 func TestCertainlyNotStored(t *testing.T) {
-	w := &world{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is away", api.ErrNotStored) }}
+	w := &fakeBackend{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is away", api.ErrNotStored) }}
 	base, _ := serve(t, w, api.Config{})
 	for path, body := range map[string]string{"/v1/orders": sample, "/v1/orders/o-1/cancel": ""} {
 		got := do(t, "POST", base+path, body)
@@ -124,7 +124,7 @@ func TestCertainlyNotStored(t *testing.T) {
 }
 
 func TestCreateNotStored(t *testing.T) {
-	w := &world{publish: func(context.Context) error { return errors.New("no acknowledgement") }}
+	w := &fakeBackend{publish: func(context.Context) error { return errors.New("no acknowledgement") }}
 	base, _ := serve(t, w, api.Config{})
 	got := do(t, "POST", base+"/v1/orders", sample)
 	got.problem(t, 503, "may be stored", "no acknowledgement")
@@ -134,7 +134,7 @@ func TestCreateNotStored(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	got := do(t, "GET", base+"/v1/orders/o-1", "")
 	got.success(t, 200)
@@ -169,7 +169,7 @@ func TestRead(t *testing.T) {
 }
 
 func TestActions(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for _, c := range []struct {
 		path, body string
@@ -200,7 +200,7 @@ func TestActions(t *testing.T) {
 }
 
 func TestSignal(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for body, want := range map[string]string{"": "", `{"reference":"p-77"}`: `{"reference":"p-77"}`, `[1,"a",null]`: `[1,"a",null]`, "true": "true", "null": "null", ` "x"`: `"x"`} {
 		do(t, "POST", base+"/v1/orders/o-1/signals/payment%20confirmed", body, "Content-Type", "application/json").success(t, 202)
@@ -241,7 +241,7 @@ func FuzzBody(f *testing.F) {
 		if path != "/v1/orders" && path != "/v1/orders/o-1/cancel" && path != "/v1/orders/o-1/retry" && path != "/v1/orders/o-1/signals/x" {
 			path = "/v1/orders"
 		}
-		w := &world{}
+		w := &fakeBackend{}
 		a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{})
 		if err != nil {
 			t.Fatal(err)
@@ -264,7 +264,7 @@ func FuzzBody(f *testing.F) {
 
 // A dry run publishes nothing.
 func TestCancelDryRun(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	do(t, "POST", base+"/v1/orders/o-1/cancel?dry_run=1", "").success(t, 200, `"order_id":"o-1"`, `"effect":`, `"undoes":[]`)
 	do(t, "POST", base+"/v1/orders/o-2/cancel?dry_run=true", "").problem(t, 404, "o-2")

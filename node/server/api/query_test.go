@@ -9,7 +9,7 @@ import (
 
 // A misspelled, malformed or unknown parameter is refused, and never turns a dry run into a cancel.
 func TestQueryRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for query, words := range map[string]string{
 		"dry_run=true;x=1":           "dry_run or none",

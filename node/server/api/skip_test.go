@@ -60,7 +60,7 @@ func TestSkip(t *testing.T) {
 		"a step for none":               {somewhere, `{"step":"reserve"}`, nil, "for no step"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := &world{}
+			w := &fakeBackend{}
 			if c.need != nil {
 				w.order = func(messages.OrderID) (*timeline.View, error) { return resting(t, c.need), nil }
 			}
@@ -83,7 +83,7 @@ func TestSkip(t *testing.T) {
 
 // In protobuf both fields are optional.
 func TestSkipInProtobuf(t *testing.T) {
-	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
+	w := &fakeBackend{order: func(messages.OrderID) (*timeline.View, error) {
 		return resting(t, &messages.OrderNeedsAttention{Step: "reserve", Direction: messages.Undo}), nil
 	}}
 	base, _ := serve(t, w, api.Config{})
@@ -112,7 +112,7 @@ func TestSkipInProtobuf(t *testing.T) {
 }
 
 func TestSkipRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for body, words := range map[string]string{
 		`{"step":"a","direction":"undo"}`: "direction",
@@ -138,7 +138,7 @@ func TestSkipRefuses(t *testing.T) {
 
 // For an order that does not exist while messages about it are stored the response is 404 and counts them.
 func TestAwaited(t *testing.T) {
-	w := &world{order: func(messages.OrderID) (*timeline.View, error) {
+	w := &fakeBackend{order: func(messages.OrderID) (*timeline.View, error) {
 		return nil, errors.Join(client.ErrUnknownOrder, &timeline.PendingMessages{Messages: 2})
 	}}
 	base, _ := serve(t, w, api.Config{})

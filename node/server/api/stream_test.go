@@ -17,7 +17,7 @@ import (
 const accept = "text/event-stream"
 
 func TestStreamOfEndedOrder(t *testing.T) {
-	base, _ := serve(t, &world{}, api.Config{})
+	base, _ := serve(t, &fakeBackend{}, api.Config{})
 	got := do(t, "GET", base+"/v1/orders/o-1/events", "", "Accept", accept)
 	if got.StatusCode != 200 || got.Header.Get("Content-Type") != accept {
 		t.Fatalf("%s %s", got.Status, got.Header.Get("Content-Type"))
@@ -41,7 +41,7 @@ data: {"number":2,"sequence":9,"time":"0001-01-01T00:00:00Z","node":"","kind":"c
 
 // A client that reconnects continues where it was, and gets 204 when the order has ended.
 func TestStreamResumes(t *testing.T) {
-	base, _ := serve(t, &world{}, api.Config{})
+	base, _ := serve(t, &fakeBackend{}, api.Config{})
 	got := do(t, "GET", base+"/v1/orders/o-1/events", "", "Accept", "text/html, "+accept+";q=0.9", "Last-Event-ID", "7")
 	if got.StatusCode != 200 || strings.Contains(got.body, "id: 7") || !strings.Contains(got.body, "id: 9") {
 		t.Errorf("%s: %s", got.Status, got.body)
@@ -53,7 +53,7 @@ func TestStreamResumes(t *testing.T) {
 }
 
 func TestStreamRefuses(t *testing.T) {
-	w := &world{}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	do(t, "GET", base+"/v1/orders/o-2/events", "", "Accept", accept).problem(t, 404, "o-2")
 	do(t, "GET", base+"/v1/orders/o.2/events", "", "Accept", accept).problem(t, 400)
@@ -116,13 +116,13 @@ func live(next <-chan []timeline.Event, gone chan<- struct{}) func(context.Conte
 
 func TestStreamLive(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	base, _ := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond, Timeout: time.Millisecond})
+	base, _ := serve(t, &fakeBackend{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond, Timeout: time.Millisecond})
 	lines, _ := open(t, base) // headers come though no event does
 	until(t, lines, ": alive")
-	next <- told[:1]
+	next <- storedEvents[:1]
 	until(t, lines, "event: accepted")
 	until(t, lines, ": alive")
-	next <- told[1:]
+	next <- storedEvents[1:]
 	until(t, lines, "event: completed")
 	close(next)
 	for lines.Scan() {
@@ -136,14 +136,14 @@ func TestStreamLive(t *testing.T) {
 // Without an event and long before a heartbeat the client has its headers.
 func TestStreamBegins(t *testing.T) {
 	gone := make(chan struct{})
-	base, _ := serve(t, &world{follow: live(make(chan []timeline.Event), gone)}, api.Config{Heartbeat: time.Hour})
+	base, _ := serve(t, &fakeBackend{follow: live(make(chan []timeline.Event), gone)}, api.Config{Heartbeat: time.Hour})
 	lines, _ := open(t, base)
 	until(t, lines, ": following")
 }
 
 func TestStreamClientLeaves(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	base, _ := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
+	base, _ := serve(t, &fakeBackend{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
 	lines, body := open(t, base)
 	until(t, lines, ": alive")
 	_ = body.Close()
@@ -157,7 +157,7 @@ func TestStreamClientLeaves(t *testing.T) {
 // Streams end at once when the node stops, and do not delay it.
 func TestStreamEndsAtShutdown(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	base, a := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
+	base, a := serve(t, &fakeBackend{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond})
 	lines, _ := open(t, base)
 	until(t, lines, ": alive")
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -175,7 +175,7 @@ func TestStreamEndsAtShutdown(t *testing.T) {
 
 func TestTooManyStreams(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	base, _ := serve(t, &world{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond, MaxStreams: 1})
+	base, _ := serve(t, &fakeBackend{follow: live(next, gone)}, api.Config{Heartbeat: 5 * time.Millisecond, MaxStreams: 1})
 	lines, _ := open(t, base)
 	until(t, lines, ": alive")
 	do(t, "GET", base+"/v1/orders/o-1/events", "", "Accept", accept).problem(t, 503, "too many")
@@ -188,7 +188,7 @@ func TestTooManyStreams(t *testing.T) {
 func TestStreamOutlivesTimeouts(t *testing.T) {
 	next, gone := make(chan []timeline.Event), make(chan struct{})
 	const bound = 2 * time.Second
-	w := &world{follow: live(next, gone)}
+	w := &fakeBackend{follow: live(next, gone)}
 	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{Addr: "127.0.0.1:0", Heartbeat: bound / 20})
 	if err != nil {
 		t.Fatal(err)

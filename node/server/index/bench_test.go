@@ -11,7 +11,7 @@ import (
 
 // BenchmarkRebuild is the cost of an order whose five entries are read from the journal into one row.
 func BenchmarkRebuild(b *testing.B) {
-	s := newSite(b)
+	s := newTestServer(b)
 	const orders = 20_000
 	s.fill(orders)
 	b.ResetTimer()

@@ -29,7 +29,7 @@ func TestEveryCommit(t *testing.T) {
 		left := t.TempDir()
 		write(t, filepath.Join(left, "index.db"), string(database))
 		write(t, filepath.Join(left, "index.db-wal"), string(log[:end]))
-		moved = max(moved, holds(t, left, f.histories))
+		moved = max(moved, requireComplete(t, left, f.histories))
 	}
 	if len(commits) < 30 || moved == 0 {
 		t.Errorf("%d commits, the last of which names sequence %d: that tries too little", len(commits), moved)
@@ -48,8 +48,8 @@ func commitsOf(log []byte) (ends []int) {
 	return ends
 }
 
-// holds checks that the database in dir has every entry up to the sequence it names, which it returns.
-func holds(t *testing.T, dir string, histories []*history) (cursor uint64) {
+// requireComplete checks that the database in dir has every entry up to the sequence it names, which it returns.
+func requireComplete(t *testing.T, dir string, histories []*history) (cursor uint64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "index.db"))
 	if err != nil {

@@ -19,12 +19,12 @@ func TestJournalInAnotherDomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &site{t: t, nc: nc, js: js}
+	s := &testServer{t: t, nc: nc, js: js}
 	if err := ingress.EnsureStreams(natstest.Context(t), hub.JetStream(), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
 	histories := s.appendHistories(10, "o")
-	caughtUp(t, x)
-	compare(t, x, histories)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, histories)
 }

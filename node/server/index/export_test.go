@@ -50,7 +50,7 @@ func Fill(dir string, n int) error {
 	var rows []*row
 	for i := range n {
 		r := &row{
-			id: uint64(5*i + 1), sequence: uint64(5*i + 5), orderID: string(shuffled(uint64(i))), customer: "c-" + string(shuffled(uint64(i % 10_000)))[:6],
+			id: uint64(5*i + 1), sequence: uint64(5*i + 5), orderID: string(pseudoRandomID(uint64(i))), customer: "c-" + string(pseudoRandomID(uint64(i % 10_000)))[:6],
 			status: Completed, total: 1900, currency: "EUR", plan: p, wakesAt: wire.Unset, stepsDone: 1,
 			acceptedAt: began + int64(i)*1e6, statusSince: began + int64(i)*1e6, updatedAt: began + int64(i)*1e6,
 		}
@@ -89,8 +89,8 @@ func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(
 	return func() int64 { return read.Stats().WaitCount - before }, release, nil
 }
 
-// shuffled is a pseudo-random id.
-func shuffled(i uint64) messages.OrderID {
+// pseudoRandomID is a pseudo-random id.
+func pseudoRandomID(i uint64) messages.OrderID {
 	const letters = "abcdefghijklmnopqrstuvwxyz012345"
 	x, id := i*0x9e3779b97f4a7c15, make([]byte, 13)
 	for j := range id {

@@ -57,7 +57,7 @@ func (t *history) next() *messages.JournalEntry {
 				e.Events = append(e.Events, t.event())
 			}
 		}
-		if state := t.folded(e); state != nil {
+		if state := t.stateWith(e); state != nil {
 			t.entries, t.state = append(t.entries, e), state
 			return e
 		}
@@ -65,8 +65,8 @@ func (t *history) next() *messages.JournalEntry {
 	return nil
 }
 
-// folded is the state after another entry, or nil if that is no history.
-func (t *history) folded(more *messages.JournalEntry) *order.State {
+// stateWith is the state after another entry, or nil if that is no history.
+func (t *history) stateWith(more *messages.JournalEntry) *order.State {
 	s := &order.State{}
 	for i, e := range append(t.entries[:len(t.entries):len(t.entries)], more) {
 		if s.Apply(uint64(i)+1, e) != nil {
@@ -90,7 +90,7 @@ func (t *history) step() string {
 	return t.plan.Steps[i].Name
 }
 
-func (t *history) word(what string) string { return fmt.Sprintf("%s %d %%_'", what, t.r.IntN(4)) }
+func (t *history) randomText(what string) string { return fmt.Sprintf("%s %d %%_'", what, t.r.IntN(4)) }
 
 // forward is the event that brings an order closer to its end.
 func (t *history) forward() *messages.Event {
@@ -118,32 +118,32 @@ func (t *history) event() *messages.Event {
 		return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: t.step(), Attempt: 1}}}
 	case 3:
 		return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{
-			Step: t.step(), Direction: direction, Attempt: uint32(t.state.Attempts) + 1, Error: t.word("failed"),
+			Step: t.step(), Direction: direction, Attempt: uint32(t.state.Attempts) + 1, Error: t.randomText("failed"),
 		}}}
 	case 4:
-		return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: t.step(), Code: "no", Reason: t.word("refused")}}}
+		return &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: t.step(), Code: "no", Reason: t.randomText("refused")}}}
 	case 5:
 		return &messages.Event{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: t.step(), Signal: "go"}}}
 	case 6, 20, 21:
 		return &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: t.step(), Attempt: 1}}}
 	case 7:
-		return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: t.source(), Reason: t.word("cancel")}}}
+		return &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: t.source(), Reason: t.randomText("cancel")}}}
 	case 8:
 		return &messages.Event{Kind: &messages.Event_Signalled{Signalled: &messages.Signalled{Source: t.source(), Name: "go"}}}
 	case 9:
 		return &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{
-			Reason: t.word("waits"), Until: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(1000)) * time.Hour)),
+			Reason: t.randomText("waits"), Until: timestamppb.New(epoch.Add(time.Duration(t.r.IntN(1000)) * time.Hour)),
 		}}}
 	case 10:
 		return &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{Driver: driver, Incarnation: fmt.Sprint(t.r.Uint64()), Cause: "wake"}}}
 	case 11:
-		return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: t.step(), Direction: direction, Cause: t.word("stuck")}}}
+		return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: t.step(), Direction: direction, Cause: t.randomText("stuck")}}}
 	case 12, 22:
 		return &messages.Event{Kind: &messages.Event_Completed{Completed: &messages.OrderCompleted{}}}
 	case 13:
-		return &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "no", Reason: t.word("no")}}}
+		return &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "no", Reason: t.randomText("no")}}}
 	default:
-		return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{Reason: t.word("gone")}}}
+		return &messages.Event{Kind: &messages.Event_Cancelled{Cancelled: &messages.OrderCancelled{Reason: t.randomText("gone")}}}
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 // attention appends an order that has needed attention since a time.
-func (s *site) attention(id, customer, cause string, since time.Time) {
+func (s *testServer) attention(id, customer, cause string, since time.Time) {
 	s.t.Helper()
 	p := plan.Sim("sim:")
 	s.append(&messages.JournalEntry{OrderId: id, Number: 1, Time: timestamppb.New(since), Events: []*messages.Event{
@@ -37,13 +37,13 @@ func (s *site) attention(id, customer, cause string, since time.Time) {
 // TestAge: older and newer mean the time for which an order has been in its status.
 func TestAge(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	now := time.Now()
 	for hours := range 10 {
 		s.attention(fmt.Sprintf("o-%d", hours), "c-1", "stuck", now.Add(-time.Duration(hours)*time.Hour-time.Minute))
 	}
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	for _, c := range []struct {
 		older, newer time.Duration
 		want         string
@@ -146,9 +146,9 @@ func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
 
 func TestInvalidQueries(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	for name, q := range map[string]index.Query{
 		`status "done": want running, compensating,`: {Status: []string{"running", "done"}},
 		"limit 1001: want 1–1000":                    {Limit: 1001},
@@ -187,12 +187,12 @@ func TestInvalidQueries(t *testing.T) {
 // TestWithoutIndex: the error says what to do.
 func TestWithoutIndex(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	if _, err := index.Ask(t.Context(), s.nc, index.Query{}); !errors.Is(err, index.ErrNoNode) || !strings.Contains(err.Error(), "ORDERLY_INDEX=on") {
 		t.Errorf("error %v", err)
 	}
 	x, stop := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	stop()
 	if _, err := x.List(t.Context(), index.Query{}); !errors.Is(err, index.ErrNoIndex) {
 		t.Errorf("error %v: want %v", err, index.ErrNoIndex)
@@ -205,9 +205,9 @@ func TestWithoutIndex(t *testing.T) {
 // TestCloseDuringQueries: queries that are under way when the index closes end like later ones, with ErrNoIndex.
 func TestCloseDuringQueries(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	x, stop := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	waiting, release, err := x.Occupy(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -275,13 +275,13 @@ func TestCloseDuringReads(t *testing.T) {
 // TestLargeReply: a reply that would exceed max_payload is cut, and the next page has the other orders.
 func TestLargeReply(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	const orders = 700
 	for i := range orders {
 		s.attention(fmt.Sprintf("o-%d", i), strings.Repeat("\x01", 3000), strings.Repeat("<&>", 3000), time.Now())
 	}
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	seen, pages := map[string]bool{}, 0
 	for q := (index.Query{Limit: 1000}); ; pages++ {
 		p, err := index.Ask(t.Context(), s.nc, q)
@@ -303,10 +303,10 @@ func TestLargeReply(t *testing.T) {
 // TestJSON holds the stable form of a page.
 func TestJSON(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	s.attention("o-1", "c-7", "no responders", time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))
 	x, _ := s.run(index.Config{Dir: t.TempDir(), Node: "n-1"})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	p, err := x.List(context.Background(), index.Query{})
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// TestNoScan: every way to ask walks along an index and merges; none scans the table or sorts it.
-func TestNoScan(t *testing.T) {
+// TestQueriesUseIndexes: every way to ask walks along an index and merges; none scans the table or sorts it.
+func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	if err := index.Fill(dir, 1000); err != nil {

@@ -20,7 +20,7 @@ import (
 
 // run keeps an index until stop is called, which is as sudden for the database as the end of the process: nothing is
 // written in the end.
-func (s *site) run(cfg index.Config) (x *index.Index, stop func()) {
+func (s *testServer) run(cfg index.Config) (x *index.Index, stop func()) {
 	s.t.Helper()
 	if cfg.Interval == 0 {
 		cfg.Interval = 5 * time.Millisecond
@@ -44,8 +44,8 @@ func (s *site) run(cfg index.Config) (x *index.Index, stop func()) {
 	return x, stop
 }
 
-// caughtUp waits until every entry of the journal is in the index.
-func caughtUp(t testing.TB, x *index.Index) {
+// waitCaughtUp waits until every entry of the journal is in the index.
+func waitCaughtUp(t testing.TB, x *index.Index) {
 	t.Helper()
 	began := time.Now()
 	natstest.Eventually(t, "the index has everything", func() bool {
@@ -79,7 +79,7 @@ func (t *history) want() index.Order {
 	o := index.Order{
 		OrderID: t.id, CustomerID: s.Order.GetCustomerId(), Status: s.Status.String(), Reason: s.End,
 		Total: messages.FormatAmount(s.Order.GetTotalAmount(), s.Order.GetCurrency()), Currency: s.Order.GetCurrency(),
-		Plan: fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion()), StatusSince: t.since(), CreatedAt: s.StartedAt, UpdatedAt: s.ChangedAt,
+		Plan: fmt.Sprintf("%s v%d", s.Plan.GetName(), s.Plan.GetVersion()), StatusSince: t.statusSince(), CreatedAt: s.StartedAt, UpdatedAt: s.ChangedAt,
 		Sequence: t.sequences[len(t.entries)-1],
 	}
 	switch s.Status {
@@ -89,12 +89,12 @@ func (t *history) want() index.Order {
 		until := s.ParkedUntil
 		o.Reason, o.WaitsUntil = s.ParkReason, &until
 	}
-	o.Step = t.at()
+	o.Step = t.indexedStep()
 	return o
 }
 
-// since is when the order came to its status, as in its timeline, but of a parked order the first park since it made progress.
-func (t *history) since() time.Time {
+// statusSince is when the order came to its status, as in its timeline, but of a parked order the first park since it made progress.
+func (t *history) statusSince() time.Time {
 	var entries []journal.Entry
 	var rested time.Time
 	for i, e := range t.entries {
@@ -120,8 +120,8 @@ func (t *history) since() time.Time {
 	return view.StatusSince
 }
 
-// at is the step of index.Order: the one after the last completed step, or the step of the last event, whichever is newer.
-func (t *history) at() string {
+// indexedStep is the step of index.Order: the one after the last completed step, or the step of the last event, whichever is newer.
+func (t *history) indexedStep() string {
 	step, done := "", 0
 	for _, e := range t.entries {
 		for _, ev := range e.GetEvents() {
@@ -161,8 +161,8 @@ func checkStream(a, b index.Order) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
 }
 
-// plain indexes the orders by id.
-func plain(orders []index.Order) map[string]index.Order {
+// withoutBehind indexes the orders by id.
+func withoutBehind(orders []index.Order) map[string]index.Order {
 	m := map[string]index.Order{}
 	for _, o := range orders {
 		m[o.OrderID] = index.Order{
@@ -173,14 +173,14 @@ func plain(orders []index.Order) map[string]index.Order {
 	return m
 }
 
-// TestIndexIsTheJournal: for random interleaved histories, read by an index that is stopped at random times, the index lists
+// TestIndexMatchesJournal: for random interleaved histories, read by an index that is stopped at random times, the index lists
 // each order as the core folds its events; and so does an index that is rebuilt.
-func TestIndexIsTheJournal(t *testing.T) {
+func TestIndexMatchesJournal(t *testing.T) {
 	t.Parallel()
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 1))
-	s, dir := newSite(t), t.TempDir()
+	s, dir := newTestServer(t), t.TempDir()
 	var histories []*history
 	seen := map[order.Status]int{}
 	for range 12 {
@@ -200,20 +200,20 @@ func TestIndexIsTheJournal(t *testing.T) {
 			}
 		}
 		if r.IntN(2) == 0 {
-			caughtUp(t, x)
-			compare(t, x, histories)
+			waitCaughtUp(t, x)
+			requireIndexed(t, x, histories)
 		} else {
 			<-time.After(time.Duration(r.IntN(20)) * time.Millisecond) // stop at a random time
 		}
 		stop()
 	}
 	x, stop := s.run(index.Config{Dir: dir})
-	caughtUp(t, x)
-	compare(t, x, histories)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, histories)
 	stop()
 	fresh, _ := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, fresh)
-	compare(t, fresh, histories)
+	waitCaughtUp(t, fresh)
+	requireIndexed(t, fresh, histories)
 	for _, one := range histories {
 		seen[one.state.Status]++
 	}
@@ -225,8 +225,8 @@ func TestIndexIsTheJournal(t *testing.T) {
 	}
 }
 
-// compare holds the index to the histories, whole and by each way to ask.
-func compare(t *testing.T, x *index.Index, histories []*history) {
+// requireIndexed holds the index to the histories, whole and by each way to ask.
+func requireIndexed(t *testing.T, x *index.Index, histories []*history) {
 	t.Helper()
 	want := map[string]index.Order{}
 	for _, one := range histories {
@@ -237,7 +237,7 @@ func compare(t *testing.T, x *index.Index, histories []*history) {
 	matching := func(q index.Query, holds func(index.Order) bool) {
 		t.Helper()
 		listed := listAll(t, x, q, 7)
-		got := plain(listed)
+		got := withoutBehind(listed)
 		if len(listed) != len(got) {
 			t.Fatalf("%+v: an order is told twice", q)
 		}

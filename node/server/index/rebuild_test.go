@@ -22,28 +22,28 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// logged collects log lines.
-type logged struct {
+// logBuffer collects log lines.
+type logBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (l *logged) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.Write(p)
 }
 
-func (l *logged) String() string {
+func (l *logBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
 }
 
-func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+func (l *logBuffer) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
 // appendHistories appends histories of n new orders.
-func (s *site) appendHistories(n int, prefix string) (histories []*history) {
+func (s *testServer) appendHistories(n int, prefix string) (histories []*history) {
 	r := rand.New(rand.NewPCG(7, uint64(len(prefix))))
 	for i := range n {
 		one := newHistory(r, fmt.Sprintf("%s-%d", prefix, i))
@@ -57,8 +57,8 @@ func (s *site) appendHistories(n int, prefix string) (histories []*history) {
 	return histories
 }
 
-// database runs a statement on the database behind the back of the index.
-func database(t *testing.T, dir, statement string) {
+// execSQL runs a statement on the database behind the back of the index.
+func execSQL(t *testing.T, dir, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "index.db"))
 	if err != nil {
@@ -76,44 +76,46 @@ func TestRebuild(t *testing.T) {
 	// A rebuild would undo it: it marks the old database.
 	const mark = "UPDATE orders SET customer = 'marked'"
 	for name, c := range map[string]struct {
-		spoil func(*testing.T, *site, string)
+		spoil func(*testing.T, *testServer, string)
 		cfg   index.Config
 		says  string
 		keeps bool
 	}{
-		"usable":  {spoil: func(*testing.T, *site, string) {}, keeps: true},
-		"asked":   {spoil: func(*testing.T, *site, string) {}, cfg: index.Config{Rebuild: true}, says: "requested"},
-		"deleted": {spoil: func(t *testing.T, _ *site, dir string) { removeDatabase(t, dir) }},
-		"version": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "PRAGMA user_version = 999") }, says: "another version"},
-		"no database": {spoil: func(t *testing.T, _ *site, dir string) {
+		"usable":  {spoil: func(*testing.T, *testServer, string) {}, keeps: true},
+		"asked":   {spoil: func(*testing.T, *testServer, string) {}, cfg: index.Config{Rebuild: true}, says: "requested"},
+		"deleted": {spoil: func(t *testing.T, _ *testServer, dir string) { removeDatabase(t, dir) }},
+		"version": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "PRAGMA user_version = 999") }, says: "another version"},
+		"no database": {spoil: func(t *testing.T, _ *testServer, dir string) {
 			write(t, filepath.Join(dir, "index.db"), strings.Repeat("not a database ", 1000))
 		}, says: "corrupt"},
-		"cut off": {spoil: func(t *testing.T, _ *site, dir string) {
+		"cut off": {spoil: func(t *testing.T, _ *testServer, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "index.db"), 5000); err != nil {
 				t.Fatal(err)
 			}
 		}, says: "corrupt"},
-		"no table": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP TABLE orders") }, says: "corrupt"},
-		"no index": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "DROP INDEX orders_by_status") }, says: "corrupt"},
-		"other entry": {spoil: func(t *testing.T, _ *site, dir string) {
-			database(t, dir, "UPDATE progress SET checksum = checksum + 1")
+		"no table": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP TABLE orders") }, says: "corrupt"},
+		"no index": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP INDEX orders_by_status") }, says: "corrupt"},
+		"other entry": {spoil: func(t *testing.T, _ *testServer, dir string) {
+			execSQL(t, dir, "UPDATE progress SET checksum = checksum + 1")
 		}, says: "another entry"},
-		"shorter": {spoil: func(t *testing.T, _ *site, dir string) { database(t, dir, "UPDATE progress SET last = last + 1000") }, says: "ends at sequence"},
-		"too old": {spoil: func(t *testing.T, _ *site, dir string) {
-			database(t, dir, fmt.Sprintf("UPDATE progress SET as_of = %d", time.Now().Add(-721*time.Hour).UnixNano()))
+		"shorter": {spoil: func(t *testing.T, _ *testServer, dir string) {
+			execSQL(t, dir, "UPDATE progress SET last = last + 1000")
+		}, says: "ends at sequence"},
+		"too old": {spoil: func(t *testing.T, _ *testServer, dir string) {
+			execSQL(t, dir, fmt.Sprintf("UPDATE progress SET as_of = %d", time.Now().Add(-721*time.Hour).UnixNano()))
 		}, says: "not updated for longer"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, dir := newSite(t), t.TempDir()
+			s, dir := newTestServer(t), t.TempDir()
 			histories := s.appendHistories(20, "o")
 			x, stop := s.run(index.Config{Dir: dir, Hold: 1})
-			caughtUp(t, x)
+			waitCaughtUp(t, x)
 			stop()
-			database(t, dir, mark)
-			database(t, dir, "PRAGMA wal_checkpoint(TRUNCATE)")
+			execSQL(t, dir, mark)
+			execSQL(t, dir, "PRAGMA wal_checkpoint(TRUNCATE)")
 			c.spoil(t, s, dir)
-			lines := &logged{}
+			lines := &logBuffer{}
 			c.cfg.Dir, c.cfg.Logger = dir, lines.logger()
 			t.Cleanup(func() {
 				if t.Failed() {
@@ -121,7 +123,7 @@ func TestRebuild(t *testing.T) {
 				}
 			})
 			x, _ = s.run(c.cfg)
-			caughtUp(t, x)
+			waitCaughtUp(t, x)
 			if c.keeps {
 				for _, o := range listAll(t, x, index.Query{}, 100) {
 					if o.CustomerID != "marked" {
@@ -129,7 +131,7 @@ func TestRebuild(t *testing.T) {
 					}
 				}
 			} else {
-				compare(t, x, histories)
+				requireIndexed(t, x, histories)
 			}
 			if c.says != "" && !strings.Contains(lines.String(), c.says) {
 				t.Errorf("%q is not in the log:\n%s", c.says, lines)
@@ -164,10 +166,10 @@ func write(t *testing.T, name, text string) {
 // that happens between two runs or during one.
 func TestRecreatedJournal(t *testing.T) {
 	t.Parallel()
-	s, dir := newSite(t), t.TempDir()
+	s, dir := newTestServer(t), t.TempDir()
 	s.appendHistories(20, "old")
 	x, stop := s.run(index.Config{Dir: dir})
-	caughtUp(t, x)
+	waitCaughtUp(t, x)
 	stop()
 	again := func() {
 		if err := s.js.DeleteStream(t.Context(), messages.StreamEvents); err != nil {
@@ -180,22 +182,22 @@ func TestRecreatedJournal(t *testing.T) {
 	again()
 	histories := s.appendHistories(30, "new")
 	x, _ = s.run(index.Config{Dir: dir})
-	caughtUp(t, x)
-	compare(t, x, histories)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, histories)
 	again()
 	histories = s.appendHistories(3, "newest")
 	natstest.Eventually(t, "the new journal", func() bool {
 		p, err := x.List(t.Context(), index.Query{})
 		return err == nil && !p.Rebuilding && len(p.Orders) > 0 && strings.HasPrefix(p.Orders[0].OrderID, "newest")
 	})
-	caughtUp(t, x)
-	compare(t, x, histories)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, histories)
 }
 
 // TestHoles: orders that retention removed leave gaps in the journal's sequences; the entries around them are read.
 func TestHoles(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	histories := s.appendHistories(40, "o")
 	stream, err := s.js.Stream(t.Context(), messages.StreamEvents)
 	if err != nil {
@@ -210,8 +212,8 @@ func TestHoles(t *testing.T) {
 		}
 	}
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
-	caughtUp(t, x)
-	compare(t, x, kept)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, kept)
 
 	// A removed order may be accepted again.
 	again := newHistory(rand.New(rand.NewPCG(1, 1)), kept[0].id)
@@ -224,25 +226,25 @@ func TestHoles(t *testing.T) {
 		}
 	}
 	kept[0] = again
-	caughtUp(t, x)
-	compare(t, x, kept)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, kept)
 }
 
 // TestInvalidEntries: messages that are not journal entries, or belong to an unknown order, do not stop the index.
 func TestInvalidEntries(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	first := s.appendHistories(3, "o")
 	for _, body := range []string{"", "hello", "{}", "\x0a\x03o-9\x10\x07"} {
 		if _, err := s.js.PublishMsg(t.Context(), &nats.Msg{Subject: messages.SubjectEvent + "o-9", Data: []byte(body)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	lines := &logged{}
+	lines := &logBuffer{}
 	x, _ := s.run(index.Config{Dir: t.TempDir(), Logger: lines.logger()})
 	second := s.appendHistories(3, "later")
-	caughtUp(t, x)
-	compare(t, x, append(first, second...))
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, append(first, second...))
 	if n := strings.Count(lines.String(), "journal entry skipped"); n != 4 {
 		t.Errorf("%d entries skipped, want 4:\n%s", n, lines)
 	}
@@ -251,7 +253,7 @@ func TestInvalidEntries(t *testing.T) {
 // TestRetention removes the rows of orders that ended longer ago than that, and no others.
 func TestRetention(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
+	s := newTestServer(t)
 	histories := s.appendHistories(60, "o")
 	x, _ := s.run(index.Config{Dir: t.TempDir(), Retention: time.Second})
 	want := 0
@@ -272,11 +274,11 @@ func TestRetention(t *testing.T) {
 // TestOneProcess: of two processes that share a directory one has the index, and the other takes over.
 func TestOneProcess(t *testing.T) {
 	t.Parallel()
-	s, dir := newSite(t), t.TempDir()
+	s, dir := newTestServer(t), t.TempDir()
 	histories := s.appendHistories(5, "o")
 	first, stop := s.run(index.Config{Dir: dir, Node: "n-1"})
-	caughtUp(t, first)
-	lines := &logged{}
+	waitCaughtUp(t, first)
+	lines := &logBuffer{}
 	second, _ := s.run(index.Config{Dir: dir, Node: "n-2", Logger: lines.logger()})
 	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "another process has the one") })
 	if _, err := second.List(t.Context(), index.Query{}); err == nil {
@@ -287,17 +289,17 @@ func TestOneProcess(t *testing.T) {
 		t.Fatalf("%+v, error %v: want an answer of n-1", page, err)
 	}
 	stop()
-	caughtUp(t, second)
-	compare(t, second, histories)
+	waitCaughtUp(t, second)
+	requireIndexed(t, second, histories)
 }
 
 // TestDirectoryThatCannotBeWritten: the node has no index, logs that once, and has it when the directory is writable.
 func TestDirectoryThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	s, dir := newSite(t), filepath.Join(t.TempDir(), "data")
+	s, dir := newTestServer(t), filepath.Join(t.TempDir(), "data")
 	write(t, dir, "in the way")
 	histories := s.appendHistories(5, "o")
-	lines := &logged{}
+	lines := &logBuffer{}
 	x, _ := s.run(index.Config{Dir: dir, Logger: lines.logger()})
 	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "no index on this node, retrying") })
 	if _, ok := x.Lag(); ok {
@@ -306,8 +308,8 @@ func TestDirectoryThatCannotBeWritten(t *testing.T) {
 	if err := os.Remove(dir); err != nil {
 		t.Fatal(err)
 	}
-	caughtUp(t, x)
-	compare(t, x, histories)
+	waitCaughtUp(t, x)
+	requireIndexed(t, x, histories)
 	if n := strings.Count(lines.String(), "no index on this node"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, lines)
 	}

@@ -15,16 +15,16 @@ import (
 func TestStopWithoutServer(t *testing.T) {
 	t.Parallel()
 	const interval = 20 * time.Millisecond
-	for name, lose := range map[string]func(*site, *nats.Conn, *natstest.Blackhole){
-		"disconnected": func(s *site, nc *nats.Conn, _ *natstest.Blackhole) {
+	for name, lose := range map[string]func(*testServer, *nats.Conn, *natstest.Blackhole){
+		"disconnected": func(s *testServer, nc *nats.Conn, _ *natstest.Blackhole) {
 			s.server.Stop()
 			natstest.Eventually(s.t, "the connection is lost", func() bool { return !nc.IsConnected() })
 		},
-		"silent": func(_ *site, _ *nats.Conn, b *natstest.Blackhole) { b.Swallow() },
+		"silent": func(_ *testServer, _ *nats.Conn, b *natstest.Blackhole) { b.Swallow() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, b := newSite(t), natstest.NewBlackhole()
+			s, b := newTestServer(t), natstest.NewBlackhole()
 			nc := s.server.Connect(nats.SetCustomDialer(b), nats.ReconnectBufSize(-1))
 			x, err := index.New(natstest.JetStream(t, nc), index.Config{Dir: t.TempDir(), Interval: interval})
 			if err != nil {
@@ -35,7 +35,7 @@ func TestStopWithoutServer(t *testing.T) {
 			defer stop()
 			ran := make(chan struct{})
 			go func() { defer close(ran); x.Run(ctx) }()
-			caughtUp(t, x)
+			waitCaughtUp(t, x)
 			lose(s, nc, b)
 			// Reads have been without reply for several intervals.
 			natstest.Eventually(t, "the index lags behind", func() bool { d, _ := x.Lag(); return d > 10*interval })

@@ -102,11 +102,11 @@ func TestNotWrittenYet(t *testing.T) {
 				f.takeNext(one)
 			}
 		}
-		compare(t, f.Index, f.histories)
+		requireIndexed(t, f.Index, f.histories)
 		f.compareAges()
 		if f.r.IntN(2) == 0 {
 			f.write()
-			compare(t, f.Index, f.histories)
+			requireIndexed(t, f.Index, f.histories)
 		}
 	}
 }

@@ -10,14 +10,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestProof lets two or three nodes with real order actors work on one order while faults happen in random order, and checks
+// TestSimulation lets two or three nodes with real order actors work on one order while faults happen in random order, and checks
 // the invariants I1 to I7 after each step. After the last fault the order must end, or rest in attention, with no open
 // message left.
 //
 // One goroutine decides what happens next: when actors run, when every append, read, look-up, schedule and step call takes
 // effect, and when it is replied to. A failure is therefore replayed by its seed; the output says how (-rapid.seed=N or
 // -rapid.failfile=FILE). -rapid.checks=N tries more cases.
-func TestProof(t *testing.T) {
+func TestSimulation(t *testing.T) {
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
 	prove := func(t *testing.T, checks int, keep func() store) {

@@ -20,26 +20,26 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// site is a NATS server with the project's streams.
-type site struct {
+// testServer is a NATS server with the project's streams.
+type testServer struct {
 	t      testing.TB
 	server *natstest.Server
 	nc     *nats.Conn
 	js     jetstream.JetStream
 }
 
-func newSite(t testing.TB) *site {
+func newTestServer(t testing.TB) *testServer {
 	t.Helper()
 	server := natstest.Start(t)
 	js := server.JetStream()
 	if err := ingress.EnsureStreams(natstest.Context(t), js, ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	return &site{t: t, server: server, nc: js.Conn(), js: js}
+	return &testServer{t: t, server: server, nc: js.Conn(), js: js}
 }
 
 // append stores an entry as the journal does.
-func (s *site) append(e *messages.JournalEntry) uint64 {
+func (s *testServer) append(e *messages.JournalEntry) uint64 {
 	s.t.Helper()
 	body, err := journal.Encode(nil, e)
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *site) append(e *messages.JournalEntry) uint64 {
 }
 
 // fill stores the journal of n orders that complete without failures, interleaved as on a busy node.
-func (s *site) fill(n int) {
+func (s *testServer) fill(n int) {
 	s.t.Helper()
 	p := plan.Sim("sim:")
 	orders := demo.Samples(n, 1)

@@ -21,8 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// world is a server with the streams, on which the test plays the node, and a client.
-type world struct {
+// testServer is a server with the streams, on which the test plays the node, and a client.
+type testServer struct {
 	*testing.T
 	server *natstest.Server
 	js     jetstream.JetStream
@@ -31,10 +31,10 @@ type world struct {
 	number uint32
 }
 
-func newWorld(t *testing.T) *world {
+func newTestServer(t *testing.T) *testServer {
 	t.Helper()
 	s := natstest.Start(t, natstest.SyncAlways)
-	w := &world{T: t, server: s, js: s.JetStream()}
+	w := &testServer{T: t, server: s, js: s.JetStream()}
 	w.must(ingress.EnsureStreams(t.Context(), w.js, ingress.Streams{}))
 	var err error
 	w.client, err = client.New(w.js.Conn())
@@ -43,14 +43,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) must(err error) {
+func (w *testServer) must(err error) {
 	w.Helper()
 	if err != nil {
 		w.Fatal(err)
 	}
 }
 
-func (w *world) stream(name string) jetstream.Stream {
+func (w *testServer) stream(name string) jetstream.Stream {
 	w.Helper()
 	s, err := w.js.Stream(w.Context(), name)
 	w.must(err)
@@ -58,7 +58,7 @@ func (w *world) stream(name string) jetstream.Stream {
 }
 
 // publishCreated stores a message that creates the order.
-func (w *world) publishCreated() uint64 {
+func (w *testServer) publishCreated() uint64 {
 	w.Helper()
 	ack, err := w.js.Publish(w.Context(), messages.SubjectOrder+"o-1", []byte("{}"))
 	w.must(err)
@@ -66,7 +66,7 @@ func (w *world) publishCreated() uint64 {
 }
 
 // append journals the next entry of order o-1, as soon as the server is there.
-func (w *world) append(events ...*messages.Event) {
+func (w *testServer) append(events ...*messages.Event) {
 	w.Helper()
 	w.number++
 	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Time: timestamppb.Now(), Node: "n", Events: events})
@@ -80,7 +80,7 @@ func (w *world) append(events ...*messages.Event) {
 }
 
 // appendKinds journals an entry that has only the header with its kinds.
-func (w *world) appendKinds(id, kinds string) {
+func (w *testServer) appendKinds(id, kinds string) {
 	w.Helper()
 	_, err := w.js.PublishMsg(w.Context(), &nats.Msg{Subject: messages.SubjectEvent + id, Header: nats.Header{messages.HeaderEvent: {kinds}}})
 	w.must(err)
@@ -106,7 +106,7 @@ func done() []*messages.Event {
 }
 
 // follow follows the order in the background.
-func (w *world) follow(ctx context.Context, after uint64) (events <-chan timeline.Event, ended <-chan error) {
+func (w *testServer) follow(ctx context.Context, after uint64) (events <-chan timeline.Event, ended <-chan error) {
 	yielded, end := make(chan timeline.Event, 1000), make(chan error, 1)
 	go func() {
 		end <- w.client.FollowFrom(ctx, "o-1", after, func(all []timeline.Event) error {
@@ -120,13 +120,13 @@ func (w *world) follow(ctx context.Context, after uint64) (events <-chan timelin
 	return yielded, end
 }
 
-func (w *world) next(events <-chan timeline.Event) timeline.Event {
+func (w *testServer) next(events <-chan timeline.Event) timeline.Event {
 	w.Helper()
 	return natstest.Receive(w, events, "the next event")
 }
 
 // untilConsumers waits until the journal has n consumers. It gives up before the server removes unused ones by itself.
-func (w *world) untilConsumers(n int) {
+func (w *testServer) untilConsumers(n int) {
 	w.Helper()
 	for deadline := time.Now().Add(natstest.Patience / 2); ; <-time.After(5 * time.Millisecond) {
 		have := w.stream(messages.StreamEvents).CachedInfo().State.Consumers

@@ -112,9 +112,9 @@ func (s *script) advance(node string, which func(*operation) bool) {
 	}
 }
 
-// TestProofWakeAnsweredFromMemory: an actor that remembers the order, or has its state from a timer, must not acknowledge the
+// TestScriptWakeAnsweredFromMemory: an actor that remembers the order, or has its state from a timer, must not acknowledge the
 // only wake-up of a later park.
-func TestProofWakeAnsweredFromMemory(t *testing.T) {
+func TestScriptWakeAnsweredFromMemory(t *testing.T) {
 	for node, knows := range map[string]string{"n3": "a driver fenced without knowing", "n2": "the state in an old timer"} {
 		t.Run(knows, func(t *testing.T) {
 			scripted(t, func(s *script) {
@@ -152,9 +152,9 @@ func TestProofWakeAnsweredFromMemory(t *testing.T) {
 	}
 }
 
-// TestProofAcceptedDuringLookUp: the order is accepted between the read of the journal and the look into the inbox; its cancel
+// TestScriptAcceptedDuringLookUp: the order is accepted between the read of the journal and the look into the inbox; its cancel
 // must not be dead-lettered.
-func TestProofAcceptedDuringLookUp(t *testing.T) {
+func TestScriptAcceptedDuringLookUp(t *testing.T) {
 	scripted(t, func(s *script) {
 		s.publish("created", "cancel")
 		s.pass(2 * time.Minute) // nobody was there
@@ -171,9 +171,9 @@ func TestProofAcceptedDuringLookUp(t *testing.T) {
 	})
 }
 
-// TestProofMessageHeldTooLong is neither recorded nor nak'ed once another delivery of it may dead-letter it: the order may be
+// TestScriptMessageHeldTooLong is neither recorded nor nak'ed once another delivery of it may dead-letter it: the order may be
 // accepted between the look-up and the dead letter.
-func TestProofMessageHeldTooLong(t *testing.T) {
+func TestScriptMessageHeldTooLong(t *testing.T) {
 	// accepted publishes and handles a created message, and delivers the cancel if possible, before n2 dead-letters it.
 	accepted := func(s *script, cancel string) {
 		s.publish("created")
@@ -226,8 +226,8 @@ func TestProofMessageHeldTooLong(t *testing.T) {
 // waitEarlier is the nak delay of a message with a predecessor.
 const waitEarlier = 250 * time.Millisecond
 
-// TestProofLostAcknowledgement: an acknowledged message that is delivered again takes no effect, even as a first delivery.
-func TestProofLostAcknowledgement(t *testing.T) {
+// TestScriptLostAcknowledgement: an acknowledged message that is delivered again takes no effect, even as a first delivery.
+func TestScriptLostAcknowledgement(t *testing.T) {
 	// again lets the server lose the acknowledgement and the count of deliveries, and delivers the message to n3.
 	again := func(s *script, what string, status ...order.Status) {
 		if !slices.Contains(status, s.truth.Status) {
@@ -278,8 +278,8 @@ func TestProofLostAcknowledgement(t *testing.T) {
 	})
 }
 
-// TestProofSettledDuplicate delays no message: nothing waits for a purge, which messages of other orders can delay.
-func TestProofSettledDuplicate(t *testing.T) {
+// TestScriptSettledDuplicate delays no message: nothing waits for a purge, which messages of other orders can delay.
+func TestScriptSettledDuplicate(t *testing.T) {
 	scripted(t, func(s *script) {
 		s.publish("created", "duplicate", "cancel")
 		for _, message := range []string{"order.created 1", "order.created 2", "order.cancel"} {

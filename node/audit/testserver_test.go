@@ -20,8 +20,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// world is a server with the streams, to which a test writes what a node would.
-type world struct {
+// testServer is a server with the streams, to which a test writes what a node would.
+type testServer struct {
 	testing.TB
 	js     jetstream.JetStream
 	mu     sync.Mutex
@@ -30,14 +30,14 @@ type world struct {
 	last map[string]uint64
 }
 
-func newWorld(t testing.TB) *world {
+func newTestServer(t testing.TB) *testServer {
 	t.Helper()
-	w := &world{TB: t, js: natstest.Start(t).JetStream(), number: map[string]uint32{}, last: map[string]uint64{}}
+	w := &testServer{TB: t, js: natstest.Start(t).JetStream(), number: map[string]uint32{}, last: map[string]uint64{}}
 	w.must(ingress.EnsureStreams(t.Context(), w.js, ingress.Streams{}))
 	return w
 }
 
-func (w *world) must(err error) {
+func (w *testServer) must(err error) {
 	w.Helper()
 	if err != nil {
 		panic(err)
@@ -45,7 +45,7 @@ func (w *world) must(err error) {
 }
 
 // store publishes and returns the sequence.
-func (w *world) store(subject string, body []byte, header ...string) uint64 {
+func (w *testServer) store(subject string, body []byte, header ...string) uint64 {
 	w.Helper()
 	m := nats.NewMsg(subject)
 	m.Data = body
@@ -58,20 +58,22 @@ func (w *world) store(subject string, body []byte, header ...string) uint64 {
 }
 
 // message publishes a message about the order to the inbox.
-func (w *world) message(id string) uint64 { return w.store(messages.SubjectOrder+id, []byte("{}")) }
+func (w *testServer) message(id string) uint64 {
+	return w.store(messages.SubjectOrder+id, []byte("{}"))
+}
 
 // remove removes a message, as an acknowledgement does.
-func (w *world) remove(stream string, seq uint64) {
+func (w *testServer) remove(stream string, seq uint64) {
 	w.Helper()
 	s, err := w.js.Stream(w.Context(), stream)
 	w.must(err)
 	w.must(s.DeleteMsg(w.Context(), seq))
 }
 
-func (w *world) ack(seq uint64) { w.Helper(); w.remove(messages.StreamOrders, seq) }
+func (w *testServer) ack(seq uint64) { w.Helper(); w.remove(messages.StreamOrders, seq) }
 
 // append journals one entry.
-func (w *world) append(id string, events ...*messages.Event) {
+func (w *testServer) append(id string, events ...*messages.Event) {
 	w.Helper()
 	w.mu.Lock()
 	w.number[id]++
@@ -83,7 +85,7 @@ func (w *world) append(id string, events ...*messages.Event) {
 	w.mu.Unlock()
 }
 
-func (w *world) entry(id string, e *messages.JournalEntry) uint64 {
+func (w *testServer) entry(id string, e *messages.JournalEntry) uint64 {
 	w.Helper()
 	body, err := proto.Marshal(e)
 	w.must(err)
@@ -91,7 +93,7 @@ func (w *world) entry(id string, e *messages.JournalEntry) uint64 {
 }
 
 // dead stores a dead letter about an inbox message.
-func (w *world) dead(seq uint64) {
+func (w *testServer) dead(seq uint64) {
 	w.Helper()
 	w.store(messages.SubjectDead+messages.DeadUnknown, nil,
 		messages.HeaderDeadReason, "no order id", messages.HeaderDeadSubject, messages.SubjectOrder+"~",
@@ -99,34 +101,34 @@ func (w *world) dead(seq uint64) {
 }
 
 // schedule stores the timer of a parked order.
-func (w *world) schedule(id string) { w.Helper(); w.scheduleFor(id, w.park(id)) }
+func (w *testServer) schedule(id string) { w.Helper(); w.scheduleFor(id, w.park(id)) }
 
 // scheduleFor stores the timer of a park.
-func (w *world) scheduleFor(id string, park uint64) { w.Helper(); w.scheduleWith(id, park, nil) }
+func (w *testServer) scheduleFor(id string, park uint64) { w.Helper(); w.scheduleWith(id, park, nil) }
 
 // scheduleWith stores the timer of a park, with that body.
-func (w *world) scheduleWith(id string, park uint64, body []byte) {
+func (w *testServer) scheduleWith(id string, park uint64, body []byte) {
 	w.Helper()
 	w.store(messages.SubjectTimer+id, body, "Nats-Schedule", "@at "+time.Now().Add(time.Hour).UTC().Format(time.RFC3339Nano),
 		"Nats-Schedule-Target", messages.SubjectWake+id, messages.HeaderPark, fmt.Sprint(park))
 }
 
 // park is the journal sequence of the order's last entry, a park.
-func (w *world) park(id string) uint64 {
+func (w *testServer) park(id string) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last[id]
 }
 
 // fire does what the server does when the timer is due, and returns the sequence of the wake-up.
-func (w *world) fire(id string) uint64 {
+func (w *testServer) fire(id string) uint64 {
 	w.Helper()
 	seq := w.store(messages.SubjectWake+id, nil, messages.HeaderPark, fmt.Sprint(w.park(id)))
 	w.purge(messages.StreamTimers, messages.SubjectTimer+id)
 	return seq
 }
 
-func (w *world) purge(stream, subject string) {
+func (w *testServer) purge(stream, subject string) {
 	w.Helper()
 	s, err := w.js.Stream(w.Context(), stream)
 	w.must(err)
@@ -134,7 +136,7 @@ func (w *world) purge(stream, subject string) {
 }
 
 // accept publishes an order and journals that it was accepted.
-func (w *world) accept(id string) uint64 {
+func (w *testServer) accept(id string) uint64 {
 	w.Helper()
 	seq := w.message(id)
 	w.append(id, accepted(id, seq))
@@ -142,7 +144,7 @@ func (w *world) accept(id string) uint64 {
 }
 
 // complete completes an order that was accepted.
-func (w *world) complete(id string, seq uint64) {
+func (w *testServer) complete(id string, seq uint64) {
 	w.Helper()
 	w.append(id, step("first"))
 	w.append(id, step("second"), completed())
@@ -150,14 +152,14 @@ func (w *world) complete(id string, seq uint64) {
 }
 
 // resume ends the order's park with a signal, and returns the signal's sequence.
-func (w *world) resume(id string) uint64 {
+func (w *testServer) resume(id string) uint64 {
 	w.Helper()
 	seq := w.message(id)
 	w.append(id, signal(inbox(seq)), resumed(inbox(seq)))
 	return seq
 }
 
-func (w *world) read() *audit.Report {
+func (w *testServer) read() *audit.Report {
 	w.Helper()
 	r, err := audit.Read(w.Context(), w.js)
 	w.must(err)

@@ -30,7 +30,7 @@ const (
 )
 
 // finish waits until all orders have ended on the nodes that run, proves that all is well, and stops the nodes.
-func (w *world) finish() *journal {
+func (w *testEnv) finish() *journal {
 	w.Helper()
 	w.load.end()
 	w.quiesce()
@@ -38,7 +38,7 @@ func (w *world) finish() *journal {
 		w.operator.stop()
 		w.quiesce() // what the operator sent a second time
 	}
-	j := w.prove()
+	j := w.check()
 	before := w.readEffects().total
 	for _, p := range w.nodes {
 		if !p.gone() {
@@ -55,7 +55,7 @@ func (w *world) finish() *journal {
 }
 
 // quiesce waits until no message is in the inbox, no timer is stored, and no order waits for the operator.
-func (w *world) quiesce() {
+func (w *testEnv) quiesce() {
 	w.Helper()
 	last, deadline := "", time.Now().Add(stallLimit)
 	for ; ; <-time.After(20 * time.Millisecond) {
@@ -73,7 +73,7 @@ func (w *world) quiesce() {
 }
 
 // progress counts the messages in the inbox, the timers, and the journal entries ever stored.
-func (w *world) progress() (inbox, timers, entries uint64, err error) {
+func (w *testEnv) progress() (inbox, timers, entries uint64, err error) {
 	ctx, cancel := context.WithTimeout(w.Context(), 2*time.Second)
 	defer cancel()
 	for stream, n := range map[string]*uint64{messages.StreamOrders: &inbox, messages.StreamTimers: &timers, messages.StreamEvents: &entries} {
@@ -89,7 +89,7 @@ func (w *world) progress() (inbox, timers, entries uint64, err error) {
 }
 
 // diagnose describes the messages that are left and the nodes that should have processed them.
-func (w *world) diagnose() string {
+func (w *testEnv) diagnose() string {
 	w.Helper()
 	var b strings.Builder
 	j := w.readJournal()
@@ -117,7 +117,7 @@ func (w *world) diagnose() string {
 
 // failures fails the test, and shows the first of them only.
 type failures struct {
-	w     *world
+	w     *testEnv
 	count int
 }
 
@@ -131,8 +131,8 @@ func (f *failures) add(format string, args ...any) {
 	}
 }
 
-// prove compares everything that is stored with what was published.
-func (w *world) prove() *journal {
+// check compares everything that is stored with what was published.
+func (w *testEnv) check() *journal {
 	w.Helper()
 	f, j, done := &failures{w: w}, w.readJournal(), w.readEffects()
 	for _, v := range j.violations {
@@ -147,7 +147,7 @@ func (w *world) prove() *journal {
 		}
 		ends[h.Status()]++
 		takeovers = max(takeovers, h.takeovers)
-		w.proveOrder(f, s, h, done)
+		w.checkOrder(f, s, h, done)
 	}
 	for id, h := range j.orders {
 		if w.load.orders[id] == nil {
@@ -159,16 +159,16 @@ func (w *world) prove() *journal {
 			f.add("order %s has effects and no history", id)
 		}
 	}
-	w.proveDeadLetters(f, j)
-	w.proveAudit(f, j)
-	w.proveIndex(f, j)
+	w.checkDeadLetters(f, j)
+	w.checkAudit(f, j)
+	w.checkIndex(f, j)
 	w.Logf("%d orders: %v; %d effects, %d calls, %d of them repeated; %d nodes, %d disturbances, "+
 		"at most %d takeovers of an order; parked %v", len(w.load.orders), ends, done.total, w.services.Stats().Calls, w.services.Stats().Repeats,
 		len(w.nodes), w.disturbances, takeovers, j.parks)
 	return j
 }
 
-func (w *world) proveOrder(f *failures, s *sent, h *history, done effects) {
+func (w *testEnv) checkOrder(f *failures, s *sent, h *history, done effects) {
 	w.Helper()
 	id, status := string(h.ID), h.Status()
 	if status == replay.Attention && h.takeovers > maxTakeovers && w.disturbances > maxTakeovers {
@@ -216,8 +216,8 @@ func (w *world) proveOrder(f *failures, s *sent, h *history, done effects) {
 	}
 }
 
-// proveDeadLetters wants one dead letter for each bad message and none for any other.
-func (w *world) proveDeadLetters(f *failures, j *journal) {
+// checkDeadLetters wants one dead letter for each bad message and none for any other.
+func (w *testEnv) checkDeadLetters(f *failures, j *journal) {
 	w.Helper()
 	letters, total := map[uint64]int{}, 0
 	w.each(messages.StreamDead, func(seq uint64, m *nats.Msg) {
@@ -250,7 +250,7 @@ func (w *world) proveDeadLetters(f *failures, j *journal) {
 }
 
 // readAudit runs the audit of `orderly verify`, which must balance.
-func (w *world) readAudit(f *failures) *audit.Report {
+func (w *testEnv) readAudit(f *failures) *audit.Report {
 	w.Helper()
 	report, err := audit.Read(w.Context(), w.js)
 	if err != nil {
@@ -262,8 +262,8 @@ func (w *world) readAudit(f *failures) *audit.Report {
 	return report
 }
 
-// proveAudit compares the audit's counts with what was published.
-func (w *world) proveAudit(f *failures, j *journal) {
+// checkAudit compares the audit's counts with what was published.
+func (w *testEnv) checkAudit(f *failures, j *journal) {
 	w.Helper()
 	report := w.readAudit(f)
 	if int(report.Orders.Accepted) != len(w.load.orders) {
@@ -290,8 +290,8 @@ func (w *world) proveAudit(f *failures, j *journal) {
 	}
 }
 
-// proveIndex waits until the index lists each order of the journal once, in its status as of its last entry.
-func (w *world) proveIndex(f *failures, j *journal) {
+// checkIndex waits until the index lists each order of the journal once, in its status as of its last entry.
+func (w *testEnv) checkIndex(f *failures, j *journal) {
 	w.Helper()
 	difference := ""
 	for deadline := time.Now().Add(stallLimit); time.Now().Before(deadline); <-time.After(50 * time.Millisecond) {
@@ -303,7 +303,7 @@ func (w *world) proveIndex(f *failures, j *journal) {
 }
 
 // compareIndex describes a difference between the index and the journal, or returns "".
-func (w *world) compareIndex(j *journal) string {
+func (w *testEnv) compareIndex(j *journal) string {
 	listed := map[messages.OrderID]bool{}
 	for q := (index.Query{Limit: index.MaxLimit}); ; {
 		page, err := index.Ask(w.Context(), w.nc, q)
@@ -345,7 +345,7 @@ type effects struct {
 	total   int
 }
 
-func (w *world) readEffects() effects {
+func (w *testEnv) readEffects() effects {
 	w.Helper()
 	b, err := os.ReadFile(w.effects)
 	if err != nil {

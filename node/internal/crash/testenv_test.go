@@ -26,8 +26,8 @@ const (
 	relaxed   = "ORDERLY_DURABILITY=relaxed"
 )
 
-// world is everything that outlives the nodes.
-type world struct {
+// testEnv is everything that outlives the nodes.
+type testEnv struct {
 	*testing.T
 	rng *rand.Rand
 	dir string
@@ -51,22 +51,22 @@ type world struct {
 }
 
 // newWorld has no NATS server of its own: each node embeds one, at the same address and on the same store.
-func newWorld(t *testing.T, seed uint64, environ ...string) *world {
+func newTestEnv(t *testing.T, seed uint64, environ ...string) *testEnv {
 	t.Helper()
 	addr := natstest.FreeAddr(t)
-	return emptyWorld(t, seed, "nats://"+addr, append(environ, "ORDERLY_NATS_ADDR="+addr))
+	return emptyTestEnv(t, seed, "nats://"+addr, append(environ, "ORDERLY_NATS_ADDR="+addr))
 }
 
 // newSharedWorld has a NATS server that never dies, for all nodes.
-func newSharedWorld(t *testing.T, seed uint64, environ ...string) *world {
+func newSharedTestEnv(t *testing.T, seed uint64, environ ...string) *testEnv {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()
-	return emptyWorld(t, seed, url, append(environ, "NATS_URL="+url))
+	return emptyTestEnv(t, seed, url, append(environ, "NATS_URL="+url))
 }
 
-func emptyWorld(t *testing.T, seed uint64, url string, environ []string) *world {
+func emptyTestEnv(t *testing.T, seed uint64, url string, environ []string) *testEnv {
 	t.Helper()
-	w := &world{T: t, dir: t.TempDir(), url: url, extraTakeovers: 3, rng: rand.New(rand.NewPCG(seed, 0))}
+	w := &testEnv{T: t, dir: t.TempDir(), url: url, extraTakeovers: 3, rng: rand.New(rand.NewPCG(seed, 0))}
 	w.effects = filepath.Join(w.dir, "effects.jsonl")
 	w.environ = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir,
@@ -80,7 +80,7 @@ func emptyWorld(t *testing.T, seed uint64, url string, environ []string) *world 
 }
 
 // startNode starts a node without waiting until it is ready.
-func (w *world) startNode(environ ...string) *process {
+func (w *testEnv) startNode(environ ...string) *process {
 	w.Helper()
 	id := fmt.Sprintf("node-%d", len(w.nodes)+1)
 	p := startProcess(w.T, id, filepath.Join(w.dir, id+".log"), append(w.environ[:len(w.environ):len(w.environ)], environ...))
@@ -89,15 +89,15 @@ func (w *world) startNode(environ ...string) *process {
 }
 
 // startReady starts a node and waits until it is ready.
-func (w *world) startReady() *process {
+func (w *testEnv) startReady() *process {
 	w.Helper()
 	p := w.startNode()
 	p.ready()
 	return p
 }
 
-// open starts the first node, the services and the client.
-func (w *world) open(behavior demo.Behavior) *process {
+// startAll starts the first node, the services and the client.
+func (w *testEnv) startAll(behavior demo.Behavior) *process {
 	w.Helper()
 	p := w.startReady()
 	w.nc = natstest.Connect(w, w.url)
@@ -116,7 +116,7 @@ func (w *world) open(behavior demo.Behavior) *process {
 }
 
 // behave changes how the services behave, and whether payments answer at all.
-func (w *world) behave(behavior demo.Behavior, away bool) {
+func (w *testEnv) behave(behavior demo.Behavior, away bool) {
 	w.Helper()
 	all := demo.All(behavior)
 	all.Payments.Away = away
@@ -125,13 +125,13 @@ func (w *world) behave(behavior demo.Behavior, away bool) {
 	}
 }
 
-func (w *world) kill(p *process) {
+func (w *testEnv) kill(p *process) {
 	p.kill()
 	w.disturbances++
 }
 
 // restart lets the node work for a moment, kills it and starts another one.
-func (w *world) restart(p *process) *process {
+func (w *testEnv) restart(p *process) *process {
 	w.Helper()
 	p.ready()
 	w.pause(100*time.Millisecond, 900*time.Millisecond)
@@ -140,7 +140,7 @@ func (w *world) restart(p *process) *process {
 }
 
 // terminate stops a node with SIGTERM.
-func (w *world) terminate(p *process) {
+func (w *testEnv) terminate(p *process) {
 	w.Helper()
 	p.signal(syscall.SIGTERM)
 	if code := p.exitCode(stopLimit); code != 0 {
@@ -149,6 +149,6 @@ func (w *world) terminate(p *process) {
 }
 
 // pause lets the load run for a time that the seed chooses.
-func (w *world) pause(least, most time.Duration) {
+func (w *testEnv) pause(least, most time.Duration) {
 	<-time.After(least + time.Duration(w.rng.Int64N(int64(most-least)+1)))
 }

@@ -54,7 +54,8 @@ func (r *Report) accountFor(inbox window, attributions []attribution, dead []uin
 		case seq > last:
 			r.violate("", fmt.Sprintf("a dead letter names message %d of %s, which has stored only %d", seq, messages.StreamOrders, last))
 		case seq > inbox.last || attributed:
-			// A message can be in both: dead-lettered, not terminated because of a crash, and redelivered to an order accepted meanwhile.
+			// A message can be in both: dead-lettered, not terminated because of a crash, and redelivered to an order
+			// accepted since.
 		case inbox.stores(seq):
 			in.Held++
 		default:

@@ -225,7 +225,7 @@ func TestViolations(t *testing.T) {
 	}
 }
 
-// An illegal history is one violation, whatever follows; a stranded order is not also counted as unscheduled.
+// An illegal history is one violation, also if more entries follow; a stranded order is not also counted as unscheduled.
 func TestOneViolationPerOrder(t *testing.T) {
 	w := newTestServer(t)
 	w.accept("illegal")
@@ -254,8 +254,8 @@ func TestViolationsBeyondTheListAreCounted(t *testing.T) {
 	}
 }
 
-// TestForeignDeadLetters: a message among the dead letters that no node stored is a warning, whatever inbox message it names,
-// and no violation; one with all headers of a node's dead letter counts as such.
+// TestForeignDeadLetters: a message in the dead-letter stream that no node stored is a warning and not a violation, even if
+// it names an inbox message; one with all headers of a node's dead letter counts as such.
 func TestForeignDeadLetters(t *testing.T) {
 	w := newTestServer(t)
 	w.complete("good", w.accept("good"))

@@ -38,8 +38,8 @@ func digest(n *messages.Snapshot) snapshotDigest {
 	return snapshotDigest{last: n.GetLast(), hash: maphash.Bytes(digestSeed, body)}
 }
 
-// differs says that the snapshot is not what the order's history amounts to, or "". The snapshot of a history that has grown
-// since is not used: the fence tells its reader.
+// differs says that the snapshot is not what the order's history amounts to, or "". If the history has grown since, the
+// snapshot is not used: the fence refuses the append of its reader.
 func (d snapshotDigest) differs(h *history) string {
 	if d.last == 0 || h == nil || h.Last != d.last || h.Status() != replay.Parked {
 		return ""

@@ -27,8 +27,8 @@ func (w *testServer) engineState() *order.State {
 	return s
 }
 
-// A node that a timer wakes goes on from the timer's snapshot: one that differs from the journal is a violation, unless the
-// order's history has grown since, for then no node uses it.
+// A node resumes an order from the timer's snapshot: one that differs from the journal is a violation, unless the order's
+// history has grown since, because then no node uses it.
 func TestTimerSnapshotIsCompared(t *testing.T) {
 	t.Parallel()
 	const wrong = "the snapshot in its timer is not what its history amounts to"

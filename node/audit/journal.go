@@ -184,7 +184,7 @@ func (j *journal) reject(id messages.OrderID, reason string) {
 	j.report.violate(id, reason)
 }
 
-// forget drops an order that was removed from the journal while it was read.
+// forget removes an order that was deleted from the journal during the read.
 func (j *journal) forget(id messages.OrderID) {
 	delete(j.live, id)
 	j.report.Orders.Accepted--

@@ -76,8 +76,8 @@ func (r *reader) read(ctx context.Context) error {
 	return nil
 }
 
-// readDead returns the inbox sequences that dead letters name. A message that no node stored there names none, whatever it
-// says: it is a warning.
+// readDead returns the inbox sequences that dead letters name. One that no node stored is a warning, and its headers are
+// ignored.
 func (r *reader) readDead(ctx context.Context) ([]uint64, error) {
 	var named []uint64
 	var err error

@@ -54,7 +54,7 @@ type ParkedFor struct {
 	Outage  uint64 `json:"outage"`
 }
 
-// Timers counts the orders that ORDER_TIMERS stores a message of, and those that need one. Stored is the sum of Scheduled,
+// Timers counts the orders with a message in ORDER_TIMERS, and those that need one. Stored is the sum of Scheduled,
 // Waking, Stale and Orphaned.
 type Timers struct {
 	Stored uint64 `json:"stored"`

@@ -44,14 +44,14 @@ func (r *reader) findStranded(ctx context.Context) error {
 	return r.confirm(ctx, suspects)
 }
 
-// wakes reports whether a stored message wakes the parked order: a wake-up, whatever park it names (R5.4), or a schedule. A
+// wakes reports whether a stored message wakes the parked order: a wake-up of any park (R5.4), or a schedule. A
 // schedule of an earlier park may come too late by any time.
 func (t *timers) wakes(id messages.OrderID, h *history) bool {
 	scheduled, ok := t.scheduled[id]
 	return t.fired[id] || ok && scheduled.park >= h.Park
 }
 
-// confirm reads each suspect again, and reports those that stay stranded.
+// confirm reads each suspect again, and reports those that are still stranded.
 func (r *reader) confirm(ctx context.Context, suspects []messages.OrderID) error {
 	for round := 0; round < rounds && len(suspects) > 0; round++ {
 		if round > 0 {

@@ -61,7 +61,7 @@ func (r *reader) each(ctx context.Context, s jetstream.Stream, headersOnly bool,
 	return count, nil
 }
 
-// storesAny reports whether a message from first to last is left: those not read yet may have been removed meanwhile.
+// storesAny reports whether a message from first to last is still stored: those not read yet may have been removed since.
 func storesAny(ctx context.Context, s jetstream.Stream, first, last uint64) (bool, error) {
 	m, err := s.GetMsg(ctx, first, jetstream.WithGetMsgSubject(">"))
 	found, err := isStored(m, err)

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// testServer is a server with the streams, to which a test writes what a node would.
+// testServer is a server with the streams, to which a test writes the messages of a node.
 type testServer struct {
 	testing.TB
 	js     jetstream.JetStream

@@ -62,7 +62,7 @@ func (r *reader) readTimers(ctx context.Context) (*timers, error) {
 	return t, r.readSchedules(ctx, ids, t)
 }
 
-// readSchedules adds the schedule of each order; one that has fired meanwhile is left out.
+// readSchedules adds the schedule of each order; one that has fired since is omitted.
 func (r *reader) readSchedules(ctx context.Context, ids []messages.OrderID, into *timers) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -17,7 +17,7 @@ import (
 const maxLate = time.Minute
 
 // checkTimers accounts for every order that ORDER_TIMERS stores a message of. A timer whose order is no longer parked is
-// legal until it fires (R5.1, R5.5); one of no order, and one that does not fire in time, is a violation.
+// legal until it fires (R5.1, R5.5); one without an order, and one that has not fired although it is due, is a violation.
 func (r *reader) checkTimers(ctx context.Context) error {
 	for id, t := range r.stored.scheduled {
 		if err := r.countTimer(ctx, id); err != nil {

@@ -172,7 +172,7 @@ func TestFailedUndoNeedsAttention(t *testing.T) {
 	p.publish(t, orderWith("o-1", demo.CustomerDeclined, "sku-1"))
 	v := p.waitStatus(t, "o-1", "attention")
 	if !strings.Contains(v.Reason, "nobody") && !strings.Contains(v.Reason, "no responders") {
-		t.Errorf("reason %q: want that nobody answers", v.Reason)
+		t.Errorf("reason %q, want no responders", v.Reason)
 	}
 	if !strings.Contains(v.summaries(), "a person must decide about the undo of reserve_inventory: ") {
 		t.Errorf("got\n%s", v.summaries())

@@ -24,14 +24,14 @@ const (
 	dropped   = "not stored, acknowledged as a `duplicate`"
 )
 
-// input is one row of the table of inputs in docs/bad-input.md and their exact ends, and how a plain NATS client sends it.
+// input is one row of the table in docs/bad-input.md: an input, how a plain NATS client sends it, and its exact outcome.
 type input struct {
 	// what is sent, in the words of the table.
 	what string
-	// end is what becomes of it, and says what the reason, the order's or the dead letter's, says about it.
+	// end is its outcome; says is contained in the reason of the order or the dead letter.
 	end, says string
 
-	// id of the order, "" for one nobody used; subject that of the id.
+	// id of the order, "" for an unused one; subject is that of the id.
 	id, subject string
 	// first is a body that is published, and whose order ends, before. If the header has a Nats-Msg-Id, it has it too.
 	first  []byte
@@ -46,14 +46,14 @@ func asJSON(replace ...string) []byte {
 	return []byte(strings.NewReplacer(replace...).Replace(sampleOrder("ID")))
 }
 
-// asProto is an order in protobuf, changed by spoil.
-func asProto(spoil func(*messages.OrderCreated)) []byte {
+// asProto is an order in protobuf, after change.
+func asProto(change func(*messages.OrderCreated)) []byte {
 	o := &messages.OrderCreated{
 		OrderId: "ID", CustomerId: "c-7", Currency: "EUR", TotalAmount: 19,
 		Items: []*messages.OrderItem{{ProductId: "sku-1", Quantity: 2, UnitPrice: 9.5}},
 	}
-	if spoil != nil {
-		spoil(o)
+	if change != nil {
+		change(o)
 	}
 	body, err := proto.MarshalOptions{Deterministic: true}.Marshal(o)
 	if err != nil {
@@ -159,8 +159,8 @@ func insert(body []byte, id string) []byte {
 	return []byte(strings.ReplaceAll(string(body), `"ID"`, `"`+id+`"`))
 }
 
-// TestEveryInput sends the whole table, valid and invalid, by a plain NATS client: each input has the result that
-// the table states, and verify balances with the numbers that follow from the table.
+// TestEveryInput sends every row of the table with a plain NATS client: each has the outcome in the table, and verify
+// balances with the counts that follow from the table.
 func TestEveryInput(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)

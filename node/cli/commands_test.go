@@ -114,7 +114,7 @@ func TestNATSUnreachable(t *testing.T) {
 	}
 }
 
-// TestNoStreams: on a server where no node ever started client commands fail and say so.
+// TestNoStreams: on a server where no node ever started, client commands fail with that reason.
 func TestNoStreams(t *testing.T) {
 	environ := []string{"NATS_URL=" + natstest.Start(t).ClientURL()}
 	for _, args := range []string{
@@ -155,7 +155,7 @@ func TestHelp(t *testing.T) {
 	visit(newRoot(terminal{}))
 }
 
-// TestEveryCommandIsDocumented: what there is, is documented.
+// TestEveryCommandIsDocumented: docs/cli.md names every command.
 func TestEveryCommandIsDocumented(t *testing.T) {
 	text := document(t, "cli.md")
 	for _, cmd := range newRoot(terminal{}).Commands() {
@@ -196,7 +196,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestJSONIsDocumented: the table of fields in docs/cli.md is what the types say.
+// TestJSONIsDocumented: the table of fields in docs/cli.md matches the types.
 func TestJSONIsDocumented(t *testing.T) {
 	text := document(t, "cli.md")
 	for row, v := range map[string]any{

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
-// waitDeadLetters waits until so many dead letters are listed.
+// waitDeadLetters waits until n dead letters are listed.
 func (p *process) waitDeadLetters(t *testing.T, n int, args ...string) []deadLetter {
 	t.Helper()
 	var found []deadLetter
@@ -25,7 +25,7 @@ func (p *process) waitDeadLetters(t *testing.T, n int, args ...string) []deadLet
 	return found
 }
 
-// TestDead lists, shows and filters dead letters; what strangers wrote does not steer the terminal.
+// TestDead: list, show and filter dead letters; control characters in untrusted text do not reach the terminal.
 func TestDead(t *testing.T) {
 	p := demoNode(t)
 	if out := ok(t, p.environ, "dead", "list"); out != "no dead letters\n" {
@@ -74,8 +74,8 @@ func TestDead(t *testing.T) {
 	requireFailure(t, command(t, p.environ, "", "dead", "show", "9"), exitFailed, "get dead letter 9: no such dead letter")
 }
 
-// TestDeadListIsATable: a long reason is cut, as in the list of orders, and so many letters that they do not fit on one
-// page come in order.
+// TestDeadListIsATable: a long reason is truncated, as in the list of orders, and dead letters of several pages are in
+// order.
 func TestDeadListIsATable(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
@@ -105,7 +105,7 @@ func TestDeadListIsATable(t *testing.T) {
 	}
 }
 
-// TestDeadJSON holds the stable form.
+// TestDeadJSON checks the keys of the stable JSON form.
 func TestDeadJSON(t *testing.T) {
 	p := demoNode(t)
 	js := p.jetStream(t)
@@ -133,20 +133,20 @@ func TestDeadJSON(t *testing.T) {
 	}
 }
 
-// TestForeignDeadLetter: what somebody published among the dead letters by hand is told as what it is, between the others,
-// and is not sent back.
+// TestForeignDeadLetter: messages that a client published to the dead-letter stream are listed as such, between the others,
+// and are not sent back.
 func TestForeignDeadLetter(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
 	js := p.jetStream(t)
-	bury := func(n int) {
+	publishInvalid := func(n int) {
 		t.Helper()
 		if _, err := js.Publish(t.Context(), "ORDER.o-1", []byte("hello")); err != nil {
 			t.Fatal(err)
 		}
 		p.waitDeadLetters(t, n)
 	}
-	bury(1)
+	publishInvalid(1)
 	for _, m := range []*nats.Msg{
 		{Subject: messages.SubjectDead + "o-1", Data: []byte("by hand")},
 		{Subject: messages.SubjectDead + "ö", Header: header(messages.HeaderDeadReason, "not a protobuf, I say"), Data: []byte("by hand")},
@@ -155,7 +155,7 @@ func TestForeignDeadLetter(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bury(4)
+	publishInvalid(4)
 
 	const missing = "no node stored this: header Orderly-Dead-Reason is missing, "
 	lines := strings.Split(ok(t, p.environ, "dead", "list"), "\n")
@@ -195,8 +195,8 @@ func TestForeignDeadLetter(t *testing.T) {
 	}
 }
 
-// TestRedriveAfterOrderCreated: a cancel that came longer before its order than is waited for is a dead letter; sent back
-// once the order is there, it cancels.
+// TestRedriveAfterOrderCreated: a cancel whose order was created too late is a dead letter; sent back after the order was
+// created, it cancels the order.
 func TestRedriveAfterOrderCreated(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, threeAttemptsPlan)
@@ -217,7 +217,7 @@ func TestRedriveAfterOrderCreated(t *testing.T) {
 	}
 	p.waitDeadLetters(t, 0)
 	requireFailure(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
-	// The dead letter that was sent back has left no trace, its second life has.
+	// Only the message that was sent back is counted, not the deleted dead letter.
 	want := report{}
 	want.Orders.Accepted, want.Orders.Cancelled = 1, 1
 	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.WithoutEffect = 3, 1, 1, 1
@@ -225,7 +225,7 @@ func TestRedriveAfterOrderCreated(t *testing.T) {
 	p.requireBalanced(t, want)
 }
 
-// TestRedriveAll sends back what the filters choose, and what is still wrong comes back.
+// TestRedriveAll sends back the dead letters that match the filters; invalid messages become dead letters again.
 func TestRedriveAll(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -249,7 +249,7 @@ func TestRedriveAll(t *testing.T) {
 	}
 }
 
-// TestDeadLetterKeepsItsBody: the body that comes out is the one that went in.
+// TestDeadLetterKeepsItsBody: the body of a dead letter is that of the message.
 func TestDeadLetterKeepsItsBody(t *testing.T) {
 	t.Parallel()
 	p := start(t, nil)
@@ -262,6 +262,6 @@ func TestDeadLetterKeepsItsBody(t *testing.T) {
 	}
 	p.waitDeadLetters(t, 1)
 	if l := decode[deadLetter](t, ok(t, p.environ, "dead", "show", "1", "-o", "json")); l.Body != string(body) {
-		t.Errorf("%d bytes went in, %d came out", len(body), len(l.Body))
+		t.Errorf("the message has %d bytes, the dead letter %d", len(body), len(l.Body))
 	}
 }

@@ -13,8 +13,8 @@ import (
 	goclient "github.com/orderly-engine/orderly/node/engine/client"
 )
 
-// TestValidOrderAfterInvalidOne: somebody's broken order with the order's id as Nats-Msg-Id does not keep the right one out,
-// whoever publishes that; nor does an order keep out another one of its id, which is a conflict, and told as one.
+// TestValidOrderAfterInvalidOne: an invalid order with the order's id as Nats-Msg-Id does not prevent the valid one,
+// published by any client; a different order with the same id is a dead letter that reports the conflict.
 func TestValidOrderAfterInvalidOne(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -68,7 +68,7 @@ func TestValidOrderAfterInvalidOne(t *testing.T) {
 	p.requireBalanced(t, want)
 }
 
-// TestInvalidSignalData: what would be a dead letter is refused before anybody is asked.
+// TestInvalidSignalData: data that would become a dead letter is refused before the command connects.
 func TestInvalidSignalData(t *testing.T) {
 	for data, want := range map[string]string{
 		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists at most 49 levels deep and objects 32",

@@ -222,7 +222,7 @@ func TestServicesInOtherLanguages(t *testing.T) {
 	}
 	var killing sync.WaitGroup
 	killing.Go(func() {
-		// In the middle, as the services tell it.
+		// After some calls of each service, by their own records.
 		eventually(t, "the first reservations", func() (bool, any) { return strings.Count(s.stock.out.String(), `"call"`) > 10, s.stock.out })
 		_ = s.stock.stop(syscall.SIGKILL)
 		s.stock.start()
@@ -318,9 +318,9 @@ func TestExamplesFollowTheRules(t *testing.T) {
 		}
 	}
 	if got := s.ask("example.payments.authorize", request("o-1", "authorize_payment", "do", 14)); !strings.Contains(got, `"undone"`) {
-		t.Errorf("payments forgot an undo: %s", got)
+		t.Errorf("payments performed a do after its undo: %s", got)
 	}
 	if code, body := s.fetch(http.MethodPost, "/reserve", request("o-1", "reserve_stock", "do", 14)); code != http.StatusConflict || !strings.Contains(body, `"undone"`) {
-		t.Errorf("stock forgot an undo: %d %s", code, body)
+		t.Errorf("stock performed a do after its undo: %d %s", code, body)
 	}
 }

@@ -18,13 +18,13 @@ func TestHTTP(t *testing.T) {
 		t.Fatalf("%d, Location %q: %s", taken.code, taken.header.Get("Location"), taken.body)
 	}
 	p.waitStatus(t, "o-1", "parked")
-	told := p.request(t, http.MethodGet, "/v1/orders/o-1", "")
-	if v := decode[view](t, told.body); told.code != http.StatusOK || v.Status != "parked" || v.OrderID != "o-1" {
-		t.Errorf("%d: %s", told.code, told.body)
+	got := p.request(t, http.MethodGet, "/v1/orders/o-1", "")
+	if v := decode[view](t, got.body); got.code != http.StatusOK || v.Status != "parked" || v.OrderID != "o-1" {
+		t.Errorf("%d: %s", got.code, got.body)
 	}
-	// The command line and HTTP tell the same.
-	if a, b := told.body, ok(t, p.environ, "get", "o-1", "-o", "json"); decode[view](t, a).summaries() != decode[view](t, b).summaries() {
-		t.Errorf("HTTP tells\n%s\nthe command line\n%s", a, b)
+	// The command line and HTTP report the same events.
+	if a, b := got.body, ok(t, p.environ, "get", "o-1", "-o", "json"); decode[view](t, a).summaries() != decode[view](t, b).summaries() {
+		t.Errorf("HTTP reports\n%s\nthe command line\n%s", a, b)
 	}
 	if err := s.Set(demo.Behaviors{}); err != nil {
 		t.Fatal(err)
@@ -39,11 +39,11 @@ func TestHTTP(t *testing.T) {
 	}
 	events := p.request(t, http.MethodGet, "/v1/orders/o-2/events", "", "Accept", "text/event-stream")
 	if !strings.Contains(events.body, "event: step_undone\n") || !strings.Contains(events.body, "event: rejected\n") {
-		t.Errorf("the stream did not go to the end of the order:\n%s", events.body)
+		t.Errorf("the stream does not contain the end of the order:\n%s", events.body)
 	}
 }
 
-// TestHTTPRefuses: bad input is a problem at once, and nothing of it is stored.
+// TestHTTPRefuses: invalid input is answered with a problem, and nothing is stored.
 func TestHTTPRefuses(t *testing.T) {
 	p := start(t, nil)
 	for name, c := range map[string]struct {

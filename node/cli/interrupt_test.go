@@ -35,7 +35,7 @@ func child() {
 		cmd := &cobra.Command{RunE: func(cmd *cobra.Command, _ []string) error {
 			fmt.Println("begun")
 			<-cmd.Context().Done()
-			fmt.Println("told")
+			fmt.Println("interrupted")
 			select {}
 		}}
 		cmd.SetArgs(nil)
@@ -147,7 +147,7 @@ func TestSecondInterrupt(t *testing.T) {
 	s := spawn(t, nil, ignoreContext)
 	s.waitOutput(t, "begun\n")
 	s.signal(t, os.Interrupt)
-	s.waitOutput(t, "told\n")
+	s.waitOutput(t, "interrupted\n")
 	deadline := time.After(natstest.Patience)
 	for {
 		// A signal that arrives while the handler is removed counts as the first.

@@ -20,7 +20,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// waitListed waits until the list has so many orders.
+// waitListed waits until the list has n orders.
 func (p *process) waitListed(t *testing.T, n int, args ...string) []index.Order {
 	t.Helper()
 	var page index.Page
@@ -35,11 +35,10 @@ func (p *process) waitListed(t *testing.T, n int, args ...string) []index.Order 
 	return page.Orders
 }
 
-// cause is what troubled orders need somebody for.
+// cause is the cause of the orders in attention.
 const cause = "nats://payments.authorize: answered 503: card network is away"
 
-// startWithAttentionOrders starts a node with services on which nothing is wrong any more, and n orders that need somebody since they
-// were.
+// startWithAttentionOrders starts a node with working services, and n orders that are in attention since an earlier failure.
 func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {
 	t.Helper()
 	p = withPlan(t, threeAttemptsPlan)
@@ -125,7 +124,7 @@ func TestListParked(t *testing.T) {
 	if text := ok(t, p.environ, "list", "--status", "parked"); !strings.Contains(text, o.WaitsUntil.Format(time.RFC3339)) {
 		t.Errorf("got\n%s", text)
 	}
-	// Those that wait can be called back together.
+	// Parked orders can be cancelled together.
 	if text := ok(t, p.environ, "cancel", "--all", "--status", "parked", "--yes", "--why", "shop closed"); !strings.HasSuffix(text, "1 of 1 sent\n") {
 		t.Errorf("got\n%s", text)
 	}
@@ -146,7 +145,7 @@ func TestListWithoutIndex(t *testing.T) {
 	}
 }
 
-// TestListOfAnotherNode: a node without an index has the question answered by one that has it.
+// TestListOfAnotherNode: a node without an index forwards the query to one that has it.
 func TestListOfAnotherNode(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -163,7 +162,7 @@ func TestListOfAnotherNode(t *testing.T) {
 	}
 }
 
-// TestListAfterRestart: a node that comes back has its index at once, and one that is told to makes it anew.
+// TestListAfterRestart: a restarted node has its index at once; with ORDERLY_INDEX=rebuild it builds a new one.
 func TestListAfterRestart(t *testing.T) {
 	t.Parallel()
 	p := demoNode(t)
@@ -182,7 +181,7 @@ func TestListAfterRestart(t *testing.T) {
 	}
 }
 
-// TestWrongLists: mistakes are told before anything is asked or sent.
+// TestWrongLists: usage errors are reported before a request is sent.
 func TestWrongLists(t *testing.T) {
 	for args, want := range map[string]string{
 		"list attention":                       `unexpected argument "attention": want "orderly list"`,

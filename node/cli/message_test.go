@@ -99,7 +99,7 @@ func (w *confirmingServices) answer(m *nats.Msg) string {
 	return `{"done": {}}`
 }
 
-// waitRecorded waits until so many messages about the order are in its journal.
+// waitRecorded waits until count messages of the kind are in the order's journal.
 func (p *process) waitRecorded(t *testing.T, id string, kind string, count int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d times %s in order %s", count, kind, id), func() (bool, any) {
@@ -112,7 +112,7 @@ func (p *process) waitRecorded(t *testing.T, id string, kind string, count int) 
 	})
 }
 
-// shipped is what the last step was handed by the one that waited.
+// shipped is the result of the waiting step, as the last step received it.
 func (v view) shipped(t *testing.T) string {
 	t.Helper()
 	for _, e := range v.Events {
@@ -229,7 +229,8 @@ func TestSignals(t *testing.T) {
 	})
 }
 
-// TestRedeliveredMessagesKeepTheirOrder: messages that were given back many times take effect as they were published (I6).
+// TestRedeliveredMessagesKeepTheirOrder: messages that were redelivered many times take effect in the order in which they
+// were published (I6).
 func TestRedeliveredMessagesKeepTheirOrder(t *testing.T) {
 	t.Parallel()
 	p, w := startConfirming(t, "ORDERLY_UNKNOWN_AGE=1m")

@@ -146,7 +146,7 @@ func startLostNode(t *testing.T, drain string) *lostNode {
 	if _, err := nc.Subscribe("slow.do", func(m *nats.Msg) {
 		called <- struct{}{}
 		<-gate
-		_ = m.Respond([]byte(`{"done": {}}`)) // nobody may be there any more
+		_ = m.Respond([]byte(`{"done": {}}`)) // the connection may be closed
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestStopWithoutNATS(t *testing.T) {
 	}
 }
 
-// TestSecondSignalWithoutNATS: a second signal ends the node at once, whatever the drain timeout.
+// TestSecondSignalWithoutNATS: a second signal ends the node at once, with any drain timeout.
 func TestSecondSignalWithoutNATS(t *testing.T) {
 	t.Parallel()
 	for name, lose := range losses {
@@ -294,7 +294,7 @@ func TestStopWithBlockedWrite(t *testing.T) {
 	}
 }
 
-// TestStopWhileStarting: a node that still tries one silent server after the other stops at once.
+// TestStopWhileStarting: a node that is still trying one unresponsive server after the other stops at once.
 func TestStopWhileStarting(t *testing.T) {
 	t.Parallel()
 	url := natstest.Start(t).ClientURL()

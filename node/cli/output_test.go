@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// threePages are orders as they come from the index.
+// threePages are pages of orders from the index.
 func threePages() []*index.Page {
 	until := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
 	var pages []*index.Page
@@ -24,7 +24,7 @@ func threePages() []*index.Page {
 	return pages
 }
 
-// TestOrdersJSON: page by page it is what it would be at once, and each page is written as it comes.
+// TestOrdersJSON: the output is that of one large page, and each page is written when it arrives.
 func TestOrdersJSON(t *testing.T) {
 	for _, n := range []int{1, 2, 3} {
 		var out, whole syncBuffer
@@ -54,7 +54,7 @@ func TestOrdersJSON(t *testing.T) {
 	}
 }
 
-// TestOrdersText: the head comes once, columns keep their place, and each page is written as it comes.
+// TestOrdersText: the heading is written once, columns keep their width, and each page is written when it arrives.
 func TestOrdersText(t *testing.T) {
 	var out, errs syncBuffer
 	w := &orderTable{t: terminal{out: &out, err: &errs}, table: table{out: &out}}
@@ -90,7 +90,7 @@ o-1-0               <c>       parked  0s   -     2030-01-02T03:04:05Z  -
 	}
 }
 
-// TestJSONList: an element at a time it is what it would be at once.
+// TestJSONList: elements written one at a time give the JSON of the whole list.
 func TestJSONList(t *testing.T) {
 	for _, elements := range [][]deadLetter{{}, {{Reason: "<a>"}}, {{Reason: "a"}, {Reason: "b\nc"}}} {
 		var out, want syncBuffer

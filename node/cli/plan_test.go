@@ -47,7 +47,7 @@ func serveGiftSteps(t *testing.T, p *process, prefix string) func() []string {
 	}
 }
 
-// TestPlanChanges: a parked order continues with the plan it was accepted with, whatever plan the node has now; the
+// TestPlanChanges: a parked order continues with the plan it was accepted with, even if the node has another plan now; the
 // same plan name and version with other content is refused.
 func TestPlanChanges(t *testing.T) {
 	t.Parallel()

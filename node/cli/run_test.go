@@ -129,15 +129,15 @@ func requireStartFailure(t *testing.T, want string, args []string, environ ...st
 	t.Helper()
 	p := startNoWait(t, args, environ...)
 	code := p.wait(t)
-	said := p.err.String()
-	complaint := said[max(0, strings.Index(said, "orderly: ")):]
-	for line := range strings.Lines(complaint) {
+	stderr := p.err.String()
+	message := stderr[max(0, strings.Index(stderr, "orderly: ")):]
+	for line := range strings.Lines(message) {
 		if !strings.HasPrefix(line, "orderly: ") {
-			t.Errorf("the complaint is not what is said last:\n%s", said)
+			t.Errorf("the error is not the last line:\n%s", stderr)
 		}
 	}
-	if code != exitFailed || !strings.Contains(complaint, want) {
-		t.Errorf("exit code %d\n%s%s\nwant exit code 1 and\n%s", code, p.out, said, want)
+	if code != exitFailed || !strings.Contains(message, want) {
+		t.Errorf("exit code %d\n%s%s\nwant exit code 1 and\n%s", code, p.out, stderr, want)
 	}
 }
 
@@ -270,7 +270,7 @@ func shutDownListener(t *testing.T, addr string) {
 			return
 		}
 	}
-	t.Fatalf("nobody listens on %s", addr)
+	t.Fatalf("no socket of this process listens on %s", addr)
 }
 
 // status is that of a GET, or 0 without an answer.

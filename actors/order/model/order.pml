@@ -11,7 +11,7 @@
 
    BREAK_… are mutations, DRAFT_… rules of the first draft, LIMIT_… dropped assumptions: the search must find each. */
 
-#include "world.pml"
+#include "environment.pml"
 #include "core.pml"
 
 /* Whether the reason of a nak is gone. */

@@ -191,8 +191,8 @@ func (f *fold) cancelRequested(e *messages.CancelRequested) string {
 	return f.record(e.GetSource(), messages.TypeCancel)
 }
 
-// resumed: the same message takes over (R3.2, R5.2), a wake-up ends a park (R5.3), or a message ends the rest in the entry
-// that records it (R3.7).
+// resumed: the same message takes over (R3.2, R5.2), a wake-up ends a park (R5.3), or a message ends attention or a park in
+// the entry that records it (R3.7).
 func (f *fold) resumed(status Status, e *messages.OrderResumed) string {
 	s, driver := f.State, e.GetDriver()
 	recordedHere := f.recorded != 0 && driver.GetStream() == messages.StreamOrders && driver.GetSequence() == f.recorded

@@ -1,7 +1,7 @@
 // Package replay folds an order's journal entries a second time, from the rules in docs/protocol.md and the comments of the
-// wire contract. It shares no code with the fold that the engine drives orders by (actors/order), so that a defect there shows as
-// a history or a checkpoint that this fold refuses. For the same reason it is stricter: it refuses what no engine that keeps
-// the rules would append, also where the engine's fold could go on from it.
+// wire contract. It shares no code with the fold that the engine drives orders by (actors/order), so that a defect there
+// shows as a history or a checkpoint that this fold refuses. For the same reason it is stricter: it refuses every entry that
+// an engine which follows the rules would not append, also where the engine's fold accepts it.
 //
 // # Ordering
 //

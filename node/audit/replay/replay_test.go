@@ -198,12 +198,12 @@ func TestIllegalHistories(t *testing.T) {
 		"attention, split":             {append(inAttention[:2:2], events{recorded(11, messages.TypeSkip)}, events{resumed(inbox(11), "j", "skip")}), "(R3.7)"},
 		"attention by signal":          {append(inAttention[:2:2], events{signal(11), resumed(inbox(11), "j", "signal")}), "(R3.7)"},
 		"attention by timer":           {append(inAttention[:2:2], events{resumed(wake(5), "j", "wake")}), "(R3.7)"},
-		"skip of nobody":               {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, "no skip was recorded"},
+		"skip without a skip message":  {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, "no skip was recorded"},
 		"skip after a retry": {append(inAttention[:2:2], events{recorded(11, messages.TypeRetry), resumed(inbox(11), "j", "skip")},
 			events{&messages.StepCompleted{Step: "a", Skipped: true}}), "no skip was recorded"},
 		"skip before a cancel": {append(inAttention[:2:2], events{recorded(11, messages.TypeSkip), resumed(inbox(11), "j", "skip")}, events{cancel(12)},
 			events{&messages.StepCompleted{Step: "a", Skipped: true}}), "no skip was recorded"},
-		"signal of nobody": {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Signal: "paid"}}}, "no recorded signal"},
+		"signal without a signal message": {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Signal: "paid"}}}, "no recorded signal"},
 	} {
 		_, err := fold(c.entries...)
 		if !errors.Is(err, replay.ErrIllegal) || !strings.Contains(err.Error(), c.says) {

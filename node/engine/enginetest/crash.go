@@ -19,7 +19,7 @@ import (
 // maxReported is how many failing runs are reported in full.
 const maxReported = 3
 
-// Case is an order and the world that its steps act on.
+// Case is an order and the external state that its steps act on.
 type Case struct {
 	Plan engine.Plan
 	// Order defaults to order o-1, of one item.

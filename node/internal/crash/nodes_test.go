@@ -62,7 +62,7 @@ func TestCrashTwoNodes(t *testing.T) {
 	w.kill(three)
 	j := w.finish()
 	if a := j.nodes[two.id]; a.takeovers[one.id] == 0 || a.open > 0 {
-		t.Errorf("the node that was left: %+v", a)
+		t.Errorf("the surviving node: %+v", a)
 	}
 }
 
@@ -87,7 +87,7 @@ func TestCrashWakeOnAnotherNode(t *testing.T) {
 	a := j.nodes[two.id]
 	// An order that probed at the moment of the kill was in memory, and is taken over.
 	if a == nil || a.wakes[one.id] < 50 || a.wakes[one.id] <= 2*a.takeovers[one.id] || a.open > 0 {
-		t.Errorf("the node that was left: %+v", a)
+		t.Errorf("the surviving node: %+v", a)
 	}
 }
 
@@ -138,7 +138,7 @@ func TestCrashFencedNodeSettlesNothing(t *testing.T) {
 	})
 }
 
-// startFenced returns a world in which the first node has just been fenced from many orders by the other one.
+// startFenced starts two nodes, the first of which has just been fenced from many orders by the other one.
 func startFenced(t *testing.T) (w *testEnv, other *process) {
 	w = newSharedTestEnv(t, newSeed(t))
 	const orders = 150

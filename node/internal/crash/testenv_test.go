@@ -70,7 +70,7 @@ func emptyTestEnv(t *testing.T, seed uint64, url string, environ []string) *test
 	w.effects = filepath.Join(w.dir, "effects.jsonl")
 	w.environ = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + w.dir,
-		// Nodes of one world share the directory: one of them keeps the index, and another one takes it over.
+		// The nodes share the directory: one of them has the index, and another one takes it over.
 		"ORDERLY_DATA_DIR=" + filepath.Join(w.dir, "data"),
 		"ORDERLY_PLAN=" + w.writePlan(longTimeout, manyAttempts), "ORDERLY_ACK_WAIT=" + ackWait.String(), "ORDERLY_UNKNOWN_AGE=2s",
 		"ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",

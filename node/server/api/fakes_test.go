@@ -104,7 +104,7 @@ func (w *fakeBackend) Follow(ctx context.Context, id messages.OrderID, after uin
 	return nil
 }
 
-// serve starts an API over the world on a free port.
+// serve starts an API over the fake backend on a free port.
 func serve(t *testing.T, w *fakeBackend, cfg api.Config) (base string, a *api.API) {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"

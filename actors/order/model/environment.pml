@@ -1,4 +1,4 @@
-/* The surroundings of one order: the settings of a case, the streams, the journal and the services. core.pml has what a
+/* The environment of one order: the settings of a case, the streams, the journal and the services. core.pml has what a
    driver does, order.pml the rules of deliveries. */
 
 #define CREATED 1

@@ -86,11 +86,11 @@ func TestRandomFailuresDoNotOpen(t *testing.T) {
 		answers, refusal func() time.Duration
 		err              error
 	}{
-		"at once":            {fixed(0), fixed(0), errTimeout},
-		"steady":             {fixed(20 * time.Millisecond), fixed(20 * time.Millisecond), errUnreachable},
-		"refuses first":      {fixed(20 * time.Millisecond), fixed(0), errUnreachable},
-		"any time":           {randomUpTo(100 * time.Millisecond), randomUpTo(100 * time.Millisecond), errTimeout},
-		"refuses by silence": {randomUpTo(20 * time.Millisecond), fixed(2 * time.Second), errTimeout},
+		"at once":       {fixed(0), fixed(0), errTimeout},
+		"steady":        {fixed(20 * time.Millisecond), fixed(20 * time.Millisecond), errUnreachable},
+		"refuses first": {fixed(20 * time.Millisecond), fixed(0), errUnreachable},
+		"any time":      {randomUpTo(100 * time.Millisecond), randomUpTo(100 * time.Millisecond), errTimeout},
+		"never replies": {randomUpTo(20 * time.Millisecond), fixed(2 * time.Second), errTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -123,10 +123,10 @@ func TestTotalOutageUnderLoad(t *testing.T) {
 		within           time.Duration // since the first failure
 		attempts         int
 	}{
-		"refused at once":      {errUnreachable, 5 * time.Millisecond, 0, 1000, 25 * time.Millisecond, 25},
-		"errors, slow answers": {errTimeout, 50 * time.Millisecond, 10 * time.Millisecond, 1000, 150 * time.Millisecond, 150},
-		"silence":              {errTimeout, 5 * time.Millisecond, 2 * time.Second, 1000, 10 * time.Millisecond, 5},
-		"silence, less load":   {errTimeout, 5 * time.Millisecond, time.Second, 150, 50 * time.Millisecond, 5},
+		"refused at once":       {errUnreachable, 5 * time.Millisecond, 0, 1000, 25 * time.Millisecond, 25},
+		"errors, slow answers":  {errTimeout, 50 * time.Millisecond, 10 * time.Millisecond, 1000, 150 * time.Millisecond, 150},
+		"no replies":            {errTimeout, 5 * time.Millisecond, 2 * time.Second, 1000, 10 * time.Millisecond, 5},
+		"no replies, less load": {errTimeout, 5 * time.Millisecond, time.Second, 150, 50 * time.Millisecond, 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

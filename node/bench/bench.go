@@ -19,7 +19,7 @@ type Report struct {
 	Rounds int       `json:"rounds"`
 	Rate   int       `json:"rate"`
 	Modes  []Result  `json:"modes"`
-	// Waiting is the live heap that one more order costs while it waits for a step.
+	// Waiting is the live heap of one order that waits for a step.
 	Waiting Memory `json:"waiting_order"`
 }
 

@@ -85,7 +85,7 @@ func checkJSON(t *testing.T, report *bench.Report) {
 	checkKeys(t, mode.(map[string]any)["latency"], "p50_ns p95_ns p99_ns")
 }
 
-// written is a report as its JSON tells it.
+// written encodes a report as JSON and decodes it into a map.
 func written(t *testing.T, report any) (v map[string]any) {
 	t.Helper()
 	body, err := json.Marshal(report)
@@ -105,7 +105,7 @@ func checkKeys(t *testing.T, object any, want string) {
 	}
 }
 
-// TestRunStops when it is told to, and leaves nothing.
+// TestRunStops: Run returns when its context ends, and leaves no files.
 func TestRunStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -8,7 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/node/bench"
 )
 
-// TestIndex: on request each round is also run with an index, and told in both forms.
+// TestIndex: on request each round is also run with an index, and reported as text and JSON.
 func TestIndex(t *testing.T) {
 	cfg := tiny(t, bench.Relaxed)
 	cfg.Index = true

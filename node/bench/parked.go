@@ -182,7 +182,7 @@ func (p *parkedRun) restartIdle(ctx context.Context) error {
 	return nil
 }
 
-// wake waits until every order has ended, and publishes other orders meanwhile.
+// wake waits until every order has ended, and publishes other orders during that time.
 func (p *parkedRun) wake(ctx context.Context) error {
 	if err := sleep(ctx, time.Until(p.due)); err != nil {
 		return err

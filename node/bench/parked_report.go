@@ -8,7 +8,7 @@ import (
 
 // WriteText writes the report as a Markdown table.
 func (r *ParkedReport) WriteText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders parked, due within %s; %d other orders/s meanwhile\n\n| durability |",
+	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders parked, due within %s; %d other orders/s during the wake-ups\n\n| durability |",
 		r.Date.UTC().Format(time.DateOnly), r.System, r.CPUs, r.Go, r.Orders, r.Window, r.Rate)
 	if err != nil {
 		return err
@@ -27,8 +27,8 @@ func (r *ParkedReport) WriteText(w io.Writer) error {
 		{"all resumed after the last was due", func(p *ParkedResult) string { return roundDuration(p.Wakes.AllResumed).String() }},
 		{"all ended after the last was due", func(p *ParkedResult) string { return roundDuration(p.Wakes.AllEnded).String() }},
 		{"CPU to wake an order and end it", func(p *ParkedResult) string { return p.Waking.CPUPerOrder.Round(time.Microsecond).String() }},
-		{"largest heap meanwhile, MB", func(p *ParkedResult) string { return fmt.Sprint(p.PeakBytes >> 20) }},
-		{"other orders meanwhile: p50, p99", func(p *ParkedResult) string {
+		{"largest heap during the wake-ups, MB", func(p *ParkedResult) string { return fmt.Sprint(p.PeakBytes >> 20) }},
+		{"other orders during the wake-ups: p50, p99", func(p *ParkedResult) string {
 			return fmt.Sprintf("%s, %s", roundDuration(p.Others.P50), roundDuration(p.Others.P99))
 		}},
 		{"taken over", func(p *ParkedResult) string { return fmt.Sprint(p.Wakes.Takeovers) }},

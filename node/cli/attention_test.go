@@ -109,7 +109,7 @@ func TestAttentionAgain(t *testing.T) {
 	})
 }
 
-// TestAttentionSkipped: the order continues behind a skipped step.
+// TestAttentionSkipped: the order continues after a skipped step.
 func TestAttentionSkipped(t *testing.T) {
 	p, s := startWithAttention(t)
 	if err := s.Set(demo.Behaviors{}); err != nil {

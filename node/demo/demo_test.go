@@ -146,7 +146,7 @@ func TestSameKeySameAnswerOneEffect(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// A refusal is an answer like any other: it stays, though the order has changed.
+	// A refusal is stored like any other answer and repeated, although the order has changed.
 	refusedOrder := order("o-2")
 	refusedOrder.CustomerId = demo.CustomerDeclined
 	no := c.must("authorize_payment", messages.Do, refusedOrder)

@@ -21,7 +21,7 @@ import (
 type Config struct {
 	// Node is this program's name in the journal; default the host name.
 	Node string
-	// Functions are those that URLs func:<name> of the plan call, and those of earlier plans whose orders are under way.
+	// Functions are those that URLs func:<name> of the plan call, and those of earlier plans that still have orders.
 	Functions Functions
 	// MaxInFlight bounds the orders in memory; default 4096.
 	MaxInFlight int

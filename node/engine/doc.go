@@ -29,7 +29,7 @@
 // Any number of programs and nodes share the work on one NATS. An order that comes to a program that lacks the function it
 // needs parks for 15 to 30 seconds, with no attempt spent, and continues on the node where it wakes; a message about it
 // wakes it at once. A step's functions are called func:<step> and func:<step>.undo in the plan that is pinned to an order:
-// while orders of an earlier plan are under way, keep functions of those names in the plan or in Config.Functions.
+// while there are orders of an earlier plan, keep functions of those names in the plan or in Config.Functions.
 //
 // # Ordering
 //

@@ -63,7 +63,7 @@ type Engine struct {
 
 // New creates the streams and consumers that do not exist yet, registers the plan, and makes the engine's parts. It takes
 // no orders before Run. The connection stays the caller's and must be open until Run has returned. The error wraps
-// ErrInvalidPlan, ErrPlanChanged or ingress.ErrConfigMismatch when trying again is no use.
+// ErrInvalidPlan, ErrPlanChanged or ingress.ErrConfigMismatch when retrying cannot succeed.
 func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -251,7 +251,7 @@ func (e *Engine) Close() {
 	<-e.ended
 }
 
-// stopParts stops the parts against the flow; the server has until ctx ends to answer.
+// stopParts stops the parts in the reverse order of the flow; the server has until ctx ends to reply.
 func (e *Engine) stopParts(ctx context.Context) {
 	if e.tree != nil {
 		e.tree.Stop()

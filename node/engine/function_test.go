@@ -216,7 +216,7 @@ func TestPanicsEndInAttention(t *testing.T) {
 	})
 }
 
-// An order that a program without its function gets parks there, with no attempt spent, and goes on at one that has it.
+// In a program without its function an order parks, with no attempt spent; in a program that has it, it continues.
 func TestOrderWaitsForANodeWithItsFunction(t *testing.T) {
 	s := newServer(t)
 	able := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{

@@ -33,7 +33,7 @@ type failure struct {
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
-// As lets errors.As find a delivery.Failure, whose kind would stand in the text if it wrapped the error.
+// As lets errors.As find a delivery.Failure without wrapping one, because the text of the error would then contain its kind.
 func (f *failure) As(target any) bool {
 	to, ok := target.(**delivery.Failure)
 	if ok {
@@ -65,7 +65,7 @@ type pending struct {
 
 func (p *pending) Error() string { return fmt.Sprintf("pending: waits for signal %q", p.signal) }
 
-// replyOf is what a function's return values mean. Other errors are left to the gateway, to which they are failures.
+// replyOf is what a function's return values mean. The gateway handles other errors as failures.
 func replyOf(result any, err error) (*messages.StepReply, error) {
 	if err == nil {
 		return done(result)

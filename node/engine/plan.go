@@ -45,8 +45,9 @@ type Step struct {
 	Timeout time.Duration
 	Retry   Retry
 	Limits  Limits
-	// UndoInDoubt: an order that turns back while nobody knows if the step was performed calls Undo at once, which must take
-	// a key that was never performed and refuse it ever after. Otherwise Do is called again under its key first, then Undo.
+	// UndoInDoubt: an order that is compensated while it is unknown if the step was performed calls Undo at once. Undo must
+	// accept a key that was never performed, and a later Do with that key must be refused. Otherwise Do is called again
+	// under its key first, then Undo.
 	UndoInDoubt bool
 	// Protobuf: calls over NATS and HTTP are encoded as protobuf instead of JSON.
 	Protobuf bool
@@ -62,7 +63,7 @@ type Retry struct {
 
 // Limits protect the downstream of a step from this program. Steps with the same downstream share them.
 type Limits struct {
-	// Concurrency is how many calls are under way at once; default 256, or Unlimited.
+	// Concurrency is the largest number of calls in flight; default 256, or Unlimited.
 	Concurrency int
 	// Rate is the number of calls per second; default no limit.
 	Rate float64

@@ -34,7 +34,7 @@ func newServer(t *testing.T) *server {
 	return &server{s, t, s.JetStream()}
 }
 
-// sim is the plan of four steps that the target answers.
+// sim is a plan of four steps with that target.
 func sim(target string) engine.Plan { return engine.PlanFromProto(plan.Sim(target)) }
 
 // start runs an engine on a connection of its own until the test ends.

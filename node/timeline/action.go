@@ -67,7 +67,7 @@ func (v *View) advice() []advice {
 		case act == actSkip && s.AttentionCause.GetDirection() == messages.Undo:
 			a.does = fmt.Sprintf("continues as if %s were done", target)
 		case act == actSkip:
-			a.does = fmt.Sprintf("continues behind %s as if it were done; it is not undone later", target)
+			a.does = fmt.Sprintf("continues after %s as if it were done; it is not undone later", target)
 		case act == actCancel:
 			a.does = "undoes the steps that are done; --dry-run lists them"
 		}

@@ -35,7 +35,7 @@ type Driver struct {
 	Cause string `json:"cause"`
 }
 
-// Story folds the journal entries of one order and describes the events of each. The zero value is an order before its first
+// Story folds the journal entries of one order and describes their events. The zero value is an order before its first
 // entry. It is not safe for concurrent use.
 type Story struct {
 	state order.State
@@ -83,7 +83,7 @@ func resumes(e *messages.JournalEntry) bool {
 	return slices.ContainsFunc(e.GetEvents(), func(ev *messages.Event) bool { return ev.GetResumed() != nil })
 }
 
-// track updates what the folded state does not have.
+// track updates the fields that are not part of the folded state.
 func (s *Story) track(ev *messages.Event, at time.Time, node string) {
 	switch k := ev.GetKind().(type) {
 	case *messages.Event_Parked:

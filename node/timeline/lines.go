@@ -43,8 +43,8 @@ func elapsed(before, t time.Time) string {
 	return "+" + preciseDuration(t.Sub(before))
 }
 
-// An order that waits for long is parked and woken, or attempted, many times. Of more than foldOver such events in a row only
-// the first and the last foldKeep are written.
+// An order that waits for a long time is parked and woken, or attempted, many times. Of more than foldOver such consecutive
+// events only the first and the last foldKeep are written.
 const (
 	foldOver = 12
 	foldKeep = 4
@@ -79,7 +79,7 @@ func (l *Lines) WriteFolded(events []Event) error {
 	return nil
 }
 
-// repeats reports whether an order can have any number of such events in a row without progress.
+// repeats reports whether an order can have any number of such consecutive events without progress.
 func repeats(e Event) bool {
 	switch e.Kind {
 	case "parked", "resumed", "step_failed":

@@ -167,7 +167,7 @@ var stories = map[string][]journal.Entry{
 		then(104*time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "pay", Attempt: 2, TookUs: 56}}}),
 		then(107*time.Millisecond, done("label"), completed()),
 	),
-	// A call that takes long, or hangs.
+	// A slow or hanging call.
 	"running": entries(
 		then(0, accepted()),
 		then(2*time.Millisecond, done("reserve")),
@@ -246,7 +246,7 @@ var stories = map[string][]journal.Entry{
 		then(time.Hour+2*time.Millisecond, done("pay")),
 		then(time.Hour+3*time.Millisecond, done("label"), completed()),
 	),
-	// A person's word that comes when there is nothing to decide, or something else.
+	// An operator's message that arrives when no decision or another one is needed.
 	"void-running": entries(
 		then(0, accepted()),
 		then(time.Millisecond, recorded(2, messages.TypeSkip)),
@@ -298,7 +298,7 @@ var stories = map[string][]journal.Entry{
 		then(2*time.Millisecond, done("reserve")),
 		then(3*time.Millisecond, parked("step pay waits: http://pay.local is unavailable (circuit open): connection refused", 2*time.Minute)),
 	),
-	// A service that stays away: the order asks again and again.
+	// A service that stays unavailable: the order calls it repeatedly.
 	"parked-outage-long": entries(append([]eventContext{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
 	"signalled": entries(
 		then(0, accepted()),
@@ -319,9 +319,9 @@ var stories = map[string][]journal.Entry{
 		then(time.Minute+2*time.Millisecond, failed("label", messages.Do, 1, 0)),
 		then(time.Minute+3*time.Millisecond, rejected("label", "no")),
 	),
-	// Something about the order kills whoever drives it.
+	// Every node that drives the order dies.
 	"stuck": entries(append([]eventContext{then(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
-	// What strangers wrote stays on its line and away from the terminal.
+	// Untrusted text stays on its line and cannot control the terminal.
 	"hostile": entries(
 		then(0, accepted()),
 		then(2*time.Millisecond, attention("reserve", messages.Do, "boom\n  +1ms\tnode-9\torder completed\x1b[31m")),

@@ -153,7 +153,7 @@ func attentionCall(e *messages.OrderNeedsAttention) string {
 func (m eventContext) resumed(cause string) string {
 	switch {
 	case cause == "takeover" && m.previousDriver.Node != m.node:
-		return fmt.Sprintf("taken over from %s, which gave it back or stopped responding", m.previousDriver.Node)
+		return fmt.Sprintf("taken over from %s, which released it or stopped responding", m.previousDriver.Node)
 	case cause == "takeover":
 		return "taken over by another delivery on the same node"
 	case cause == "wake":

@@ -17,9 +17,9 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
-// TestText compares what people read with testdata.
+// TestText compares the text form with testdata.
 func TestText(t *testing.T) {
 	for name, story := range stories {
 		t.Run(name, func(t *testing.T) {
@@ -130,9 +130,9 @@ func TestCancellationJSON(t *testing.T) {
 	}
 }
 
-// TestEveryKindHasSummary: an event kind that is added must be told too.
+// TestEveryKindHasSummary: every event kind must occur in the stories.
 func TestEveryKindHasSummary(t *testing.T) {
-	told := map[string]bool{}
+	seen := map[string]bool{}
 	for _, entries := range stories {
 		story := timeline.Story{}
 		for _, e := range entries {
@@ -141,7 +141,7 @@ func TestEveryKindHasSummary(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, event := range events {
-				told[event.Kind] = true
+				seen[event.Kind] = true
 				if strings.Contains(event.Summary, "does not know") || event.Summary == "" {
 					t.Errorf("%s has the summary %q", event.Kind, event.Summary)
 				}
@@ -150,8 +150,8 @@ func TestEveryKindHasSummary(t *testing.T) {
 	}
 	kinds := (&messages.Event{}).ProtoReflect().Descriptor().Oneofs().ByName("kind").Fields()
 	for i := range kinds.Len() {
-		if name := string(kinds.Get(i).Name()); !told[name] {
-			t.Errorf("no story tells of %s", name)
+		if name := string(kinds.Get(i).Name()); !seen[name] {
+			t.Errorf("no story has the event %s", name)
 		}
 	}
 }

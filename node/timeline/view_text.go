@@ -98,7 +98,7 @@ func (v *View) statusLine(now time.Time) string {
 	return line
 }
 
-// driverLine names the driver and the age of the last entry, which shows an order whose node is gone.
+// driverLine names the driver and the age of the last entry, which shows if its node has stopped responding.
 func (v *View) driverLine(now time.Time) string {
 	line := fmt.Sprintf("node %s since %s", v.Driver.Node, timeAndDistance(v.Driver.Since, now))
 	if v.UpdatedAt.After(v.Driver.Since) {

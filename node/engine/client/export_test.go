@@ -17,11 +17,11 @@ var UntilReconnect = untilReconnect
 // MaxInboxReads is maxInboxReads.
 const MaxInboxReads = maxInboxReads
 
-// Listen follows order o-1 over one consumer, for which next and behind stand in.
+// Listen follows order o-1 over one simulated consumer, whose methods are next and behind.
 func Listen(
 	ctx context.Context, next func(context.Context) (jetstream.Msg, error), behind func(context.Context) (bool, error), yield func([]timeline.Event) error,
 ) error {
-	f := &follower{id: "o-1", silence: minSilence, yield: yield}
+	f := &follower{id: "o-1", idleTimeout: minIdleTimeout, yield: yield}
 	return f.listen(ctx, next, behind)
 }
 

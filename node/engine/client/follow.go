@@ -20,8 +20,8 @@ import (
 const (
 	// minSilence is how long a consumer may deliver nothing before the journal is checked for entries it missed. It doubles
 	// with each check that finds none, up to maxSilence, until an entry arrives: an order may be parked for days.
-	minSilence = time.Second
-	maxSilence = 15 * time.Second
+	minIdleTimeout = time.Second
+	maxIdleTimeout = 15 * time.Second
 	// reopenDelay is the pause before a lost consumer is replaced, requestTimeout bounds one request.
 	reopenDelay    = 250 * time.Millisecond
 	requestTimeout = 2 * time.Second
@@ -33,7 +33,7 @@ func (c *Client) FollowFrom(ctx context.Context, id string, after uint64, yield 
 	if _, err := c.Order(ctx, id); err != nil {
 		return err
 	}
-	f := &follower{client: c, id: messages.OrderID(id), after: after, yield: yield, silence: minSilence}
+	f := &follower{client: c, id: messages.OrderID(id), after: after, yield: yield, idleTimeout: minIdleTimeout}
 	for {
 		switch err := f.read(ctx); {
 		case f.done:
@@ -59,8 +59,8 @@ type follower struct {
 	story timeline.Story
 	// last is the sequence of the latest entry read; the next consumer starts behind it.
 	last uint64
-	// silence is how long nothing may arrive before the next check.
-	silence time.Duration
+	// idleTimeout is the time without an entry after which the journal is checked.
+	idleTimeout time.Duration
 	// done: following has ended, with the result that finish returned.
 	done bool
 }
@@ -106,7 +106,7 @@ func (f *follower) listen(
 	ctx context.Context, next func(context.Context) (jetstream.Msg, error), behind func(context.Context) (bool, error),
 ) error {
 	for delivered := uint64(1); ; {
-		waiting, cancel := context.WithTimeout(ctx, f.silence)
+		waiting, cancel := context.WithTimeout(ctx, f.idleTimeout)
 		m, err := next(waiting)
 		cancel()
 		switch {
@@ -116,7 +116,7 @@ func (f *follower) listen(
 			if missed, err := behind(ctx); missed || err != nil {
 				return err
 			}
-			f.silence = min(2*f.silence, maxSilence)
+			f.idleTimeout = min(2*f.idleTimeout, maxIdleTimeout)
 			continue
 		case err != nil:
 			return err
@@ -129,7 +129,7 @@ func (f *follower) listen(
 			return err
 		}
 		delivered++
-		f.silence = minSilence
+		f.idleTimeout = minIdleTimeout
 	}
 }
 

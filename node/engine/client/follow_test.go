@@ -212,5 +212,5 @@ func TestUntilReconnect(t *testing.T) {
 	natstest.Receive(t, ctx.Done(), "the end of the context")
 }
 
-// outage is longer than the silence before a check of the journal and the timeout of that check.
+// outage is longer than the idle timeout before a check of the journal plus the timeout of that check.
 const outage = 4 * time.Second

@@ -21,7 +21,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-// testServer is a server with the streams, on which the test plays the node, and a client.
+// testServer is a server with the streams, to which the test writes the messages of a node, and a client.
 type testServer struct {
 	*testing.T
 	server *natstest.Server

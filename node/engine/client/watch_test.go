@@ -107,7 +107,7 @@ func TestWatchWakes(t *testing.T) {
 	}
 }
 
-// Wait goes on while NATS is away, and its error has the cause of the failed look-ups.
+// Wait continues while NATS is unreachable, and its error has the cause of the failed look-ups.
 func TestWatchDuringOutage(t *testing.T) {
 	t.Parallel()
 	w := newTestServer(t)

@@ -46,7 +46,7 @@ func (e *Env) record(f gateway.Function) gateway.Function {
 	}
 }
 
-// answer is a reply in words.
+// answer describes a reply.
 func answer(reply *messages.StepReply, err error) string {
 	switch r := reply.GetResult().(type) {
 	case *messages.StepReply_Done:

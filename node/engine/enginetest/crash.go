@@ -36,11 +36,11 @@ type Case struct {
 }
 
 // CrashEverywhere runs the order of the case to its end once without a crash, and then once for each point at which a
-// node can die: before and after each journal append, step call, timer and acknowledgement. Another node goes on. At each
+// node can die: before and after each journal append, step call, timer and acknowledgement. Another node continues. At each
 // point it also tries what happens if
 //
-//   - the order is cancelled while no node is there, and then if the next node dies too, at any point of the way back;
-//   - the call that was under way arrives late, when the order has ended.
+//   - the order is cancelled while no node runs, and the next node dies too, at any point of the compensation;
+//   - the call that was in flight arrives late, when the order has ended.
 //
 // The test fails if an order does not end as it does without a crash (or as cancelled), if any key acts twice, if a late call
 // acts, if undos do not run in reverse, or if they leave anything done.
@@ -87,7 +87,7 @@ func crashEverywhere(t testing.TB, setup func() Case) {
 	t.Logf("enginetest: %d runs, %d points at which a node can die", c.runs, len(c.base.env.points))
 }
 
-// crash is what goes wrong in a run: a node dies at each of the points; the order is cancelled while no node is there after
+// crash is the sequence of faults in a run: a node dies at each of the points; the order is cancelled while no node runs after
 // the first; the call that the first was about to make arrives in the end.
 type crash struct {
 	at           []int
@@ -175,7 +175,7 @@ func (e *Env) deliverLost() {
 	synctest.Wait()
 }
 
-// try reports a run that is wrong.
+// try runs the case with the crash and reports a violation.
 func (c *crasher) try(what crash) *run {
 	c.t.Helper()
 	r := c.run(what)
@@ -187,7 +187,7 @@ func (c *crasher) try(what crash) *run {
 	return r
 }
 
-// describe names what went wrong in the run.
+// describe lists the faults of the run.
 func (r *run) describe() string {
 	var b strings.Builder
 	for i, n := range r.at {
@@ -196,7 +196,7 @@ func (r *run) describe() string {
 		}
 		fmt.Fprintf(&b, "node killed %s (point %d of %d)", r.env.points[n], n+1, len(r.env.points))
 		if i == 0 && r.cancel {
-			b.WriteString(", order cancelled meanwhile")
+			b.WriteString(", order cancelled while no node ran")
 		}
 	}
 	if r.late {

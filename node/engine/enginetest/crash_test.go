@@ -106,7 +106,7 @@ func TestCrashEverywherePassesRightSteps(t *testing.T) {
 	}
 }
 
-// Each of these steps is wrong, and the first failure names the point and what to do.
+// Each of these steps breaks a rule, and the first failure names the point and the remedy.
 func TestCrashEverywhereFindsWrongSteps(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*shop, *enginetest.Case)
@@ -144,7 +144,7 @@ func TestCrashEverywhereFindsWrongSteps(t *testing.T) {
 				return s.undo(ctx, call)
 			})
 		}, []string{
-			"node killed after the call of authorize/do #1", "order cancelled meanwhile", "authorize/undo did not undo what authorize/do did",
+			"node killed after the call of authorize/do #1", "order cancelled while no node ran", "authorize/undo did not undo what authorize/do did",
 			`the state is {"o-1 authorize":1}, it was {} before`,
 		}},
 		"half undone": {func(s *shop, c *enginetest.Case) {
@@ -173,7 +173,7 @@ func TestCrashEverywhereFindsWrongSteps(t *testing.T) {
 			c.Plan.Steps[0].Undo = engine.Function(func(context.Context, *engine.Call) (any, error) {
 				return nil, engine.Permanent(errors.New("no such id"))
 			})
-		}, []string{"order cancelled meanwhile", "the order does not end: it is attention: ", "no such id"}},
+		}, []string{"order cancelled while no node ran", "the order does not end: it is attention: ", "no such id"}},
 		"state that shows nothing": {func(s *shop, c *enginetest.Case) {
 			c.State = func() any { return struct{ rows map[string]int }{s.rows} }
 		}, []string{"without a crash: Case.State is the same before and after every call"}},

@@ -85,7 +85,7 @@ func ExampleCrashEverywhere() {
 	// Output: failed: false
 }
 
-// A node that is killed loses the answer to the call under way, and another one calls again under the same key.
+// A node that is killed loses the answer to the call in flight, and another one calls again with the same key.
 func ExampleEnv_Kill() {
 	test(func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {

@@ -23,13 +23,13 @@ import (
 const (
 	// stallLimit is how long nothing may change before the end is reached.
 	stallLimit = natstest.Patience
-	// maxTakeovers in a row without progress put an order in attention.
+	// maxTakeovers consecutive takeovers without progress put an order in attention.
 	maxTakeovers = 20
 	// maxShown failures of a proof are shown.
 	maxShown = 20
 )
 
-// finish waits until all orders have ended on the nodes that run, proves that all is well, and stops the nodes.
+// finish waits until all orders have ended on the nodes that run, checks everything, and stops the nodes.
 func (w *testEnv) finish() *journal {
 	w.Helper()
 	w.load.end()
@@ -131,7 +131,7 @@ func (f *failures) add(format string, args ...any) {
 	}
 }
 
-// check compares everything that is stored with what was published.
+// check compares everything that is stored with the published messages.
 func (w *testEnv) check() *journal {
 	w.Helper()
 	f, j, done := &failures{w: w}, w.readJournal(), w.readEffects()
@@ -193,7 +193,7 @@ func (w *testEnv) checkOrder(f *failures, s *sent, h *history, done effects) {
 	case status == replay.Rejected && !refused:
 		f.add("order %s is rejected, and nothing refused it: %s", id, h.Reason)
 	case status == replay.Cancelled && s.cancelTries == 0 && !w.operator.cancelled(h.ID):
-		f.add("order %s is cancelled, and nobody asked for it", id)
+		f.add("order %s is cancelled without a cancel", id)
 	}
 	for i, step := range steps {
 		did, undid, r := done.performed[id][step+"/do"], done.performed[id][step+"/undo"], h.result(i)
@@ -336,7 +336,7 @@ func (w *testEnv) compareIndex(j *journal) string {
 	return ""
 }
 
-// effects are what the services did, whatever key they were called under.
+// effects are the effects of the services, independently of the keys of the calls.
 type effects struct {
 	// performed counts by order and then by "<step>/<direction>".
 	performed map[string]map[string]int

@@ -1,10 +1,10 @@
-// Package crash_test proves from the outside that no order is lost and no effect happens twice, whichever process dies when.
+// Package crash_test checks from the outside that no order is lost and no effect happens twice when processes die at any time.
 //
-// The node under test is the real binary, built with failpoints, in a process of its own. The test process plays everything
-// around it: the downstream services, which log their effects to a file and can be away; a plain NATS client, which publishes
-// each order until it is acknowledged; and an operator, who decides about orders in attention. Nodes are killed under load at
-// random moments and at every failpoint, paused for longer than the ack wait, and drained. In the end the journal, the
-// effects, the streams and the index are compared with what was published.
+// The node under test is the real binary, built with failpoints, in its own process. The test process simulates its
+// environment: the downstream services, which log their effects to a file and can be away; a plain NATS client, which
+// publishes each order until it is acknowledged; and an operator, who decides about orders in attention. Nodes are killed
+// under load at random moments and at every failpoint, paused for longer than the ack wait, and drained. In the end the
+// journal, the effects, the streams and the index are compared with what was published.
 //
 // CRASH_COUNT and CRASH_DURATION make a run longer, CRASH_SEED repeats its random choices.
 package crash_test

@@ -87,10 +87,10 @@ func (l *load) add(n int) {
 	}
 }
 
-// done reports whether every order asked for is acknowledged.
+// done reports whether the publish of every requested order is acknowledged.
 func (l *load) done() bool { return l.acknowledged.Load() == int64(l.next) }
 
-// end waits until everything asked for is published.
+// end waits until everything requested is published.
 func (l *load) end() {
 	l.w.Helper()
 	ended := make(chan struct{})
@@ -98,7 +98,7 @@ func (l *load) end() {
 	natstest.Receive(l.w, ended, "everything is published after the last disturbance")
 }
 
-// publish publishes the client's n-th order, and what goes with it.
+// publish publishes the client's n-th order and the messages about it.
 func (l *load) publish(n int) {
 	r := rand.New(rand.NewPCG(l.seed, uint64(n)+1))
 	o := demo.Samples(30, l.seed+uint64(n/30)<<8)[n%30]

@@ -84,7 +84,7 @@ func (o *operator) idle() bool {
 	return err == nil && report.Orders.Attention+report.Orders.Parked+report.Orders.InFlight == 0
 }
 
-// decideSome decides about the first orders in the index; without an answer, because the node dies, it returns.
+// decideSome decides about the first orders in the index; it returns if the node dies.
 func (o *operator) decideSome() {
 	ctx, cancel := context.WithTimeout(o.ctx, publishTimeout)
 	defer cancel()
@@ -107,7 +107,7 @@ func (o *operator) decideSome() {
 		decided = append(decided, id)
 		o.send(id, next)
 	}
-	// Meanwhile orders go on, wait for something else, or are in attention again.
+	// Between the two reads, orders continue, wait for something else, or are in attention again.
 	o.w.load.sleep(time.Duration(o.rng.Int64N(int64(100 * time.Millisecond))))
 	for _, id := range decided {
 		o.send(id, o.last[id].sent)

@@ -25,7 +25,7 @@ const common = `timeout: TIMEOUT, retry: {initial: 60ms, max: 300ms, attempts: A
 var steps = []string{"reserve_inventory", "authorize_payment", "create_shipment", "capture_payment"}
 
 const (
-	// longTimeout is longer than a node is ever paused: no call times out meanwhile, and no service looks out of order.
+	// longTimeout is longer than a node is ever paused: so no call times out during a pause, and no circuit opens.
 	longTimeout = 10 * time.Second
 	// shortTimeout soon shows that a service is away.
 	shortTimeout = 500 * time.Millisecond

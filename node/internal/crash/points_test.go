@@ -80,7 +80,7 @@ func dieAtPoints(w *testEnv, points []failpoint.Point) {
 	w.finish()
 }
 
-// endAll lets a node end all orders, and kills it then.
+// endAll runs a node until all orders have ended, and kills it.
 func (w *testEnv) endAll() {
 	w.Helper()
 	p := w.startReady()
@@ -89,7 +89,7 @@ func (w *testEnv) endAll() {
 	w.kill(p)
 }
 
-// randomPass is a pass after the first, within what a portion or two cause.
+// randomPass is a pass after the first that one or two batches of orders reach.
 func (w *testEnv) randomPass(point failpoint.Point) int {
 	switch point {
 	case failpoint.HalfBatch, failpoint.BeforeDeadLetter, failpoint.AfterDeadLetter, failpoint.BeforeSchedule, failpoint.AfterSchedule,
@@ -102,7 +102,8 @@ func (w *testEnv) randomPass(point failpoint.Point) int {
 // pace says how many orders come next, and after what pause more, with so many messages in the inbox.
 type pace func(backlog uint64) (orders int, pause time.Duration)
 
-// doublingPace doubles the portion each time, for some failpoints need more than one order at a time. A slow machine gets time.
+// doublingPace doubles the number of orders each time, because some failpoints need more than one order at a time, and
+// pauses on a slow machine.
 func doublingPace(next int) pace {
 	return func(backlog uint64) (int, time.Duration) {
 		if backlog > maxBacklog {

@@ -32,7 +32,7 @@ func TestCrashRandom(t *testing.T) {
 		slow.Pending, slow.Finish = 0.05, 200*time.Millisecond
 		killAtRandom(newTestEnv(t, newSeed(t), relaxed, shortAckWait, shortHold), slow, never)
 	})
-	// A service goes away and comes back: nodes die during its outage, and others start during it.
+	// A service is down for a while: nodes die during its outage, and others start during it.
 	t.Run("outages", func(t *testing.T) {
 		t.Parallel()
 		w := newTestEnv(t, newSeed(t), relaxed, shortAckWait)

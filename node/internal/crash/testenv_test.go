@@ -26,7 +26,7 @@ const (
 	relaxed   = "ORDERLY_DURABILITY=relaxed"
 )
 
-// testEnv is everything that outlives the nodes.
+// testEnv is everything outside the nodes.
 type testEnv struct {
 	*testing.T
 	rng *rand.Rand
@@ -57,7 +57,7 @@ func newTestEnv(t *testing.T, seed uint64, environ ...string) *testEnv {
 	return emptyTestEnv(t, seed, "nats://"+addr, append(environ, "ORDERLY_NATS_ADDR="+addr))
 }
 
-// newSharedWorld has a NATS server that never dies, for all nodes.
+// newSharedTestEnv has one NATS server for all nodes, which is never killed.
 func newSharedTestEnv(t *testing.T, seed uint64, environ ...string) *testEnv {
 	t.Helper()
 	url := natstest.Start(t).ClientURL()

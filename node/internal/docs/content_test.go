@@ -38,7 +38,7 @@ func TestFences(t *testing.T) {
 			case "sh":
 				checkShell(t, document, f)
 			default:
-				t.Errorf("%s:%d: a fence of kind %q is held to nothing", document, f.line, f.kind)
+				t.Errorf("%s:%d: no test checks a fence of kind %q", document, f.line, f.kind)
 			}
 		}
 	}

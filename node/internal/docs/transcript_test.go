@@ -139,7 +139,7 @@ func (s *session) command(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// background starts a command that goes on until the test ends, and returns what it has printed so far.
+// background starts a command that runs until the test ends, and returns its output so far.
 func (s *session) background(line string) func() string {
 	s.t.Helper()
 	isNode := regexp.MustCompile(`orderly run|go run`).MatchString(line)
@@ -174,7 +174,7 @@ func (s *session) background(line string) func() string {
 func (s *session) until(what string, ok func() bool) {
 	s.t.Helper()
 	if !s.eventually(ok) {
-		s.t.Fatalf("waited in vain for %s", what)
+		s.t.Fatalf("timed out waiting for %s", what)
 	}
 }
 

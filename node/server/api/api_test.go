@@ -178,7 +178,7 @@ func TestShutdownCutsOff(t *testing.T) {
 	wait.Wait()
 }
 
-// The trace of the caller goes on in the message; measurements know the route and not the order.
+// The caller's trace continues in the message; metrics have the route and not the order.
 func TestTelemetry(t *testing.T) {
 	const parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	tel, err := telemetry.Setup(t.Context(), telemetry.Config{NodeID: "n"})

@@ -7,7 +7,7 @@ type state struct {
 	Status string `json:"status"`
 }
 
-// live: the process answers. It checks nothing else, because a restart would not repair anything else.
+// live reports that the process answers. It checks nothing else, because a restart would not repair anything else.
 func (a *API) live(w http.ResponseWriter, _ *http.Request) *problem {
 	respond(w, http.StatusOK, state{"live"})
 	return nil

@@ -35,7 +35,7 @@ func resting(t *testing.T, need *messages.OrderNeedsAttention) *timeline.View {
 // A skip names the call that needs attention; one that names another call is refused.
 func TestSkip(t *testing.T) {
 	forward, backward := &messages.OrderNeedsAttention{Step: "reserve"}, &messages.OrderNeedsAttention{Step: "reserve", Direction: messages.Undo}
-	somewhere := &messages.OrderNeedsAttention{Cause: "a plan that nobody knows"}
+	somewhere := &messages.OrderNeedsAttention{Cause: "an unknown plan"}
 	skip := func(step, direction string) *messages.SkipStep {
 		return &messages.SkipStep{Step: step, Direction: direction}
 	}

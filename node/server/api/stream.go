@@ -25,7 +25,7 @@ const (
 const eventsPattern = "GET /v1/orders/{id}/events"
 
 // stream sends an order's events, past and future, and ends with the order. The id of an event is the sequence of its journal
-// entry; a client that reconnects with it (Last-Event-ID) continues behind it, and gets 204, which stops it, if the order has
+// entry; a client that reconnects with it (Last-Event-ID) continues after it, and gets 204, which stops it, if the order has
 // ended and all its events were sent.
 func (a *API) stream(w http.ResponseWriter, r *http.Request, id messages.OrderID) *problem {
 	after, resumed, p := lastEventID(r)

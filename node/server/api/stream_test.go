@@ -150,7 +150,7 @@ func TestStreamClientLeaves(t *testing.T) {
 	select {
 	case <-gone:
 	case <-time.After(patience):
-		t.Error("nobody reads, and the order is still followed")
+		t.Error("the client has gone, and the order is still followed")
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // InProcess is the other way into the server, for comparison.
 func (s *Server) InProcess() nats.InProcessConnProvider { return s.server }
 
-// Durability is what the server itself was told.
+// Durability returns the sync settings of the server.
 func (s *Server) Durability() (always bool, interval time.Duration) {
 	c := s.server.JetStreamConfig()
 	return c.SyncAlways, c.SyncInterval

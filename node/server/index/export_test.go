@@ -67,7 +67,7 @@ func Fill(dir string, n int) error {
 	return nil
 }
 
-// Occupy takes all reading connections of the database until release is called, so that queries stay under way. waiting
+// Occupy takes all reading connections of the database until release is called, so that queries wait. waiting
 // counts the queries that wait for a connection.
 func (x *Index) Occupy(ctx context.Context) (waiting func() int64, release func(), err error) {
 	read := x.current.Load().store.read

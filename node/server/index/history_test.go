@@ -65,7 +65,7 @@ func (t *history) next() *messages.JournalEntry {
 	return nil
 }
 
-// stateWith is the state after another entry, or nil if that is no history.
+// stateWith is the state after another entry, or nil if it is not legal.
 func (t *history) stateWith(more *messages.JournalEntry) *order.State {
 	s := &order.State{}
 	for i, e := range append(t.entries[:len(t.entries):len(t.entries)], more) {
@@ -81,7 +81,7 @@ func (t *history) source() *messages.Source {
 	return &messages.Source{Stream: messages.StreamOrders, Sequence: t.inbox}
 }
 
-// step is mostly the one that can become done now, or the last that is done.
+// step is mostly the next step, or the last completed one.
 func (t *history) step() string {
 	i := t.r.IntN(len(t.plan.Steps))
 	if done := t.state.Done(); t.r.IntN(4) > 0 {

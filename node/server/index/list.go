@@ -26,7 +26,7 @@ func (x *Index) List(ctx context.Context, q Query) (*Page, error) {
 	return page, err
 }
 
-// page answers a query, and returns for each order the cursor behind it.
+// page answers a query, and returns the cursor after each order.
 func (x *Index) page(ctx context.Context, q Query) (page *Page, after []cursor, err error) {
 	c, err := q.parse(time.Now())
 	if err != nil {

@@ -127,7 +127,7 @@ func TestAgeOfAParkedOrder(t *testing.T) {
 	since(12)
 }
 
-// TestCloseLeavesOnlyTheDatabase: SQLite's other files are gone.
+// TestCloseLeavesOnlyTheDatabase: SQLite's other files are removed.
 func TestCloseLeavesOnlyTheDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -202,7 +202,7 @@ func TestWithoutIndex(t *testing.T) {
 	}
 }
 
-// TestCloseDuringQueries: queries that are under way when the index closes end like later ones, with ErrNoIndex.
+// TestCloseDuringQueries: queries that run when the index closes end like later ones, with ErrNoIndex.
 func TestCloseDuringQueries(t *testing.T) {
 	t.Parallel()
 	s := newTestServer(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// TestQueriesUseIndexes: every way to ask walks along an index and merges; none scans the table or sorts it.
+// TestQueriesUseIndexes: every kind of query reads an index and merges; none scans the table or sorts it.
 func TestQueriesUseIndexes(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -60,7 +60,7 @@ func TestQueriesUseIndexes(t *testing.T) {
 
 var rows = flag.Int("rows", 100_000, "orders in the index of BenchmarkList")
 
-// BenchmarkList asks an index of many orders. For a million: go test ./node/server/index -run - -bench List -rows 1000000
+// BenchmarkList queries an index of many orders. For a million: go test ./node/server/index -run - -bench List -rows 1000000
 func BenchmarkList(b *testing.B) {
 	dir := b.TempDir()
 	if err := index.Fill(dir, *rows); err != nil {

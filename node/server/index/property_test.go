@@ -93,7 +93,8 @@ func (t *history) want() index.Order {
 	return o
 }
 
-// statusSince is when the order came to its status, as in its timeline, but of a parked order the first park since it made progress.
+// statusSince is when the order entered its status, as in its timeline; for a parked order, the first park since it made
+// progress.
 func (t *history) statusSince() time.Time {
 	var entries []journal.Entry
 	var rested time.Time
@@ -161,7 +162,7 @@ func checkStream(a, b index.Order) bool {
 	return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b)
 }
 
-// withoutBehind indexes the orders by id.
+// withoutBehind maps the orders by id.
 func withoutBehind(orders []index.Order) map[string]index.Order {
 	m := map[string]index.Order{}
 	for _, o := range orders {
@@ -225,7 +226,7 @@ func TestIndexMatchesJournal(t *testing.T) {
 	}
 }
 
-// requireIndexed holds the index to the histories, whole and by each way to ask.
+// requireIndexed compares the index with the histories, as a whole and by each kind of query.
 func requireIndexed(t *testing.T, x *index.Index, histories []*history) {
 	t.Helper()
 	want := map[string]index.Order{}
@@ -239,7 +240,7 @@ func requireIndexed(t *testing.T, x *index.Index, histories []*history) {
 		listed := listAll(t, x, q, 7)
 		got := withoutBehind(listed)
 		if len(listed) != len(got) {
-			t.Fatalf("%+v: an order is told twice", q)
+			t.Fatalf("%+v: an order is listed twice", q)
 		}
 		if !slices.IsSortedFunc(listed, func(a, b index.Order) int { return b.StatusSince.Compare(a.StatusSince) }) {
 			t.Fatalf("%+v: not the latest first", q)

@@ -57,7 +57,7 @@ func (s *testServer) appendHistories(n int, prefix string) (histories []*history
 	return histories
 }
 
-// execSQL runs a statement on the database behind the back of the index.
+// execSQL runs a statement on the database, bypassing the index.
 func execSQL(t *testing.T, dir, statement string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, "index.db"))
@@ -76,32 +76,32 @@ func TestRebuild(t *testing.T) {
 	// A rebuild would undo it: it marks the old database.
 	const mark = "UPDATE orders SET customer = 'marked'"
 	for name, c := range map[string]struct {
-		spoil func(*testing.T, *testServer, string)
-		cfg   index.Config
-		says  string
-		keeps bool
+		damage func(*testing.T, *testServer, string)
+		cfg    index.Config
+		says   string
+		keeps  bool
 	}{
-		"usable":  {spoil: func(*testing.T, *testServer, string) {}, keeps: true},
-		"asked":   {spoil: func(*testing.T, *testServer, string) {}, cfg: index.Config{Rebuild: true}, says: "requested"},
-		"deleted": {spoil: func(t *testing.T, _ *testServer, dir string) { removeDatabase(t, dir) }},
-		"version": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "PRAGMA user_version = 999") }, says: "another version"},
-		"no database": {spoil: func(t *testing.T, _ *testServer, dir string) {
+		"usable":  {damage: func(*testing.T, *testServer, string) {}, keeps: true},
+		"asked":   {damage: func(*testing.T, *testServer, string) {}, cfg: index.Config{Rebuild: true}, says: "requested"},
+		"deleted": {damage: func(t *testing.T, _ *testServer, dir string) { removeDatabase(t, dir) }},
+		"version": {damage: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "PRAGMA user_version = 999") }, says: "another version"},
+		"no database": {damage: func(t *testing.T, _ *testServer, dir string) {
 			write(t, filepath.Join(dir, "index.db"), strings.Repeat("not a database ", 1000))
 		}, says: "corrupt"},
-		"cut off": {spoil: func(t *testing.T, _ *testServer, dir string) {
+		"cut off": {damage: func(t *testing.T, _ *testServer, dir string) {
 			if err := os.Truncate(filepath.Join(dir, "index.db"), 5000); err != nil {
 				t.Fatal(err)
 			}
 		}, says: "corrupt"},
-		"no table": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP TABLE orders") }, says: "corrupt"},
-		"no index": {spoil: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP INDEX orders_by_status") }, says: "corrupt"},
-		"other entry": {spoil: func(t *testing.T, _ *testServer, dir string) {
+		"no table": {damage: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP TABLE orders") }, says: "corrupt"},
+		"no index": {damage: func(t *testing.T, _ *testServer, dir string) { execSQL(t, dir, "DROP INDEX orders_by_status") }, says: "corrupt"},
+		"other entry": {damage: func(t *testing.T, _ *testServer, dir string) {
 			execSQL(t, dir, "UPDATE progress SET checksum = checksum + 1")
 		}, says: "another entry"},
-		"shorter": {spoil: func(t *testing.T, _ *testServer, dir string) {
+		"shorter": {damage: func(t *testing.T, _ *testServer, dir string) {
 			execSQL(t, dir, "UPDATE progress SET last = last + 1000")
 		}, says: "ends at sequence"},
-		"too old": {spoil: func(t *testing.T, _ *testServer, dir string) {
+		"too old": {damage: func(t *testing.T, _ *testServer, dir string) {
 			execSQL(t, dir, fmt.Sprintf("UPDATE progress SET as_of = %d", time.Now().Add(-721*time.Hour).UnixNano()))
 		}, says: "not updated for longer"},
 	} {
@@ -114,7 +114,7 @@ func TestRebuild(t *testing.T) {
 			stop()
 			execSQL(t, dir, mark)
 			execSQL(t, dir, "PRAGMA wal_checkpoint(TRUNCATE)")
-			c.spoil(t, s, dir)
+			c.damage(t, s, dir)
 			lines := &logBuffer{}
 			c.cfg.Dir, c.cfg.Logger = dir, lines.logger()
 			t.Cleanup(func() {

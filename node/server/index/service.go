@@ -37,8 +37,8 @@ const (
 // ErrNoNode: no node with an index replies.
 var ErrNoNode = errors.New("no node with an index answers: start one, with ORDERLY_INDEX=on")
 
-// serve answers queries until stop has returned. The end of the session cuts those under way short. It does not wait for a
-// server that is unreachable or silent.
+// serve answers queries until stop has returned. The end of the session interrupts running queries. It does not wait for a
+// server that is unreachable or unresponsive.
 func (x *Index) serve() (stop func(), err error) {
 	var replying sync.WaitGroup
 	slots := make(chan struct{}, readers)

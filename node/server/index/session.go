@@ -94,7 +94,7 @@ func (x *Index) runSession(ctx context.Context, stream jetstream.Stream, s *stor
 		return err
 	}
 	defer func() {
-		// From here on every query ends with ErrNoIndex, those under way too.
+		// From here on every query ends with ErrNoIndex, running ones too.
 		se.cancel()
 		stop()
 	}()
@@ -245,7 +245,7 @@ func (se *session) publish() {
 	se.state.Store(&state{asOf: f.asOf, caughtUp: f.progress.caughtUp, last: f.progress.last, pending: f.pending})
 }
 
-// close cuts the queries under way short, waits for them and closes the database.
+// close interrupts running queries, waits for them and closes the database.
 func (se *session) close() {
 	se.cancel()
 	se.queries.Lock()

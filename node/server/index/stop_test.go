@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/index"
 )
 
-// TestStopWithoutServer: Run ends soon without a connection, and with a silent server.
+// TestStopWithoutServer: Run ends soon without a connection, and with an unresponsive server.
 func TestStopWithoutServer(t *testing.T) {
 	t.Parallel()
 	const interval = 20 * time.Millisecond

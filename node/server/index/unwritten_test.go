@@ -85,7 +85,7 @@ func (f *manual) write() {
 	}
 }
 
-// TestNotWrittenYet: answers are the same whatever of the orders is in the database, nowhere but in memory, or in an
+// TestNotWrittenYet: answers are the same whether the orders are in the database, only in memory, or in an
 // older state in the one than in the other.
 func TestNotWrittenYet(t *testing.T) {
 	t.Parallel()
@@ -111,7 +111,7 @@ func TestNotWrittenYet(t *testing.T) {
 	}
 }
 
-// compareAges asks by age and for single pages.
+// compareAges queries by age and for single pages.
 func (f *manual) compareAges() {
 	f.t.Helper()
 	var want []index.Order
@@ -184,8 +184,8 @@ func TestOutdatedRows(t *testing.T) {
 	}
 }
 
-// TestQueriesWhileWriting: an order that was accepted before a query is in its reply once, whatever is applied and written at
-// the same time.
+// TestQueriesWhileWriting: an order that was accepted before a query is in its reply once, while other orders are applied
+// and written.
 func TestQueriesWhileWriting(t *testing.T) {
 	t.Parallel()
 	f := newManual(t, rand.New(rand.NewPCG(1, 2)))

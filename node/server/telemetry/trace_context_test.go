@@ -41,7 +41,7 @@ var traceparents = []string{
 }
 
 // OpenTelemetry's own reading is the reference, except that it refuses flags it does not know, where the standard
-// says to ignore them: it is asked about the flags it knows.
+// says to ignore them: only known flags are compared.
 func agree(t *testing.T, s string) {
 	known := s
 	if len(s) >= 55 {

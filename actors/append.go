@@ -15,20 +15,20 @@ import (
 	"github.com/orderly-engine/orderly/messages/failpoint"
 )
 
-// pendingAppend is one append under way. An actor has at most one; an actor that waits for something else holds none.
+// pendingAppend is one append in progress. An actor has at most one; an actor that waits for something else has none.
 type pendingAppend struct {
 	operation
 	journal.Append
 	entry *messages.JournalEntry
-	// then is done in the actor when the entry is in the journal.
-	then func(*Order)
+	// onAppended runs in the actor when the entry is in the journal.
+	onAppended func(*Order)
 
 	sequence uint64
 	err      error
 }
 
-// appendPool holds those that are not under way. One that a restarted actor started is not put back: nobody knows when the
-// journal is through with it.
+// appendPool holds unused ones. One that an earlier instance of an actor started is not put back, because the journal may
+// still use it.
 var appendPool = sync.Pool{New: func() any {
 	a := &pendingAppend{}
 	a.Done = func(_ *journal.Append, sequence uint64, err error) {
@@ -38,8 +38,8 @@ var appendPool = sync.Pool{New: func() any {
 	return a
 }}
 
-// startAppend journals the events as one entry, fenced by the last one this actor knows.
-func (o *Order) startAppend(events []*messages.Event, then func(*Order)) {
+// startAppend journals the events as one entry, fenced by the last entry that this actor has read or appended.
+func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 	entry := &messages.JournalEntry{
 		OrderId:     string(o.id()),
 		Number:      o.state.Number + 1,
@@ -55,7 +55,7 @@ func (o *Order) startAppend(events []*messages.Event, then func(*Order)) {
 	if err != nil {
 		o.fail(defect(err))
 	}
-	a.operation, a.entry, a.then = o.newOperation(), entry, then
+	a.operation, a.entry, a.onAppended = o.newOperation(), entry, onAppended
 	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.state.Last, journal.Kinds(entry), body
 	o.busy = true
 	if a.Expected == 0 {
@@ -70,8 +70,8 @@ func (o *Order) startAppend(events []*messages.Event, then func(*Order)) {
 
 // complete applies the entry, or reads the journal when another entry came first, or the reply was lost (R0).
 func (a *pendingAppend) complete() {
-	o, entry, then, expected, sequence, err := a.actor, a.entry, a.then, a.Expected, a.sequence, a.err
-	a.operation, a.entry, a.then, a.err = operation{}, nil, nil, nil
+	o, entry, onAppended, expected, sequence, err := a.actor, a.entry, a.onAppended, a.Expected, a.sequence, a.err
+	a.operation, a.entry, a.onAppended, a.err = operation{}, nil, nil, nil
 	appendPool.Put(a)
 
 	o.busy = false
@@ -96,7 +96,7 @@ func (a *pendingAppend) complete() {
 	if endsDriving(entry) {
 		o.logRest(o.state)
 	}
-	then(o)
+	onAppended(o)
 }
 
 // moved continues after an entry that advanced the order.

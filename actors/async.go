@@ -9,16 +9,16 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// completion is the message by which an operation brings its result to the actor that started it. Everything that an
-// actor waits for comes as one: appends, step calls, background work and timers.
+// completion is the message by which an operation brings its result to the actor that started it. Appends, step calls,
+// background work and timers all end with one.
 type completion interface {
 	// startedBy is the actor instance that started the operation: after a restart another one gets the message.
 	startedBy() *Order
-	// complete takes the result in, in the actor.
+	// complete handles the result; it runs in the actor.
 	complete()
 }
 
-// operation is what all completions have in common.
+// operation is the common part of all completions.
 type operation struct {
 	actor *Order
 	self  *actor.PID
@@ -37,21 +37,21 @@ func (op *operation) post(c completion) { op.root.Send(op.self, c) }
 // asyncResult completes background work.
 type asyncResult[T any] struct {
 	operation
-	value T
-	err   error
-	then  func(*Order, T, error)
+	value  T
+	err    error
+	onDone func(*Order, T, error)
 }
 
 func (r *asyncResult[T]) complete() {
 	r.actor.busy = false
-	r.then(r.actor, r.value, r.err)
+	r.onDone(r.actor, r.value, r.err)
 }
 
-// pipeToSelf does work that may block on the pool's goroutines, and then in the actor what is to follow. The actor is
-// busy meanwhile.
-func pipeToSelf[T any](o *Order, work func(context.Context) (T, error), then func(*Order, T, error)) {
+// pipeToSelf runs blocking work on the pool's goroutines, and then onDone in the actor, which is busy
+// until then.
+func pipeToSelf[T any](o *Order, work func(context.Context) (T, error), onDone func(*Order, T, error)) {
 	o.busy = true
-	id, r := o.id(), &asyncResult[T]{operation: o.newOperation(), then: then}
+	id, r := o.id(), &asyncResult[T]{operation: o.newOperation(), onDone: onDone}
 	o.pool.run(func(ctx context.Context) {
 		defer r.post(r)
 		// A panic fails the actor, not the node.
@@ -70,21 +70,21 @@ func pipeToSelf[T any](o *Order, work func(context.Context) (T, error), then fun
 // timer completes a wait.
 type timer struct {
 	operation
-	then    func(*Order)
+	onFired func(*Order)
 	cancel  func() bool
 	stopped bool
 }
 
-// startTimer lets the actor do what is to follow when d has passed.
-func (o *Order) startTimer(d time.Duration, then func(*Order)) *timer {
-	t := &timer{operation: o.newOperation(), then: then}
+// startTimer calls onFired in the actor when d has passed.
+func (o *Order) startTimer(d time.Duration, onFired func(*Order)) *timer {
+	t := &timer{operation: o.newOperation(), onFired: onFired}
 	t.cancel = o.cfg.AfterFunc(d, func() { t.post(t) })
 	return t
 }
 
 func (t *timer) complete() {
 	if !t.stopped {
-		t.then(t.actor)
+		t.onFired(t.actor)
 	}
 }
 

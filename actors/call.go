@@ -29,7 +29,7 @@ func (o *Order) drive() {
 	o.startCall(move.Call)
 }
 
-// stepCall is one step call under way.
+// stepCall is one step call in flight.
 type stepCall struct {
 	operation
 	gateway.Call
@@ -94,7 +94,7 @@ func (c *stepCall) complete() {
 	}
 }
 
-// handleResult journals what the result amounts to. It is held until that is stored: after a conflict the core decides
+// handleResult journals the result. It is held until that is stored: after a conflict the core decides
 // about it again (R4).
 func (o *Order) handleResult() {
 	events := o.state.HandleReply(*o.result, order.Env{Now: o.cfg.Now(), Hold: o.cfg.Hold, Jitter: o.cfg.Rand()})
@@ -111,8 +111,8 @@ type retry struct {
 	call order.Call
 }
 
-// waitForRetry waits until the journaled time of the next attempt. The actor remembers the order meanwhile; if the node dies,
-// whoever takes the order over makes the call at once.
+// waitForRetry waits until the journaled time of the next attempt. The actor keeps the state until then; if the node dies,
+// the node that takes the order over makes the call at once.
 func (o *Order) waitForRetry() {
 	delay := o.state.LastFailure.GetRetryAt().AsTime().Sub(o.cfg.Now())
 	if delay > 0 {
@@ -120,7 +120,7 @@ func (o *Order) waitForRetry() {
 	}
 }
 
-// awaitsRetry reports whether the next move is the call that waits. Whatever changes the move ends the wait: a cancel, the
+// awaitsRetry reports whether the next move is the call that waits. A change of the next move ends the wait: a cancel, the
 // signal of a pending step, or the end of the restart budget.
 func (o *Order) awaitsRetry() bool {
 	return o.retry != nil && o.giveUp == nil && o.state.Next().Call == o.retry.call
@@ -133,8 +133,8 @@ func (o *Order) stopRetry() {
 	}
 }
 
-// dropCall gives up the call under way, or the wait for it. If its turn has not come, it is not made: another driver may be
-// at work.
+// dropCall abandons the call in flight, or the wait for it. A call that still waits for a permit is not made, because
+// another driver may have made it.
 func (o *Order) dropCall() {
 	if o.call != nil {
 		o.call.Drop()

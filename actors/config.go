@@ -117,7 +117,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate reports everything that is missing or wrong.
+// Validate returns an error for each missing or invalid value.
 func (c Config) Validate() error {
 	var errs []error
 	if c.Node == "" {

@@ -65,9 +65,10 @@ func (o *Order) decide() {
 	}
 }
 
-// mustRead reports whether the state is too old to decide by. What a driver remembers is as good as a read: an append by
-// anybody else since fences its own, or does not matter. But a driver that was fenced without knowing must re-read before
-// it acknowledges a wake-up, which may be the only one of a later park (R5.4). An order that has ended does not change.
+// mustRead reports whether the state is too old to decide by. The state of a driver is current: an append by another
+// delivery since then either makes its next append fail, or has no effect on the decision. But a driver that was fenced
+// without knowing must re-read before it acknowledges a wake-up, which may be the only one of a later park (R5.4). An order
+// that has ended does not change.
 func (o *Order) mustRead(d *delivery.Delivery) bool {
 	switch {
 	case o.current, o.state != nil && o.state.Status.Terminal():
@@ -77,8 +78,8 @@ func (o *Order) mustRead(d *delivery.Delivery) bool {
 }
 
 // resumeUnread resumes a parked order without a read: the timer contains its state, or this actor has it in memory. If the
-// order has moved since, the fence refuses the append, and the journal is read (R5). No other answer to a wake-up is
-// fenced: those take a read. It reports whether the append is under way.
+// order has changed since, the fence refuses the append, and the journal is read (R5). Every other answer to a wake-up is
+// unfenced and therefore needs a read. It reports whether it started the append.
 func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 	if d.Type != messages.TypeWake {
 		return false
@@ -99,7 +100,7 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 	return true
 }
 
-// receive asks the core what the delivery means in that state.
+// receive lets the core decide about the delivery in that state.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	decision := order.Receive(state, d, order.Env{
 		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.predecessors,

@@ -1,7 +1,7 @@
 // Package actors holds the order actor: the shell around the pure core (package order) that reads and appends the
 // journal, calls the steps and answers its supervisor. The protocol is in docs/protocol.md.
 //
-// An actor lives exactly as long as it holds an unsettled delivery. Its supervisor spawns it with the first delivery of an
+// An actor exists exactly as long as it holds an unsettled delivery. Its supervisor spawns it with the first delivery of an
 // order, sends it every further one, and stops it when all are settled. A delivery goes through the files in this order:
 // order.go (Receive, advance), deliver.go and read.go (what does it mean?), append.go (journal it), call.go (drive the
 // order), and append.go again (park, or settle); stash.go holds what precedes its order.
@@ -9,7 +9,7 @@
 // # Ordering
 //
 // Deliveries are decided one after the other, in the order in which they came. At most one append and one step call of an
-// order are under way at an actor. A delivery is settled only after the journal acknowledged everything it caused (I1).
+// order are in progress at an actor. A delivery is settled only after the journal acknowledged everything it caused (I1).
 //
 // # Ownership
 //
@@ -20,8 +20,8 @@
 // # Failure
 //
 // A step call that failed is made again by the same actor, after a timer if it must wait; a wait longer than Config.Hold
-// parks the order. The actor panics with a *delivery.Failure when the journal, the inbox or the timers are away
-// (infrastructure), and when the journal cannot be understood (a defect): the restarted instance knows nothing and reads the
+// parks the order. The actor panics with a *delivery.Failure when the journal, the inbox or the timers are unavailable
+// (infrastructure), and when the journal cannot be understood (a defect): the restarted instance has no state and reads the
 // journal. An append whose fence missed, or whose reply was lost, is followed by a read: if the journal still names this
-// delivery's incarnation the actor goes on, otherwise it drops everything and settles nothing (R4).
+// delivery's incarnation the actor continues, otherwise it drops everything and settles nothing (R4).
 package actors

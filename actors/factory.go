@@ -21,7 +21,7 @@ type Factory struct {
 	pool         *pool
 }
 
-// NewFactory returns a factory of order actors that act upon d.
+// NewFactory returns a factory of order actors with the dependencies d.
 func NewFactory(d Deps, cfg Config) (*Factory, error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.Validate(); err != nil {
@@ -35,7 +35,7 @@ func NewFactory(d Deps, cfg Config) (*Factory, error) {
 	return &Factory{Deps: d, cfg: cfg, instr: instr, traced: !noop, pool: newPool()}, nil
 }
 
-// Close ends the background work that stopped actors have left. Call it when all of them have stopped.
+// Close ends the background work of stopped actors. Call it when all of them have stopped.
 func (f *Factory) Close() { f.pool.close() }
 
 // Produce returns a new order actor, for a supervisor to spawn.

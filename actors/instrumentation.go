@@ -30,7 +30,7 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	i.accepted, errs[0] = m.Int64Counter("orderly.orders.accepted", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders accepted by this node"))
 	i.transitions, errs[1] = m.Int64Counter("orderly.orders.transitions", metric.WithUnit("{order}"),
-		metric.WithDescription("Orders this node ended, parked or left to a person, by status"))
+		metric.WithDescription("Orders this node ended, parked or put in attention, by status"))
 	i.retries, errs[2] = m.Int64Counter("orderly.step.retries", metric.WithUnit("{attempt}"),
 		metric.WithDescription("Failed step attempts that are attempted again"))
 	i.fences, errs[3] = m.Int64Counter("orderly.orders.fenced", metric.WithUnit("{delivery}"),
@@ -70,7 +70,7 @@ func (i *instrumentation) journaled(s *order.State, entry *messages.JournalEntry
 	}
 }
 
-// endsDriving reports whether the entry parks or ends the order, or leaves it to a person.
+// endsDriving reports whether the entry parks or ends the order, or puts it in attention.
 func endsDriving(entry *messages.JournalEntry) bool {
 	switch entry.Events[len(entry.Events)-1].GetKind().(type) {
 	case *messages.Event_Parked, *messages.Event_Attention, *messages.Event_Completed, *messages.Event_Rejected, *messages.Event_Cancelled:
@@ -81,7 +81,7 @@ func endsDriving(entry *messages.JournalEntry) bool {
 
 func (i *instrumentation) fenced() { i.fences.Add(context.Background(), 1) }
 
-// logRest logs the one line about an order that is parked, ended or left to a person.
+// logRest logs the one line about an order that is parked, ended or in attention.
 func (o *Order) logRest(s *order.State) {
 	ctx := o.logContext()
 	if s.Status == order.Completed && !o.cfg.Logger.Enabled(ctx, slog.LevelDebug) {

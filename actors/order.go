@@ -22,9 +22,9 @@ type Order struct {
 	// current: state was read since the last decision, or is fenced because this actor drives the order.
 	current bool
 
-	// held are the deliveries to decide, in the order in which they came; an operation may be under way for the first.
+	// held are the deliveries to decide, in the order in which they came; an operation may be in progress for the first.
 	held []*delivery.Delivery
-	// heldBuf is held's memory while it holds one.
+	// heldBuf is the backing array of held while it has one element.
 	heldBuf [1]*delivery.Delivery
 	// stashed deliveries wait for the order to start.
 	stashed []*delivery.Delivery
@@ -38,9 +38,9 @@ type Order struct {
 	// giveUp is set when the restart budget is spent: attention instead of another move.
 	giveUp *delivery.Failure
 
-	// busy: an append or background work is under way, and its completion will come as a message.
+	// busy: an append or background work is in progress; its completion will arrive as a message.
 	busy bool
-	// The driver's step call is in one of three states: call is under way; result came back and is not in the journal yet;
+	// The driver's step call is in one of three states: call is in flight; result has arrived and is not in the journal yet;
 	// retry is the timer until the failed call is made again.
 	call   *stepCall
 	result *order.CallResult
@@ -70,7 +70,7 @@ func (o *Order) Receive(ctx actor.Context) {
 	o.advance()
 }
 
-// advance decides and acts until something is under way or nothing is left to do. A result goes first: it is journaled
+// advance decides and acts until an operation is in progress or nothing is left to do. A result has priority: it is journaled
 // before anything else is decided.
 func (o *Order) advance() {
 	for !o.busy {
@@ -94,8 +94,8 @@ func (o *Order) settle(d *delivery.Delivery, outcome delivery.Outcome) {
 	o.ctx.Send(o.ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: outcome})
 }
 
-// fail hands an error to the supervisor. A journal that cannot be understood and a panic are defects, for a person to see;
-// all else is infrastructure.
+// fail panics with the error, for the supervisor. A journal that cannot be understood and a panic are defects, which lead to
+// attention; everything else is infrastructure.
 func (o *Order) fail(err error) {
 	kind := messages.Infrastructure
 	var f *delivery.Failure
@@ -105,7 +105,7 @@ func (o *Order) fail(err error) {
 	panic(&delivery.Failure{Kind: kind, Err: fmt.Errorf("order %s: %w", o.id(), err)})
 }
 
-// defect marks an error as one that a restart may not cure.
+// defect marks an error as one that a restart may not fix.
 func defect(err error) error { return &delivery.Failure{Kind: messages.Defect, Err: err} }
 
 func (o *Order) id() messages.OrderID {

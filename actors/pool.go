@@ -5,12 +5,12 @@ import (
 	"sync"
 )
 
-// maxConcurrent is how many reads, look-ups and schedulings of a node are under way at once: enough that none waits for the
-// round trips of others. After a crash, or when many timers are due at once, thousands of orders are read; all at once they
-// would keep the server so busy that progress acknowledgements came late and deliveries were repeated, and read again.
+// maxConcurrent is how many reads, look-ups and schedulings of a node run at a time: enough that none waits for the round
+// trips of others. After a crash, or when many timers are due at once, thousands of orders are read; all at once they would
+// keep the server so busy that progress acknowledgements came late and deliveries were repeated, and read again.
 const maxConcurrent = 128
 
-// pool does the work of order actors that blocks, maxConcurrent pieces at once and the others first in, first out. Its
+// pool runs the blocking work of order actors, maxConcurrent tasks at a time and the others first in, first out. Its
 // goroutines are reused: thousands of orders that wake at once would otherwise grow as many stacks. Make it with newPool.
 type pool struct {
 	ctx    context.Context
@@ -48,7 +48,7 @@ func (p *pool) run(work func(context.Context)) {
 	})
 }
 
-// next is the piece that has waited longest; nil ends the worker.
+// next returns the task that has waited longest; nil ends the worker.
 func (p *pool) next() func(context.Context) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -64,7 +64,7 @@ func (p *pool) next() func(context.Context) {
 	return work
 }
 
-// close cancels what is under way, waits for it, and discards what waits.
+// close cancels running tasks, waits for them, and discards waiting ones.
 func (p *pool) close() {
 	p.mu.Lock()
 	p.cancel()

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// read reads the order's journal anew.
+// read reads the order's journal again.
 func (o *Order) read() {
 	id := o.id()
 	pipeToSelf(o, func(ctx context.Context) (*order.State, error) { return o.load(ctx, id) }, (*Order).merge)
@@ -30,8 +30,8 @@ func (f *Factory) load(ctx context.Context, id messages.OrderID) (*order.State, 
 	return state, nil
 }
 
-// merge replaces the state by what was read. A driver whose incarnation is no longer the owner has been fenced: it drops
-// everything it holds, settles nothing, calls nothing (R4).
+// merge replaces the state by the one that was read. A driver whose incarnation is no longer the owner has been fenced: it
+// drops everything it holds, settles nothing, calls nothing (R4).
 func (o *Order) merge(state *order.State, err error) {
 	if err != nil {
 		o.fail(err)
@@ -68,7 +68,7 @@ func (f *Factory) pendingPredecessor(ctx context.Context, state *order.State, d 
 		if err != nil || !found || m.Sequence >= d.Sequence {
 			return false, err
 		}
-		// A created message does nothing to an order that exists, whether it is settled or not.
+		// A created message has no effect on an order that exists, whether it is settled or not.
 		if m.Type != messages.TypeCreated || state.Status == order.None {
 			return true, nil
 		}
@@ -77,8 +77,8 @@ func (f *Factory) pendingPredecessor(ctx context.Context, state *order.State, d 
 	return false, nil
 }
 
-// decideWith notes what was found in the inbox before the first held delivery. If there is no order, the journal is read
-// again: one may have been accepted meanwhile (R3.6).
+// decideWith stores whether the inbox has a message before the first held delivery. If there is no order, the journal is
+// read again: one may have been accepted since (R3.6).
 func (o *Order) decideWith(p order.Predecessors, err error) {
 	if err != nil {
 		o.fail(err)

@@ -146,14 +146,14 @@ func (w *simulation) checkJournal() {
 
 // checkTimer holds whenever the timer is set (I7): its snapshot is the fold of the entries up to then.
 func (w *simulation) checkTimer() {
-	told := order.FromSnapshot(w.id, w.plan, journal.DecodeSnapshot(w.timer.Snapshot))
-	if told == nil {
+	snapshotState := order.FromSnapshot(w.id, w.plan, journal.DecodeSnapshot(w.timer.Snapshot))
+	if snapshotState == nil {
 		w.fail("I7: the timer has no snapshot")
 		return
 	}
 	replayed := &order.State{}
 	for _, e := range w.entries {
-		if e.Sequence > told.Last {
+		if e.Sequence > snapshotState.Last {
 			break
 		}
 		if err := replayed.Apply(e.Sequence, e.Entry); err != nil {
@@ -161,7 +161,7 @@ func (w *simulation) checkTimer() {
 			return
 		}
 	}
-	if d := ordertest.Difference(replayed, told); d != "" {
+	if d := ordertest.Difference(replayed, snapshotState); d != "" {
 		w.fail("I7: the snapshot in the timer differs from the journal: %s", d)
 	}
 }
@@ -214,20 +214,20 @@ func (w *simulation) checkCall(c *gateway.Call) {
 	if want := string(w.id) + "/" + r.GetStep() + "/" + r.GetDirection(); r.GetIdempotencyKey() != want {
 		w.fail("I4: called under the key %s, want %s", r.GetIdempotencyKey(), want)
 	}
-	then := &order.State{}
+	stateAt := &order.State{}
 	for _, e := range w.entries {
 		if e.Sequence <= r.GetFencingToken() {
-			if err := then.Apply(e.Sequence, e.Entry); err != nil {
+			if err := stateAt.Apply(e.Sequence, e.Entry); err != nil {
 				w.fail("I7: %v", err)
 				return
 			}
 		}
 	}
-	if then.Last != r.GetFencingToken() {
+	if stateAt.Last != r.GetFencingToken() {
 		w.fail("I4: fencing token %d of the call of %s is no entry", r.GetFencingToken(), r.GetStep())
 	}
 	known := 0
-	for i, result := range then.Results {
+	for i, result := range stateAt.Results {
 		if result.Data == nil {
 			continue
 		}

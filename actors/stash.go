@@ -9,13 +9,13 @@ import (
 )
 
 const (
-	// maxStashed bounds the stashed deliveries of a node: they take up room for others.
+	// maxStashed bounds the stashed deliveries of a node, because they count as in flight.
 	maxStashed = 256
-	// stashFullDelay is when those beyond are delivered again.
+	// stashFullDelay is the redelivery delay of messages beyond maxStashed.
 	stashFullDelay = time.Second
 )
 
-// stash puts the first held delivery aside until the order starts, or d has passed.
+// stash stashes the first held delivery until the order starts, or d has passed.
 func (o *Order) stash(d time.Duration) {
 	if o.stashedCount.Add(1) > maxStashed {
 		o.stashedCount.Add(-1)
@@ -30,7 +30,7 @@ func (o *Order) stash(d time.Duration) {
 func (o *Order) unstash() {
 	first := 0
 	if o.busy {
-		first = min(1, len(o.held)) // an operation may be under way for it
+		first = min(1, len(o.held)) // an operation may be in progress for it
 	} else {
 		o.predecessors = order.PredecessorsUnknown
 	}

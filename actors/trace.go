@@ -36,7 +36,7 @@ func (o *Order) startSpan() {
 	o.span = span
 }
 
-// endSpan ends the driver's span with what became of the delivery.
+// endSpan ends the driver's span with the outcome of the delivery.
 func (o *Order) endSpan(end string) {
 	if o.span == nil {
 		return
@@ -49,7 +49,7 @@ func (o *Order) endSpan(end string) {
 	o.span = nil
 }
 
-// traceparent is the W3C context of what the actor does now, or empty.
+// traceparent is the W3C trace context of the actor's current work, or empty.
 func (o *Order) traceparent() string {
 	if o.span != nil {
 		return formatTraceparent(o.span.SpanContext())

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// minPurge is the least number of messages worth a purge.
+	// minPurge is the lowest number of messages for which a purge is cheaper than single acks.
 	minPurge = 16
-	// gatherInterval is the time between two flushes. Fewer than minPurge acks are kept for up to fewDelay, so that on a slow
-	// disk they become enough for a purge.
+	// gatherInterval is the time between two flushes. Fewer than minPurge acks stay pending for up to fewDelay, so that on a
+	// slow disk enough of them accumulate for a purge.
 	gatherInterval = 10 * time.Millisecond
 	fewDelay       = 250 * time.Millisecond
-	// maxPendingAcks is the most acks that are kept for the full delay, and the most sequences in ackedSingly.
+	// maxPendingAcks is the largest number of acks that are pending for the full delay, and of sequences in ackedSingly.
 	maxPendingAcks = 8192
 	// purgeTimeout bounds a purge, so that no ack wait ends before its messages are acknowledged singly instead. After a failed
 	// purge there is none for purgePause.
@@ -33,18 +33,18 @@ const (
 // the head of the stream are purged if this node has settled all of them; the consumer counts them as acknowledged. Every
 // other message is acknowledged singly.
 //
-// A purge makes the server forget which messages it is about to redeliver until their ack wait has passed once more. So there
-// is none while messages are or may be redelivered: see suspendPurge.
+// A purge delays pending redeliveries in the server by another ack wait. Therefore purges are suspended while messages are
+// or may be redelivered: see suspendPurge.
 type Acknowledger struct {
 	js  jetstream.JetStream
 	log *slog.Logger
-	// maxDelay is how long an ack is kept at most.
+	// maxDelay is the longest time for which an ack is pending.
 	maxDelay time.Duration
 
 	mu sync.Mutex
 	// pendingAcks are settled messages that are not acknowledged, by sequence.
 	pendingAcks map[uint64]pendingAck
-	// ackedSingly are sequences acknowledged while other acks were pending: they are no gap in the head.
+	// ackedSingly are sequences acknowledged while other acks were pending: they do not end the acknowledged head.
 	ackedSingly map[uint64]bool
 	purgeAfter  time.Time
 
@@ -59,7 +59,7 @@ type pendingAck struct {
 }
 
 // NewAcknowledger acknowledges through the connection of js. When a message is settled, at most two thirds of ackWait may have
-// passed. Close it in the end.
+// passed. The caller must call Close.
 func NewAcknowledger(js jetstream.JetStream, ackWait time.Duration, logger *slog.Logger) *Acknowledger {
 	a := &Acknowledger{
 		js: js, log: logger, pendingAcks: map[uint64]pendingAck{}, ackedSingly: map[uint64]bool{},
@@ -124,7 +124,7 @@ func (a *Acknowledger) run(ctx context.Context) {
 func (a *Acknowledger) flush(ctx context.Context) bool {
 	if a.canPurge() {
 		if err := a.purge(ctx); err != nil && ctx.Err() == nil {
-			// The purge may have succeeded; to acknowledge a purged message has no effect.
+			// The purge may have succeeded; acknowledging a purged message has no effect.
 			a.log.Warn("purge of settled messages failed, acknowledging singly: more syncs on a server that syncs every write",
 				"stream", messages.StreamOrders, "retry_after", purgePause, "error", err)
 			a.suspendPurge(purgePause)

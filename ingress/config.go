@@ -75,7 +75,7 @@ func checkAckWait(d time.Duration) error {
 	return nil
 }
 
-// capacity is the most deliveries held at a time.
+// capacity is the largest number of deliveries held at a time.
 func (c Config) capacity() int {
 	return min(c.MaxInFlight, max(MinMaxInFlight, int(maxHeldPerSecond*c.AckWait.Seconds())))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	// originalHeaderPrefix is put before the name of each original header, so that it has no effect on the dead letter.
+	// originalHeaderPrefix is prepended to the name of each original header, so that it has no effect on the dead letter.
 	originalHeaderPrefix = "Orderly-Dead-Header-"
 	// headerRawLength is set if the original headers cannot be sent as headers. It is the length of the original header block
 	// in bytes, which then precedes the original body.
@@ -68,7 +68,7 @@ func encodeDeadLetter(id messages.OrderID, reason, stream string, m *natsclient.
 	return dead
 }
 
-// encodeHeaders returns the headers of a block under prefixed names, or false if they cannot all be sent so.
+// encodeHeaders returns the headers of a block under prefixed names, or false if some cannot be sent under such a name.
 func encodeHeaders(block []byte) (nats.Header, bool) {
 	original, err := decodeHeaders(block)
 	if err != nil {
@@ -152,7 +152,7 @@ func rawHeaderLength(header nats.Header, body []byte) (int, bool) {
 	return n, err == nil && n > 0 && n <= len(body)
 }
 
-// sanitize makes untrusted text fit for a header and a log: it replaces control characters by spaces, and truncates.
+// sanitize makes untrusted text safe for a header and a log: it replaces control characters by spaces, and truncates.
 func sanitize(text string, maxBytes int) string {
 	return truncate(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) || r == unicode.ReplacementChar {

@@ -44,13 +44,13 @@ func (w *deadLetterWriter) run(ctx context.Context) {
 }
 
 // errMessageGone: the stream does not store the message any more, so another node has settled it.
-var errMessageGone = errors.New("message is gone")
+var errMessageGone = errors.New("message is no longer stored")
 
 func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery) {
 	i := w.inbox
 	if i.nc.Stats().Reconnects != r.reconnects {
-		// A dead letter is not fenced. A restarted server may have forgotten this delivery and have given the message to
-		// another node, where it may take effect.
+		// A dead letter is not fenced. A restarted server may have lost this delivery and delivered the message to another
+		// node, where it may take effect.
 		i.release(r)
 		return
 	}

@@ -31,12 +31,12 @@ type DeadFilter struct {
 	OrderID messages.OrderID
 	// Reason is a substring of the reason, without regard to case.
 	Reason string
-	// From is the least sequence.
+	// From is the lowest sequence.
 	From uint64
 }
 
 // All yields the matching dead letters in the order of their sequences. It reads each when the caller asks for it, and keeps
-// none. An error is the last value.
+// none. After an error it ends.
 func (d *DeadLetters) All(ctx context.Context, filter DeadFilter) iter.Seq2[*DeadLetter, error] {
 	get := natsclient.Get{Sequence: max(1, filter.From), NextBySubject: messages.SubjectDead + "*"}
 	if filter.OrderID != "" {

@@ -84,7 +84,7 @@ func decodeBody(d *delivery.Delivery, contentType string, body []byte) rejection
 	return rejection{}
 }
 
-// decodeCreated rejects a message that does not say which order it is about. An invalid order is delivered: the engine
+// decodeCreated rejects a message that does not identify its order. An invalid order is delivered: the engine
 // accepts it and ends it as rejected, so that its client finds it by id.
 func decodeCreated(d *delivery.Delivery, contentType string, body []byte) rejection {
 	created, err := messages.DecodeCreated(contentType, body)
@@ -123,7 +123,7 @@ const (
 	maxTracestate  = 512
 )
 
-// copyTrace copies the trace context if it can be one: it goes into the journal and to the services.
+// copyTrace copies the trace context if it is well formed: it is passed to the journal and the services.
 func copyTrace(d *delivery.Delivery, h nats.Header) {
 	if parent := headerValue(h, messages.HeaderTraceparent); len(parent) <= maxTraceparent && printable(parent) {
 		d.Traceparent = parent

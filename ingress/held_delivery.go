@@ -11,15 +11,15 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// heldDelivery is a delivery and what it takes to settle it. The message is not kept: a dead letter is made of what the
-// stream stores.
+// heldDelivery is a delivery with the data needed to settle it. It does not keep the message: a dead letter is made from the
+// message in the stream.
 type heldDelivery struct {
 	delivery.Delivery
 	inbox  *Inbox
 	puller *puller
 	// replyTo is the subject that settles the delivery.
 	replyTo string
-	// reconnects is the connection's count of reconnects when the pull began that brought the delivery.
+	// reconnects is the connection's count of reconnects when the pull of the delivery began.
 	reconnects uint64
 	settled    atomic.Bool
 	// rejection is the reason of a dead letter.
@@ -82,7 +82,7 @@ func (i *Inbox) ack(r *heldDelivery) {
 	i.release(r)
 }
 
-// nak has the server redeliver the message after d.
+// nak makes the server redeliver the message after d.
 func (i *Inbox) nak(r *heldDelivery, d time.Duration) {
 	i.suspendPurge(d + i.cfg.AckWait)
 	i.replyAndRelease(r, natsclient.NakAfter(d))

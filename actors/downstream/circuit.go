@@ -78,7 +78,7 @@ func (c *circuit) admit(order messages.OrderID, now time.Time) ticket {
 	return ticket{order: order, epoch: c.epoch, at: now}
 }
 
-// transition is what the end of a call did to the circuit.
+// transition is the change of the circuit at the end of a call.
 type transition uint8
 
 const (
@@ -128,7 +128,7 @@ func (c *circuit) record(t ticket, r result, err error, now time.Time, random fu
 }
 
 // fail counts a failure. Consecutive failures of one order count once, for the order may be the cause: it can neither open
-// the circuit nor keep it open. Unreachability is never the order's fault, so the no-reply detector counts each.
+// the circuit nor keep it open. Unreachability is never caused by the order, so the no-reply detector counts each.
 func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
 	repeated, noListener := order == c.lastFailed, unreachable(err)
 	if repeated && !noListener {
@@ -147,7 +147,7 @@ func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
 // endOutage makes the next opening the start of another outage.
 func (c *circuit) endOutage() { c.outageStart = time.Time{} }
 
-// result is what the end of a call says about its downstream.
+// result classifies the end of a call, as evidence about its downstream.
 type result uint8
 
 const (

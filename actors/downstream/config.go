@@ -16,7 +16,7 @@ const (
 	// maxFailureRate opens the circuit once minCalls calls have ended within window. An order has ten attempts by default:
 	// at a failure rate of half, one in a thousand orders spends them all.
 	maxFailureRate = 0.5
-	// minCalls keeps chance out: of 100 calls that fail with a probability of 30 %, half fail once in 50,000 times.
+	// minCalls prevents openings by chance: of 100 calls that fail with a probability of 30 %, half fail once in 50,000 times.
 	minCalls = 100
 	// The no-reply detector reports an outage after noReplyFailures failures without a single reply, once noReplyCalls calls
 	// are without one (a service that fails half of its calls gets there once in a million times) or noReplyTime has passed.
@@ -24,7 +24,7 @@ const (
 	noReplyCalls    = 20
 	noReplyTime     = 3 * time.Second
 	// trialCalls is how many calls an open circuit lets through at a time, how many successes close it, and how many
-	// failures open it again. A service that fails 30 % at random passes five times of six.
+	// failures open it again. A service that fails 30 % at random closes the circuit in five of six trials.
 	trialCalls = 3
 )
 

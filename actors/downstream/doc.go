@@ -54,7 +54,7 @@
 //
 // # Ordering
 //
-// Calls to one downstream start in the order in which they came, except those that parked.
+// Calls to one downstream start in the order of the calls of Do, except those that parked.
 //
 // # Ownership
 //

@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// maxTargets bounds the cache of targets. Plans come and go, and a target may hold a query.
+// maxTargets bounds the cache of targets. There is no bound otherwise: plans change, and a target may contain a query.
 const maxTargets = 1024
 
 // Steps makes step calls, as gateway.Set does.
@@ -19,7 +19,7 @@ type Steps interface {
 	Do(*gateway.Call, gateway.Done)
 }
 
-// Guard makes step calls while their downstream can take them. It is safe for concurrent use.
+// Guard makes step calls while their downstream is available and has a permit. It is safe for concurrent use.
 type Guard struct {
 	steps  Steps
 	cfg    Config

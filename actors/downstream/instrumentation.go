@@ -69,7 +69,7 @@ func (i *instrumentation) deferred(l *serviceLimiter, cause deferralCause) {
 
 func (i *instrumentation) close() {
 	if i.registration != nil {
-		// It fails only if the meter provider has dropped the registration already.
+		// It fails only if the meter provider has been shut down.
 		_ = i.registration.Unregister()
 	}
 }

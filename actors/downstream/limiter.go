@@ -19,9 +19,9 @@ import (
 // maxSlowStartWait is the longest wait in memory for a permit of slow start.
 const maxSlowStartWait = time.Second
 
-// serviceLimiter admits the calls to one downstream. Its lock is never held while a call is made or its end is handed on.
+// serviceLimiter admits the calls to one downstream. Its lock is never held while a call is made or its Done is called.
 //
-// Waiting calls are in a queue and not in the library's waiting methods: those block a goroutine for each, in no order.
+// Waiting calls are in a queue, because the library's waiting methods block a goroutine per call and do not keep the order.
 type serviceLimiter struct {
 	name   string
 	guard  *Guard
@@ -37,12 +37,12 @@ type serviceLimiter struct {
 	// lastReturn is the latest time at which an order parked by an outage returns, before jitter; lastBusyReturn
 	// likewise for those parked by a limit; parkedUntil is when the last of the first kind returns.
 	lastReturn, lastBusyReturn, parkedUntil time.Time
-	// failedRate is the rate at which slow start last ended in another outage; 0 once one has ended well.
+	// failedRate is the rate at which slow start last ended in another outage; 0 once one has ended with a recovery.
 	failedRate float64
 
 	// queue holds the calls that wait for a permit, oldest first.
 	queue []*admission
-	// draining: a goroutine is in drain and will look at the queue again.
+	// draining: a goroutine is in drain and will check the queue again.
 	draining bool
 	// timer drains the queue at nextWake, if that is not zero.
 	timer    *time.Timer
@@ -50,7 +50,7 @@ type serviceLimiter struct {
 	closed   bool
 }
 
-// admission is one call on its way through its limiter.
+// admission is one call that its limiter has not finished.
 type admission struct {
 	limiter *serviceLimiter
 	call    *gateway.Call
@@ -144,7 +144,7 @@ func (a *admission) due(now time.Time) bool { return !now.Before(a.startTime()) 
 
 func (l *serviceLimiter) acquire() bool { return l.bulkhead == nil || l.bulkhead.TryAcquirePermit() }
 
-// ended takes the end of a call that was made.
+// ended handles the end of a call that was made.
 func (a *admission) ended(reply *messages.StepReply, err error) {
 	l, now := a.limiter, time.Now()
 	l.mu.Lock()
@@ -162,8 +162,8 @@ func (a *admission) ended(reply *messages.StepReply, err error) {
 	}
 }
 
-// record counts the end of a call. A failure while the circuit is not closed becomes a deferral: it is the downstream's and
-// not the order's.
+// record counts the end of a call. A failure while the circuit is not closed becomes a deferral: it is attributed to the
+// downstream and not to the order.
 func (l *serviceLimiter) record(a *admission, err error, now time.Time) (transition, error) {
 	r, wasClosed := resultOf(err), l.circuit.closed()
 	change := l.circuit.record(a.ticket, r, err, now, l.guard.cfg.Rand)
@@ -188,12 +188,12 @@ func (l *serviceLimiter) circuitOpened() {
 		l.rate = newRateLimiter(l.limits.GetRate())
 	}
 	if l.slowStart.on() && l.slowStart.rate > l.slowStart.initial {
-		// A failure at the initial rate says nothing about the rate.
+		// A failure at the initial rate is not caused by the rate.
 		l.failedRate = l.slowStart.rate
 	}
 }
 
-// knownThroughput is what the downstream was seen to take, at most its rate limit.
+// knownThroughput is the measured throughput of the downstream, at most its rate limit.
 func (l *serviceLimiter) knownThroughput() float64 {
 	known := l.throughput.known()
 	if r := l.limits.GetRate(); r > 0 {
@@ -202,7 +202,7 @@ func (l *serviceLimiter) knownThroughput() float64 {
 	return known
 }
 
-// advanceSlowStart raises the rate when that is due; the queued calls reserve anew.
+// advanceSlowStart raises the rate when that is due; the queued calls then reserve permits again.
 func (l *serviceLimiter) advanceSlowStart(now time.Time) {
 	if !l.slowStart.advance(now, l.parkedUntil) {
 		return
@@ -244,7 +244,7 @@ func (l *serviceLimiter) drain() {
 	l.draining = false
 }
 
-// next takes a call off the queue, to be made or, with err, to be failed; nil when none is ready.
+// next removes a call from the queue, to be made or, with err, to be failed; nil if none is ready.
 func (l *serviceLimiter) next(now time.Time) (*admission, error) {
 	if len(l.queue) == 0 {
 		l.queue = nil

@@ -2,8 +2,8 @@ package downstream
 
 import "time"
 
-// noReplyDetector finds out that a downstream has stopped to reply. A failure rate cannot: it needs many calls and half of
-// its window, and a short row of failures happens by chance under load (TestLibraryBreakerAlone). The limiter's lock guards
+// noReplyDetector detects that a downstream has stopped replying. A failure rate cannot: it needs many calls and half of
+// its window, and a few consecutive failures happen by chance under load (TestLibraryBreakerAlone). The limiter's lock guards
 // it; the zero value is ready.
 type noReplyDetector struct {
 	// replyTime is a moving mean over about sixteen replies; 0 before the first reply.
@@ -43,9 +43,9 @@ func (d *noReplyDetector) replied(took time.Duration) {
 	d.calls, d.first, d.failures = 0, time.Time{}, 0
 }
 
-// outage reports whether the lack of replies is more than chance. idle says that nothing listens and no call is in flight.
+// outage reports whether the lack of replies is unlikely to be chance. idle says that nothing listens and no call is in flight.
 //
-// Many calls prove it only after twice the usual reply time: a service that sheds part of a burst refuses first and replies
+// Many calls are evidence only after twice the usual reply time: a service that sheds part of a burst refuses first and replies
 // later. Before the first reply of all the usual time is unknown.
 func (d *noReplyDetector) outage(now time.Time, idle bool) bool {
 	if d.failures < noReplyFailures || d.first.IsZero() {

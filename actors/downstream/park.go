@@ -31,16 +31,16 @@ func spread(age time.Duration) time.Duration {
 	return max(min(max(age, minDelay), maxSpread), min(age/10, maxLongSpread))
 }
 
-// deferSlowStart parks an order until slow start is likely to have a permit for it. Half of the permits are left to orders
-// that come for the first time.
+// deferSlowStart parks an order until slow start is likely to have a permit for it. Half of the permits are reserved for new
+// orders.
 func (l *serviceLimiter) deferSlowStart(now time.Time) error {
 	rate := min(l.slowStart.rateAt(l.lastReturn)/2, maxReturnRate)
 	until := l.returnTime(now, now.Add(maxSlowStartWait), rate)
 	return l.deferral(outage, fmt.Sprintf("%s is recovering (slow start, now %.0f calls per second)", l.name, l.slowStart.rate), until)
 }
 
-// deferBusy parks an order because a limit has no permit for it within the hold. Orders return at perSecond, and at random
-// once they are too many for that.
+// deferBusy parks an order because a limit has no permit for it within the hold. Orders return at the rate perSecond, and at
+// random times once there are too many for that.
 func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float64) error {
 	first := now.Add(l.guard.cfg.Hold)
 	if l.lastBusyReturn.Before(first) {
@@ -55,7 +55,7 @@ func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float6
 	return l.deferral(full, l.name+" is at its limit ("+limit+")", until)
 }
 
-// returnTime is the time, not before from, at which the next parked order may return: perSecond and no more.
+// returnTime is the time, not before from, at which the next parked order may return, at most perSecond orders a second.
 func (l *serviceLimiter) returnTime(now, from time.Time, perSecond float64) time.Time {
 	if l.lastReturn.Before(now) {
 		l.lastReturn = now

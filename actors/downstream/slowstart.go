@@ -13,13 +13,13 @@ type slowStart struct {
 	limiter ratelimiter.RateLimiter[any] // nil: off
 	// rate, in calls per second, began at initial, doubles while below doubleUntil and grows by growth from there.
 	rate, initial, doubleUntil, growth float64
-	// stepEnds is when the rate may grow: once a second, if a call had to wait.
+	// stepEnds is when the rate may grow next: once a second, if a call had to wait.
 	stepEnds time.Time
 	waited   bool
 }
 
-// growthFactor is how the growth beyond doubleUntil itself grows per second: it doubles in 35 seconds, so that no rate stays
-// far below what the service takes.
+// growthFactor is how the growth beyond doubleUntil itself grows per second: it doubles in 35 seconds, so that the rate
+// reaches the capacity of the service in any case.
 const growthFactor = 1.02
 
 // noThreshold lets the rate double until no call has to wait.
@@ -27,7 +27,7 @@ const noThreshold = 1e6
 
 func (s *slowStart) on() bool { return s.limiter != nil }
 
-// begin starts it. throughput is what the downstream is known to take, 0 if that is unknown; failedRate is the rate at which
+// begin starts it. throughput is the known throughput of the downstream, 0 if unknown; failedRate is the rate at which
 // the previous slow start ended in another outage, 0 if it did not.
 func (s *slowStart) begin(now time.Time, throughput, failedRate float64) {
 	initial := max(throughput*initialFraction, minRate)
@@ -96,7 +96,7 @@ type throughput struct {
 	best  float64
 }
 
-// success counts one. While the rate is limited, what was measured before does not fade.
+// success counts one. While the rate is limited, earlier measurements do not decay.
 func (m *throughput) success(now time.Time, limited bool) {
 	m.count++
 	if m.since.IsZero() {

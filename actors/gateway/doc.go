@@ -1,5 +1,5 @@
 // Package gateway makes step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), functions of this
-// program (func:name) and simulated services (sim:…). It knows targets, encodings and what a response means, and nothing of
+// program (func:name) and simulated services (sim:…). It handles targets, encodings and responses, and has no knowledge of
 // orders, retries or plans: each Do is one attempt.
 //
 // # Replies

@@ -22,9 +22,9 @@ import (
 // functionGrace is how long Close waits for functions that ignore their context.
 const functionGrace = 5 * time.Second
 
-// Function performs or undoes a step in this process. Its context has the call's trace and ends with the step's timeout
-// or when the Set is closed; a function that ignores it runs on beside the next attempt. The request is read-only, also after
-// the call; the reply stays the function's.
+// Function performs or undoes a step in this process. Its context has the call's trace and ends with the step's timeout or
+// when the Set is closed; a function that ignores it keeps running during the next attempt. The request is read-only, also
+// after the call; the reply stays the function's.
 //
 // It returns a reply that has a result, or an error. An error is a Transient failure unless it wraps a *delivery.Failure of
 // kind Poison or Defect. A panic, and a return of neither, is a Defect.

@@ -18,13 +18,13 @@ const (
 	minMissingDelay   = 15 * time.Second
 	missingAgeDivisor = 10
 	maxMissingDelay   = 15 * time.Minute
-	// An attempt is remembered for missingMemory at least, unless maxMissingEntries others come in between. That is longer
-	// than the delays: other nodes may get the order meanwhile.
+	// An attempt is stored for at least missingMemory, unless maxMissingEntries others are added. That is longer than the
+	// delays, because other nodes may get the order in between.
 	missingMemory     = 6 * time.Hour
 	maxMissingEntries = 1 << 15
 )
 
-// missingFunctions remembers when each attempt first missed its function in this program; the call does not say it. It is in
+// missingFunctions stores when each attempt first missed its function in this program; the call does not contain it. It is in
 // memory only. The zero value is empty.
 type missingFunctions struct {
 	mu sync.Mutex
@@ -33,7 +33,7 @@ type missingFunctions struct {
 	rotated      time.Time
 }
 
-// attemptKey identifies one attempt of one step call: an attempt that failed on another node starts the delays anew.
+// attemptKey identifies one attempt of one step call: an attempt that failed on another node starts the delays again.
 type attemptKey struct {
 	key    string
 	number uint32

@@ -47,7 +47,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 	if err != nil {
 		return transient("call %s: %w", p.target.name, err)
 	}
-	// The client would buffer the request and send it long after its timeout.
+	// Without a connection the client would buffer the request and send it long after its timeout.
 	if !g.nc.IsConnected() {
 		return transient("call %s: %w", p.target.name, nats.ErrDisconnected)
 	}

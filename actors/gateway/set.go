@@ -79,7 +79,7 @@ func New(nc *nats.Conn, cfg Config) *Set {
 // Check is Functions.Check for a program without functions.
 func Check(target string) error { return Functions(nil).Check(target) }
 
-// Do makes one attempt and hands its end to done. It does not block.
+// Do makes one attempt and calls done with its end. It does not block.
 func (s *Set) Do(c *Call, done Done) {
 	if s.closed.Load() {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
@@ -169,7 +169,7 @@ func (s *Set) register(c *Call, t *target, done Done) *pendingCall {
 	return p
 }
 
-// remove takes a call off the pending ones; nil if it has been removed already.
+// remove removes a call from the pending ones; nil if it has been removed already.
 func (s *Set) remove(id uint64) *pendingCall {
 	s.mu.Lock()
 	p := s.pending[id]
@@ -178,7 +178,7 @@ func (s *Set) remove(id uint64) *pendingCall {
 	return p
 }
 
-// finish hands the end to the caller. It must follow a successful remove.
+// finish calls done with the end of the call. It must follow a successful remove.
 func (p *pendingCall) finish(reply *messages.StepReply, err error) {
 	p.timer.Stop()
 	if p.cancel != nil {

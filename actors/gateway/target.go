@@ -101,7 +101,7 @@ func parseHTTP(s string) (*target, error) {
 		}
 	}
 	if u.User != nil {
-		return nil, fmt.Errorf("%w has credentials, which every order's journal would repeat: let a proxy beside the node add them", ErrTarget)
+		return nil, fmt.Errorf("%w has credentials, which every order's journal would repeat: add them in a proxy instead", ErrTarget)
 	}
 	if u.Fragment != "" {
 		return nil, fmt.Errorf("%w has a fragment, which is never sent: %s", ErrTarget, want)

@@ -47,7 +47,7 @@ func (t *traceContext) Keys() []string {
 	return []string{messages.HeaderTraceparent, messages.HeaderTracestate}
 }
 
-// startSpan starts the client span that the request passes on. Without a tracer the request passes on the call's own trace
+// startSpan starts the client span whose context the request has. Without a tracer the request has the call's own trace
 // context.
 func (p *pendingCall) startSpan(tracer trace.Tracer) {
 	p.trace = traceContext{parent: headerValue(p.call.Traceparent), state: headerValue(p.call.Tracestate)}

@@ -101,7 +101,7 @@ func deadLetterUnknown(_ *State, d *delivery.Delivery, e Env) Decision {
 }
 
 func deadLetterGone(*State, *delivery.Delivery, Env) Decision {
-	return Decision{Action: DeadLetter, Reason: "no such order: its history is gone"}
+	return Decision{Action: DeadLetter, Reason: "no such order: its history was deleted"}
 }
 
 // recording is the event that makes an inbox message part of the history.
@@ -116,7 +116,7 @@ func recording(d *delivery.Delivery) *messages.Event {
 	}
 }
 
-// cause is the word in OrderResumed for a message that wakes an order.
+// cause is the cause in OrderResumed for a message that wakes an order.
 func cause(t messages.Type) string {
 	switch t {
 	case messages.TypeCancel:

@@ -137,7 +137,7 @@ func (s *State) expectStep(name string) string {
 	return ""
 }
 
-// clearCall forgets the attempts of the call that has its result.
+// clearCall resets the attempts of a call that has its result.
 func (s *State) clearCall() {
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
 }
@@ -230,7 +230,7 @@ func (s *State) record(src *messages.Source) string {
 
 func (s *State) cancelRequested(e *messages.CancelRequested) string {
 	if !s.backward() {
-		// A skip of a step does not apply to the way back.
+		// A skip of a step does not apply to its undo.
 		s.Skip = false
 	}
 	if s.Cancel == nil {

@@ -5,8 +5,8 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// MaxTakeovers is how many deliveries in a row may take an order over without progress before it needs attention: its
-// drivers seem to die of it.
+// MaxTakeovers is how many consecutive deliveries may take an order over without progress before it needs attention: the
+// order probably crashes its drivers.
 const MaxTakeovers = 20
 
 // Move is what an order's driver does next: it appends Events or, if there are none, makes Call.
@@ -22,7 +22,7 @@ type Call struct {
 	Direction messages.Direction
 	// Attempt is 1 for the first call in this direction.
 	Attempt uint32
-	// ResolvesDoubt: the order turned back, and the call finds out whether the step in doubt is performed (R4c).
+	// ResolvesDoubt: the order is being compensated, and the call resolves whether the step in doubt is performed (R4c).
 	ResolvesDoubt bool
 }
 
@@ -30,7 +30,7 @@ type Call struct {
 func (s *State) Next() Move {
 	switch {
 	case s.Takeovers > MaxTakeovers:
-		return appends(attention(s.attentionFor(messages.Defect, "taken over again and again without progress: its drivers die or hang")))
+		return appends(attention(s.attentionFor(messages.Defect, "taken over repeatedly without progress: its drivers die or hang")))
 	case s.Finished() && (!s.backward() || s.pastPivot()):
 		return appends(completed())
 	case s.Skip:

@@ -9,12 +9,12 @@ const (
 	ParkPending ParkCause = "pending"
 	// ParkRetry: a call that failed is attempted again.
 	ParkRetry ParkCause = "retry"
-	// ParkOutage: the service of the next call is out, or has no room.
+	// ParkOutage: the service of the next call is unavailable, or a limit has no permit.
 	ParkOutage ParkCause = "outage"
 )
 
-// ParkedFor is the cause of the current park, or "". The timer shows it: a park for a signal ends with the deadline of the
-// pending step, one for a retry at the failed attempt's RetryAt.
+// ParkedFor is the cause of the current park, or "". It follows from the timer: a park for a signal ends with the deadline
+// of the pending step, one for a retry at the failed attempt's RetryAt.
 func (s *State) ParkedFor() ParkCause {
 	switch {
 	case s.Status != Parked:

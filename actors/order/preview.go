@@ -6,8 +6,8 @@ import (
 )
 
 // PreviewCancel predicts a cancel that is recorded now: the calls that its driver makes, in order, and the final state, if
-// every service does what it is asked. With refuses, the service rejects the step in doubt, if there is one to resolve. An
-// order that has ended, or has not started, stays as it is.
+// every call succeeds. With refuses, the service rejects the step in doubt, if there is one to resolve. An order that has
+// ended, or has not started, stays as it is.
 //
 // It runs the same decisions as the cancel itself, on a copy of s.
 func (s *State) PreviewCancel(refuses bool) (calls []Call, after *State) {
@@ -48,7 +48,7 @@ func (s *State) advance(events []*messages.Event) bool {
 	return len(events) > 0
 }
 
-// resultOf is the result of a call whose service does what it is asked, or rejects the step in doubt.
+// resultOf is the result of a call that succeeds, or that rejects the step in doubt.
 func resultOf(c Call, refuses bool) CallResult {
 	if refuses && c.ResolvesDoubt {
 		return CallResult{Call: c, Reply: &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{}}}}

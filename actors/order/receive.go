@@ -7,14 +7,14 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// Action is what the holder of a delivery does with it.
+// Action is the decision about a delivery.
 type Action uint8
 
-// What a delivery can mean.
+// The actions.
 const (
-	// Ack: its effects are in the journal for good.
+	// Ack: its effects are in the journal.
 	Ack Action = iota + 1
-	// Drive: the journal already names this very delivery as the owner; go on.
+	// Drive: the journal already names this delivery as the owner; continue driving.
 	Drive
 	// AppendAndDrive: append Events, then drive the order by this delivery.
 	AppendAndDrive
@@ -28,7 +28,7 @@ const (
 	Stash
 	// DeadLetter: dead letter with Reason.
 	DeadLetter
-	// Drop: neither acknowledge nor nak; the message comes again when the acknowledgement wait is over.
+	// Drop: neither acknowledge nor nak; the message is redelivered when the acknowledgement wait is over.
 	Drop
 	// CheckPredecessors: find out whether an earlier message of the order is stored and not recorded, and decide again.
 	CheckPredecessors
@@ -47,7 +47,7 @@ type Decision struct {
 // Predecessors is what is known of earlier messages of the order in the inbox.
 type Predecessors uint8
 
-// The knowledge about earlier messages.
+// The values of Predecessors.
 const (
 	PredecessorsUnknown Predecessors = iota
 	// PredecessorsPending: an earlier message is stored and not recorded.

@@ -18,21 +18,21 @@ const DefaultPending = time.Hour
 
 const (
 	// minPending and maxPark bound how long a service may ask an order to wait. The server's schedules end with the year 2262:
-	// a later one fires at once, again and again.
+	// a later one fires at once, repeatedly.
 	minPending = time.Second
 	maxPark    = 10 * 365 * 24 * time.Hour
 	// A step that is pending is called again after 1/pendingShare of the time it has been pending, at most maxPending, even
-	// if its deadline is earlier: a service whose deadlines are always over would otherwise be called every second.
+	// if its deadline is earlier: a service whose deadlines are always in the past would otherwise be called every second.
 	pendingShare = 8
 	maxPending   = time.Hour
 	// maxError bounds an error's text in the journal, in bytes.
 	maxError = 1024
-	// maxData bounds the encoded data of a step, in bytes. The server stores no entry that is much larger, and an order whose
-	// entry cannot be stored would never come to rest.
+	// maxData bounds the encoded data of a step, in bytes. The server stores no entry that is much larger, and an order
+	// whose entry cannot be stored would be driven for ever.
 	maxData = messages.MaxBody
 )
 
-// CallResult is what came of a call. The driver holds it until it is in the journal.
+// CallResult is the result of a call. The driver holds it until it is in the journal.
 type CallResult struct {
 	Call Call
 	// Reply is the service's; nil when the attempt failed with Failure.
@@ -41,7 +41,7 @@ type CallResult struct {
 	Took    time.Duration
 }
 
-// certain reports whether the result says for good if the step is performed.
+// certain reports whether the result determines if the step is performed.
 func (r CallResult) certain() bool {
 	switch r.Reply.GetResult().(type) {
 	case *messages.StepReply_Done, *messages.StepReply_Rejected:
@@ -60,8 +60,8 @@ func (s *State) HandleReply(r CallResult, e Env) []*messages.Event {
 	step := s.Plan.Steps[r.Call.Step]
 	undo := r.Call.Direction == messages.Undo
 	if s.backward() && !undo && !r.Call.ResolvesDoubt && !r.certain() {
-		// The order turned back during the call. A result that leaves the effect in doubt does not count: the call that
-		// resolves the doubt, or the undo, is next.
+		// The order began to be compensated during the call. A result that leaves the effect in doubt does not count: the
+		// call that resolves the doubt, or the undo, is next.
 		return nil
 	}
 	if f := r.Failure; f != nil {
@@ -86,7 +86,7 @@ func (s *State) HandleReply(r CallResult, e Env) []*messages.Event {
 		return s.pending(r, step, reply.Pending, e)
 	case *messages.StepReply_Retry:
 		return s.failed(r.Call, step, failure{
-			kind: messages.Transient, cause: "asked to come back later: " + reply.Retry.GetReason(), retryAfter: reply.Retry.GetAfter().AsDuration(),
+			kind: messages.Transient, cause: "the service asked for a retry: " + reply.Retry.GetReason(), retryAfter: reply.Retry.GetAfter().AsDuration(),
 		}, e)
 	}
 	return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "an answer without a result"}, e)
@@ -126,11 +126,11 @@ func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e 
 	return []*messages.Event{done}
 }
 
-// pending parks the order until the service sends its signal, unless the signal is here already.
+// pending parks the order until the service sends its signal, unless the signal is recorded already.
 func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiting, e Env) []*messages.Event {
 	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
-		// What is pending may yet happen: it counts as performed and is undone. Where the last step cannot be undone, the
-		// end of the order depends on it: the order waits.
+		// A pending step may still be performed: it counts as performed and is undone. Where the last step cannot be undone,
+		// the end of the order depends on it: the order waits.
 		return s.done(r, step, nil, e)
 	}
 	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
@@ -179,7 +179,7 @@ func (s *State) failed(c Call, step *messages.Step, f failure, e Env) []*message
 	return []*messages.Event{stepFailed(attempt)}
 }
 
-// deferred parks the order until its service may have room for the call. That is no attempt: what prevents the call does
+// deferred parks the order until its service may accept the call. It does not count as an attempt, because the cause does
 // not depend on the order.
 func deferred(c Call, step *messages.Step, d *delivery.Deferral) []*messages.Event {
 	waits := "step " + step.GetName()

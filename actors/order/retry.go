@@ -7,7 +7,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/backoff"
 )
 
-// Retry of a step whose plan does not say.
+// Defaults of a step's retry.
 const (
 	defaultInitial  = 100 * time.Millisecond
 	defaultMax      = 30 * time.Second
@@ -17,7 +17,7 @@ const (
 // failure is one failed attempt of a step call.
 type failure struct {
 	kind messages.FailureKind
-	// cause in words, for the journal.
+	// cause is the text for the journal.
 	cause string
 	// consecutive counts the failed attempts of the call, this one included, since a person last decided about it.
 	consecutive int
@@ -38,7 +38,7 @@ func (f failure) retryDelay(r *messages.Retry, e Env) (delay time.Duration, agai
 	b := backoff.Exponential{Initial: r.GetInitial().AsDuration(), Max: r.GetMax().AsDuration()}
 	delay = b.WithDefaults(defaultInitial, defaultMax).Delay(f.consecutive, e.Jitter)
 	if f.kind != messages.Transient {
-		// A defect of the code around the call is not worth a park.
+		// A defect in the code around the call does not park the order.
 		return min(delay, max(e.Hold, 0)), true
 	}
 	return max(delay, f.retryAfter), true

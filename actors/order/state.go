@@ -59,7 +59,7 @@ type State struct {
 	ParkReason  string
 	// AttentionCause says why a person must decide.
 	AttentionCause *messages.OrderNeedsAttention
-	// Takeovers counts the deliveries in a row that took the order over without progress.
+	// Takeovers counts the consecutive takeovers of the order without progress.
 	Takeovers int
 	// End is the reason of a rejected or cancelled order.
 	End string

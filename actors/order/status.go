@@ -2,7 +2,7 @@ package order
 
 import "slices"
 
-// Status is the phase of an order's life.
+// Status is the phase of an order.
 type Status uint8
 
 // The phases. Completed, Rejected and Cancelled are final.

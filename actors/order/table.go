@@ -87,7 +87,7 @@ var table = [...]row{
 	// Dead-lettering is unfenced: a message from before its order is dead-lettered, redelivered or recorded only while no
 	// redelivery of it can exist. Otherwise an order could lose its driver's message.
 	{"R3.6 held", mayBeDeadLettered | mayBeRedelivered, drop},
-	// R3.6 needs the look into the inbox too.
+	// R3.6 needs the search of the inbox too.
 	{"R3.5 ask", predecessorsUnknown, checkPredecessors},
 	{"R3.5", hasPredecessor, redeliverAfterPredecessor},
 	{"R3.6", noOrder | isExpired, deadLetterUnknown},
@@ -101,7 +101,7 @@ var table = [...]row{
 func gather(s *State, d *delivery.Delivery, e Env) facts {
 	f := ofOrder[s.Status] | ofMessage(d.Type)
 	if f&(isCreated|noOrder) == isCreated|noOrder {
-		// No other fact matters to a new order, and most orders are new.
+		// No other fact is relevant to a new order, and most orders are new.
 		return f
 	}
 	f.add(isExpired, e.Now.Sub(d.Stored) > e.UnknownAge)

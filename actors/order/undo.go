@@ -3,13 +3,13 @@ package order
 import "github.com/orderly-engine/orderly/messages"
 
 // mustResolve reports whether the step in doubt must be called again before anything is undone (R4c): its effect may exist,
-// whoever called it.
+// also if another node called it.
 func (s *State) mustResolve() bool {
 	step := s.inDoubt()
 	return step != nil && !tombstone(step)
 }
 
-// inDoubt is the step that may or may not have been performed when the order turned back, or nil.
+// inDoubt is the step that may or may not have been performed when compensation began, or nil.
 func (s *State) inDoubt() *messages.Step {
 	if !s.backward() || s.Closed {
 		return nil
@@ -17,7 +17,8 @@ func (s *State) inDoubt() *messages.Step {
 	return s.current()
 }
 
-// tombstone reports whether the step's undo also accepts a key that was never performed, and rejects that key ever after.
+// tombstone reports whether the step's undo also accepts a key that was never performed, and the service then rejects a do
+// with that key.
 func tombstone(step *messages.Step) bool {
 	return step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && step.GetUndo() != ""
 }
@@ -37,7 +38,8 @@ func (s *State) toUndo() int {
 }
 
 // pastPivot reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds this when it
-// resolves the step in doubt came too late, and the order completes. Undoing the other steps would leave half an order.
+// resolves the step in doubt came too late, and the order completes. Undoing only the other steps would leave the order
+// inconsistent.
 func (s *State) pastPivot() bool {
 	n := len(s.Plan.GetSteps())
 	return s.Refusal == nil && n > 0 && s.Finished() && s.Plan.Steps[n-1].GetUndo() == "" && !s.Results[n-1].Skipped

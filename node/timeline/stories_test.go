@@ -41,12 +41,12 @@ func entries(moments ...eventContext) []journal.Entry {
 	return all
 }
 
-func then(after time.Duration, events ...*messages.Event) eventContext {
+func entryAfter(after time.Duration, events ...*messages.Event) eventContext {
 	return eventContext{after: after, events: events}
 }
 
 // on is then on another node.
-func on(node string, after time.Duration, events ...*messages.Event) eventContext {
+func onNode(node string, after time.Duration, events ...*messages.Event) eventContext {
 	return eventContext{after, events, node}
 }
 
@@ -133,11 +133,11 @@ func outage(n int) []eventContext {
 	var all []eventContext
 	for i := range n {
 		at := time.Duration(i+1) * time.Minute
-		all = append(all, then(at, parked("step pay waits: http://pay.local is unavailable (circuit open)", at+time.Minute)))
+		all = append(all, entryAfter(at, parked("step pay waits: http://pay.local is unavailable (circuit open)", at+time.Minute)))
 		if i < n-1 {
 			wake := resumed(uint64(i+1), fmt.Sprint("w", i), "wake")
 			wake.GetResumed().Driver.Stream = messages.StreamTimers
-			all = append(all, then(at+time.Minute-time.Millisecond, wake))
+			all = append(all, entryAfter(at+time.Minute-time.Millisecond, wake))
 		}
 	}
 	return all
@@ -146,7 +146,7 @@ func outage(n int) []eventContext {
 func takeovers(n int) []eventContext {
 	var all []eventContext
 	for i := range n {
-		all = append(all, then(time.Duration(i+1)*time.Second, resumed(1, fmt.Sprint("t", i), "takeover")))
+		all = append(all, entryAfter(time.Duration(i+1)*time.Second, resumed(1, fmt.Sprint("t", i), "takeover")))
 	}
 	return all
 }
@@ -161,169 +161,169 @@ var viewed = map[string]time.Duration{
 // stories has every kind of event at least once.
 var stories = map[string][]journal.Entry{
 	"completed": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, failed("pay", messages.Do, 1, 103*time.Millisecond)),
-		then(104*time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "pay", Attempt: 2, TookUs: 56}}}),
-		then(107*time.Millisecond, done("label"), completed()),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, failed("pay", messages.Do, 1, 103*time.Millisecond)),
+		entryAfter(104*time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "pay", Attempt: 2, TookUs: 56}}}),
+		entryAfter(107*time.Millisecond, done("label"), completed()),
 	),
 	// A slow or hanging call.
 	"running": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
 	),
 	"retrying": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, time.Second)),
-		then(1010*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Second)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, time.Second)),
+		entryAfter(1010*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Second)),
 	),
 	"taken-over": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		on("node-2", 7*time.Second, resumed(1, "b", "takeover")),
-		on("node-2", 7100*time.Millisecond, done("pay")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		onNode("node-2", 7*time.Second, resumed(1, "b", "takeover")),
+		onNode("node-2", 7100*time.Millisecond, done("pay")),
 	),
 	"rejected": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(4*time.Millisecond, rejected("pay", "card_declined")),
-		then(5*time.Millisecond, undone("reserve"), &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(4*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(5*time.Millisecond, undone("reserve"), &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
 	),
 	"cancelled": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(time.Second, cancelRequested(2)),
-		then(1100*time.Millisecond, done("pay")),
-		then(1200*time.Millisecond, undone("pay")),
-		then(1300*time.Millisecond, undone("reserve"), cancelled()),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(time.Second, cancelRequested(2)),
+		entryAfter(1100*time.Millisecond, done("pay")),
+		entryAfter(1200*time.Millisecond, undone("pay")),
+		entryAfter(1300*time.Millisecond, undone("reserve"), cancelled()),
 	),
 	"cancelling": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(time.Second, cancelRequested(2)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(time.Second, cancelRequested(2)),
 	),
 	"too-late": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, done("pay")),
-		then(time.Second, cancelRequested(2)),
-		then(1100*time.Millisecond, done("label"), completed()),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, done("pay")),
+		entryAfter(time.Second, cancelRequested(2)),
+		entryAfter(1100*time.Millisecond, done("label"), completed()),
 	),
 	"attention": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 3*time.Millisecond)),
-		then(4*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Millisecond)),
-		then(6*time.Millisecond, failed("reserve", messages.Do, 3, 0), attention("reserve", messages.Do, "no responders")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, 3*time.Millisecond)),
+		entryAfter(4*time.Millisecond, failed("reserve", messages.Do, 2, 5*time.Millisecond)),
+		entryAfter(6*time.Millisecond, failed("reserve", messages.Do, 3, 0), attention("reserve", messages.Do, "no responders")),
 	),
 	"attention-again": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
-		then(time.Hour, recorded(2, messages.TypeRetry), resumed(2, "b", "retry")),
-		then(time.Hour+time.Millisecond, failed("reserve", messages.Do, 2, time.Hour+2*time.Millisecond)),
-		then(time.Hour+time.Second, attention("reserve", messages.Do, "panic: oh")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		entryAfter(time.Hour, recorded(2, messages.TypeRetry), resumed(2, "b", "retry")),
+		entryAfter(time.Hour+time.Millisecond, failed("reserve", messages.Do, 2, time.Hour+2*time.Millisecond)),
+		entryAfter(time.Hour+time.Second, attention("reserve", messages.Do, "panic: oh")),
 	),
 	"attention-undo": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(time.Second, cancelRequested(2)),
-		then(1100*time.Millisecond, &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: "pay", Code: "no"}}}),
-		then(90*time.Second, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(time.Second, cancelRequested(2)),
+		entryAfter(1100*time.Millisecond, &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: "pay", Code: "no"}}}),
+		entryAfter(90*time.Second, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
 	),
 	"undone-by-hand": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, rejected("pay", "card_declined")),
-		then(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
-		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
-		then(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: "reserve", Skipped: true}}},
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		entryAfter(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: "reserve", Skipped: true}}},
 			&messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
 	),
 	"skipped": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
-		then(time.Hour, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
-		then(time.Hour+time.Millisecond, passed("reserve")),
-		then(time.Hour+2*time.Millisecond, done("pay")),
-		then(time.Hour+3*time.Millisecond, done("label"), completed()),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		entryAfter(time.Hour, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		entryAfter(time.Hour+time.Millisecond, passed("reserve")),
+		entryAfter(time.Hour+2*time.Millisecond, done("pay")),
+		entryAfter(time.Hour+3*time.Millisecond, done("label"), completed()),
 	),
 	// An operator's message that arrives when no decision or another one is needed.
 	"void-running": entries(
-		then(0, accepted()),
-		then(time.Millisecond, recorded(2, messages.TypeSkip)),
-		then(2*time.Millisecond, recorded(3, messages.TypeRetry)),
-		then(3*time.Millisecond, done("reserve")),
-		then(4*time.Millisecond, rejected("pay", "card_declined")),
-		then(5*time.Millisecond, recorded(4, messages.TypeSkip)),
-		then(6*time.Millisecond, recorded(5, messages.TypeRetry)),
+		entryAfter(0, accepted()),
+		entryAfter(time.Millisecond, recorded(2, messages.TypeSkip)),
+		entryAfter(2*time.Millisecond, recorded(3, messages.TypeRetry)),
+		entryAfter(3*time.Millisecond, done("reserve")),
+		entryAfter(4*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(5*time.Millisecond, recorded(4, messages.TypeSkip)),
+		entryAfter(6*time.Millisecond, recorded(5, messages.TypeRetry)),
 	),
 	"void-attention": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
-		then(time.Minute, recorded(2, messages.TypeSkip)),
-		then(2*time.Minute, recorded(3, messages.TypeSkip), resumed(3, "b", "skip")),
-		then(2*time.Minute+time.Millisecond, passed("reserve")),
-		then(2*time.Minute+2*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, 0), attention("reserve", messages.Do, "no responders")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip)),
+		entryAfter(2*time.Minute, recorded(3, messages.TypeSkip), resumed(3, "b", "skip")),
+		entryAfter(2*time.Minute+time.Millisecond, passed("reserve")),
+		entryAfter(2*time.Minute+2*time.Millisecond, rejected("pay", "card_declined")),
 	),
 	"void-attention-undo": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, rejected("pay", "card_declined")),
-		then(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
-		then(time.Minute, recorded(2, messages.TypeSkip)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(4*time.Millisecond, failed("reserve", messages.Undo, 1, 0), attention("reserve", messages.Undo, "no responders")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip)),
 	),
 	"void-attention-all": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, attention("", messages.Do, "no node survives it")),
-		then(time.Minute, recorded(2, messages.TypeSkip)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, attention("", messages.Do, "no node survives it")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip)),
 	),
 	"void-parked": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, failed("reserve", messages.Do, 1, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
-		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
-		then(time.Minute+time.Millisecond, failed("reserve", messages.Do, 2, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
-		then(2*time.Minute, recorded(3, messages.TypeRetry), resumed(3, "c", "retry")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, failed("reserve", messages.Do, 1, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		entryAfter(time.Minute+time.Millisecond, failed("reserve", messages.Do, 2, 20*time.Minute), parked("step reserve is attempted again", 20*time.Minute)),
+		entryAfter(2*time.Minute, recorded(3, messages.TypeRetry), resumed(3, "c", "retry")),
 	),
 	"parked": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, pending("pay", "paid", time.Hour), parked("step pay waits for signal paid", time.Hour)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, pending("pay", "paid", time.Hour), parked("step pay waits for signal paid", time.Hour)),
 	),
 	"parked-retry": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, failed("pay", messages.Do, 1, 20*time.Minute), parked("step pay is attempted again", 20*time.Minute)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, failed("pay", messages.Do, 1, 20*time.Minute), parked("step pay is attempted again", 20*time.Minute)),
 	),
 	"parked-outage": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, parked("step pay waits: http://pay.local is unavailable (circuit open): connection refused", 2*time.Minute)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, parked("step pay waits: http://pay.local is unavailable (circuit open): connection refused", 2*time.Minute)),
 	),
 	// A service that stays unavailable: the order calls it repeatedly.
-	"parked-outage-long": entries(append([]eventContext{then(0, accepted()), then(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
+	"parked-outage-long": entries(append([]eventContext{entryAfter(0, accepted()), entryAfter(2*time.Millisecond, done("reserve"))}, outage(30)...)...),
 	"signalled": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, pending("reserve", "reserved", time.Hour), parked("step reserve waits for signal reserved", time.Hour)),
-		then(time.Minute, signalled(2, "reserved"), resumed(2, "b", "signal")),
-		then(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve", Signal: "reserved", Attempt: 1}}}),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, pending("reserve", "reserved", time.Hour), parked("step reserve waits for signal reserved", time.Hour)),
+		entryAfter(time.Minute, signalled(2, "reserved"), resumed(2, "b", "signal")),
+		entryAfter(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve", Signal: "reserved", Attempt: 1}}}),
 	),
 	"hostile-signal": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, pending("reserve", "it's $(date)", time.Hour), parked("step reserve waits for a signal", time.Hour)),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, pending("reserve", "it's $(date)", time.Hour), parked("step reserve waits for a signal", time.Hour)),
 	),
 	"skipped-running": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, done("reserve")),
-		then(3*time.Millisecond, attention("pay", messages.Do, "no responders")),
-		then(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
-		then(time.Minute+time.Millisecond, passed("pay")),
-		then(time.Minute+2*time.Millisecond, failed("label", messages.Do, 1, 0)),
-		then(time.Minute+3*time.Millisecond, rejected("label", "no")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, attention("pay", messages.Do, "no responders")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		entryAfter(time.Minute+time.Millisecond, passed("pay")),
+		entryAfter(time.Minute+2*time.Millisecond, failed("label", messages.Do, 1, 0)),
+		entryAfter(time.Minute+3*time.Millisecond, rejected("label", "no")),
 	),
 	// Every node that drives the order dies.
-	"stuck": entries(append([]eventContext{then(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
+	"stuck": entries(append([]eventContext{entryAfter(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
 	// Untrusted text stays on its line and cannot control the terminal.
 	"hostile": entries(
-		then(0, accepted()),
-		then(2*time.Millisecond, attention("reserve", messages.Do, "boom\n  +1ms\tnode-9\torder completed\x1b[31m")),
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, attention("reserve", messages.Do, "boom\n  +1ms\tnode-9\torder completed\x1b[31m")),
 	),
 }

@@ -157,7 +157,7 @@ func TestEveryKindHasSummary(t *testing.T) {
 }
 
 func TestIllegalHistory(t *testing.T) {
-	if _, err := timeline.New(entries(then(0, completed()))); !errors.Is(err, order.ErrIllegal) {
+	if _, err := timeline.New(entries(entryAfter(0, completed()))); !errors.Is(err, order.ErrIllegal) {
 		t.Errorf("error %v: want one that wraps ErrIllegal", err)
 	}
 }

@@ -5,12 +5,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -133,11 +133,7 @@ func TestCallOfAnEndedDriverIsDropped(t *testing.T) {
 				t.Fatal("the call of a driver is dropped")
 			}
 			end(s)
-			for deadline := time.Now().Add(patience); !waiting.Dropped(); time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatal("the call is still wanted")
-				}
-			}
+			natstest.Eventually(t, "the call is dropped", waiting.Dropped)
 		})
 	}
 }

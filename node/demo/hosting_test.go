@@ -113,13 +113,7 @@ func TestStopDropsAnswersThatAreDue(t *testing.T) {
 	if err := nc.PublishRequest("inventory.reserve", inbox, []byte(body)); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(soon)
-	for s.Stats().Effects == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("call did not arrive")
-		}
-		time.Sleep(time.Millisecond)
-	}
+	natstest.Eventually(t, "the call has its effect", func() bool { return s.Stats().Effects > 0 })
 	begin := time.Now()
 	if err := s.Stop(); err != nil {
 		t.Error(err)

@@ -187,6 +187,25 @@ func TestFoldsArePure(t *testing.T) {
 	}
 }
 
+// TestTestsDoNotSleep: a test waits for what happens; only under the simulated time of synctest may it sleep.
+func TestTestsDoNotSleep(t *testing.T) {
+	for dir := range arrows {
+		for _, f := range parse(t, dir) {
+			if !f.test() || slices.Contains(f.imports(), "testing/synctest") {
+				continue
+			}
+			ast.Inspect(f.tree, func(n ast.Node) bool {
+				if call, ok := n.(*ast.SelectorExpr); ok && call.Sel.Name == "Sleep" {
+					if pkg, ok := call.X.(*ast.Ident); ok && pkg.Name == "time" {
+						t.Errorf("%s sleeps outside synctest", f.at(call))
+					}
+				}
+				return true
+			})
+		}
+	}
+}
+
 func TestTopLevel(t *testing.T) {
 	for _, dir := range directories(t) {
 		if _, ok := arrows[dir]; !ok && dir != "docs" && !strings.HasPrefix(dir, ".") {

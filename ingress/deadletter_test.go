@@ -204,7 +204,7 @@ func TestDeadLetterIsStoredBeforeItsMessageIsTerminated(t *testing.T) {
 	in.next().Settle(delivery.Done())
 	natstest.Eventually(t, "the message is redelivered", func() bool { return consumerInfo(t, js).NumRedelivered == 1 })
 	if _, err := openStream(t, js, messages.StreamOrders).GetMsg(natstest.Context(t), junk); err != nil {
-		t.Fatalf("the message is gone before its dead letter is stored: %v", err)
+		t.Fatalf("the message is removed before its dead letter is stored: %v", err)
 	}
 	ensureStreams(t, js, testAckWait)
 	all := waitDeadLetters(t, ingress.NewDeadLetters(js), 1)

@@ -35,9 +35,9 @@ type Inbox struct {
 	wg   sync.WaitGroup
 }
 
-// New returns an inbox that calls deliver with each delivery. The streams must exist. Deliver is called by several goroutines
-// at once, must not block, and may settle the delivery; if it panics, the message becomes a dead letter. Call Drain in the
-// end, even if Run was not called.
+// New returns an inbox that calls deliver with each delivery. The streams must exist. Deliver is called by several
+// goroutines at once, must not block, and may settle the delivery; if it panics, the message becomes a dead letter. The
+// caller must call Drain, even if Run was not called.
 func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (*Inbox, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -67,9 +67,9 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 	return i, nil
 }
 
-// Run pulls messages until ctx ends, and then returns nil at once; messages received after that are nak'd. It returns an error
-// if a consumer does not exist any more or the connection is closed. Deliveries that were handed over must still be settled:
-// see Drain.
+// Run pulls messages until ctx ends, and then returns nil at once; messages received after that are nak'd. It returns an
+// error if a consumer does not exist any more or the connection is closed. Deliveries that were passed to deliver must still
+// be settled: see Drain.
 func (i *Inbox) Run(ctx context.Context) error {
 	status := i.nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.CLOSED)
 	defer i.nc.RemoveStatusListener(status)
@@ -127,7 +127,7 @@ func (i *Inbox) checkPuller(ctx context.Context, p *puller, now time.Time) error
 	case consumerGone != "":
 		missing, err := i.consumerMissing(ctx, p.stream)
 		if missing {
-			return fmt.Errorf("pull messages: consumer %s of stream %s is gone: %w", messages.Consumer, p.stream, err)
+			return fmt.Errorf("pull messages: consumer %s of stream %s does not exist: %w", messages.Consumer, p.stream, err)
 		}
 		if err != nil {
 			if ctx.Err() == nil {
@@ -153,7 +153,7 @@ func (i *Inbox) consumerMissing(ctx context.Context, stream string) (bool, error
 }
 
 // Drain waits until the server has ended the pull requests and every delivery is settled, or ctx ends, and then stops the
-// inbox. Call it after Run has returned. Meanwhile held deliveries are still extended. Unsettled deliveries are an error; they
+// inbox. Call it after Run has returned. Held deliveries are extended until then. Unsettled deliveries are an error; they
 // are redelivered after the ack wait, as are those whose last reply did not reach the server.
 func (i *Inbox) Drain(ctx context.Context) error {
 	for _, p := range i.pullers {
@@ -182,7 +182,7 @@ func (i *Inbox) Drain(ctx context.Context) error {
 	return nil
 }
 
-// flush returns when the server has received what was sent to it.
+// flush returns when the server has received everything sent before.
 func (i *Inbox) flush(ctx context.Context) error {
 	if !i.nc.IsConnected() {
 		return nats.ErrDisconnected

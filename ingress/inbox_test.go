@@ -292,7 +292,7 @@ func TestRunReportsDeletedConsumer(t *testing.T) {
 	}
 	err := natstest.Receive(t, in.ran, "the return of Run")
 	in.ran <- err
-	if !errors.Is(err, jetstream.ErrConsumerNotFound) || !strings.Contains(err.Error(), "consumer orderly of stream ORDERS is gone") {
+	if !errors.Is(err, jetstream.ErrConsumerNotFound) || !strings.Contains(err.Error(), "consumer orderly of stream ORDERS does not exist") {
 		t.Errorf("got %v", err)
 	}
 }

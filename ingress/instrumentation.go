@@ -27,7 +27,7 @@ const (
 type instruments struct {
 	deliveries, settlements, ignored, deadLetters, ackProgress metric.Int64Counter
 
-	// Options are computed once: a set of attributes allocates.
+	// Options are computed once, because a set of attributes allocates.
 	byType    map[messages.Type][]metric.AddOption
 	byOutcome [delivery.OutcomeDropped + 1][]metric.AddOption
 	byClass   map[string][]metric.AddOption
@@ -53,7 +53,7 @@ func newInstruments(meter metric.Meter, inFlight func() int) (*instruments, erro
 	n.settlements = counter("orderly.settlements", "{delivery}", "Deliveries settled, by outcome.")
 	n.ignored = counter("orderly.settlements.ignored", "{call}", "Attempts to settle a delivery that was already settled.")
 	n.deadLetters = counter("orderly.dead_letters", "{message}", "Dead letters stored, by class of the reason.")
-	n.ackProgress = counter("orderly.ack_progress", "{ack}", "In-progress acks sent for deliveries that take long.")
+	n.ackProgress = counter("orderly.ack_progress", "{ack}", "In-progress acks sent for slow deliveries.")
 	inFlightGauge, err := meter.Int64ObservableUpDownCounter("orderly.deliveries.in_flight", metric.WithUnit("{delivery}"),
 		metric.WithDescription("Deliveries received and not settled."))
 	errs = append(errs, err)

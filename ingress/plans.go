@@ -18,7 +18,7 @@ import (
 // registerRetryDelay is the wait after another node's registration of the same plan before its result is read.
 const registerRetryDelay = 20 * time.Millisecond
 
-// RegisterPlan registers p under its name and version unless another content is registered there, and returns the registered
+// RegisterPlan registers p under its name and version unless other content is registered there, and returns the registered
 // content. When several nodes register at once, the first one wins and all get its content. The plan must be valid, and the
 // streams must exist.
 func RegisterPlan(ctx context.Context, js jetstream.JetStream, p *messages.Plan) (*messages.Plan, error) {

@@ -17,7 +17,7 @@ var (
 	ErrAckTimeout = errors.New("publish ack timed out; the message may be stored; retry")
 	// ErrDisconnected: there is no connection; nothing was sent.
 	ErrDisconnected = natsclient.ErrDisconnected
-	// ErrClosed: the publisher was closed before the ack came.
+	// ErrClosed: the publisher was closed before the ack arrived.
 	ErrClosed = natsclient.ErrClosed
 )
 

@@ -61,10 +61,10 @@ type PubAck struct {
 
 // Publisher publishes messages about orders and waits for their acks.
 //
-// A created message has the order's id as its Nats-Msg-Id. If the stream drops it as a duplicate, whatever its content, it is
-// published again without an id: only the journal can tell whether it is the same order (harmless), another one, or a
-// valid one after an invalid one. Other messages have no id by default: a second cancel has no effect, and a second signal
-// of the same name is a signal of its own.
+// A created message has the order's id as its Nats-Msg-Id. If the stream drops it as a duplicate, which does not depend on
+// the content, it is published again without an id: only the journal can tell whether it is the same order (harmless),
+// another one, or a valid one after an invalid one. Other messages have no id by default: a second cancel has no effect, and
+// a second signal of the same name is another signal.
 type Publisher struct {
 	client *natsclient.Publisher
 	slots  chan struct{}
@@ -75,7 +75,7 @@ type Publisher struct {
 	closed  bool
 }
 
-// NewPublisher publishes through nc. Close it in the end.
+// NewPublisher publishes through nc. The caller must call Close.
 func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -18,17 +18,17 @@ const (
 	pullPause = 250 * time.Millisecond
 )
 
-// puller pulls messages from one durable consumer, never more than it has room for: requested + held ≤ limit. Only messages
-// in flight when a session is replaced come on top.
+// puller pulls messages from one durable consumer within a limit: requested + held ≤ limit. Only messages in flight when a
+// session is replaced can exceed it.
 //
-// It is not nats.go's Consume for two reasons. Consume buffers messages beyond those that are held. And it takes a stored
-// message that has a Status header and no body for a status of the server: such a message would never arrive, or would stop
-// the consumption on every node.
+// It is not nats.go's Consume for two reasons. Consume buffers messages beyond those that are held. And it treats a stored
+// message with a Status header and no body as a status of the server: such a message would never arrive, or would stop the
+// consumption on every node.
 type puller struct {
 	api    natsclient.API
 	stream string
 	limit  int
-	// minRequest is the least number of messages worth a request.
+	// minRequest is the lowest number of messages that is requested.
 	minRequest int
 	// receive handles a message, which counts as held until release.
 	receive func(*puller, *natsclient.PullSession, *nats.Msg)
@@ -80,7 +80,7 @@ func (p *puller) stop() {
 }
 
 // wait returns when no more messages arrive after stop. If the server has not answered when ctx ends, messages that it sends
-// later reach nobody and are redelivered.
+// later are lost and redelivered.
 func (p *puller) wait(ctx context.Context) {
 	p.mu.Lock()
 	s := p.session
@@ -95,7 +95,7 @@ func (p *puller) wait(ctx context.Context) {
 	}
 }
 
-// requestMore requests as many messages as there is room for, if that is worth a request.
+// requestMore requests as many messages as the limit allows, if that is at least minRequest.
 func (p *puller) requestMore() {
 	p.mu.Lock()
 	n, s := p.requestSize(), p.session

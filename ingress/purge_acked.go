@@ -10,8 +10,8 @@ import (
 )
 
 // purgeAcked removes messages that the consumer has acknowledged and the stream still stores. A server that stops between
-// the two halves of an acknowledgement leaves such a message behind and never delivers or removes it. To later messages of
-// its order it would look like an earlier message that is not yet delivered, and they would wait for ever.
+// the two halves of an acknowledgement leaves such a message behind and never delivers or removes it. Later messages of its
+// order would wait for it for ever, as for an earlier message that is not yet delivered.
 //
 // Everything up to the consumer's ack floor is acknowledged and the floor never moves back, so purging up to it is safe at
 // any time and on any number of nodes.

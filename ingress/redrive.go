@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// ErrNotRedrivable: this dead letter can never be redriven as it is.
+// ErrNotRedrivable: this dead letter can never be redriven unchanged.
 var ErrNotRedrivable = errors.New("not redrivable: publish a corrected message instead")
 
 // Redrive publishes the original message again, deletes the dead letter, and returns the new sequence of the message. A crash

@@ -89,7 +89,7 @@ func TestUnknownProtobufFieldsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(wire(t, got)) != string(body) {
-		t.Fatal("the unknown field is gone")
+		t.Fatal("the unknown field is lost")
 	}
 }
 

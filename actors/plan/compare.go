@@ -60,7 +60,7 @@ func planDiff(before, after *messages.Plan) []string {
 	var stay []string
 	for _, s := range before.GetSteps() {
 		if known[s.GetName()] != nil {
-			all = append(all, "step "+s.GetName()+" is gone")
+			all = append(all, "step "+s.GetName()+" is removed")
 		} else {
 			stay = append(stay, s.GetName())
 		}

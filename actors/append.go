@@ -68,7 +68,7 @@ func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 	o.Journal.Append(&a.Append)
 }
 
-// complete applies the entry, or reads the journal when another entry came first, or the reply was lost (R0).
+// complete applies the entry, or reads the journal when another entry was stored first, or the reply was lost (R0).
 func (a *pendingAppend) complete() {
 	o, entry, onAppended, expected, sequence, err := a.actor, a.entry, a.onAppended, a.Expected, a.sequence, a.err
 	a.operation, a.entry, a.onAppended, a.err = operation{}, nil, nil, nil

@@ -3,12 +3,12 @@
 //
 // An actor exists exactly as long as it holds an unsettled delivery. Its supervisor spawns it with the first delivery of an
 // order, sends it every further one, and stops it when all are settled. A delivery goes through the files in this order:
-// order.go (Receive, advance), deliver.go and read.go (what does it mean?), append.go (journal it), call.go (drive the
+// order.go (Receive, advance), deliver.go and read.go (decide), append.go (journal it), call.go (drive the
 // order), and append.go again (park, or settle); stash.go holds what precedes its order.
 //
 // # Ordering
 //
-// Deliveries are decided one after the other, in the order in which they came. At most one append and one step call of an
+// Deliveries are decided one after the other, in the order in which they arrived. At most one append and one step call of an
 // order are in progress at an actor. A delivery is settled only after the journal acknowledged everything it caused (I1).
 //
 // # Ownership

@@ -22,7 +22,7 @@ type Order struct {
 	// current: state was read since the last decision, or is fenced because this actor drives the order.
 	current bool
 
-	// held are the deliveries to decide, in the order in which they came; an operation may be in progress for the first.
+	// held are the deliveries to decide, in the order in which they arrived; an operation may be in progress for the first.
 	held []*delivery.Delivery
 	// heldBuf is the backing array of held while it has one element.
 	heldBuf [1]*delivery.Delivery

@@ -33,16 +33,16 @@ func TestWakeNeedsNoRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		// harm damages the timer's snapshot.
 		harm func(*messages.Timer)
-		// signalled: a signal comes before the timer fires, and ends the park.
+		// signalled: a signal arrives before the timer fires, and ends the park.
 		signalled bool
 		// remembered: the actor that parked the order is still there.
 		remembered    bool
 		reads, fenced int
 	}{
-		"as it stands":          {},
-		"nothing, remembered":   {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true},
-		"nothing, ended":        {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true, signalled: true},
-		"a signal came between": {signalled: true, reads: 1, fenced: 1},
+		"unchanged":                         {},
+		"nothing, remembered":               {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true},
+		"nothing, ended":                    {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true, signalled: true},
+		"a signal arrived before the timer": {signalled: true, reads: 1, fenced: 1},
 		"of another order": {harm: func(t *messages.Timer) {
 			n := journal.DecodeSnapshot(t.Snapshot)
 			n.OrderId = "o-2"

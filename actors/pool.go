@@ -7,7 +7,7 @@ import (
 
 // maxConcurrent is how many reads, look-ups and schedulings of a node run at a time: enough that none waits for the round
 // trips of others. After a crash, or when many timers are due at once, thousands of orders are read; all at once they would
-// keep the server so busy that progress acknowledgements came late and deliveries were repeated, and read again.
+// keep the server so busy that progress acknowledgements would be late, and deliveries repeated and read again.
 const maxConcurrent = 128
 
 // pool runs the blocking work of order actors, maxConcurrent tasks at a time and the others first in, first out. Its

@@ -57,7 +57,7 @@ func TestPoolClose(t *testing.T) {
 				ended++
 			})
 		}
-		p.run(func(context.Context) { t.Error("what waited is done after close") })
+		p.run(func(context.Context) { t.Error("a waiting task ran after close") })
 		p.close()
 		if ended != maxConcurrent {
 			t.Errorf("close returned when %d of %d had ended", ended, maxConcurrent)

@@ -70,7 +70,7 @@ func TestRetryWithoutDelayStartsNoTimer(t *testing.T) {
 	}
 }
 
-// A message that does not change the next call is recorded during the wait, and the wait goes on.
+// A message that does not change the next call is recorded during the wait, and the wait continues.
 func TestSignalDuringRetry(t *testing.T) {
 	s := waitingFixture(t)
 	s.deliver(newDelivery(messages.TypeSignal, 2, 1))
@@ -89,12 +89,12 @@ func TestCancelDuringRetry(t *testing.T) {
 	s.await(t, "settle 2 done")
 	s.ends(t, "cancel_requested step_completed step_undone step_undone,cancelled")
 	if s.count("timer stopped") != 1 {
-		t.Error("the timer goes on")
+		t.Error("the timer still runs")
 	}
 	s.fire()
 }
 
-// A redelivery takes over, and the wait goes on: its call is the same.
+// A redelivery takes over, and the wait continues: its call is the same.
 func TestRedeliveryDuringRetry(t *testing.T) {
 	s := waitingFixture(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 2))

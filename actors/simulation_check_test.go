@@ -195,8 +195,8 @@ func (w *simulation) checkSettled(by *instance, d *delivery.Delivery, o delivery
 	}
 }
 
-// checkDeadLettered: a dead letter took no effect, and did not come after the created message of its order, accepted or not
-// (I5). One that came before it may be dead-lettered while the order is accepted: that is unfenced (R3.6).
+// checkDeadLettered: a dead letter took no effect, and was not stored after the created message of its order, accepted or not
+// (I5). One stored before it may be dead-lettered while the order is accepted: that is unfenced (R3.6).
 func (w *simulation) checkDeadLettered(d *delivery.Delivery) {
 	if s := w.truth; d.Type != messages.TypeCreated && (w.recorded[d.Sequence] || s.Status != order.None && s.Accepted < d.Sequence) {
 		w.fail("I5: %s %d is dead-lettered, and its order, accepted from message %d, exists", d.Type, d.Sequence, s.Accepted)

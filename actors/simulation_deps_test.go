@@ -43,9 +43,9 @@ type outcome uint8
 
 const (
 	fine outcome = iota
-	// lost: the reply of an append never came, which counts as a conflict.
+	// lost: the reply of an append never arrived, which counts as a conflict.
 	lost
-	// failed: the journal, the inbox or the service is away.
+	// failed: the journal, the inbox or the service is unavailable.
 	failed
 )
 

@@ -27,7 +27,7 @@ type effect struct {
 	stands bool
 	// performed and undone count how often the effect really happened: at most once each.
 	performed, undone int
-	// dead: the undo came first, and no call is performed any more.
+	// dead: the undo was called first, and no later call is performed.
 	dead bool
 }
 
@@ -113,7 +113,7 @@ func (w *simulation) checkEffects() {
 		case s.Status == order.Completed && !e.stands:
 			w.fail("I4: completed, but the effect of step %s is missing", e.step.GetName())
 		case (s.Status == order.Rejected || s.Status == order.Cancelled) && e.stands && e.step.GetUndo() != "":
-			w.fail("I4: %s, but the effect of step %s stands", s.Status, e.step.GetName())
+			w.fail("I4: %s, but the effect of step %s is not undone", s.Status, e.step.GetName())
 		case s.Status == order.Completed && i < len(s.Results) && s.Results[i].Undone:
 			w.fail("I4: completed, but step %s is undone", e.step.GetName())
 		}

@@ -38,7 +38,7 @@ func newStreamStores(t *testing.T) *streamStores {
 	t.Cleanup(s.WaitForShutdown)
 	t.Cleanup(s.Shutdown)
 	if !s.ReadyForConnections(patience) {
-		t.Fatal("the server does not get ready")
+		t.Fatal("the server does not become ready")
 	}
 	closed := make(chan struct{})
 	nc, err := nats.Connect(s.ClientURL(), nats.ClosedHandler(func(*nats.Conn) { close(closed) }))

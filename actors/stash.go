@@ -26,7 +26,7 @@ func (o *Order) stash(d time.Duration) {
 	o.startTimer(d, (*Order).unstash)
 }
 
-// unstash holds the stashed deliveries again, before any that came later.
+// unstash holds the stashed deliveries again, before any that arrived later.
 func (o *Order) unstash() {
 	first := 0
 	if o.busy {

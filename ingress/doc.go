@@ -3,8 +3,8 @@
 //
 // To settle a delivery is to acknowledge it, to nak it, or to store a dead letter and then terminate it.
 //
-// Requests, publish acks, batches and the pull protocol are in package natsclient. What is here instead of nats.go's Consume is
-// flow control: see puller.
+// Requests, publish acks, batches and the pull protocol are in package natsclient. Flow control replaces nats.go's Consume:
+// see puller.
 //
 // # Ordering
 //

@@ -57,7 +57,7 @@ func TestRedriveAfterCrash(t *testing.T) {
 	_, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
 	d := deadLetterOrder(t, js, in, nil)
-	// What a redrive does before it deletes.
+	// The operations of a redrive before its delete.
 	id := fmt.Sprintf("redrive:%d:%d", d.Sequence, d.Stored.UnixNano())
 	storeMsg(t, js, d.Subject, nats.Header{nats.MsgIdHdr: {id}}, string(d.Body))
 	in.next().Settle(delivery.Done())

@@ -121,7 +121,7 @@ const (
 	encodingLooksJSON
 )
 
-// detectEncoding goes by the content type, or else by the first byte of the body that is not white space.
+// detectEncoding uses the content type, or else the first byte of the body that is not white space.
 func detectEncoding(contentType string, body []byte) bodyEncoding {
 	if contentType != "" {
 		if containsFold(contentType, "json") {

@@ -66,7 +66,7 @@ func Validate(o *OrderCreated, id OrderID) error {
 	return p.err()
 }
 
-// SameOrder reports whether two orders are equal after Normalize, in whatever encoding they came.
+// SameOrder reports whether two orders are equal after Normalize, independently of their encodings.
 func SameOrder(a, b *OrderCreated) bool {
 	if a.GetOrderId() != b.GetOrderId() || a.GetCustomerId() != b.GetCustomerId() || len(a.GetItems()) != len(b.GetItems()) ||
 		currencyOf(a) != currencyOf(b) || !bytes.Equal(a.ProtoReflect().GetUnknown(), b.ProtoReflect().GetUnknown()) {

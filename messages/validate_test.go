@@ -43,7 +43,7 @@ func TestMoney(t *testing.T) {
 		"many lines too much":           {"USD", 1, []*messages.OrderItem{line(math.MaxInt32, 1e6), line(math.MaxInt32, 1e6)}, 1, "largest amount"},
 		"many lines below a cent":       {"USD", 0, []*messages.OrderItem{line(math.MaxInt32, 1e6+0.001)}, 0, "largest amount"},
 		"a sum that would wrap around":  {"USD", 1, []*messages.OrderItem{line(2048, 90071992547409.92)}, 1, "largest amount"},
-		"a total that is no number":     {"USD", math.NaN(), []*messages.OrderItem{line(1, 1)}, math.NaN(), "total_amount is NaN"},
+		"a total of NaN":                {"USD", math.NaN(), []*messages.OrderItem{line(1, 1)}, math.NaN(), "total_amount is NaN"},
 		"a total that is infinite":      {"USD", math.Inf(1), []*messages.OrderItem{line(1, 1)}, math.Inf(1), "total_amount is +Inf"},
 		"a negative total":              {"USD", -1, []*messages.OrderItem{line(1, 1)}, -1, "add up to 1"},
 		"a hundred thousand of a penny": {"GBP", 1000, []*messages.OrderItem{line(100_000, 0.01)}, 1000, ""},
@@ -98,7 +98,7 @@ func TestSameOrder(t *testing.T) {
 	full, bare := order(), order()
 	bare.Currency, bare.TotalAmount = "", 0
 	if !messages.SameOrder(full, bare) || !messages.SameOrder(bare, full) {
-		t.Error("what is filled in makes a difference")
+		t.Error("default values make a difference")
 	}
 	if bare.Currency != "" || bare.TotalAmount != 0 {
 		t.Error("comparing changed an order")

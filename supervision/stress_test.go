@@ -19,7 +19,7 @@ import (
 )
 
 // randomActor is an order actor that at random answers, fails, stops by itself, or holds a delivery for a while. It checks
-// that no other actor of its order exists and that deliveries come in order.
+// that no other actor of its order exists and that deliveries arrive in order.
 type randomActor struct {
 	t     *testing.T
 	alive *sync.Map // order id → *atomic.Int32
@@ -101,7 +101,7 @@ func stress(t *testing.T, stopEarly bool) {
 	for n := range senders {
 		wg.Go(func() {
 			for i := range each {
-				// Each sender has its own orders, so that what it sends to one comes in order.
+				// Each sender has its own orders, so that its messages about one order arrive in order.
 				id := fmt.Sprintf("o-%d-%d", n, rand.IntN(orders/senders))
 				tree.Deliver(&delivery.Delivery{OrderID: messages.OrderID(id), Sequence: uint64(i + 1), Settler: &counters[n][i]})
 			}

@@ -174,7 +174,7 @@ func TestStopSpawnsNoActor(t *testing.T) {
 		slow.Settler = &slowSettle{}
 		f.Deliver(slow)
 		f.after(addedWorker)
-		four := f.deliver("o-3", 4) // It waits until the shard supervisor has settled slow, and comes after Stop.
+		four := f.deliver("o-3", 4) // It waits until the shard supervisor has settled slow, and is handled after Stop.
 		f.Stop()
 		want(t, two, delivery.Later(0))
 		want(t, four, delivery.Later(0))

@@ -15,8 +15,8 @@ import (
 type recovery struct {
 	name     string
 	before   int           // calls per second before the outage; 0: the node knows nothing of the service
-	parked   int           // orders that come in the first second of the outage
-	fresh    int           // orders per second that come after it
+	parked   int           // orders published in the first second of the outage
+	fresh    int           // orders published per second after it
 	capacity int           // calls per second that the service takes after it
 	crashes  bool          // a call beyond the capacity makes every call fail for five seconds
 	relapses int           // how often the service is gone again for ten seconds

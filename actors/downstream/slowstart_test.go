@@ -155,7 +155,7 @@ func TestRecoveryOnFreshNode(t *testing.T) {
 	}
 }
 
-// Slow start goes on through seconds without a waiting call while parked orders are due.
+// Slow start continues without a waiting call while parked orders are due.
 func TestSlowStartLastsUntilParkedOrdersReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeService{latency: 10 * time.Millisecond}

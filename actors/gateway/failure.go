@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// ErrClosed is wrapped by the failure of calls that Close interrupted or that came after it.
+// ErrClosed is wrapped by the failure of calls that Close interrupted or that were made after it.
 var ErrClosed = errors.New("gateway is closed")
 
 // maxReasonBytes bounds a service's error text in the journal.

@@ -51,7 +51,7 @@ func TestBatchSequencesAreTheStreams(t *testing.T) {
 		}
 	}
 	if batched < 1000 {
-		t.Fatalf("%d of 2000 appends came in batches", batched)
+		t.Fatalf("%d of 2000 appends were batched", batched)
 	}
 }
 
@@ -149,7 +149,7 @@ func TestBatchLargerThanTheServerTakes(t *testing.T) {
 		}
 	}
 	if batched < 500 {
-		t.Fatalf("%d of 1000 appends came in batches", batched)
+		t.Fatalf("%d of 1000 appends were batched", batched)
 	}
 }
 

@@ -97,7 +97,7 @@ func batches(t *testing.T, j *journal.Journal, js jetstream.JetStream, cfg journ
 		}
 	}
 	if cfg.GroupCommit && batched < 250 {
-		t.Errorf("%d of 500 appends came in batches", batched)
+		t.Errorf("%d of 500 appends were batched", batched)
 	}
 }
 

@@ -34,7 +34,7 @@ func TestUnmarshalMatchesProtobuf(t *testing.T) {
 				body[at] = rapid.Byte().Draw(t, "byte")
 			case 1:
 				body = body[:at]
-			case 2: // fields that come twice are merged
+			case 2: // repeated fields are merged
 				body = append(body, body[at:]...)
 			}
 		}

@@ -168,7 +168,7 @@ func TestLateReplyFindsNobody(t *testing.T) {
 	// On a machine where a released reply takes longer than the time-out, the test is repeated with a longer one.
 	for timeout := 300 * time.Millisecond; !lateReply(t, timeout); timeout *= 2 {
 		if timeout > natstest.Patience {
-			t.Fatalf("no reply came within %s", timeout)
+			t.Fatalf("no reply arrived within %s", timeout)
 		}
 	}
 }

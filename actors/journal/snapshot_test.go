@@ -27,6 +27,6 @@ func TestSnapshotOfATimer(t *testing.T) {
 		t.Errorf("no snapshot is %q", body)
 	}
 	if body := journal.EncodeSnapshot(&messages.Snapshot{OrderId: "\xff"}); body != nil {
-		t.Errorf("what is not UTF-8 is %q", body)
+		t.Errorf("invalid UTF-8 is encoded as %q", body)
 	}
 }

@@ -228,7 +228,7 @@ func TestIllegalHistories(t *testing.T) {
 	}
 }
 
-// TestIllegalEntries: what is wrong with an entry besides its events.
+// TestIllegalEntries: entries that are illegal independently of their events.
 func TestIllegalEntries(t *testing.T) {
 	first := &messages.JournalEntry{OrderId: string(id), Number: 1, Events: []*messages.Event{evAccepted(1, "a", step("reserve", true))}}
 	tests := map[string]struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// waiter is an order whose step answers pending again and again.
+// waiter is an order whose step answers pending repeatedly.
 type waiter struct {
 	*history
 	t   *testing.T

@@ -44,7 +44,7 @@ type Decision struct {
 	Reason string
 }
 
-// Predecessors is what is known of earlier messages of the order in the inbox.
+// Predecessors is the result of the search for earlier messages of the order in the inbox.
 type Predecessors uint8
 
 // The values of Predecessors.
@@ -52,11 +52,11 @@ const (
 	PredecessorsUnknown Predecessors = iota
 	// PredecessorsPending: an earlier message is stored and not recorded.
 	PredecessorsPending
-	// PredecessorsNone: none is.
+	// PredecessorsNone: no earlier message is stored and not recorded.
 	PredecessorsNone
 )
 
-// Env holds the facts from outside that decisions need.
+// Env holds the external inputs of decisions.
 type Env struct {
 	Now time.Time
 	// Plan is pinned to an order that is accepted now.
@@ -83,8 +83,7 @@ func (e Env) exclusiveFor() time.Duration {
 // DefaultExclusiveFor is a third of the default acknowledgement wait, less the time in which a busy node learns of a delivery.
 const DefaultExclusiveFor = time.Second
 
-// Receive decides what a delivery means, given what the journal holds of its order: the first row of the table whose
-// facts are true answers.
+// Receive decides about a delivery by the state of its order: the first row of the table whose facts are true applies.
 func Receive(s *State, d *delivery.Delivery, e Env) Decision {
 	f := gather(s, d, e)
 	i := 0

@@ -12,13 +12,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// TestForeignTextFitsTheJournal: what a service answers is bounded and can be encoded, whatever it is.
+// TestForeignTextFitsTheJournal: any answer of a service is truncated to a limit and can be encoded.
 func TestForeignTextFitsTheJournal(t *testing.T) {
 	for name, text := range map[string]string{
-		"long":                strings.Repeat("x", 5000),
-		"cut inside a letter": strings.Repeat("é", 600) + "x",
-		"odd cut":             "x" + strings.Repeat("é", 600),
-		"no UTF-8":            "\xff\xfe" + strings.Repeat("a\xff", 2000),
+		"long":                         strings.Repeat("x", 5000),
+		"truncated inside a character": strings.Repeat("é", 600) + "x",
+		"odd cut":                      "x" + strings.Repeat("é", 600),
+		"no UTF-8":                     "\xff\xfe" + strings.Repeat("a\xff", 2000),
 	} {
 		t.Run(name, func(t *testing.T) {
 			started := func() (*history, order.CallResult) {

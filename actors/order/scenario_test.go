@@ -104,7 +104,7 @@ func (s *scenario) replay() {
 	s.history.checkSnapshots(s.t)
 }
 
-// play handles one input and returns what came of it.
+// apply handles one input and returns its result.
 func (s *scenario) play(words []string) string {
 	refused := words[0] == "conflict"
 	s.lost = words[0] == "lost"

@@ -37,8 +37,8 @@ func (s *State) toUndo() int {
 	return -1
 }
 
-// pastPivot reports whether the whole plan is performed and its last step cannot be undone: a cancel that finds this when it
-// resolves the step in doubt came too late, and the order completes. Undoing only the other steps would leave the order
+// pastPivot reports whether the whole plan is performed and its last step cannot be undone: a cancel that detects this when
+// it resolves the step in doubt is too late, and the order completes. Undoing only the other steps would leave the order
 // inconsistent.
 func (s *State) pastPivot() bool {
 	n := len(s.Plan.GetSteps())

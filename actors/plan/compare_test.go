@@ -49,7 +49,7 @@ func TestCheckUnchangedNamesEveryDifference(t *testing.T) {
 		"step create_shipment: limits.rate: 0 → 12.5":                                func(p *messages.Plan) { p.Steps[2].Limits.Rate = 12.5 },
 		"step create_shipment: in_doubt: settle → undo":                              func(p *messages.Plan) { p.Steps[2].InDoubt = messages.InDoubt_IN_DOUBT_UNDO },
 		"step create_shipment: encoding: json → protobuf":                            func(p *messages.Plan) { p.Steps[2].Encoding = messages.Encoding_ENCODING_PROTOBUF },
-		"(step wrap is new)":             func(p *messages.Plan) { p.Steps = append(p.Steps, &messages.Step{Name: "wrap", Do: "sim:"}) },
+		"(step wrap is new)":                func(p *messages.Plan) { p.Steps = append(p.Steps, &messages.Step{Name: "wrap", Do: "sim:"}) },
 		"(step capture_payment is removed)": func(p *messages.Plan) { p.Steps = p.Steps[:3] },
 		"order of the steps: reserve_inventory, authorize_payment, create_shipment, capture_payment → authorize_payment, reserve_inventory,": func(p *messages.Plan) {
 			p.Steps[0], p.Steps[1] = p.Steps[1], p.Steps[0]

@@ -6,7 +6,7 @@
 // # Ordering
 //
 // Handlers of one Requester (and the Acked of one Publisher) are called one at a time, never on the goroutine that sends: a
-// handler may send, and may not block. Replies to different requests come in any order.
+// handler may send, and may not block. Replies to different requests arrive in any order.
 //
 // # Ownership
 //

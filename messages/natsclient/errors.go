@@ -13,7 +13,8 @@ var (
 	ErrNotSent = errors.New("not sent")
 	// ErrDisconnected: there is no connection. It wraps ErrNotSent.
 	ErrDisconnected = fmt.Errorf("NATS is unreachable: %w; check that it is running and that this node is connected", ErrNotSent)
-	// ErrNoReply: the reply did not come in time, or the connection was lost before. The server may have acted on the request.
+	// ErrNoReply: the reply did not arrive in time, or the connection was lost before. The server may have acted on the
+	// request.
 	ErrNoReply = errors.New("no reply")
 	// ErrClosed: the Requester was closed. With ErrNotSent it was closed before the request, with ErrNoReply after.
 	ErrClosed = errors.New("closed")
@@ -48,8 +49,8 @@ func WrongLastSequence(err error) bool {
 	return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
 
-// SendError wraps ErrNotSent around an error of a publish of nats.go if nothing can have been sent. Any other error may
-// come from a write that got part of the way.
+// SendError wraps ErrNotSent around an error of a publish of nats.go if nothing can have been sent. Any other error may be
+// from an incomplete write.
 func SendError(err error) error {
 	for _, disconnected := range []error{nats.ErrConnectionClosed, nats.ErrConnectionDraining, nats.ErrReconnectBufExceeded, nats.ErrDisconnected} {
 		if errors.Is(err, disconnected) {

@@ -6,7 +6,7 @@ import (
 )
 
 // Token identifies one request of a Requester: a slot in the low half, its generation in the high half. No two requests of a
-// Requester share a token, so a reply that comes late or twice is dropped. The zero Token identifies none.
+// Requester share a token, so a late or duplicate reply is dropped. The zero Token identifies none.
 type Token uint64
 
 func newToken(slot, generation uint32) Token { return Token(generation)<<32 | Token(slot) }

@@ -313,7 +313,7 @@ func (b *batchRequest) publish(to ReplyTo) error {
 			failpoint.Pass(failpoint.HalfBatch)
 		}
 		if err := m.Publish(b.p.r.nc, ReplyTo{}, Mark{ID: b.id, Sequence: b.p.sequences[i]}); err != nil {
-			// Without its last message the stream drops the batch.
+			// The stream drops a batch whose last message is missing.
 			return fmt.Errorf("%w: message %d of a batch of %d: %w", ErrNotSent, i+1, len(b.batch), err)
 		}
 	}

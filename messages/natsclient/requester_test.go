@@ -52,7 +52,7 @@ func TestRequestsEndWithoutReply(t *testing.T) {
 		"timeout":         {"silent", 20 * time.Millisecond, nil, []error{natsclient.ErrNoReply}},
 		"connection lost": {"silent", 0, func(nc *nats.Conn, _ *natsclient.Requester) { _ = nc.ForceReconnect() }, []error{natsclient.ErrNoReply}},
 		"closed":          {"silent", 0, func(_ *nats.Conn, r *natsclient.Requester) { r.Close() }, []error{natsclient.ErrNoReply, natsclient.ErrClosed}},
-		"not sendable":    {"silent and bad", 0, nil, []error{natsclient.ErrNotSent, nats.ErrBadSubject}},
+		"not sendable":    {"invalid subject", 0, nil, []error{natsclient.ErrNotSent, nats.ErrBadSubject}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			nc := s.Connect()
@@ -99,12 +99,12 @@ func TestWithoutConnection(t *testing.T) {
 	s.Start()
 	natstest.Eventually(t, "the connection is back", nc.IsConnected)
 	if err := natstest.Receive(t, h.errs, "the end of the buffered request"); !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("the buffered request ended with %v, want that it was sent", err)
+		t.Errorf("the buffered request ended with %v, want ErrNoResponders", err)
 	}
 	h = record()
 	fast.Send(h, request(nc, "echo"))
 	if err := natstest.Receive(t, h.errs, "the end of a request"); !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("a request on the new connection ended with %v, want that it was sent", err)
+		t.Errorf("a request on the new connection ended with %v, want ErrNoResponders", err)
 	}
 }
 
@@ -115,7 +115,7 @@ func TestManyReplies(t *testing.T) {
 	// A busy machine needs a longer limit.
 	for timeout := 100 * time.Millisecond; !manyReplies(t, nc, service, timeout); timeout *= 2 {
 		if timeout > natstest.Patience {
-			t.Fatalf("replies at intervals of half the limit do not come within %s", timeout)
+			t.Fatalf("replies at intervals of half the limit do not arrive within %s", timeout)
 		}
 	}
 }
@@ -153,7 +153,7 @@ func manyReplies(t *testing.T, nc, service *nats.Conn, timeout time.Duration) bo
 		t.Errorf("got %v, want that the last reply is missing", err)
 	}
 	if len(h.replies)+len(h.errs) > 0 {
-		t.Error("the request had another end")
+		t.Error("the handler was called again after the end")
 	}
 	return true
 }
@@ -167,7 +167,7 @@ func TestCancelledRequestIsForgotten(t *testing.T) {
 	h := record()
 	r.Cancel(r.Send(h, request(nc, "later")))
 	_ = natstest.Receive(t, requests, "the request").Respond(nil)
-	// Replies come in order, so the cancelled request's is over when the next one's comes.
+	// Replies arrive in order, so that of the cancelled request has been handled when the next one arrives.
 	next := record()
 	r.Send(next, request(nc, "later"))
 	_ = natstest.Receive(t, requests, "the next request").Respond(nil)
@@ -177,7 +177,8 @@ func TestCancelledRequestIsForgotten(t *testing.T) {
 	}
 }
 
-// TestHandlersAreNotCalledBySenders, so that a caller may hold a lock that its handler takes; after Close they are.
+// TestHandlersAreNotCalledBySenders: Send does not call handlers, so that a caller may hold a lock that its handler takes;
+// after Close it does.
 func TestHandlersAreNotCalledBySenders(t *testing.T) {
 	s := natstest.Start(t, natstest.NoJetStream)
 	nc := s.Connect()
@@ -212,7 +213,7 @@ func TestSendErrors(t *testing.T) {
 			t.Errorf("%v became %v, want ErrNotSent", err, got)
 		}
 	}
-	// It may come from a write that got part of the way.
+	// It may be from an incomplete write.
 	if got := natsclient.SendError(nats.ErrTimeout); errors.Is(got, natsclient.ErrNotSent) || !errors.Is(got, nats.ErrTimeout) {
 		t.Errorf("a timeout became %v", got)
 	}

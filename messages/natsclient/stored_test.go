@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("got %v, want ErrGap", err)
 	}
 	if _, err := r.GetPage(natstest.Context(t), api, "unknown", natsclient.Get{Sequence: 1, Batch: 3}); !errors.Is(err, nats.ErrNoResponders) {
-		t.Errorf("got %v, want that nobody answers", err)
+		t.Errorf("got %v, want ErrNoResponders", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	reason := errors.New("reason")
@@ -115,7 +115,7 @@ func TestGetFromLeader(t *testing.T) {
 		}
 	}
 	if _, err := api.GetFromLeader(natstest.Context(t), "unknown", natsclient.Get{Sequence: 1}); !errors.Is(err, jetstream.ErrStreamNotFound) {
-		t.Errorf("got %v, want that there is no such stream", err)
+		t.Errorf("got %v, want ErrStreamNotFound", err)
 	}
 }
 

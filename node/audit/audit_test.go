@@ -338,7 +338,7 @@ func runOrder(w *testServer, id string, n int, retention bool) {
 		w.schedule(id)
 		w.ack(seq)
 		if n%9 == 7 && n%2 == 1 {
-			// A signal comes before the timer, which stays.
+			// A signal arrives before the timer, which stays stored.
 			decision := w.resume(id)
 			w.append(id, parked())
 			w.schedule(id)

@@ -8,11 +8,11 @@
 // # Ordering
 //
 // A message leaves the inbox only after what it caused is stored (I1). So the inbox is read first, the dead letters and the
-// journal after it: what had left the inbox is in what is read later. For orders in flight it is the other way round: the
-// journal is read first, and the inbox after it. A driver that is missing by then may have done its work in between, so the
-// order is read again: an order is stranded only if its history did not grow after its driver was seen to be missing. A timer
-// is scheduled after the park is journaled: a timer of a park that is not in the journal read before is checked against the
-// journal as it is by then.
+// journal after it: messages that had left the inbox are found in the later reads. For orders in flight it is the other way
+// round: the journal is read first, and the inbox after it. A driver that is missing by then may have done its work in
+// between, so the order is read again: an order is stranded only if its history did not grow after its driver was seen to be
+// missing. A timer is scheduled after the park is journaled: a timer of a park that is not in the journal read before is
+// checked against the journal as it is by then.
 //
 // # Ownership
 //

@@ -26,7 +26,7 @@ const (
 
 // input is one row of the table in docs/bad-input.md: an input, how a plain NATS client sends it, and its exact outcome.
 type input struct {
-	// what is sent, in the words of the table.
+	// the input, as described in the table.
 	what string
 	// end is its outcome; says is contained in the reason of the order or the dead letter.
 	end, says string
@@ -64,7 +64,7 @@ func asProto(change func(*messages.OrderCreated)) []byte {
 
 func header(name, value string) nats.Header { return nats.Header{name: {value}} }
 
-// inputs is the table. A body's ID stands for the row's id.
+// inputs is the table. ID in a body is replaced by the row's id.
 var inputs = []input{
 	{what: "order in JSON", end: completed, body: asJSON()},
 	{what: "order in protobuf", end: completed, body: asProto(nil)},

@@ -88,7 +88,7 @@ func (c *connection) explain(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, nats.ErrReconnectBufExceeded) {
-		return fmt.Errorf("NATS at %s is away: not sent", c.url)
+		return fmt.Errorf("NATS at %s is unreachable: not sent", c.url)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

@@ -36,7 +36,7 @@ func (p *process) waitListed(t *testing.T, n int, args ...string) []index.Order 
 }
 
 // cause is the cause of the orders in attention.
-const cause = "nats://payments.authorize: answered 503: card network is away"
+const cause = "nats://payments.authorize: answered 503: card network is unavailable"
 
 // startWithAttentionOrders starts a node with working services, and n orders that are in attention since an earlier failure.
 func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {

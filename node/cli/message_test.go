@@ -267,8 +267,8 @@ order cancelled`
 	}
 }
 
-// A cancel that overtakes its order cancels it, however fast the order is and however far ahead the cancel came: what
-// waits for an order takes effect before the order's first step.
+// A cancel that overtakes its order cancels it, however early it arrives: messages that wait for an order take effect before
+// its first step.
 func TestCancelOvertakesItsOrder(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, instant, "ORDERLY_UNKNOWN_AGE=1m")

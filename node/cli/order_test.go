@@ -116,7 +116,7 @@ steps:
 	nc := p.connect(t)
 	if _, err := nc.Subscribe("slow.*", func(m *nats.Msg) {
 		<-gate
-		_ = m.Respond([]byte(`{"done": {}}`)) // fails where the node was ended before
+		_ = m.Respond([]byte(`{"done": {}}`)) // fails if the node has ended
 	}); err != nil {
 		t.Fatal(err)
 	}

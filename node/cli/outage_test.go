@@ -322,7 +322,7 @@ func TestPublishWithoutNATS(t *testing.T) {
 	tn.cut()
 	eventually(t, "a node that knows", func() (bool, any) { return status(t, p.http+"/health") == 503, p.err })
 	got := p.post(t, "/v1/orders", sampleOrder("o-1"))
-	if got.code != 503 || !strings.Contains(got.body, "order o-1: nothing was stored: NATS is away") || strings.Contains(got.body, "nats:") {
+	if got.code != 503 || !strings.Contains(got.body, "order o-1: nothing was stored: NATS is unavailable") || strings.Contains(got.body, "nats:") {
 		t.Errorf("answered %d: %s", got.code, got.body)
 	}
 	if got := p.request(t, "GET", "/v1/orders/o-1", ""); got.code != 503 || !strings.Contains(got.body, "NATS is unreachable: not sent") {

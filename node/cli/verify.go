@@ -8,7 +8,7 @@ import (
 func newVerify(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Prove from the streams that no order was lost; exit 1 if they do not balance",
+		Short: "Check in the streams that no order was lost; exit 1 if they do not balance",
 		Long: `Read the streams and account for every message that the inbox ever stored, for every accepted order (parked ones by what
 they wait for, those in attention by cause), and for every timer. The report balances when each is accounted for, every
 running order's driver message and every parked order's wake-up is stored, every timer belongs to an order, and every

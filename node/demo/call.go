@@ -194,7 +194,7 @@ func (s *Services) count(e *endpoint, again, failed bool) {
 	}
 }
 
-// countMissed counts a call while the service is away.
+// countMissed counts a call while the service is unavailable.
 func (s *Services) countMissed() {
 	s.mu.Lock()
 	s.missed++

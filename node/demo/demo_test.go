@@ -305,7 +305,7 @@ func TestPendingWorkIsFinishedBySignal(t *testing.T) {
 			t.Fatal(err)
 		}
 	case <-time.After(soon):
-		t.Fatal("no signal came")
+		t.Fatal("no signal arrived")
 	}
 	done := c.must("create_shipment", messages.Do, order("o-1"))
 	if signal.Name != "create_shipment" || done.GetDone() == nil || !proto.Equal(signal.Data, done.GetDone().GetData()) {

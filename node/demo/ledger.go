@@ -26,7 +26,7 @@ const (
 	refused verdict = "refused"
 	// idle: an undo with nothing to undo.
 	idle verdict = "idle"
-	// sealed: a do whose undo came first; it is never performed.
+	// sealed: a do whose undo was called first; it is never performed.
 	sealed verdict = "sealed"
 )
 

@@ -17,7 +17,7 @@ type Stats struct {
 	Repeats int `json:"repeats"`
 	// Failed counts the calls answered as unavailable.
 	Failed int `json:"failed"`
-	// Missed counts the calls while their service was away; they are not in Calls.
+	// Missed counts the calls while their service was unavailable; they are not in Calls.
 	Missed int `json:"missed"`
 	// Twice lists every order, step and direction whose effect was performed more than once, with different keys. Empty unless
 	// the caller changes keys.
@@ -31,8 +31,8 @@ type Call struct {
 	Key       string `json:"key"`
 	Step      string `json:"step"`
 	Direction string `json:"direction"`
-	// Verdict is performed, refused, idle (an undo with nothing to undo), sealed (a do whose undo came first), or empty if
-	// every call with the key failed before its effect.
+	// Verdict is performed, refused, idle (an undo with nothing to undo), sealed (a do whose undo was called first), or
+	// empty if every call with the key failed before its effect.
 	Verdict string `json:"verdict"`
 	// Calls counts the calls with the key in this process.
 	Calls int `json:"calls"`

@@ -25,7 +25,7 @@ var ErrNoResult = errors.New("no result")
 //
 // The result is any value that encoding/json can write, or nil; later steps read it. An error is one of Reject, Permanent,
 // Pending and RetryAfter, wrapped or not, or any other: then the step is attempted again, with back-off, until its
-// attempts are spent and the order goes to attention. A panic counts as such an error and does not end the program.
+// attempts are spent and the order needs attention. A panic counts as such an error and does not end the program.
 type Function func(context.Context, *Call) (result any, err error)
 
 // Functions are step functions by the name in targets func:<name>.

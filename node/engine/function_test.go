@@ -187,7 +187,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A panic costs an attempt, not the process. When all are spent the order goes to attention, with the place of the panic.
+// A panic costs an attempt, not the process. When all are spent the order needs attention, with the place of the panic.
 func TestPanicsEndInAttention(t *testing.T) {
 	s := newServer(t)
 	var calls atomic.Int32

@@ -154,10 +154,11 @@ func TestOutageUnderLoad(t *testing.T) {
 	if spent < 5 || spent > 10 {
 		t.Errorf("the outage cost %d attempts, want the five that opened the circuit", spent)
 	}
-	// The first failure shows after a time-out; then there are probes only, three at once. The bound allows for a busy machine.
+	// The first failures are detected after a time-out; after that only trial calls are made, three at a time. The bound
+	// allows for a busy machine.
 	const unaware = int(timeout / time.Second)
 	if missed < 5 || missed > 2*perSecond*unaware+20 {
-		t.Errorf("%d calls while the service was away", missed)
+		t.Errorf("%d calls while the service was unavailable", missed)
 	}
 	if n := calls.between(opened.Add(time.Second), back); n > 15 || !opened.Before(back) {
 		t.Errorf("%d calls later than a second after the circuit opened, %s into the outage: want probes only", n, opened.Sub(left))

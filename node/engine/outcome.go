@@ -21,7 +21,7 @@ type rejection struct{ code, reason string }
 func (r *rejection) Error() string { return fmt.Sprintf("rejected: %s: %s", r.code, r.reason) }
 
 // Permanent returns an error that no further attempt can mend, such as a bug or bad configuration. Nothing is undone: the
-// order goes to attention at once, where a person retries, skips or cancels.
+// order needs attention at once, where a person retries, skips or cancels.
 func Permanent(err error) error { return &failure{messages.Poison, err} }
 
 // failure is an error that the gateway finds to be of a kind.

@@ -25,7 +25,7 @@ var (
 const Unlimited = -1
 
 // Plan is the list of steps an order goes through. It is performed in order and undone in reverse. Every order keeps the
-// plan it was accepted with; name and version stand for one content for good.
+// plan it was accepted with; name and version identify one content permanently.
 type Plan struct {
 	// Name is 1–64 characters of a–z 0–9 _ beginning with a letter.
 	Name string
@@ -35,7 +35,7 @@ type Plan struct {
 	Steps []Step
 }
 
-// Step is one call of a service or a function, with the call that undoes it. Zero values stand for the defaults.
+// Step is one call of a service or a function, with the call that undoes it. Zero values mean the defaults.
 type Step struct {
 	// Name is 1–64 characters of a–z 0–9 _ beginning with a letter; unique in the plan.
 	Name string
@@ -57,7 +57,7 @@ type Step struct {
 type Retry struct {
 	// Initial is the delay before the second attempt, default 100 ms. It doubles up to Max, default 30 s.
 	Initial, Max time.Duration
-	// Attempts before the order goes to attention, 1–1000; default 10.
+	// Attempts before the order needs attention, 1–1000; default 10.
 	Attempts int
 }
 
@@ -178,7 +178,7 @@ func (p Plan) Build(more Functions) (*messages.Plan, gateway.Functions, error) {
 	return out, functions, nil
 }
 
-// build is the step without its targets. What is zero stays open.
+// build is the step without its targets. Zero values stay unset.
 func (s *Step) build() (*messages.Step, error) {
 	if s.Retry.Attempts < 0 || s.Limits.Concurrency < Unlimited {
 		return nil, fmt.Errorf("attempts %d, concurrency %d: want neither negative", s.Retry.Attempts, s.Limits.Concurrency)
@@ -228,7 +228,7 @@ func bind(t Target, name string, functions gateway.Functions, before []string) (
 	return "func:" + name, nil
 }
 
-// duration is nil for 0, which stands for the default.
+// duration is nil for 0, which means the default.
 func duration(d time.Duration) *durationpb.Duration {
 	if d == 0 {
 		return nil
@@ -236,5 +236,5 @@ func duration(d time.Duration) *durationpb.Duration {
 	return durationpb.New(d)
 }
 
-// whole is 0, which stands for no value, for what is negative.
+// whole is 0, which means no value, for negative values.
 func whole(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

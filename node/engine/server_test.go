@@ -147,7 +147,7 @@ func (s *server) history(id messages.OrderID) (entries []journal.Entry, kinds []
 	return entries, kinds
 }
 
-// checkCompleted checks that the orders went straight to completion, and counts the entries of each node.
+// checkCompleted checks that the orders completed without failures, and counts the entries of each node.
 func (s *server) checkCompleted(ids []messages.OrderID) (entriesOf map[string]int) {
 	s.t.Helper()
 	entriesOf = map[string]int{}

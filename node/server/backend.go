@@ -97,7 +97,7 @@ func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	err := n.client.PublishMessage(ctx, o)
 	switch {
 	case errors.Is(err, ingress.ErrDisconnected):
-		return fmt.Errorf("%w: NATS is away", api.ErrNotStored)
+		return fmt.Errorf("%w: NATS is unavailable", api.ErrNotStored)
 	case errors.Is(err, ingress.ErrNoStream):
 		return fmt.Errorf("%w: %w", api.ErrNotStored, err)
 	}

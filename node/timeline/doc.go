@@ -1,3 +1,3 @@
-// Package timeline presents one order from its journal, as text and as JSON: its events (Story, Event), its state, what it
-// waits for and what an operator can do (View), and what a cancel would do (Cancellation).
+// Package timeline presents one order from its journal, as text and as JSON: its events (Story, Event), its state, its next
+// call or wait and the possible actions of an operator (View), and a preview of a cancel (Cancellation).
 package timeline

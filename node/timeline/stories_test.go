@@ -22,14 +22,14 @@ func driver(seq uint64) *messages.Source {
 	return &messages.Source{Stream: messages.StreamOrders, Sequence: seq}
 }
 
-// moment is one journal entry.
+// eventContext is one journal entry.
 type eventContext struct {
 	after  time.Duration
 	events []*messages.Event
 	node   string
 }
 
-// entries numbers the moments as the journal would.
+// entries numbers the entries as the journal would.
 func entries(moments ...eventContext) []journal.Entry {
 	var all []journal.Entry
 	for i, m := range moments {
@@ -45,7 +45,7 @@ func entryAfter(after time.Duration, events ...*messages.Event) eventContext {
 	return eventContext{after: after, events: events}
 }
 
-// on is then on another node.
+// onNode is entryAfter for another node.
 func onNode(node string, after time.Duration, events ...*messages.Event) eventContext {
 	return eventContext{after, events, node}
 }
@@ -151,7 +151,7 @@ func takeovers(n int) []eventContext {
 	return all
 }
 
-// viewed is when the stories are looked at, after the beginning.
+// viewed is the time of the view, from the beginning.
 var viewed = map[string]time.Duration{
 	"running": 30 * time.Second, "retrying": 2500 * time.Millisecond, "taken-over": 12 * time.Second, "cancelling": 2 * time.Second,
 	"parked": 30 * time.Minute, "parked-retry": time.Minute, "parked-outage": time.Minute, "parked-outage-long": 30*time.Minute + 20*time.Second,

@@ -48,7 +48,7 @@ func TestText(t *testing.T) {
 	})
 }
 
-// TestReceivedJSON: what is always there is there for an order that is only received.
+// TestReceivedJSON: an order that is only received has all fields that are never omitted.
 func TestReceivedJSON(t *testing.T) {
 	text, err := json.MarshalIndent(timeline.NewReceived("o-1", began), "", "  ")
 	if err != nil {
@@ -87,7 +87,7 @@ func TestAwaited(t *testing.T) {
 	}
 }
 
-// TestJSON holds the stable form: a key that changes or goes away breaks programs.
+// TestJSON checks the stable JSON form: a key that is changed or removed breaks programs.
 func TestJSON(t *testing.T) {
 	for _, name := range []string{"completed", "parked", "attention", "retrying", "cancelled"} {
 		v, err := timeline.New(stories[name])

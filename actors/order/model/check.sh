@@ -29,7 +29,7 @@ found() {
 		echo failed
 	elif [ -s order.pml.trail ]; then
 		# The trace ends with the name of the check that failed; a cycle has none.
-		spin "${flags[@]}" -t order.pml 2>&1 | sed -n 's/^ *@//p; s/.*START OF CYCLE.*/(from here on again and again)/p' |
+		spin "${flags[@]}" -t order.pml 2>&1 | sed -n 's/^ *@//p; s/.*START OF CYCLE.*/(from here on repeatedly)/p' |
 			tr -s ' ' >trace
 		if grep -q '^pan:1: non-progress cycle' pan.out; then
 			echo cycle

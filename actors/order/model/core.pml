@@ -1,7 +1,7 @@
-/* What a slot does with its delivery and with the journal: the folding (apply.go), the driver's moves (next.go, undo.go)
+/* The actions of a slot on its delivery and on the journal: the folding (apply.go), the driver's moves (next.go, undo.go)
    and what it appends for a result (reply.go). order.pml decides when. */
 
-/* What a slot is about to do. */
+/* The next action of a slot. */
 #define FREE 0
 #define BLIND 1        /* R2: append OrderAccepted without reading */
 #define READ 2         /* read the journal and decide */
@@ -18,7 +18,7 @@
 #define LATER 13
 #define DEADLETTER 14
 #define CONFIRM 15    /* the inbox holds nothing earlier: is there still no order? */
-/* What a driver holds: the result of a call (reply.go), or a move without a call (next.go). */
+/* The value that a driver holds: the result of a call (reply.go), or a move without a call (next.go). */
 #define NOTHING 0
 #define ANSWERED 1
 #define REFUSED 2
@@ -33,7 +33,7 @@
 
 #define SAY(x) printf("@slot %d, message %d: ", id, m); printf(x); printf("\n")
 
-/* What an actor remembers matters only where it answers from memory. */
+/* An actor's memory matters only where it answers without a read. */
 #ifdef SHARED
 #define REMEMBER knownwatermark = watermark; knownpark = park;
 #define FORGET knownwatermark = 0; knownpark = 0;

@@ -45,7 +45,7 @@
 #else
 #define SAMEOWNER (owner==id)
 #endif
-/* What the actor of a driver acknowledges without a read: it is settled for good (R7). */
+/* The messages that the actor of a driver acknowledges without a read: their effects are final (R7). */
 #define ARRIVES(x) ((pc==CALL || pc==APPEND) && m!=x && at[x]==AVAILABLE)
 #define STALEMSG(x) (ARRIVES(x) && (x==accepted || x<=knownwatermark || TYPE(x)==CREATED))
 #define STALEWAKE(x) (ARRIVES(x) && wakes[x]<=knownpark)

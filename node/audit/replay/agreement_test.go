@@ -16,8 +16,8 @@ import (
 // stricter are the rules that only this fold holds a history to.
 var stricter = []string{"(R3.7)", "(R4c)", "skipped, and no skip", "a recorded cancel, and only that", "no cancel was recorded"}
 
-// TestFoldsAgree holds random histories against the engine's fold: what this fold accepts that one accepts too, with the same
-// state; what it refuses that one refuses, except by the stricter rules.
+// TestFoldsAgree compares both folds on random histories: an entry that this fold accepts the engine's accepts too, with the
+// same state; one that it refuses the engine's refuses, except by the stricter rules.
 func TestFoldsAgree(t *testing.T) {
 	ends := map[replay.Status]int{}
 	rapid.Check(t, func(t *rapid.T) {
@@ -89,7 +89,7 @@ func compare(t *rapid.T, engine *order.State, own *replay.Order) {
 	}
 }
 
-// candidates are entries that may come next, legal and illegal ones.
+// candidates are possible next entries, legal and illegal ones.
 func candidates(t *rapid.T, o *replay.Order) (all []*messages.JournalEntry) {
 	if o.Number == 0 {
 		return []*messages.JournalEntry{newEntry(1, 0, events{accepted()})}

@@ -63,7 +63,7 @@ func (o *Order) Status() Status { return Status(o.State.GetStatus()) }
 
 func (o *Order) steps() []*messages.Step { return o.Accepted.GetPlan().GetSteps() }
 
-// turnedBack reports whether the order goes back: it was cancelled, or a step was refused.
+// turnedBack reports whether the order is compensated: it was cancelled, or a step was refused.
 func (o *Order) turnedBack() bool { return o.State.GetCancel() != nil || o.State.GetRefusal() != nil }
 
 // irreversible reports whether the last step of the plan is performed and has no undo: the order can only complete (R4c).

@@ -28,7 +28,7 @@ const (
 )
 
 // FollowFrom is Follow behind the journal sequence after: yield gets each later entry once, in order and without a gap. The
-// error wraps ErrUnknownOrder if the order does not exist, or no longer exists and had no entry. It waits while NATS is away.
+// error wraps ErrUnknownOrder if the order does not exist, or no longer exists and had no entry. It waits while NATS is unavailable.
 func (c *Client) FollowFrom(ctx context.Context, id string, after uint64, yield func([]timeline.Event) error) error {
 	if _, err := c.Order(ctx, id); err != nil {
 		return err

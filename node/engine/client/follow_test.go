@@ -102,7 +102,7 @@ func TestFollowReceived(t *testing.T) {
 	w.must(<-ended)
 }
 
-// Follow ends with its context, also while the server is away.
+// Follow ends with its context, also while the server is unavailable.
 func TestFollowStops(t *testing.T) {
 	t.Parallel()
 	w := newTestServer(t)
@@ -158,7 +158,7 @@ func TestFollowChecksAtGrowingIntervals(t *testing.T) {
 	})
 }
 
-// What follows a lost message is not yielded; the next consumer reads it again.
+// Messages after a lost one are not yielded; the next consumer reads them again.
 func TestFollowStopsAtGap(t *testing.T) {
 	t.Parallel()
 	feed := []jetstream.Msg{entry(t, 1, 1, accepted()), entry(t, 2, 2, signalled(2)), entry(t, 4, 3, signalled(3))}
@@ -206,7 +206,7 @@ func TestUntilReconnect(t *testing.T) {
 	defer release()
 	w.server.Stop()
 	if err := ctx.Err(); err != nil {
-		t.Fatalf("%v while the server is away", err)
+		t.Fatalf("%v while the server is unavailable", err)
 	}
 	w.server.Start()
 	natstest.Receive(t, ctx.Done(), "the end of the context")

@@ -153,7 +153,7 @@ func (w *Watch) openFor(age time.Duration, limit int) []messages.OrderID {
 }
 
 // Wait returns nil when no watched order is open. If ctx ends first it returns ctx's error, together with the error of the
-// latest look-up if that failed. It waits while NATS is away.
+// latest look-up if that failed. It waits while NATS is unavailable.
 func (w *Watch) Wait(ctx context.Context) error {
 	tick := time.NewTicker(lookupInterval)
 	defer tick.Stop()

@@ -94,7 +94,7 @@ type crash struct {
 	cancel, late bool
 }
 
-// crasher runs a case again and again.
+// crasher runs a case repeatedly.
 type crasher struct {
 	t      testing.TB
 	setup  func() Case
@@ -104,7 +104,7 @@ type crasher struct {
 	runs, failed int
 }
 
-// run is one run and what came of it.
+// run is one run with its result.
 type run struct {
 	crash
 	env  *Env

@@ -13,7 +13,7 @@ import (
 	"github.com/orderly-engine/orderly/node/engine/enginetest"
 )
 
-// shop is a fake of four services with one table: what was done for whom.
+// shop is a fake of four services with one table of effects by order.
 type shop struct {
 	rows map[string]int
 	// results by idempotency key.
@@ -121,7 +121,7 @@ func TestCrashEverywhereFindsWrongSteps(t *testing.T) {
 		}, []string{
 			"node killed after the call of reserve/do #1 (point", "key o-1/reserve/do acted twice", `from {} to {"reservations":1}`, "calls:\n  o-1/reserve/do attempt 1: done\n",
 		}},
-		"refused when it comes again": {func(s *shop, c *enginetest.Case) {
+		"refused on the second call": {func(s *shop, c *enginetest.Case) {
 			c.Plan.Steps[0].Do = engine.Function(func(ctx context.Context, call *engine.Call) (any, error) {
 				if s.rows["o-1 reserve"] > 0 {
 					return nil, engine.Reject("out_of_stock", "none left")

@@ -101,7 +101,7 @@ func (e *Env) startNode() {
 	e.mu.Unlock()
 }
 
-// stopNode ends the node. What it held is delivered again after the acknowledgement wait.
+// stopNode ends the node. Its deliveries are redelivered after the acknowledgement wait.
 func (e *Env) stopNode() {
 	e.mu.Lock()
 	n := e.node

@@ -36,7 +36,7 @@ func (w *testEnv) finish() *journal {
 	w.quiesce()
 	if w.operator != nil {
 		w.operator.stop()
-		w.quiesce() // what the operator sent a second time
+		w.quiesce() // messages that the operator sent twice
 	}
 	j := w.check()
 	before := w.readEffects().total
@@ -275,7 +275,7 @@ func (w *testEnv) checkAudit(f *failures, j *journal) {
 	if in := report.Inbox; in.Waiting+in.Held > 0 {
 		f.add("left in the inbox: %d waiting, %d held", in.Waiting, in.Held)
 	}
-	// Without effect are at most the messages published more than once, and cancels that came too late.
+	// Without effect are at most the messages published more than once, and cancels that arrived too late.
 	most := w.load.badTries - len(w.load.bad)
 	for _, s := range w.load.orders {
 		most += s.tries - 1 + s.cancelTries

@@ -38,7 +38,7 @@ type sent struct {
 	conflicting uint64
 }
 
-// load publishes orders as a client does: again and again until JetStream has acknowledged each.
+// load publishes orders as a client does: repeatedly until JetStream has acknowledged each.
 type load struct {
 	w          *testEnv
 	seed       uint64

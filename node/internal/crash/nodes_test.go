@@ -121,8 +121,8 @@ func TestCrashPausedNode(t *testing.T) {
 	w.finish()
 }
 
-// A fenced node settles nothing (R4): with a nak the nodes would take orders from each other again and again; after an
-// acknowledgement the death of the node that took over would lose orders.
+// A fenced node settles nothing (R4): with a nak, nodes would repeatedly take orders over from each other; with an
+// acknowledgement, orders would be lost if the other node died.
 func TestCrashFencedNodeSettlesNothing(t *testing.T) {
 	t.Parallel()
 	t.Run("no nak", func(t *testing.T) {

@@ -27,7 +27,7 @@ var steps = []string{"reserve_inventory", "authorize_payment", "create_shipment"
 const (
 	// longTimeout is longer than a node is ever paused: so no call times out during a pause, and no circuit opens.
 	longTimeout = 10 * time.Second
-	// shortTimeout soon shows that a service is away.
+	// shortTimeout quickly detects that a service is unavailable.
 	shortTimeout = 500 * time.Millisecond
 	// manyAttempts are never spent.
 	manyAttempts = 1000

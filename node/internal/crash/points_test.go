@@ -99,7 +99,7 @@ func (w *testEnv) randomPass(point failpoint.Point) int {
 	return 2 + w.rng.IntN(20)
 }
 
-// pace says how many orders come next, and after what pause more, with so many messages in the inbox.
+// pace returns how many orders to add, and the pause until the next call, by the number of messages in the inbox.
 type pace func(backlog uint64) (orders int, pause time.Duration)
 
 // doublingPace doubles the number of orders each time, because some failpoints need more than one order at a time, and

@@ -17,7 +17,7 @@ var unreliable = demo.Behavior{Latency: 5 * time.Millisecond, Fail: 0.05, Reject
 // minKills is how many kills a run has at least.
 const minKills = 6
 
-// Nodes are killed at random moments, again and again, also while they start.
+// Nodes are killed at random moments, repeatedly, also while they start.
 func TestCrashRandom(t *testing.T) {
 	t.Parallel()
 	never := func(int) bool { return false }
@@ -39,12 +39,12 @@ func TestCrashRandom(t *testing.T) {
 		w.writePlan(shortTimeout, manyAttempts)
 		j := killAtRandom(w, unreliable, func(kills int) bool { return kills%4 == 1 || kills%4 == 2 })
 		if n := j.parks[replay.WaitOutage]; n < 20 {
-			t.Errorf("orders parked %d times while payments were away", n)
+			t.Errorf("orders parked %d times while payments were unavailable", n)
 		}
 	})
 }
 
-// killAtRandom kills nodes until the load has ended; away says whether payments are away between two kills.
+// killAtRandom kills nodes until the load has ended; away says whether payments are unavailable between two kills.
 func killAtRandom(w *testEnv, behavior demo.Behavior, away func(kills int) bool) *journal {
 	orders, span := size(w.T, 3, 900)
 	w.load.signals = behavior.Pending > 0

@@ -44,7 +44,7 @@ func TestFences(t *testing.T) {
 	}
 }
 
-// flatten drops the indentation, so that a part of a function can stand at the margin of a document.
+// flatten drops the indentation, so that a part of a function can be shown without it.
 func flatten(text string) string {
 	return strings.TrimSpace(regexp.MustCompile(`(?m)^[ \t]+`).ReplaceAllString(text, ""))
 }

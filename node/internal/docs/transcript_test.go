@@ -207,7 +207,7 @@ func (s *session) play(document string, f fence) {
 		line = strings.TrimSpace(line)
 		where := fmt.Sprintf("%s, in the transcript at line %d: %s", document, f.line, line)
 		if line == "make run" {
-			line = "bin/orderly run --demo &" // what the target does; TestMakeRun holds it to that
+			line = "bin/orderly run --demo &" // the commands of the target, which TestMakeRun checks
 		}
 		if program, ok := strings.CutSuffix(line, " &"); ok {
 			printed := s.background(program)
@@ -236,7 +236,7 @@ func reads(line string) bool {
 		strings.HasPrefix(line, "curl ") && !strings.Contains(line, "-X") && !strings.Contains(line, "-d")
 }
 
-// match compares what was printed with what a document has; "…" alone on a line stands for any lines.
+// match compares the output with a document; "…" alone on a line matches any lines.
 func (s *session) match(got, want string) bool {
 	pattern := `^`
 	for line := range strings.Lines(strings.TrimSpace(want)) {
@@ -249,7 +249,7 @@ func (s *session) match(got, want string) bool {
 	return regexp.MustCompile(pattern + `$`).MatchString(normalize(s.restored.Replace(strings.TrimSpace(got))))
 }
 
-// varying lists what may differ between two runs, and what stands for it.
+// varying lists patterns of output that may differ between two runs, and their replacements.
 var varying = []struct {
 	what *regexp.Regexp
 	by   string

@@ -113,11 +113,11 @@ func TestCreateRefuses(t *testing.T) {
 
 // TestCertainlyNotStored: the response says that a message that was never sent is not stored.
 func TestCertainlyNotStored(t *testing.T) {
-	w := &fakeBackend{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is away", api.ErrNotStored) }}
+	w := &fakeBackend{publish: func(context.Context) error { return fmt.Errorf("%w: NATS is unavailable", api.ErrNotStored) }}
 	base, _ := serve(t, w, api.Config{})
 	for path, body := range map[string]string{"/v1/orders": sample, "/v1/orders/o-1/cancel": ""} {
 		got := do(t, "POST", base+path, body)
-		if got.problem(t, 503, "o-1: nothing was stored: NATS is away"); got.Header.Get("Retry-After") == "" || strings.Contains(got.body, "certain") {
+		if got.problem(t, 503, "o-1: nothing was stored: NATS is unavailable"); got.Header.Get("Retry-After") == "" || strings.Contains(got.body, "certain") {
 			t.Errorf("%s: headers %v, body %s", path, got.Header, got.body)
 		}
 	}

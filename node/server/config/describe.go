@@ -23,7 +23,7 @@ type Entry struct {
 	Secret bool `json:"secret"`
 }
 
-// hidden stands for a secret.
+// hidden replaces a secret.
 const hidden = "***"
 
 // Redacted lists every variable with its value in effect, in the order of the documentation.

@@ -66,7 +66,7 @@ func count(t *testing.T, st jetstream.Stream) uint64 {
 	return info.State.Msgs
 }
 
-// What was published is there after a stop and a start, also under the other durability.
+// Published messages are stored after a restart, also with the other durability.
 func TestRestart(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "data")
 	for i, relaxed := range []bool{false, true, false} {
@@ -146,7 +146,7 @@ func TestRefused(t *testing.T) {
 	_, err = embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "192.0.2.1:4222"})
 	want(t, err, "ORDERLY_NATS_ADDR", "192.0.2.1:4222")
 
-	// A store that cannot be opened: what the server would exit with is the error.
+	// If the store cannot be opened, the error has the message with which the server would exit.
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "jetstream"), nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -84,7 +84,7 @@ type Order struct {
 	Total      string     `json:"total"`
 	Currency   string     `json:"currency"`
 	Plan       string     `json:"plan"`
-	// StatusSince is the time at which the order came to its status, UpdatedAt that of its last event.
+	// StatusSince is the time at which the order entered its status, UpdatedAt that of its last event.
 	StatusSince time.Time `json:"status_since"`
 	CreatedAt   time.Time `json:"created_at"`
 	UpdatedAt   time.Time `json:"updated_at"`

@@ -141,7 +141,7 @@ func TestSpansOverGRPC(t *testing.T) {
 	}
 }
 
-// The sampler of the environment is followed: nothing is sent.
+// The sampler of the environment is used: nothing is sent.
 func TestSampler(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a span was sent") }))
 	defer server.Close()
@@ -164,7 +164,7 @@ func TestNoTraces(t *testing.T) {
 		if span.IsRecording() {
 			t.Errorf("%v: spans are recorded", variables)
 		}
-		// A context that came in still goes out.
+		// An incoming trace context is still passed on.
 		if got, _ := telemetry.Traceparent(ctx); got != parent {
 			t.Errorf("%v: the trace context became %q", variables, got)
 		}
@@ -197,7 +197,7 @@ func TestSetupRefuses(t *testing.T) {
 	}
 }
 
-// A collector that is away is logged and delays nothing beyond the deadline.
+// An unreachable collector is logged and causes no delay beyond the deadline.
 func TestCollectorAway(t *testing.T) {
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
 	var out bytes.Buffer
@@ -266,7 +266,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("buckets %v", cumulative)
 	}
 	if got := len(families["orderly_batch_size"].GetMetric()[0].GetHistogram().Bucket); got != 3 {
-		t.Errorf("%d buckets of sizes: the view for seconds took them over", got)
+		t.Errorf("%d buckets for sizes: the view for seconds was applied to them", got)
 	}
 	for _, name := range []string{"go_goroutines", "process_start_time_seconds", "target_info"} {
 		if families[name] == nil {

@@ -21,7 +21,7 @@ const (
 	maxCurrency = 16
 )
 
-// Unset stands for a missing amount or time.
+// Unset means a missing amount or time.
 const Unset = math.MinInt64
 
 // The kinds of events that a row depends on: their field numbers in messages.Event.
@@ -82,7 +82,7 @@ func (p *Plan) Step(i int) string {
 
 var errWire = errors.New("not the wire form of a journal entry")
 
-// Decoder decodes journal entries. It decodes by hand, for the protobuf library would allocate hundreds of small objects: at
+// Decoder decodes journal entries. It does not use the protobuf library, which would allocate hundreds of small objects: at
 // full rate the index decodes five entries for each order of the engine.
 type Decoder struct {
 	// plans by their encoding: most orders have the plan of the previous one.

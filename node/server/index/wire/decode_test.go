@@ -63,7 +63,7 @@ func FuzzDecode(f *testing.F) {
 		if err := d.Decode(1, body, &got); err != nil || (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(body, &e) != nil {
 			return
 		}
-		// What the library writes has each field once, and none in the form of another type.
+		// The library writes each field once, and with its own wire type.
 		again, err := proto.Marshal(&e)
 		if err != nil {
 			t.Skip()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync"
 	"testing"
@@ -146,5 +147,19 @@ func TestUndoReadsTheResultOfItsStep(t *testing.T) {
 	p := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{{Name: "wrap", Do: engine.Function(nothing), Undo: engine.Typed(undo)}}}
 	if _, _, err := p.Build(nil); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestLoadPlan: the example plan file is read, and a file that does not exist is not an invalid plan.
+func TestLoadPlan(t *testing.T) {
+	p, err := engine.LoadPlan("../../deploy/examples/plan.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) != 2 || p.Step("reserve_stock").Do != engine.URL("http://127.0.0.1:8091/reserve") {
+		t.Errorf("got %+v", p)
+	}
+	if _, err := engine.LoadPlan("missing.yaml"); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, engine.ErrInvalidPlan) {
+		t.Errorf("got %v, want that the file does not exist", err)
 	}
 }

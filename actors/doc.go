@@ -14,8 +14,8 @@
 // # Ownership
 //
 // All state belongs to the actor and is touched only while it handles a message. Appends, step calls, background work and
-// timers run elsewhere and bring their results back as completions (async.go). One that an earlier instance of the actor
-// started is ignored.
+// timers run outside the actor and send their results to it as completions (async.go). One that an earlier instance of the
+// actor started is ignored.
 //
 // # Failure
 //

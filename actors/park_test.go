@@ -35,7 +35,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 		harm func(*messages.Timer)
 		// signalled: a signal arrives before the timer fires, and ends the park.
 		signalled bool
-		// remembered: the actor that parked the order is still there.
+		// remembered: the actor that parked the order still exists.
 		remembered    bool
 		reads, fenced int
 	}{

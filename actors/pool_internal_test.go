@@ -20,7 +20,7 @@ func TestPool(t *testing.T) {
 		}
 		synctest.Wait()
 		if n := len(begun); n != maxConcurrent {
-			t.Fatalf("%d pieces are under way, want %d", n, maxConcurrent)
+			t.Fatalf("%d pieces are in progress, want %d", n, maxConcurrent)
 		}
 		for range maxConcurrent {
 			<-begun
@@ -44,7 +44,7 @@ func TestPool(t *testing.T) {
 	})
 }
 
-// TestPoolClose cancels what is under way, waits for it, and discards the others.
+// TestPoolClose cancels what is in progress, waits for it, and discards the others.
 func TestPoolClose(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool()

@@ -87,7 +87,7 @@ func (s *script) pass(d time.Duration) { s.now = s.now.Add(d) }
 // settle lets the node's operations take effect, and replies, until it has none.
 func (s *script) settle(node string) { s.advance(node, func(*operation) bool { return true }) }
 
-// work is settle until only step calls of the node are under way.
+// work is settle until only step calls of the node are in progress.
 func (s *script) work(node string) { s.advance(node, func(op *operation) bool { return !op.call }) }
 
 // decide is settle until the node has decided to dead-letter or nak a message.

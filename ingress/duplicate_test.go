@@ -63,7 +63,7 @@ func TestDuplicateOrderIsStored(t *testing.T) {
 	}
 }
 
-// Whatever another client published under the id, the order is stored.
+// The order is stored, also if another client published any message with the id.
 func TestOrderAfterInvalidOneIsStored(t *testing.T) {
 	s, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
@@ -157,7 +157,7 @@ func TestRepublishedMessageStaysPending(t *testing.T) {
 	}
 }
 
-// A duplicate that is reported while Close is under way ends with ErrClosed. The callback of another message holds up Close
+// A duplicate that is reported while Close is in progress ends with ErrClosed. The callback of another message holds up Close
 // meanwhile.
 func TestDuplicateWhileClosing(t *testing.T) {
 	s := natstest.Start(t)

@@ -62,7 +62,7 @@ func answer(ctx actor.Context, d *delivery.Delivery, o delivery.Outcome) {
 	ctx.Send(ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: o})
 }
 
-// answerAfter answers Done from elsewhere, after a time.
+// answerAfter answers Done from another goroutine, after a delay.
 func answerAfter(ctx actor.Context, after time.Duration, d *delivery.Delivery) {
 	parent, root := ctx.Parent(), ctx.ActorSystem().Root
 	time.AfterFunc(after, func() { root.Send(parent, &delivery.Settled{Delivery: d, Outcome: delivery.Done()}) })

@@ -35,7 +35,7 @@ func (l libraryBreaker) Do(c *gateway.Call, done gateway.Done) {
 	})
 }
 
-// breakerTrace is what a service does and how often it is called. judge says what is wrong with the results.
+// breakerTrace is the behavior of a service and the rate of calls. judge describes a wrong result.
 type breakerTrace struct {
 	name  string
 	play  func(s *flakyService, guard downstream.Steps, r *results)
@@ -99,7 +99,7 @@ var breakerTraces = []breakerTrace{
 	}, staysClosed},
 }
 
-// The no-reply detector is worth its place: no breaker of the library alone is right on every trace. Should one be some day,
+// The no-reply detector is necessary: no breaker of the library alone is right on every trace. Should one be some day,
 // this test fails and the detector can go.
 func TestLibraryBreakerAlone(t *testing.T) {
 	play := func(t *testing.T, trace breakerTrace, guardOf func(downstream.Steps) downstream.Steps) (wrong string) {

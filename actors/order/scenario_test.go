@@ -75,7 +75,7 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// scenario is one order, its journal, and at most one call under way.
+// scenario is one order, its journal, and at most one call in progress.
 type scenario struct {
 	t       *testing.T
 	history *history
@@ -238,7 +238,7 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecesso
 
 func (s *scenario) finishCall(words []string, refused bool) string {
 	if s.call == nil {
-		s.t.Fatalf("%v: no call is under way", words)
+		s.t.Fatalf("%v: no call is in progress", words)
 	}
 	r := order.CallResult{Call: *s.call, Took: time.Millisecond}
 	switch args := words[1:]; {

@@ -43,7 +43,7 @@ func ErrorCode(err error) jetstream.ErrorCode {
 
 // WrongLastSequence reports whether the server refused a message, or a batch, because the last message of its subject is
 // not the expected one. On replicated streams the server has a second code, for another write to the subject that is
-// still under way.
+// still in progress.
 func WrongLastSequence(err error) bool {
 	code := ErrorCode(err)
 	return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant

@@ -8,7 +8,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// attribution says that an order's history accounts for an inbox message.
+// attribution links an inbox message to the order whose history accounts for it.
 type attribution struct {
 	seq   uint64
 	order messages.OrderID
@@ -23,7 +23,7 @@ func (r *Report) accountFor(inbox window, attributions []attribution, dead []uin
 	for i, a := range attributions {
 		switch {
 		case a.seq == 0:
-			r.violate(a.order, "its history does not say which inbox message it records")
+			r.violate(a.order, "its history does not name the inbox message that it records")
 		case a.seq > last:
 			r.violate(a.order, fmt.Sprintf("its history names message %d of %s, which has stored only %d", a.seq, messages.StreamOrders, last))
 		case i > 0 && attributions[i-1].seq == a.seq && attributions[i-1].order == a.order:

@@ -157,7 +157,7 @@ func TestViolations(t *testing.T) {
 			w.accept("o")
 			w.append("o", parked())
 			w.store("ORDER_TIMER.o", nil, messages.HeaderPark, "2")
-		}, "o", "its timer does not say when it is due"},
+		}, "o", "its timer has no due time"},
 		"timer of no order's subject": {func(w *testServer) { w.store("ORDER_TIMER.~", nil) }, "", "ORDER_TIMERS stores a message on ORDER_TIMER.~"},
 		"another order's timer": {func(w *testServer) {
 			seq := w.accept("o")
@@ -181,7 +181,7 @@ func TestViolations(t *testing.T) {
 			w.append("o", step("first"))
 			w.entry("o", &messages.JournalEntry{OrderId: "o", Number: 3, Previous: w.last["o"], Time: timestamppb.Now(), Events: []*messages.Event{step("second"), completed()},
 				Checkpoint: &messages.Checkpoint{Version: messages.CheckpointVersion, First: 1, Status: "running", Driver: inbox(seq), Owner: "i"}})
-		}, "o", "entry 3: the checkpoint is not what the entries before it amount to"},
+		}, "o", "entry 3: the checkpoint differs from the state of the entries before it"},
 		"after the end": {func(w *testServer) { w.complete("o", w.accept("o")); w.append("o", step("second")) }, "o", "entry 4 follows the end"},
 		"undecodable":   {func(w *testServer) { w.store("ORDER_EVENT.o", []byte{0xff}) }, "o", `if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS 1"`},
 		"misfiled": {func(w *testServer) {
@@ -190,7 +190,7 @@ func TestViolations(t *testing.T) {
 		"no order's subject": {func(w *testServer) { w.store("ORDER_EVENT.~", nil) }, "", "journal entry 1"},
 		"message of the future": {func(w *testServer) { w.append("o", accepted("o", 7)); w.complete("p", w.accept("p")) }, "o",
 			"names message 7 of ORDERS, which has stored only 2"},
-		"no source":      {func(w *testServer) { w.append("o", accepted("o", 0)) }, "o", "does not say which inbox message"},
+		"no source":      {func(w *testServer) { w.append("o", accepted("o", 0)) }, "o", "does not name the inbox message"},
 		"foreign source": {func(w *testServer) { w.accept("o"); w.append("o", signal(wake(3))) }, "o", "want stream ORDERS"},
 		"one message, two orders": {func(w *testServer) {
 			seq := w.accept("o")

@@ -10,8 +10,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestEngineCheckpointIsLegal: a checkpoint that the engine's fold makes is what the audit's own fold amounts to, also with
-// the data and error texts that the audit does not keep.
+// TestEngineCheckpointIsLegal: a checkpoint of the engine's fold equals the state of the audit's own fold, also with data and
+// error texts, which the audit does not keep.
 func TestEngineCheckpointIsLegal(t *testing.T) {
 	w := newTestServer(t)
 	seq := w.message("o")

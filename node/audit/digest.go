@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/node/audit/replay"
 )
 
-// snapshotDigest is the snapshot of a timer in a few bytes: there may be millions of timers.
+// snapshotDigest is a digest of a timer's snapshot, because there may be millions of timers.
 type snapshotDigest struct {
 	// last is the journal sequence of the order's last entry when the snapshot was made, 0 without a readable snapshot.
 	last uint64
@@ -27,7 +27,7 @@ func digestBody(body []byte) snapshotDigest {
 	return digest(n)
 }
 
-// digest leaves out what a history does not keep.
+// digest omits the fields that a history does not keep.
 func digest(n *messages.Snapshot) snapshotDigest {
 	n.Order = nil
 	trimState(n.GetState())
@@ -38,8 +38,8 @@ func digest(n *messages.Snapshot) snapshotDigest {
 	return snapshotDigest{last: n.GetLast(), hash: maphash.Bytes(digestSeed, body)}
 }
 
-// differs says that the snapshot is not what the order's history amounts to, or "". If the history has grown since, the
-// snapshot is not used: the fence refuses the append of its reader.
+// differs describes a difference between the snapshot and the state of the order's history, or returns "". If the history
+// has grown since, the snapshot is not used: the fence refuses the append of its reader.
 func (d snapshotDigest) differs(h *history) string {
 	if d.last == 0 || h == nil || h.Last != d.last || h.Status() != replay.Parked {
 		return ""
@@ -59,5 +59,5 @@ func (d snapshotDigest) differs(h *history) string {
 	}) == d {
 		return ""
 	}
-	return "the snapshot in its timer is not what its history amounts to"
+	return "the snapshot in its timer differs from the state of its history"
 }

@@ -31,7 +31,7 @@ func (w *testServer) engineState() *order.State {
 // history has grown since, because then no node uses it.
 func TestTimerSnapshotIsCompared(t *testing.T) {
 	t.Parallel()
-	const wrong = "the snapshot in its timer is not what its history amounts to"
+	const wrong = "the snapshot in its timer differs from the state of its history"
 	parkAgain := func(w *testServer) { w.resume("o"); w.append("o", parkedUntil(time.Now().Add(time.Hour))) }
 	unchanged := func(n *messages.Snapshot) []byte { return journal.EncodeSnapshot(n) }
 	for name, c := range map[string]struct {

@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/node/audit/replay"
 )
 
-// journal folds the entries of all orders, which are interleaved, and keeps of each order only what the report needs.
+// journal folds the entries of all orders, which are interleaved, and keeps only the data of each order that the report needs.
 type journal struct {
 	report *Report
 	live   map[messages.OrderID]*history
@@ -83,7 +83,7 @@ func (j *journal) add(seq uint64, subject string, body []byte) {
 	}
 }
 
-// remedy is what to do about an entry that keeps its order from being read.
+// remedy is the advice about an entry that makes its order unreadable.
 func remedy(seq uint64) string {
 	return fmt.Sprintf("no node can read the order with it: if no node wrote it, remove it with \"nats stream rmm %s %d\"", messages.StreamEvents, seq)
 }
@@ -132,7 +132,7 @@ func (j *journal) shared(p *messages.Plan) *messages.Plan {
 	return p
 }
 
-// trim drops from an entry what a history keeps and legality does not depend on: data and error texts.
+// trim removes data and error texts from an entry: legality does not depend on them.
 func trim(entry *messages.JournalEntry) {
 	for _, e := range entry.GetEvents() {
 		switch k := e.GetKind().(type) {
@@ -147,7 +147,7 @@ func trim(entry *messages.JournalEntry) {
 	trimState(entry.GetCheckpoint())
 }
 
-// trimState drops the same from a state.
+// trimState removes the same from a state.
 func trimState(c *messages.Checkpoint) {
 	for _, r := range c.GetResults() {
 		r.Data = nil

@@ -65,7 +65,7 @@ func (r *reader) read(ctx context.Context) error {
 	if err := r.checkTimers(ctx); err != nil {
 		return err
 	}
-	// Nothing that was read can name a message that was stored later than this.
+	// No entry or dead letter that was read can name a later message.
 	now, err := r.orders.Info(ctx)
 	if err != nil {
 		return fmt.Errorf("get the state of stream %s: %w", messages.StreamOrders, err)
@@ -92,7 +92,7 @@ func (r *reader) readDead(ctx context.Context) ([]uint64, error) {
 		}
 		original, err := strconv.ParseUint(m.Headers().Get(messages.HeaderDeadSequence), 10, 64)
 		if err != nil {
-			r.report.violate("", fmt.Sprintf("dead letter %d does not say which message it was: %v", seq, err))
+			r.report.violate("", fmt.Sprintf("dead letter %d does not identify its message: %v", seq, err))
 			return
 		}
 		named = append(named, original)

@@ -16,7 +16,7 @@ const MaxListed = 1000
 type Report struct {
 	// Taken is when the inbox was read.
 	Taken time.Time `json:"taken"`
-	// Orders are counted by where they were in the journal when that was read.
+	// Orders are counted by their state in the journal when that was read.
 	Orders Orders `json:"orders"`
 	Inbox  Inbox  `json:"inbox"`
 	Timers Timers `json:"timers"`
@@ -28,13 +28,13 @@ type Report struct {
 	// ViolationCount counts the violations, Violations lists the first MaxListed of them.
 	ViolationCount int         `json:"offending"`
 	Violations     []Violation `json:"offenses"`
-	// WarningCount counts messages in the streams that no node stored, which are not part of the proof; Warnings lists the first
-	// MaxListed of them.
+	// WarningCount counts messages in the streams that no node stored, which are not part of the audit; Warnings lists the
+	// first MaxListed of them.
 	WarningCount int      `json:"warned"`
 	Warnings     []string `json:"warnings"`
 }
 
-// Orders counts the orders of the journal by where they are.
+// Orders counts the orders of the journal by their state.
 type Orders struct {
 	Accepted  uint64 `json:"accepted"`
 	Completed uint64 `json:"completed"`
@@ -99,7 +99,7 @@ type Violation struct {
 	Reason  string           `json:"reason"`
 }
 
-// Balanced reports whether the audit proves that no order was lost.
+// Balanced reports whether the audit found no violation.
 func (r *Report) Balanced() bool {
 	o := r.Orders
 	return r.ViolationCount == 0 && o.Parked == o.ParkedFor.Pending+o.ParkedFor.Retry+o.ParkedFor.Outage &&

@@ -12,8 +12,8 @@ import (
 	"github.com/orderly-engine/orderly/node/audit/replay"
 )
 
-// A suspect is read again so often, with a pause in between: a schedule that fires is for a moment neither timer nor wake-up,
-// and a replica may answer with an older history.
+// A suspect is read again that many times, with that pause in between: a schedule that fires is for a moment neither timer
+// nor wake-up, and a replica may answer with an older history.
 const (
 	rounds = 3
 	pause  = 250 * time.Millisecond
@@ -44,8 +44,8 @@ func (r *reader) findStranded(ctx context.Context) error {
 	return r.confirm(ctx, suspects)
 }
 
-// wakes reports whether a stored message wakes the parked order: a wake-up of any park (R5.4), or a schedule. A
-// schedule of an earlier park may come too late by any time.
+// wakes reports whether a stored message wakes the parked order: a wake-up of any park (R5.4), or a schedule. A schedule of
+// an earlier park may be late by any time.
 func (t *timers) wakes(id messages.OrderID, h *history) bool {
 	scheduled, ok := t.scheduled[id]
 	return t.fired[id] || ok && scheduled.park >= h.Park

@@ -111,7 +111,7 @@ func parkOf(h nats.Header) uint64 {
 	return park
 }
 
-// dueOf is when a schedule fires, zero if it does not say.
+// dueOf returns when a schedule fires, zero if its header is missing.
 func dueOf(h nats.Header) time.Time {
 	at, err := time.Parse(time.RFC3339Nano, strings.TrimPrefix(h.Get("Nats-Schedule"), "@at "))
 	if err != nil {

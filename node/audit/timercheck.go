@@ -44,7 +44,7 @@ func (r *reader) checkTimers(ctx context.Context) error {
 	return nil
 }
 
-// countTimer counts an order by what is stored of it.
+// countTimer counts an order by its stored timer or wake-up.
 func (r *reader) countTimer(ctx context.Context, id messages.OrderID) error {
 	if r.journal.live[id] == nil && r.journal.closed[id] == 0 {
 		return r.countUnknown(ctx, id)
@@ -122,8 +122,8 @@ func (r *reader) parkOfUnknown(ctx context.Context, id messages.OrderID) (park u
 	return parkOf(m.Header), true, nil
 }
 
-// checkTimer reports a timer that should have fired, one that is due too late for its order, and one whose snapshot is not
-// what the order's history amounts to.
+// checkTimer reports a timer that should have fired, one that is due too late for its order, and one whose snapshot differs
+// from the state of the order's history.
 func (r *reader) checkTimer(ctx context.Context, id messages.OrderID, t timer) error {
 	h := r.journal.live[id]
 	wrong := cmp.Or(t.overdue(r.stored.at), t.late(h), t.snapshot.differs(h))
@@ -137,18 +137,18 @@ func (r *reader) checkTimer(ctx context.Context, id messages.OrderID, t timer) e
 	return err
 }
 
-// overdue says what is wrong with a schedule that is still stored at the time given, or "".
+// overdue describes why a schedule should not be stored at that time, or returns "".
 func (t timer) overdue(at time.Time) string {
 	switch {
 	case t.due.IsZero():
-		return "its timer does not say when it is due: it never fires"
+		return "its timer has no due time: it never fires"
 	case at.Sub(t.due) > maxLate:
 		return fmt.Sprintf("its timer was due at %s and had not fired at %s", t.due.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 	}
 	return ""
 }
 
-// late says that the schedule of the order's current park is due too long after the park's end, which never changes, or "".
+// late describes that the schedule of the current park is due too long after the park's end, or returns "".
 func (t timer) late(h *history) string {
 	if h == nil || h.Status() != replay.Parked || t.park < h.Park {
 		return ""

@@ -72,7 +72,7 @@ func TestYoungOrderIsLegal(t *testing.T) {
 func TestOverdue(t *testing.T) {
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for due, want := range map[time.Time]string{
-		{}:                        "does not say when it is due",
+		{}:                        "has no due time",
 		at.Add(time.Hour):         "",
 		at.Add(-30 * time.Second): "",
 		at.Add(-2 * time.Minute):  "was due at 2026-01-02T03:02:05Z and had not fired at 2026-01-02T03:04:05Z",

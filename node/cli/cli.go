@@ -77,7 +77,7 @@ The configuration comes from the environment; "orderly config" shows it. Client 
 func newRoot(t terminal) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "orderly",
-		Short:         "Carry orders to their end on NATS JetStream",
+		Short:         "Run orders to completion on NATS JetStream",
 		Long:          about,
 		Args:          arguments(),
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },

@@ -44,7 +44,7 @@ type deadLetter struct {
 	BodyBase64 []byte `json:"body_base64,omitempty"`
 }
 
-// letterOf converts a dead letter, with headers and body if whole.
+// newDeadLetter converts a dead letter, with headers and body if whole.
 func newDeadLetter(d *ingress.DeadLetter, whole bool) deadLetter {
 	l := deadLetter{
 		Sequence: d.Sequence, Time: d.Stored, OrderID: string(d.OrderID), Reason: d.Reason,

@@ -39,7 +39,7 @@ order waits for, or of why an order was rejected or cancelled, in any case of le
 	cmd.Flags().DurationVar((*time.Duration)(&l.query.Older), "older", 0, "only orders that have been in their status for at least this long")
 	cmd.Flags().DurationVar((*time.Duration)(&l.query.Newer), "newer", 0, "only orders that entered their status within this time")
 	cmd.Flags().IntVar(&l.limit, "limit", index.DefaultLimit, "maximum number of orders; 0: all")
-	cmd.Flags().StringVar(&l.query.Cursor, "cursor", "", "continue behind an earlier list")
+	cmd.Flags().StringVar(&l.query.Cursor, "cursor", "", "continue after an earlier list")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l.output = *output

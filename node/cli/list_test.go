@@ -203,7 +203,7 @@ func TestWrongLists(t *testing.T) {
 		"cancel --all --reason= --yes":         `--reason is empty: want a value, or leave it out`,
 		"retry --all --reason= --yes":          `--reason is empty: want a value, or leave it out`,
 		"skip --all --reason= --yes":           `--reason is empty: want a value, or leave it out`,
-		"list --cursor x":                      `cursor "x": want what the page before has as next`,
+		"list --cursor x":                      `cursor "x": want the field next of the previous page`,
 		"retry o-1 --all":                      `name an order or --all, not both`,
 		"retry o-1 --reason x":                 `--reason goes with --all`,
 		"skip o-1 --yes":                       `--yes goes with --all`,

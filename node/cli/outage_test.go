@@ -160,7 +160,7 @@ func startLostNode(t *testing.T, drain string) *lostNode {
 	select {
 	case <-called:
 	case <-time.After(natstest.Patience):
-		t.Fatalf("the order is not under way\n%s%s", &l.out, &l.err)
+		t.Fatalf("the order is not in progress\n%s%s", &l.out, &l.err)
 	}
 	return l
 }

@@ -100,7 +100,7 @@ func (t *table) flush() error {
 // maxCell bounds the text of a cell, in characters; -o json has all of it.
 const maxCell = 80
 
-// cell makes untrusted text fit for a table. An empty text is a dash, so that every row has all columns.
+// cell makes untrusted text safe for a table. An empty text is a dash, so that every row has all columns.
 func cell(s string) string {
 	if s == "" {
 		return "-"

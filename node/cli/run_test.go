@@ -88,7 +88,7 @@ func TestStopFinishesRunningOrders(t *testing.T) {
 	select {
 	case code := <-p.ended:
 		p.ended <- code
-		t.Fatalf("the node ended with exit code %d, and an order was under way", code)
+		t.Fatalf("the node ended with exit code %d, and an order was in progress", code)
 	case <-time.After(time.Second): // it waits
 	}
 	open()

@@ -14,7 +14,7 @@ import (
 func newSkip(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "skip ID",
-		Short: "Continue an order in attention behind the failed step",
+		Short: "Continue an order in attention after the failed step",
 		Long: attentionHelp + `
 
 Skips the step that needs attention now; no effect if another one does on arrival. A parked order stops waiting: its step is

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Content of an order that makes a service refuse it or fail, whatever the Behavior.
+// Content of an order that makes a service refuse it or fail, with any Behavior.
 const (
 	// ProductOutOfStock in an item: inventory refuses to reserve.
 	ProductOutOfStock = "out-of-stock"

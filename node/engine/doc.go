@@ -21,7 +21,7 @@
 //   - RetryAfter, or any other error: the step is attempted again until its attempts are spent, then attention;
 //   - Permanent: attention at once.
 //
-// An order in attention waits for a person, who retries, skips or cancels.
+// An order in attention waits for an operator, who retries, skips or cancels.
 //
 // Package client publishes orders and follows them. Package enginetest runs a plan in a test, without NATS, and with a crash
 // at every point.
@@ -44,5 +44,5 @@
 // # Failure
 //
 // Run returns an error that wraps ErrEscalated, after a drain, when failures exceed every budget. Deliveries that are not
-// settled when Run returns are delivered again, here or elsewhere.
+// settled when Run returns are redelivered, to this node or another.
 package engine

@@ -101,7 +101,7 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	return e, nil
 }
 
-// assemble makes the parts, from the ground up.
+// assemble makes the parts, dependencies first.
 func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetStream) (err error) {
 	c := e.cfg
 	events, err := js.Stream(ctx, messages.StreamEvents)
@@ -164,7 +164,7 @@ func (e *Engine) escalate(err error) {
 	}
 }
 
-// Ready reports whether the engine takes orders in.
+// Ready reports whether the engine accepts orders.
 func (e *Engine) Ready() bool { return e.ready.Load() }
 
 // InFlight is the number of deliveries that are not settled.

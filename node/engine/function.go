@@ -98,7 +98,7 @@ func Typed[In, Out any](f func(context.Context, *Call, In) (Out, error)) Target 
 	}}
 }
 
-// typed is a target made by Typed.
+// typed is the target that Typed returns.
 type typed struct {
 	call   Function
 	fields []field

@@ -2,7 +2,7 @@ package engine
 
 import "github.com/orderly-engine/orderly/messages"
 
-// Order is what a client publishes. Its JSON form is that of a created message.
+// Order is an order that a client publishes. Its JSON form is that of a created message.
 type Order struct {
 	// ID is 1–64 characters of A–Z a–z 0–9 _ -.
 	ID         string `json:"order_id"`

@@ -178,7 +178,7 @@ func TestOutageUnderLoad(t *testing.T) {
 		len(ids), spent, parks, most, missed, rates)
 }
 
-// Nobody subscribes to the payment service. The step in doubt keeps a cancel waiting until the service is there; then it is
+// Nobody subscribes to the payment service. The step in doubt delays a cancel until the service is available; then it is
 // settled and undone.
 func TestCancelDuringAnOutage(t *testing.T) {
 	t.Parallel()

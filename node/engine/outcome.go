@@ -13,18 +13,18 @@ import (
 )
 
 // Reject returns the error of a business refusal, such as a declined card: the steps before are undone, and the order ends
-// as rejected, with code and reason. Returned by an undo, which nothing can undo, it sends the order to attention.
+// as rejected, with code and reason. If an undo returns it, the order needs attention.
 func Reject(code, reason string) error { return &rejection{code, reason} }
 
 type rejection struct{ code, reason string }
 
 func (r *rejection) Error() string { return fmt.Sprintf("rejected: %s: %s", r.code, r.reason) }
 
-// Permanent returns an error that no further attempt can mend, such as a bug or bad configuration. Nothing is undone: the
+// Permanent returns an error for which retries are useless, such as a bug or bad configuration. Nothing is undone: the
 // order needs attention at once, where a person retries, skips or cancels.
 func Permanent(err error) error { return &failure{messages.Poison, err} }
 
-// failure is an error that the gateway finds to be of a kind.
+// failure is an error with a failure kind for the gateway.
 type failure struct {
 	kind messages.FailureKind
 	err  error
@@ -65,7 +65,7 @@ type pending struct {
 
 func (p *pending) Error() string { return fmt.Sprintf("pending: waits for signal %q", p.signal) }
 
-// replyOf is what a function's return values mean. The gateway handles other errors as failures.
+// replyOf converts a function's return values to a reply or an error. The gateway handles other errors as failures.
 func replyOf(result any, err error) (*messages.StepReply, error) {
 	if err == nil {
 		return done(result)

@@ -21,7 +21,7 @@ var (
 	ErrPlanChanged = plan.ErrChanged
 )
 
-// Unlimited is a limit that does not limit.
+// Unlimited disables a limit.
 const Unlimited = -1
 
 // Plan is the list of steps an order goes through. It is performed in order and undone in reverse. Every order keeps the
@@ -39,7 +39,7 @@ type Plan struct {
 type Step struct {
 	// Name is 1–64 characters of a–z 0–9 _ beginning with a letter; unique in the plan.
 	Name string
-	// Do performs the step. Undo takes it back; nil: nothing to undo.
+	// Do performs the step. Undo compensates Do; nil: nothing to undo.
 	Do, Undo Target
 	// Timeout of one call, 1 ms to 5 minutes; default 2 seconds.
 	Timeout time.Duration
@@ -116,7 +116,7 @@ func checkURL(target string) error {
 	return gateway.Check(target)
 }
 
-// PlanFromProto returns a plan that is at hand as its message.
+// PlanFromProto converts a plan message to a Plan.
 func PlanFromProto(p *messages.Plan) Plan {
 	out := Plan{Name: p.GetName(), Version: int(p.GetVersion()), Steps: make([]Step, len(p.GetSteps()))}
 	for i, s := range p.GetSteps() {
@@ -228,7 +228,7 @@ func bind(t Target, name string, functions gateway.Functions, before []string) (
 	return "func:" + name, nil
 }
 
-// duration is nil for 0, which means the default.
+// duration returns nil for 0, which means the default.
 func duration(d time.Duration) *durationpb.Duration {
 	if d == 0 {
 		return nil
@@ -236,5 +236,5 @@ func duration(d time.Duration) *durationpb.Duration {
 	return durationpb.New(d)
 }
 
-// whole is 0, which means no value, for negative values.
+// whole returns 0, which means no value, for negative values.
 func whole(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

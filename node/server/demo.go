@@ -14,7 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/node/engine/client"
 )
 
-// startDemo starts the demo services and publishes sample orders, if the node was asked to.
+// startDemo starts the demo services and publishes sample orders, with --demo.
 func (n *node) startDemo(ctx context.Context) error {
 	if !n.Demo {
 		return nil
@@ -91,7 +91,7 @@ func (n *node) publishAll(ctx context.Context, orders []*messages.OrderCreated, 
 	return publisher.Flush(ctx)
 }
 
-// announceSamples prints how the sample orders ended, and what to try next.
+// announceSamples prints how the sample orders ended, and commands to try.
 func (n *node) announceSamples(watch *client.Watch, took time.Duration, id string) {
 	ended, _ := watch.Tally()
 	total := 0

@@ -34,7 +34,7 @@ const (
 	closeTimeout = 5 * time.Second
 )
 
-// Options are what a node needs besides its configuration.
+// Options are the inputs of a node in addition to its configuration.
 type Options struct {
 	// Version of the program, for telemetry and the announcement.
 	Version string
@@ -123,7 +123,7 @@ func (n *node) runEngine(ctx context.Context, abort <-chan struct{}) error {
 	return n.engine.Run(ctx)
 }
 
-// failure returns the error with which a part stopped the node, or nil if the node was asked to stop.
+// failure returns the error with which a part stopped the node, or nil if the node was stopped by a signal.
 func failure(ctx context.Context) error {
 	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
 		return cause
@@ -246,7 +246,7 @@ func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error
 
 // dialUntil connects to the configured servers, and tries again until ctx ends.
 func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, error) {
-	defer context.AfterFunc(ctx, n.dialer.cut)() // a node that has not started has no deliveries to give back
+	defer context.AfterFunc(ctx, n.dialer.cut)() // a node that has not started holds no deliveries
 	for {
 		nc, err := nats.Connect(n.cfg.NATSURL, opts...)
 		if err == nil {

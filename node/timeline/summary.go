@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// eventContext is what the summary of an event needs besides the event.
+// eventContext is the input of an event's summary in addition to the event.
 type eventContext struct {
 	at   time.Time
 	node string

@@ -125,7 +125,7 @@ inline close() {
 }
 inline complete() { done = s; closed = (closed || BACKWARD) }
 
-/* State.expects, and what makes an uncertain result obsolete: the order turned back after the call was made. */
+/* State.expects, and what makes an uncertain result obsolete: compensation began after the call was made. */
 #define AWAITED (undo -> (UNDOING && NEXTUNDO==s) : (!closed && s==done+1))
 #define OBSOLETE (!undo && BACKWARD && !settling)
 #if defined(IRREVERSIBLE) && !defined(BREAK_PENDINGLAST)

@@ -11,10 +11,10 @@ import (
 )
 
 // ErrIllegal is wrapped by an error about an entry that no legal history contains, ErrCheckpoint by one about a checkpoint
-// that is not what the entries before it amount to.
+// that differs from the state of the entries before it.
 var (
 	ErrIllegal    = errors.New("illegal history")
-	ErrCheckpoint = errors.New("the checkpoint is not what the entries before it amount to")
+	ErrCheckpoint = errors.New("the checkpoint differs from the state of the entries before it")
 )
 
 // Apply folds the entry stored at journal sequence seq.
@@ -143,7 +143,7 @@ func (f *fold) accepted(e *messages.OrderAccepted) string {
 func (f *fold) drive(driver *messages.Source, incarnation string) {
 	s := f.State
 	s.Driver, s.Owner, s.Need, s.Status = driver, incarnation, nil, string(Running)
-	if f.turnedBack() {
+	if f.compensating() {
 		s.Status = string(Compensating)
 	}
 	f.Park, f.Parked, f.Wait = 0, nil, ""
@@ -175,7 +175,7 @@ func (f *fold) endsRest(status Status) bool {
 // when it is undone at once.
 func (f *fold) cancelRequested(e *messages.CancelRequested) string {
 	s := f.State
-	if !f.turnedBack() {
+	if !f.compensating() {
 		s.Skip = false
 		if do, _ := f.due(); do >= 0 && undoneInDoubt(f.steps()[do]) {
 			f.nextCall()
@@ -233,7 +233,7 @@ func (f *fold) answers(step string, d messages.Direction) string {
 	return ""
 }
 
-// nextCall clears what is known of the current call, which has ended.
+// nextCall clears the state of the current call, which has ended.
 func (f *fold) nextCall() {
 	s := f.State
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
@@ -255,7 +255,7 @@ func (f *fold) stepCompleted(e *messages.StepCompleted) string {
 		s.Signals = slices.Delete(s.Signals, i, i+1)
 	}
 	s.Results = append(s.Results, &messages.StepResult{Data: e.GetData(), Skipped: e.GetSkipped()})
-	s.Closed = f.turnedBack()
+	s.Closed = f.compensating()
 	f.nextCall()
 	return ""
 }
@@ -292,7 +292,7 @@ func (f *fold) stepPending(e *messages.StepPending) string {
 		return why
 	}
 	do, _ := f.due()
-	if last := do == len(f.steps())-1 && f.steps()[do].GetUndo() == ""; f.turnedBack() && !last {
+	if last := do == len(f.steps())-1 && f.steps()[do].GetUndo() == ""; f.compensating() && !last {
 		return "a step in doubt that is pending counts as done (R4c)"
 	}
 	s := f.State
@@ -321,20 +321,20 @@ func (f *fold) completed() string {
 	switch {
 	case len(f.State.GetResults()) < len(f.steps()):
 		return "steps are left to do"
-	case f.turnedBack() && !f.irreversible():
-		return "the order turned back"
+	case f.compensating() && !f.irreversible():
+		return "the order is being compensated"
 	}
 	f.rest(Completed)
 	return ""
 }
 
-// undone ends an order that turned back, or one that was rejected at once because it is invalid.
+// undone ends an order that is compensated, or one that was rejected at once because it is invalid.
 func (f *fold) undone(status Status, reason string) string {
 	do, undo := f.due()
-	invalid := status == Rejected && f.Number == 1 && !f.turnedBack() && len(f.State.GetResults()) == 0
+	invalid := status == Rejected && f.Number == 1 && !f.compensating() && len(f.State.GetResults()) == 0
 	switch {
 	case invalid:
-	case !f.turnedBack():
+	case !f.compensating():
 		return "no cancel was recorded, and no step was rejected"
 	case f.irreversible():
 		return "the last step is performed and cannot be undone (R4c)"

@@ -6,7 +6,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Status is the phase of an order's life, in the word of messages.Checkpoint.
+// Status is the phase of an order, as in messages.Checkpoint.
 type Status string
 
 // The phases; the last three are final.
@@ -30,15 +30,15 @@ func (s Status) Ended() bool { return s == Completed || s == Rejected || s == Ca
 // Wait is what a parked order waits for.
 type Wait string
 
-// A parked order waits for the signal of a pending step, for the next attempt of a failed call, or for a service that is out
-// or has no room.
+// A parked order waits for the signal of a pending step, for the next attempt of a failed call, or for a service that is
+// unavailable or whose limits have no permit.
 const (
 	WaitPending Wait = "pending"
 	WaitRetry   Wait = "retry"
 	WaitOutage  Wait = "outage"
 )
 
-// Order is what an order's entries say about it. The zero value is an order without entries.
+// Order is the state of an order by its entries. The zero value is an order without entries.
 type Order struct {
 	ID messages.OrderID
 	// Last is the journal sequence of the last entry, Number its number, Checked the number of the latest with a checkpoint.
@@ -48,7 +48,7 @@ type Order struct {
 	Began, Changed *timestamppb.Timestamp
 	// Accepted is the event that began the order.
 	Accepted *messages.OrderAccepted
-	// State is what a checkpoint of the next entry must say.
+	// State is the required content of a checkpoint in the next entry.
 	State *messages.Checkpoint
 	// Park is the journal sequence of the current OrderParked, 0 unless parked; Parked is that event, Wait what it waits for.
 	Park   uint64
@@ -63,8 +63,8 @@ func (o *Order) Status() Status { return Status(o.State.GetStatus()) }
 
 func (o *Order) steps() []*messages.Step { return o.Accepted.GetPlan().GetSteps() }
 
-// turnedBack reports whether the order is compensated: it was cancelled, or a step was refused.
-func (o *Order) turnedBack() bool { return o.State.GetCancel() != nil || o.State.GetRefusal() != nil }
+// compensating reports whether the order is compensated: it was cancelled, or a step was refused.
+func (o *Order) compensating() bool { return o.State.GetCancel() != nil || o.State.GetRefusal() != nil }
 
 // irreversible reports whether the last step of the plan is performed and has no undo: the order can only complete (R4c).
 func (o *Order) irreversible() bool {
@@ -73,7 +73,7 @@ func (o *Order) irreversible() bool {
 	return last >= 0 && len(results) == len(steps) && !results[last].GetSkipped() && steps[last].GetUndo() == ""
 }
 
-// due returns the indexes of the steps whose do and undo may be answered next, -1 for none. An order that turns back first
+// due returns the indexes of the steps whose do and undo may be answered next, -1 for none. An order that is compensated first
 // settles the step in doubt, the one after the last done; one that says in_doubt: undo may be undone at once instead. Then it
 // undoes what is done, in reverse (R4c).
 func (o *Order) due() (do, undo int) {
@@ -83,7 +83,7 @@ func (o *Order) due() (do, undo int) {
 		do = len(results)
 	}
 	switch {
-	case !o.turnedBack() || o.irreversible():
+	case !o.compensating() || o.irreversible():
 	case do >= 0:
 		if undoneInDoubt(steps[do]) {
 			undo = do

@@ -100,7 +100,7 @@ func (c *Client) publish(ctx context.Context, id string, message proto.Message) 
 	return c.PublishMessage(ctx, ingress.Outgoing{OrderID: messages.OrderID(id), Body: message})
 }
 
-// PublishMessage publishes any message about an order, with all that travels with it, such as the caller's trace context, and
+// PublishMessage publishes any message about an order, with its headers, such as the caller's trace context, and
 // returns nil once it is stored.
 func (c *Client) PublishMessage(ctx context.Context, m ingress.Outgoing) error {
 	stored := make(chan error, 1)
@@ -133,7 +133,7 @@ func (c *Client) Order(ctx context.Context, id string) (*timeline.View, error) {
 	if !inbox.created.IsZero() {
 		return timeline.NewReceived(order, inbox.created), nil
 	}
-	// A message leaves the inbox after its order is journaled: the order may have moved between the two reads.
+	// A message leaves the inbox after its order is journaled: the order may have been accepted between the two reads.
 	if entries, err = c.journal.History(ctx, order); err != nil {
 		return nil, err
 	}

@@ -65,7 +65,7 @@ func (w *testServer) publishCreated() uint64 {
 	return ack.Sequence
 }
 
-// append journals the next entry of order o-1, as soon as the server is there.
+// append journals the next entry of order o-1, as soon as the server is reachable.
 func (w *testServer) append(events ...*messages.Event) {
 	w.Helper()
 	w.number++

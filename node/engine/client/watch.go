@@ -108,7 +108,7 @@ func (w *Watch) wake() {
 	}
 }
 
-// endOf returns the final status that an entry of these kinds brings.
+// endOf returns the final status after an entry of these kinds.
 func endOf(kinds string) (order.Status, bool) {
 	last := kinds[strings.LastIndexByte(kinds, ',')+1:]
 	for _, s := range []order.Status{order.Completed, order.Rejected, order.Cancelled} {
@@ -180,7 +180,7 @@ func (w *Watch) Wait(ctx context.Context) error {
 	}
 }
 
-// lookUp reads the last entries of orders that had no news for a while.
+// lookUp reads the last entries of orders without recent events.
 func (w *Watch) lookUp(ctx context.Context) error {
 	for _, id := range w.openFor(lookupInterval, maxLookups) {
 		m, err := w.last(ctx, id)

@@ -41,7 +41,7 @@ func (e *Env) WantStatus(id, want string) {
 	}
 }
 
-// because says why an order is where it is, as far as there is a reason.
+// because returns the reason for the order's status, if there is one.
 func because(v *timeline.View) string {
 	for _, reason := range []string{v.Reason, v.WaitsFor, v.LastError} {
 		if reason != "" {
@@ -63,7 +63,7 @@ func (e *Env) WantCalls(id string, want ...string) {
 	}
 }
 
-// log is the calls, one a line.
+// log lists the calls, one per line.
 func (e *Env) log() string {
 	e.mu.Lock()
 	defer e.mu.Unlock()

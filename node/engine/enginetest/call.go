@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Call is a call of a step function that was made.
+// Call is a completed call of a step function.
 type Call struct {
 	OrderID string
 	// Name is <step>/do or <step>/undo.
@@ -20,7 +20,7 @@ type Call struct {
 	// Key is the idempotency key.
 	Key string
 	At  time.Time
-	// Answer is what the function returned, in words: done, with the result; rejected; pending; retry; or the error.
+	// Answer describes the result of the function: done, with the result; rejected; pending; retry; or the error.
 	Answer string
 }
 

@@ -126,7 +126,7 @@ func (c *crasher) run(what crash) *run {
 	c.runs++
 	cs := c.setup()
 	if cs.State == nil {
-		c.t.Fatal("enginetest: Case.State is missing: without it nothing shows what the steps do")
+		c.t.Fatal("enginetest: Case.State is missing: without it the effects of steps cannot be checked")
 	}
 	if cs.Order.ID == "" {
 		cs.Order = engine.Order{ID: "o-1", CustomerID: "c-1", Items: []engine.Item{{ProductID: "p-1", Quantity: 1, UnitPrice: 1}}}
@@ -213,7 +213,7 @@ func (c *crasher) checkBase() bool {
 	case !r.view.Ended():
 		problem = "the order is " + r.view.Status + because(r.view) + ": it has to end; a Script can send what it waits for"
 	case len(r.effects) == 0:
-		problem = "Case.State is the same before and after every call: it does not show what the steps do"
+		problem = "Case.State is the same before and after every call: it must include the effects of the steps"
 	default:
 		problem = c.check(r)
 	}
@@ -238,10 +238,10 @@ func (c *crasher) check(r *run) string {
 		switch {
 		case i >= r.inTime && status != "completed":
 			return fmt.Sprintf("the late call of %s acted: the state went from %s to %s.\n"+
-				"Remember every key for good, also after the undo: a key that was undone must not act again.", e.call.Name, e.before, e.after)
+				"Store every key permanently, also after the undo: a key that was undone must not act again.", e.call.Name, e.before, e.after)
 		case again:
 			return fmt.Sprintf("key %s acted twice: the state went from %s to %s, then from %s to %s.\n"+
-				"Store the key with the effect. When a call brings it again, do not act, and return the first result.",
+				"Store the key with the effect. When a call has it again, do not act, and return the first result.",
 				e.call.Key, first.before, first.after, e.before, e.after)
 		}
 		acted[e.call.Key] = e

@@ -17,7 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/supervision"
 )
 
-// Env is an engine in memory. Its methods, but for Run and Advance, may be called from step functions too.
+// Env is an engine in memory. Its methods, except Run and Advance, may be called from step functions too.
 type Env struct {
 	t         testing.TB
 	plan      *messages.Plan
@@ -25,12 +25,12 @@ type Env struct {
 	journal   journaltest.Journal
 	store     *store
 	system    *actor.ActorSystem
-	// node is there while orders are in memory.
+	// node is the running node; nil while no order is in memory.
 	node *node
 
-	// moved has an element when something happened since it was last looked at.
+	// moved has an element if an event occurred since the last receive.
 	moved chan struct{}
-	// onKill is called once, when the first node was killed and before the next is there.
+	// onKill is called once, when the first node was killed and before the next one starts.
 	onKill func()
 	// around runs each call of a step function.
 	around func(*Call, func())
@@ -40,12 +40,12 @@ type Env struct {
 	// points names those passed so far at which a node can die. killAt are the numbers of those, from 0, at which one does.
 	points []string
 	killAt []int
-	// lost is the call that a node was killed before.
+	// lost is the call that a killed node was about to make.
 	lost *gateway.Call
 }
 
-// New makes an engine in memory that runs orders by the plan. It must be called inside synctest.Test, whose clock all
-// waits go by. Steps must be functions; put one in the place of a URL with Plan.Step.
+// New makes an engine in memory that runs orders by the plan. It must be called inside synctest.Test, whose clock all waits
+// use. Steps must be functions; put one in the place of a URL with Plan.Step.
 func New(t testing.TB, p engine.Plan) *Env {
 	t.Helper()
 	inBubble(t)
@@ -54,7 +54,7 @@ func New(t testing.TB, p engine.Plan) *Env {
 	return newEnv(t, p, system)
 }
 
-// newSystem makes an actor system, which takes longer than all else that an Env needs.
+// newSystem makes an actor system, which takes longer than the rest of New.
 func newSystem() *actor.ActorSystem { return supervision.NewSystem(slog.New(slog.DiscardHandler)) }
 
 func newEnv(t testing.TB, p engine.Plan, system *actor.ActorSystem) *Env {

@@ -108,7 +108,7 @@ func (n *node) Do(c *gateway.Call, done gateway.Done) {
 	})
 }
 
-// deliver hands a delivery to the tree.
+// deliver passes a delivery to the tree.
 func (n *node) deliver(d *delivery.Delivery) {
 	d.Settler = settler{n, d}
 	n.tree.Deliver(d)

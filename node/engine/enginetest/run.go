@@ -12,7 +12,7 @@ import (
 // stuckAfter is how long, on the bubble's clock, orders in memory may go without any progress before the test fails.
 const stuckAfter = 30 * time.Minute
 
-// passes notes a point at which the node can die, and reports whether it is alive beyond it.
+// passes records a point at which the node can die, and reports whether it survives it.
 func (e *Env) passes(n *node, point string) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -54,7 +54,7 @@ func (e *Env) run(end time.Time) {
 			e.stopNode()
 		}
 		now, next := time.Now(), e.store.next(waitsForSignal)
-		// Nothing is left to do, or the time is over.
+		// All orders have ended or wait for signals, or the time has passed.
 		if next.IsZero() && e.node == nil || !end.IsZero() && !now.Before(end) {
 			return
 		}
@@ -116,7 +116,7 @@ func (e *Env) stopNode() {
 	}
 }
 
-// undelivered keeps a call that a node was killed before.
+// undelivered stores the call that a killed node was about to make.
 func (e *Env) undelivered(c *gateway.Call) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

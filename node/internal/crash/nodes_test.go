@@ -57,7 +57,7 @@ func TestCrashTwoNodes(t *testing.T) {
 	// A third one joins and drives its share; it is killed too.
 	three := w.startReady()
 	ofThree := w.watch(three)
-	w.load.add(400) // on a busy machine no order may be left by now
+	w.load.add(400) // on a busy machine all orders may have ended by now
 	natstest.Eventually(t, "the node that joined drives orders", func() bool { return ofThree.entries.Load() > 100 })
 	w.kill(three)
 	j := w.finish()
@@ -67,7 +67,7 @@ func TestCrashTwoNodes(t *testing.T) {
 }
 
 // Orders that one node parked are woken on time by another one that started after the first had died: after a retry delay, an
-// outage, and a reply that comes as a signal. No node had anything about them in memory.
+// outage, and a reply as a signal. No node had their state in memory.
 func TestCrashWakeOnAnotherNode(t *testing.T) {
 	t.Parallel()
 	w := newSharedTestEnv(t, newSeed(t))
@@ -77,15 +77,14 @@ func TestCrashWakeOnAnotherNode(t *testing.T) {
 	one := w.startAll(slow)
 	w.behave(slow, true)
 	w.load.add(200)
-	// Parked orders probe the service, more rarely the longer it is away: on a slow machine it takes a while until none is in
-	// memory.
+	// Parked orders make trial calls, at growing intervals: on a slow machine it takes some time until none is in memory.
 	natstest.Within(t, 3*stallLimit, "every order is acknowledged and none in memory", func() bool { return w.load.done() && one.inFlight() == 0 })
 	w.kill(one)
 	w.behave(slow, false)
 	two := w.startReady()
 	j := w.finish()
 	a := j.nodes[two.id]
-	// An order that probed at the moment of the kill was in memory, and is taken over.
+	// An order whose trial call was in flight at the kill was in memory, and is taken over.
 	if a == nil || a.wakes[one.id] < 50 || a.wakes[one.id] <= 2*a.takeovers[one.id] || a.open > 0 {
 		t.Errorf("the surviving node: %+v", a)
 	}
@@ -98,7 +97,7 @@ func TestCrashPausedNode(t *testing.T) {
 	w := newSharedTestEnv(t, newSeed(t))
 	w.load.limit = rate.NewLimiter(250, 50)
 	slower := unreliable
-	slower.Latency = 20 * time.Millisecond // more calls are under way at any moment
+	slower.Latency = 20 * time.Millisecond // more calls are in progress at any moment
 	paused, other := w.startAll(slower), w.startReady()
 	ofPaused, ofOther := w.watch(paused), w.watch(other)
 	for round := range int64(2) {

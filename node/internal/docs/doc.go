@@ -1,7 +1,7 @@
-// Package docs holds the documents to the program: tests run each transcript in README.md and docs/*.md, compile each Go
+// Package docs tests the documents against the program: tests run each transcript in README.md and docs/*.md, compile each Go
 // program, load each plan, and follow each link.
 //
-// A fence of three backticks says what is in it:
+// The info string of a fence states its content:
 //
 //	console        a transcript: "$ " begins a command, the lines after it are what it prints, "…" stands for any lines
 //	go PATH        a part of the file PATH of this repository, word for word
@@ -11,5 +11,6 @@
 //	sh             commands that no test runs: their make targets and files exist
 //	no word        a drawing
 //
-// Times, durations, rates and generated names in transcripts may differ from what a run prints; all else must not.
+// Times, durations, rates and generated names in transcripts may differ from the output of a run; everything else must be
+// equal.
 package docs

@@ -54,7 +54,7 @@ type Lister interface {
 	List(ctx context.Context, q index.Query) (*index.Page, error)
 }
 
-// Deps are what the API calls. All are required.
+// Deps are the dependencies of the API. All are required.
 type Deps struct {
 	Health    Health
 	Publisher Publisher

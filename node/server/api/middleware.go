@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/node/server/telemetry"
 )
 
-// crossOrigin keeps foreign web pages from sending requests through the browser of a user who can reach the node.
+// crossOrigin refuses requests of other web sites, sent by the browser of a user who can reach the node.
 var crossOrigin = http.NewCrossOriginProtection()
 
 // middleware wraps an endpoint of orders: a span that continues the caller's trace, a metric, limits of requests and body, and

@@ -50,5 +50,5 @@ func writeJSON(w http.ResponseWriter, status int, contentType string, body any) 
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the client may be gone
+	_, _ = w.Write(append(text, '\n')) // the client may have disconnected
 }

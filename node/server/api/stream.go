@@ -40,7 +40,7 @@ func (a *API) stream(w http.ResponseWriter, r *http.Request, id messages.OrderID
 	}()
 	defer func() {
 		cancel()
-		for range ended { // until the goroutine is gone
+		for range ended { // until the goroutine has ended
 		}
 	}()
 	a.measure.streams.Add(ctx, 1)
@@ -100,7 +100,7 @@ func (a *API) follow(ctx context.Context, id messages.OrderID, after uint64, ent
 	})
 }
 
-// lastEventID is the sequence behind which a client that reconnects continues.
+// lastEventID is the sequence after which a client that reconnects continues.
 func lastEventID(r *http.Request) (sequence uint64, resumed bool, p *problem) {
 	id := r.Header.Get("Last-Event-ID")
 	if id == "" {

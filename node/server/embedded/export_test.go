@@ -6,7 +6,7 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// InProcess is the other way into the server, for comparison.
+// InProcess connects without a socket, for comparison.
 func (s *Server) InProcess() nats.InProcessConnProvider { return s.server }
 
 // Durability returns the sync settings of the server.

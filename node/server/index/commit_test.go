@@ -77,7 +77,7 @@ func requireComplete(t *testing.T, dir string, histories []*history) (cursor uin
 			t.Fatal(err)
 		}
 		if got < last {
-			t.Errorf("everything up to sequence %d is said to be there, and order %s is there up to %d: %d is lost", cursor, one.id, got, last)
+			t.Errorf("the index has the cursor %d, but order %s only up to %d: %d is lost", cursor, one.id, got, last)
 		}
 	}
 	return cursor

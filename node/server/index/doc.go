@@ -1,6 +1,6 @@
 // Package index lists orders by status, customer, reason and age without reading the journal for each query: it keeps one
 // row per order in an embedded SQLite database that is fed from the journal and can be rebuilt from it at any time. The
-// journal stays the only truth about an order.
+// journal remains the authoritative state of an order.
 //
 // # Ordering
 //

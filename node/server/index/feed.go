@@ -15,16 +15,17 @@ import (
 )
 
 const (
-	// maxCached is the most written rows in memory: those of running and compensating orders, whose next entry is near.
+	// maxCached is the largest number of written rows in memory: those of running and compensating orders, whose next entry
+	// is expected soon.
 	maxCached = 50_000
-	// maxDirty is the most unwritten rows; reading stops until some are written.
+	// maxDirty is the largest number of unwritten rows; reading stops until some are written.
 	maxDirty = 100_000
-	// maxUnwritten is the most entries that are read between two transactions.
+	// maxUnwritten is the largest number of entries read between two transactions.
 	maxUnwritten = 20_000
-	// maxReadTime bounds the reading between two transactions, for appends may be faster than the reader.
+	// maxReadTime bounds the reading between two transactions, because appends may be faster than the reader.
 	maxReadTime = 200 * time.Millisecond
 	// longBacklog is the number of unread entries from which on the feed pauses after each page for as long as that took, so
-	// that the node has the other half of the time.
+	// that the node can use the other half of the time.
 	longBacklog = 50_000
 	// saveInterval is the longest time between two writes of the progress.
 	saveInterval = time.Minute

@@ -32,7 +32,7 @@ type Index struct {
 	rebuilt bool
 }
 
-// New returns an index of the journal behind js. It reads nothing before Run. Close it in the end.
+// New returns an index of the journal that js accesses. It reads nothing before Run. The caller must call Close.
 func New(js jetstream.JetStream, cfg Config) (*Index, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -68,7 +68,7 @@ func (x *Index) Run(ctx context.Context) {
 		if err.Error() != logged || !locked && now.Sub(at) >= logInterval {
 			logged, at = err.Error(), now
 			if locked {
-				x.log.Warn("no index on this node: another process has the one in ORDERLY_DATA_DIR and replies for this node", "directory", x.cfg.Dir)
+				x.log.Warn("no index on this node: another process has the index in ORDERLY_DATA_DIR and replies for this node", "directory", x.cfg.Dir)
 			} else {
 				x.log.Warn("no index on this node, retrying", telemetry.KeyError, err)
 			}

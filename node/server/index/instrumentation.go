@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// countInterval is the least time between two counts of the rows, each of which scans the table.
+// countInterval is the shortest time between two counts of the rows, each of which scans the table.
 const countInterval = time.Minute
 
 type instrumentation struct {
@@ -34,7 +34,7 @@ func newInstrumentation(m metric.Meter, x *Index) (*instrumentation, error) {
 		metric.WithDescription("Age of the time as of which the index is complete."))
 	errs[3] = err
 	pending, err := m.Int64ObservableGauge("orderly.index.pending", metric.WithUnit("{entry}"),
-		metric.WithDescription("Journal entries that the index had not read at its last look."))
+		metric.WithDescription("Journal entries that the index had not read at its last round."))
 	errs[4] = err
 	rows, err := m.Int64ObservableGauge("orderly.index.rows", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders in the index, counted at most once a minute."))

@@ -59,7 +59,7 @@ func (x *Index) page(ctx context.Context, q Query) (page *Page, after []cursor, 
 
 // list reads one row more than the limit, which shows whether there is another page.
 func (se *session) list(ctx context.Context, c parsedQuery) ([]*row, error) {
-	// The unwritten rows are read first: a row that is written in between would be missed the other way round.
+	// The unwritten rows are read first: in the other order, a row that is written in between would be missed.
 	m := merge{unwritten: se.feed.unwrittenRows(&c), limit: c.limit + 1}
 	query, args := c.sql(m.limit + len(m.orders))
 	err := se.query(ctx, func(ctx context.Context) error {
@@ -94,7 +94,7 @@ func (se *session) count(ctx context.Context) (n int64, err error) {
 	return n, err
 }
 
-// query has f read the database, within queryTimeout and while the session lasts.
+// query runs f on the database, within queryTimeout and while the session lasts.
 func (se *session) query(ctx context.Context, f func(context.Context) error) error {
 	se.queries.RLock()
 	defer se.queries.RUnlock()
@@ -116,7 +116,7 @@ func (se *session) query(ctx context.Context, f func(context.Context) error) err
 	case se.ctx.Err() != nil:
 		return ErrNoIndex
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("it took longer than %s: narrow it down by status, customer or age: %w", queryTimeout, ctx.Err())
+		return fmt.Errorf("it took longer than %s: restrict it by status, customer or age: %w", queryTimeout, ctx.Err())
 	}
 	return err
 }
@@ -164,7 +164,7 @@ func (c parsedQuery) sql(limit int) (string, []any) {
 	return strings.Join(walks, " UNION ALL ") + " ORDER BY status_since DESC, id DESC LIMIT ?", append(args, limit)
 }
 
-// order is the row as a reply has it.
+// order returns the row as an Order.
 func (r *row) order() Order {
 	o := Order{
 		OrderID: r.orderID, CustomerID: r.customer, Status: r.status.String(), Step: r.step, Reason: r.reason,

@@ -219,7 +219,7 @@ func TestCloseDuringQueries(t *testing.T) {
 	under.Go(func() { raw, rawErr = s.nc.Request(index.Subject, nil, natstest.Patience) })
 	under.Go(func() { _, askErr = index.Ask(t.Context(), s.nc, index.Query{}) })
 	under.Go(func() { _, listErr = x.List(t.Context(), index.Query{}) })
-	natstest.Eventually(t, "three queries are under way", func() bool { return waiting() == 3 })
+	natstest.Eventually(t, "three queries are in progress", func() bool { return waiting() == 3 })
 	stop()
 	under.Wait()
 	if rawErr != nil {

@@ -22,7 +22,7 @@ const (
 	MaxLimit     = 1000
 )
 
-// Query chooses orders; the zero value chooses all. Those whose status is the newest come first.
+// Query selects orders; the zero value selects all. They are sorted by their latest change of status, newest first.
 type Query struct {
 	// Status names; none: any status.
 	Status []string `json:"status,omitempty"`
@@ -30,10 +30,10 @@ type Query struct {
 	Customer string `json:"customer,omitempty"`
 	// Reason is part of the order's reason; the case of ASCII letters is ignored.
 	Reason string `json:"reason,omitempty"`
-	// Older chooses orders that have been in their status for at least so long, Newer for at most so long.
+	// Older selects orders that have been in their status for at least that long, Newer for at most that long.
 	Older Duration `json:"older,omitempty"`
 	Newer Duration `json:"newer,omitempty"`
-	// Limit is the most orders of a page, 1–MaxLimit; default DefaultLimit.
+	// Limit is the largest number of orders in a page, 1–MaxLimit; default DefaultLimit.
 	Limit int `json:"limit,omitempty"`
 	// Cursor is Next of the previous page.
 	Cursor string `json:"cursor,omitempty"`
@@ -92,7 +92,7 @@ type Order struct {
 	Sequence uint64 `json:"sequence"`
 }
 
-// parsedQuery is a Query in the terms of the database.
+// parsedQuery is a Query converted for the database.
 type parsedQuery struct {
 	statuses []Status
 	customer string
@@ -159,7 +159,7 @@ func (c cursor) String() string {
 }
 
 func parseCursor(s string) (*cursor, error) {
-	wrong := fmt.Errorf("%w: cursor %.40q: want what the page before has as next", ErrQuery, s)
+	wrong := fmt.Errorf("%w: cursor %.40q: want the field next of the previous page", ErrQuery, s)
 	text, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil || len(s) > 64 {
 		return nil, wrong

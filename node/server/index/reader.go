@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// pageMax and pageBytes bound one page. The wait for a page is the longer the smaller it is: a server under load takes
-	// tens of milliseconds to get to a request, in which a thousand entries or more are stored.
+	// pageMax and pageBytes bound one page. Small pages would limit the rate of reading: a server under load takes tens of
+	// milliseconds per request, in which a thousand entries or more are stored.
 	pageMax   = 8192
 	pageBytes = 4 << 20
 	// replyTimeout is the longest wait for the next message of a page.
@@ -22,7 +22,7 @@ const (
 )
 
 // reader reads the journal forward, in pages. A page is one request to the stream, answered by any server that has a copy
-// of it. The server keeps nothing in between: a consumer would be woken for each message, and would cost the server more
+// of it. The server keeps no state between requests: a consumer would be woken for each message, and would cost the server more
 // than everything else that the index does.
 type reader struct {
 	api       natsclient.API
@@ -39,8 +39,8 @@ func newReader(js jetstream.JetStream) (*reader, error) {
 
 func (r *reader) close() { r.requester.Close() }
 
-// page reads at most limit entries from a sequence on. Headers are expensive for both sides and say nothing but sequences,
-// which are known when none is missing; so they are requested only where some are.
+// page reads at most limit entries from a sequence on. Headers are expensive for both sides and only contain sequences,
+// which are known if none is missing; so they are requested only for pages with gaps.
 func (r *reader) page(ctx context.Context, from uint64, limit int) (natsclient.Page, error) {
 	get := natsclient.Get{Sequence: from, Batch: limit, MaxBytes: pageBytes, NoHeaders: true}
 	p, err := r.requester.GetPage(ctx, r.api, messages.StreamEvents, get)

@@ -280,7 +280,7 @@ func TestOneProcess(t *testing.T) {
 	waitCaughtUp(t, first)
 	lines := &logBuffer{}
 	second, _ := s.run(index.Config{Dir: dir, Node: "n-2", Logger: lines.logger()})
-	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "another process has the one") })
+	natstest.Eventually(t, "a warning", func() bool { return strings.Contains(lines.String(), "another process has the index") })
 	if _, err := second.List(t.Context(), index.Query{}); err == nil {
 		t.Fatal("two indexes in one directory")
 	}

@@ -1,6 +1,6 @@
 package index
 
-// version of the schema and of what a row means: a database of another version is rebuilt.
+// version of the schema and of the meaning of rows: a database of another version is rebuilt.
 const version = 3
 
 // schema of the database. Columns are named as the fields of row and progress. Queries name the index they use, so each of

@@ -22,14 +22,14 @@ import (
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		// The actor system's event stream logger lives as long as the process.
+		// The actor system's event stream logger runs until the process ends.
 		goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewThrottle.func1"),
 		// The throttle of the dead letters log ends by itself after a second.
 		goleak.IgnoreTopFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"),
 	)
 }
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for a condition.
 const patience = time.Minute
 
 // memory is a journal in memory, with faults on demand.
@@ -43,7 +43,7 @@ type memory struct {
 	before func(kinds string) error
 	// loseReply stores the append and answers ErrConflict once, for the kinds given.
 	loseReply string
-	// broken gets the completion of the next append of a signal, which panics.
+	// broken receives the completion of the next append of a signal, which panics.
 	broken chan func()
 	// readErr fails reads, readPanic one read.
 	readErr   error
@@ -160,7 +160,7 @@ func (r *record) awaitTimes(t *testing.T, line string, n int) {
 	}
 }
 
-// downstream answers step calls as planned; a call without a plan is done at once.
+// downstream answers step calls with the configured answers; other calls are done at once.
 type downstream struct {
 	mu    sync.Mutex
 	log   *record

@@ -55,7 +55,7 @@ var faults = []string{
 // transition is an event that can happen now.
 type transition struct {
 	kind string
-	// subject is what it happens to, for the log.
+	// subject is the affected object, for the log.
 	subject string
 	do      func()
 }

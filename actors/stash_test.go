@@ -95,7 +95,7 @@ func TestStashIsBounded(t *testing.T) {
 	s.awaitTimes(t, "timer set", most+1)
 }
 
-// about is a cancel of that order, received so long ago.
+// about is a cancel of that order, received that long ago.
 func about(id messages.OrderID, seq uint64, ago time.Duration) *delivery.Delivery {
 	d := newDelivery(messages.TypeCancel, seq, 1)
 	d.OrderID, d.Received = id, time.Now().Add(-ago)

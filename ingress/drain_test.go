@@ -68,7 +68,7 @@ func TestDrainReportsUnsettledDeliveries(t *testing.T) {
 	open.Settle(delivery.Dropped())
 }
 
-// Messages that were received and not yet delivered when Run ends go to other nodes at once.
+// Messages that were received and not yet delivered when Run ends are nak'd, so that other nodes get them at once.
 func TestUndeliveredMessagesAreNaked(t *testing.T) {
 	s, js := startServerNoRedelivery(t)
 	deliveries, block := make(chan *delivery.Delivery, 100), make(chan struct{})
@@ -86,7 +86,7 @@ func TestUndeliveredMessagesAreNaked(t *testing.T) {
 	close(block)
 	in.stopRun()
 	held.Settle(delivery.Done())
-	// Without the naks they would come only after the ack wait, which is longer than the patience of the test.
+	// Without the naks they would be redelivered only after the ack wait, which is longer than the test waits.
 	other := startInbox(t, s.JetStream(), ingress.Config{})
 	for range 19 {
 		other.next().Settle(delivery.Done())
@@ -119,7 +119,7 @@ func TestDrainWithoutServer(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			defer cancel()
 			err := in.drain(ctx)
-			// To drain the subscriptions one after the other would take ten seconds each.
+			// Draining the subscriptions one after the other would take ten seconds each.
 			if took := time.Since(began); err == nil || took > 8*time.Second {
 				t.Errorf("got %v after %s: want an error because the ack may be lost", err, took)
 			}
@@ -127,7 +127,7 @@ func TestDrainWithoutServer(t *testing.T) {
 	}
 }
 
-// countSubscriptions counts the subscriptions of a connection that the server knows.
+// countSubscriptions counts the subscriptions of a connection in the server.
 func countSubscriptions(t testing.TB, s *natstest.Server, nc *nats.Conn) int {
 	t.Helper()
 	id, err := nc.GetClientID()

@@ -54,7 +54,7 @@ func (c PublisherConfig) Validate() error {
 // PubAck says where a message is stored.
 type PubAck struct {
 	Sequence uint64
-	// Duplicate: a message of the same id was stored within the last two minutes. If Outgoing.ID was set, this message is not
+	// Duplicate: a message with the same id was stored within the last two minutes. If Outgoing.ID was set, this message is not
 	// stored and Sequence is that of the earlier one; otherwise this message is stored at Sequence.
 	Duplicate bool
 }

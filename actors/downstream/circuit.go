@@ -127,7 +127,7 @@ func (c *circuit) record(t ticket, r result, err error, now time.Time, random fu
 	return reopened
 }
 
-// fail counts a failure. Consecutive failures of one order count once, for the order may be the cause: it can neither open
+// fail counts a failure. Consecutive failures of one order count once, because the order may be the cause: it can neither open
 // the circuit nor keep it open. Unreachability is never caused by the order, so the no-reply detector counts each.
 func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
 	repeated, noListener := order == c.lastFailed, unreachable(err)

@@ -6,7 +6,7 @@
 //
 // An order is read backwards: its last entry first, and from each the one before, which the entry names. Each takes one
 // round trip and a look-up by sequence. A history that is long, or that has an entry which names none, is read in pages,
-// for which the server looks at every message in between. Either way the stream's leader says which entry is the last.
+// for which the server looks at every message in between. In both cases the stream's leader determines the last entry.
 //
 // # Ordering
 //
@@ -23,9 +23,8 @@
 // # Failure
 //
 // An append whose reply is lost (timeout, lost connection) may or may not be stored: it ends as ErrConflict, like one whose
-// fence missed, and its owner must read the order again. It may even be stored after that read, for nats.go sends what it
-// has buffered once it is connected again. That is safe because the late append still has its fence: if another entry was
-// stored since, it is refused; if not, it is stored, the owner's next append is refused, and the owner reads the late entry.
-// An append that certainly was not stored for a reason other than its fence ends as a delivery.Failure of kind
-// Infrastructure.
+// fence missed, and its owner must read the order again. It may even be stored after that read, because nats.go sends its
+// buffer after a reconnect. That is safe because the late append still has its fence: if another entry was stored since, it
+// is refused; if not, it is stored, the owner's next append is refused, and the owner reads the late entry. An append that
+// certainly was not stored for a reason other than its fence ends as a delivery.Failure of kind Infrastructure.
 package journal

@@ -65,7 +65,7 @@ func long(t *testing.T, n int, data *structpb.Value) *history {
 	return s.history
 }
 
-// TestCheckpointIsDue when so many entries have none, and not while it would be too large.
+// TestCheckpointIsDue: a checkpoint is due after that many entries without one, and not while it would be too large.
 func TestCheckpointIsDue(t *testing.T) {
 	for number, want := range map[int]bool{1: false, 4: false, 5: true, 9: true} {
 		if got := long(t, number, nil).state.Checkpoint(4) != nil; got != want {

@@ -17,7 +17,7 @@ const (
 	canEndAttention
 	// isExpired: stored longer ago than UnknownAge.
 	isExpired
-	// mayBeRedelivered: received so long ago that there may be another delivery of it.
+	// mayBeRedelivered: received long enough ago that another delivery of it may exist.
 	mayBeRedelivered
 	// predecessorsUnknown: the inbox has not been searched for earlier messages yet.
 	predecessorsUnknown

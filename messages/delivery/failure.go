@@ -21,7 +21,7 @@ type Failure struct {
 
 // Deferral puts a step call off.
 type Deferral struct {
-	// Reason names the service and its state, for a person.
+	// Reason names the service and its state, as text for operators.
 	Reason string
 	// Until is when the call may succeed.
 	Until time.Time

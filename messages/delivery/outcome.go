@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// OutcomeKind says what is done with a delivery.
+// OutcomeKind is the way in which a delivery is settled.
 type OutcomeKind uint8
 
 // Kinds of outcomes.

@@ -1,7 +1,7 @@
-// Package failpoint names the places between two arrows of the flow where a process may die. In an ordinary build
-// Pass does nothing and costs nothing. A build with the tag failpoints kills itself, as kill -9 does, when it passes
-// the point that CRASH_AT names for the n-th time: CRASH_AT=after-append:3. CRASH_AT=after-append:3:20ms holds the
-// passing goroutine there for so long first, so that all it has handed on before arrives.
+// Package failpoint names the places between two arrows of the flow where a process may die. In an ordinary build Pass does
+// nothing and costs nothing. A build with the tag failpoints kills itself, as kill -9 does, when it passes the point that
+// CRASH_AT names for the n-th time: CRASH_AT=after-append:3. CRASH_AT=after-append:3:20ms delays the kill by that time, so
+// that messages sent before arrive.
 package failpoint
 
 // Point is a place in the flow.

@@ -16,7 +16,7 @@
 //
 // # Failure
 //
-// Every request of a Requester ends exactly once: with its last reply, or with an error. The error wraps ErrNotSent if the server
-// certainly did not get the request; after any other error the server may have acted on it, or may yet do so, for
-// nats.go sends what it has buffered once it is connected again.
+// Every request of a Requester ends exactly once: with its last reply, or with an error. The error wraps ErrNotSent if the
+// server certainly did not get the request; after any other error the server may have acted on it, or may do so later,
+// because nats.go sends its buffer after a reconnect.
 package natsclient

@@ -165,7 +165,7 @@ func (p *Publisher) Close() {
 	})
 }
 
-// single is a message that is published by itself.
+// single is a message that is published alone.
 type single struct {
 	p *Publisher
 	m Publication

@@ -97,7 +97,7 @@ func (s *PullSession) Request(n int) error {
 	return s.nc.PublishRequest(s.subject, s.inbox, body)
 }
 
-// Drain ends the session once what it has received is handled. It does not wait for that: see Closed. Without a connection
+// Drain ends the session once the received messages are handled. It does not wait for that: see Closed. Without a connection
 // it ends the session at once.
 func (s *PullSession) Drain() {
 	if !s.nc.IsConnected() || s.sub.Drain() != nil {

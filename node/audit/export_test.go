@@ -2,5 +2,5 @@ package audit
 
 import "time"
 
-// Overdue says what is wrong with a schedule for due that is still stored at the time given, or "".
+// Overdue describes why a schedule for due should not be stored at that time, or returns "".
 func Overdue(due, at time.Time) string { return timer{due: due}.overdue(at) }

@@ -96,8 +96,8 @@ func (r *reader) isStranded(ctx context.Context, id messages.OrderID) (bool, err
 	}
 }
 
-// moves asks the streams' leaders whether a timer or wake-up of the parked order is stored, or the message that drives the
-// order, or drove it last.
+// moves reports, from the streams' leaders, whether a timer or wake-up of the parked order is stored, or the message that
+// drives the order, or drove it last.
 func (r *reader) moves(ctx context.Context, id messages.OrderID, h *history) (bool, error) {
 	if h.Status() == replay.Parked {
 		t, found, err := r.readTimer(ctx, id)
@@ -115,8 +115,8 @@ func (r *reader) moves(ctx context.Context, id messages.OrderID, h *history) (bo
 	return isStored(stream.GetMsg(ctx, h.driver.GetSequence()))
 }
 
-// refresh folds what the journal has stored about the order since. The leader says how much there is; the entries themselves
-// may come from any replica.
+// refresh folds what the journal has stored about the order since. The last sequence is the leader's; the entries themselves
+// may be read from any replica.
 func (r *reader) refresh(ctx context.Context, id messages.OrderID, h *history) (grown bool, err error) {
 	subject := messages.SubjectEvent + string(id)
 	info, err := r.events.Info(ctx, jetstream.WithSubjectFilter(subject))

@@ -304,7 +304,7 @@ func (p *process) requireBalanced(t *testing.T, want report) {
 	})
 }
 
-// TestBadInputIsDocumented holds docs/bad-input.md to what is tested here.
+// TestBadInputIsDocumented compares the table in docs/bad-input.md with this one.
 func TestBadInputIsDocumented(t *testing.T) {
 	text := document(t, "bad-input.md")
 	var table strings.Builder

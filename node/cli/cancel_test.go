@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// TestReceived: an order in the inbox is known before a node accepts it.
+// TestReceived: an order in the inbox has a status before a node accepts it.
 func TestReceived(t *testing.T) {
 	t.Parallel()
 	server, err := embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Relaxed: true})
@@ -80,7 +80,7 @@ func startWithParkedOrder(t *testing.T) (*process, *demo.Services) {
 	return p, s
 }
 
-// TestCancelDryRun: a preview, on the command line and over HTTP, is what the cancel then does, and changes nothing.
+// TestCancelDryRun: a preview, on the command line and over HTTP, predicts the effect of the cancel, and changes nothing.
 func TestCancelDryRun(t *testing.T) {
 	t.Parallel()
 	p, s := startWithParkedOrder(t)

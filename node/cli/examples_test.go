@@ -22,7 +22,7 @@ import (
 
 const examples = "../../deploy/examples/"
 
-// program is an example service that runs as a process of its own.
+// program is an example service in its own process.
 type program struct {
 	t       *testing.T
 	argv    []string
@@ -104,10 +104,10 @@ func startExamples(t *testing.T) *exampleServices {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The plan as it is, at this test's address and with a test's timeouts.
+	// The example plan with the address of this test and shorter retry delays.
 	plan := strings.NewReplacer("http://127.0.0.1:8091", s.stockURL, "initial: 200ms, max: 5s, attempts: 20", "initial: 50ms, max: 500ms, attempts: 200").Replace(string(text))
 	if plan == string(text) {
-		t.Fatal("plan.yaml has another address than the test knows")
+		t.Fatal("plan.yaml does not have the expected address")
 	}
 	s.process = withPlan(t, plan)
 	s.nc = s.connect(t)
@@ -118,13 +118,13 @@ func startExamples(t *testing.T) *exampleServices {
 	return s
 }
 
-// order is an order of so many pieces at 10.00 each.
+// orderOf is an order of that many pieces at 10.00 each.
 func orderOf(id, customer, product string, quantity int) string {
 	return fmt.Sprintf(`{"order_id":%q,"customer_id":%q,"items":[{"product_id":%q,"quantity":%d,"unit_price":10}],"total_amount":%d}`+"\n",
 		id, customer, product, quantity, 10*quantity)
 }
 
-// left is what the stock service says is left of a product.
+// left returns the remaining stock of a product.
 func (s *exampleServices) left(product string) int {
 	s.t.Helper()
 	_, body := s.fetch(http.MethodGet, "/stock", "")
@@ -290,22 +290,22 @@ func TestExamplesFollowTheRules(t *testing.T) {
 		}{
 			{"a call", "o-1", "do", 10, `"done"`},
 			{"the same again", "o-1", "do", 11, `"done"`},
-			{"the same, late, from a node that was overtaken", "o-1", "do", 9, `"done"`},
-			{"an undo from a node that was overtaken", "o-1", "undo", 9, `"retry"`},
+			{"the same, late, with an old fencing token", "o-1", "do", 9, `"done"`},
+			{"an undo with an old fencing token", "o-1", "undo", 9, `"retry"`},
 			{"an undo", "o-1", "undo", 12, `"done"`},
 			{"the undo again", "o-1", "undo", 12, `"done"`},
 			{"a call after its undo", "o-1", "do", 13, `"undone"`},
-			{"an undo of what was never done", "o-2", "undo", 10, `"done"`},
-			{"a call that was overtaken by its undo", "o-2", "do", 10, `"undone"`},
-			{"a call that stays", "o-3", "do", 10, `"done"`},
-			{"a request that is none", "", "do", 0, `"bad_request"`},
+			{"an undo without a do", "o-2", "undo", 10, `"done"`},
+			{"a call after an undo without a do", "o-2", "do", 10, `"undone"`},
+			{"a call that is not undone", "o-3", "do", 10, `"done"`},
+			{"an invalid request", "", "do", 0, `"bad_request"`},
 		} {
 			if got := call(c.order, c.direction, c.token); !strings.Contains(got, c.want) {
 				t.Errorf("%s: %s is answered with %s, want %s", name, c.what, got, c.want)
 			}
 		}
 	}
-	for range 2 { // as they are, and after both were killed
+	for range 2 { // before and after both are killed
 		if got := s.left("sku-1"); got != 998 {
 			t.Errorf("%d of sku-1 are left: want 998, two for o-3", got)
 		}

@@ -132,7 +132,7 @@ func startNoWait(t *testing.T, args []string, environ ...string) *process {
 			t.Errorf("the node did not stop\n%s%s", p.out, p.err)
 		}
 		if t.Failed() {
-			t.Logf("the node said:\n%s%s", p.out, p.err)
+			t.Logf("output of the node:\n%s%s", p.out, p.err)
 		}
 	})
 	return p

@@ -24,7 +24,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// soon is how long a test waits for what must happen.
+// soon is how long a test waits for a condition.
 const soon = 30 * time.Second
 
 func start(t testing.TB, nc *nats.Conn, cfg demo.Config) *demo.Services {

@@ -19,7 +19,7 @@ import (
 	"github.com/orderly-engine/orderly/node/engine"
 )
 
-// retrying is the built-in plan with so many attempts within about a second, and no time-out before the test's.
+// retrying is the built-in plan with that many attempts within about a second, and a time-out longer than the test.
 func retrying(attempts int) engine.Plan {
 	p := builtin()
 	for i := range p.Steps {

@@ -53,7 +53,7 @@ type Step struct {
 	Protobuf bool
 }
 
-// Retry says how often and how far apart a call is attempted.
+// Retry limits the attempts of a call and sets the delays between them.
 type Retry struct {
 	// Initial is the delay before the second attempt, default 100 ms. It doubles up to Max, default 30 s.
 	Initial, Max time.Duration

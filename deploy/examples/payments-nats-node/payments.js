@@ -9,7 +9,7 @@
 // - A call's answer is in the ledger, under its idempotency key, before it is given. The same key again gets the same
 //   answer and does nothing.
 // - A void leaves a tombstone: an authorization that arrives after it, however late, is refused.
-// - A fencing token smaller than one seen for the order comes from a node that was overtaken: it does nothing.
+// - A fencing token smaller than one seen for the order comes from a node that no longer owns the order: it does nothing.
 //
 // A large amount waits for the bank: the answer is pending, the order parks, and the bank's decision is sent to the order as
 // a signal, repeatedly until it is stored, also after a restart.
@@ -20,7 +20,7 @@ const { connect, headers } = await import(process.env.PAYMENTS_NATS_CLIENT ?? ".
 
 const SIGNAL = "payment_confirmed";
 const LARGE = 1000_00; // cents
-const DEADLINE = 3600_000; // milliseconds until the node asks again by itself
+const DEADLINE = 3600_000; // milliseconds until the node calls again without a signal
 const CONFIRM_AFTER = Number(process.env.PAYMENTS_CONFIRM_AFTER ?? 5000); // milliseconds
 
 const log = (msg, fields) => console.error(JSON.stringify({ time: new Date().toISOString(), msg, ...fields }));

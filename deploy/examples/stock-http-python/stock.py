@@ -10,7 +10,7 @@ What makes it safe to call any number of times, by any number of nodes, before a
   gets the same answer and does nothing.
 - A release leaves a tombstone: a reservation that arrives after its release, however late, is refused. This is what
   "in_doubt: undo" in the plan relies on.
-- A fencing token smaller than one seen for the order comes from a node that was overtaken: it does nothing.
+- A fencing token smaller than one seen for the order comes from a node that no longer owns the order: it does nothing.
 """
 
 import json

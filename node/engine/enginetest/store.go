@@ -11,7 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// store is the inbox and the timers, in memory. It outlives nodes.
+// store is the inbox and the timers, in memory. Killed nodes do not affect it.
 type store struct {
 	mu sync.Mutex
 	// sequence is that of the latest message.
@@ -62,7 +62,7 @@ func (s *store) schedule(t messages.Timer) {
 	s.timers[t.OrderID] = t
 }
 
-// take returns deliveries of the messages that are due, wake-ups whose time has come included.
+// take returns deliveries of the messages that are due, and of due wake-ups.
 func (s *store) take() (due []*delivery.Delivery) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -112,7 +112,7 @@ func (s *store) settle(d *delivery.Delivery, o delivery.Outcome) {
 	}
 }
 
-// release makes what a node held due again, when its acknowledgement wait is over.
+// release makes the messages of a killed node due at the end of their acknowledgement wait.
 func (s *store) release() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

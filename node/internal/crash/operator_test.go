@@ -78,7 +78,7 @@ func (o *operator) stop() {
 	o.work.Wait()
 }
 
-// idle reports whether every order has ended. It reads the streams, for the index can lag.
+// idle reports whether every order has ended. It reads the streams, because the index can lag.
 func (o *operator) idle() bool {
 	report, err := audit.Read(o.w.Context(), o.w.js)
 	return err == nil && report.Orders.Attention+report.Orders.Parked+report.Orders.InFlight == 0

@@ -44,7 +44,7 @@ func TestCrashRandom(t *testing.T) {
 	})
 }
 
-// killAtRandom kills nodes until the load has ended; away says whether payments are unavailable between two kills.
+// killAtRandom kills nodes until the load has ended; away reports whether payments are unavailable after that many kills.
 func killAtRandom(w *testEnv, behavior demo.Behavior, away func(kills int) bool) *journal {
 	orders, span := size(w.T, 3, 900)
 	w.load.signals = behavior.Pending > 0

@@ -12,7 +12,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 )
 
-// TestFences holds what is in a fence to what it says it is.
+// TestFences checks the content of each fence by its kind.
 func TestFences(t *testing.T) {
 	for _, document := range documents(t) {
 		for _, f := range fences(t, document) {

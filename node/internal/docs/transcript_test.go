@@ -195,7 +195,7 @@ func (s *session) eventually(ok func() bool) bool {
 	return true
 }
 
-// play runs the commands of a transcript and holds each to what it should print. A command that only reads is repeated until
+// play runs the commands of a transcript and compares their output with it. A command that only reads is repeated until
 // it prints that.
 func (s *session) play(document string, f fence) {
 	s.t.Helper()

@@ -222,5 +222,5 @@ func (s *syncBuffer) Write(p []byte) (int, error) {
 }
 func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
 
-// patience is how long a test waits for what must happen.
+// patience is how long a test waits for a condition.
 const patience = 30 * time.Second

@@ -8,6 +8,6 @@
 //
 // Failure: every error is a problem of RFC 9457 (application/problem+json). A request beyond a limit is refused at once. A
 // failed publish is answered 503, which says whether the message is certainly not stored or may be, and can be sent again
-// under the same order id. A panic ends its own request only. Liveness depends on nothing, so that a NATS outage restarts no
-// node.
+// under the same order id. A panic ends its own request only. Liveness does not depend on NATS, so that a NATS outage does
+// not restart nodes.
 package api

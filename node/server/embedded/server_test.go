@@ -187,7 +187,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// patience is how long a test waits for what must happen: some of it syncs a hundred times, and disks can be slow.
+// patience is how long a test waits for a condition: some of it syncs a hundred times, and disks can be slow.
 const patience = 2 * time.Minute
 
 func TestDurability(t *testing.T) {

@@ -18,8 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-// run keeps an index until stop is called, which is as sudden for the database as the end of the process: nothing is
-// written in the end.
+// run keeps an index until stop is called, which writes nothing, as if the process were killed.
 func (s *testServer) run(cfg index.Config) (x *index.Index, stop func()) {
 	s.t.Helper()
 	if cfg.Interval == 0 {

@@ -29,7 +29,7 @@ const (
 	databaseFile = "index.db"
 	// corruptFile is the last corrupt database, kept for an analysis.
 	corruptFile = "index.db.broken"
-	// readers is the most queries at a time.
+	// readers is the largest number of concurrent queries.
 	readers = 4
 )
 

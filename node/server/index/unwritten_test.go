@@ -125,7 +125,7 @@ func (f *manual) compareAges() {
 	slices.SortFunc(want, func(a, b index.Order) int {
 		return cmp.Or(b.StatusSince.Compare(a.StatusSince), cmp.Compare(accepted[b.OrderID], accepted[a.OrderID]))
 	})
-	// No entry is within half a minute of the border: so long may a query take.
+	// No entry is within half a minute of the limit, so that a query may take that long.
 	border := epoch.Add(10*time.Minute + time.Minute/2)
 	for _, older := range []bool{true, false} {
 		var ids []string

@@ -91,7 +91,7 @@ type Decoder struct {
 	known map[string]*Plan
 }
 
-// maxPlans is the most plans that are cached by their encoding.
+// maxPlans is the largest number of plans cached by their encoding.
 const maxPlans = 1024
 
 // NewDecoder returns a decoder that reuses the known plans.

@@ -11,8 +11,8 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// hold adds a delivery, unless it is held already: a supervisor that restarts an actor in place sends again what may still
-// be in the mailbox.
+// hold adds a delivery, unless it is held already: a supervisor that restarts an actor in place sends deliveries again that
+// may still be in the mailbox.
 func (o *Order) hold(d *delivery.Delivery) {
 	if d == o.driver || slices.Contains(o.held, d) || slices.Contains(o.stashed, d) {
 		return

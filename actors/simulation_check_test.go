@@ -224,7 +224,7 @@ func (w *simulation) checkCall(c *gateway.Call) {
 		}
 	}
 	if stateAt.Last != r.GetFencingToken() {
-		w.fail("I4: fencing token %d of the call of %s is no entry", r.GetFencingToken(), r.GetStep())
+		w.fail("I4: fencing token %d of the call of %s is not the sequence of an entry", r.GetFencingToken(), r.GetStep())
 	}
 	known := 0
 	for i, result := range stateAt.Results {

@@ -103,7 +103,7 @@ func (in *testInbox) settleAll(js jetstream.JetStream) {
 	})
 }
 
-// expectNone checks that nothing is delivered within d: waiting is the only way to see that something does not happen.
+// expectNone checks that nothing is delivered within d: only waiting can show that.
 func (in *testInbox) expectNone(within time.Duration) {
 	in.t.Helper()
 	select {

@@ -9,7 +9,7 @@ import (
 )
 
 // CheckValue returns an error if v cannot be written as JSON, although protobuf can represent it: a value without a kind, or a
-// number that is not finite; or if v nests deeper than maxDepth levels. A nil v is no data and valid.
+// number that is not finite; or if v nests deeper than maxDepth levels. A nil v means no data and is valid.
 func CheckValue(v *structpb.Value, maxDepth int) error {
 	if v == nil {
 		return nil

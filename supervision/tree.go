@@ -9,8 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// levels specifies the tree: the supervisor of each actor, the directive for each failure, its budget, and what follows when
-// that is exceeded. The other files implement it.
+// levels specifies the tree: the supervisor of each actor, the directive for each failure, its budget, and the directive
+// beyond the budget. The other files implement it.
 //
 //	node                   stops when a failure is escalated to it (Config.OnEscalation)
 //	└─ shard supervisor    Config.Shards of them; the hash of an order's id assigns it to one

@@ -14,7 +14,7 @@ type noReplyDetector struct {
 	failures int
 }
 
-// called registers a call. One of an order that has just failed does not count, for its failure may not.
+// called registers a call. A call of an order that has just failed does not count, because its failure would not count either.
 func (d *noReplyDetector) called(now time.Time, counts bool) {
 	if d.first.IsZero() {
 		d.first = now
@@ -43,7 +43,7 @@ func (d *noReplyDetector) replied(took time.Duration) {
 	d.calls, d.first, d.failures = 0, time.Time{}, 0
 }
 
-// outage reports whether the lack of replies is unlikely to be chance. idle says that nothing listens and no call is in flight.
+// outage reports whether the lack of replies is unlikely to be chance. idle: nothing listens and no call is in flight.
 //
 // Many calls are evidence only after twice the usual reply time: a service that sheds part of a burst refuses first and replies
 // later. Before the first reply of all the usual time is unknown.

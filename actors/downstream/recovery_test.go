@@ -11,16 +11,16 @@ import (
 )
 
 // recovery is an outage of a minute during which orders park, and the return of these orders. The service replies after
-// 100 ms; what exceeds its capacity fails.
+// 100 ms; calls beyond its capacity fail.
 type recovery struct {
 	name     string
-	before   int           // calls per second before the outage; 0: the node knows nothing of the service
+	before   int           // calls per second before the outage; 0: the throughput is unknown
 	parked   int           // orders published in the first second of the outage
 	fresh    int           // orders published per second after it
 	capacity int           // calls per second that the service takes after it
 	crashes  bool          // a call beyond the capacity makes every call fail for five seconds
-	relapses int           // how often the service is gone again for ten seconds
-	up       time.Duration // how long it is back before each
+	relapses int           // number of further outages of ten seconds
+	up       time.Duration // time between the outages
 
 	// Bounds: from the last end of the outage until all parked orders are done, and failures that cost an order an attempt.
 	within   time.Duration

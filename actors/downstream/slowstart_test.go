@@ -52,8 +52,8 @@ func (c *orderFlow) arrive(name string, perSecond int, d time.Duration) {
 	}
 }
 
-// A service that takes 600 calls per second, 60 in flight, is gone for a minute under 200 orders per second. After that the
-// rate grows step by step, the service is not overloaded, and the backlog is done within two minutes.
+// A service that takes 600 calls per second, 60 in flight, is unavailable for a minute while 200 orders per second arrive.
+// After that the rate grows step by step, the service is not overloaded, and the backlog is done within two minutes.
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &fakeService{latency: 100 * time.Millisecond, capacity: 60}

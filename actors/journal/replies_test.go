@@ -119,8 +119,8 @@ func TestAnswersToAnAppend(t *testing.T) {
 		{"plain", nil, `{"stream":"ORDER_EVENTS","seq":17}`, 17, nil},
 		{"spaced", nil, ` {"stream": "ORDER_EVENTS", "seq": 18}`, 18, nil},
 		{"domain", nil, `{"stream":"ORDER_EVENTS","domain":"hub","seq":19}`, 19, nil},
-		{"forestalled", nil, `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 5"},"stream":"ORDER_EVENTS","seq":0}`, 0, journal.ErrConflict},
-		{"forestalled in flight", nil, `{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"ORDER_EVENTS","seq":0}`, 0, journal.ErrConflict},
+		{"refused", nil, `{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 5"},"stream":"ORDER_EVENTS","seq":0}`, 0, journal.ErrConflict},
+		{"refused while another append is in flight", nil, `{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"ORDER_EVENTS","seq":0}`, 0, journal.ErrConflict},
 		{"cut off", nil, `{"stream":"ORDER_EVENTS","seq":1`, 0, journal.ErrConflict},
 		{"empty", nil, ``, 0, journal.ErrConflict},
 		{"no sequence", nil, `{"stream":"ORDER_EVENTS"}`, 0, journal.ErrConflict},
@@ -135,7 +135,7 @@ func TestAnswersToAnAppend(t *testing.T) {
 			answered := make(chan struct{})
 			sub, err := nc.Subscribe("ORDER_EVENT.a", func(m *nats.Msg) {
 				defer close(answered)
-				for range 2 { // the second must find nobody
+				for range 2 { // the second reply must be ignored
 					send(t, nc, &nats.Msg{Subject: m.Reply, Header: c.header, Data: []byte(c.body)})
 				}
 			})
@@ -188,7 +188,7 @@ func TestBatchAckWithWrongCount(t *testing.T) {
 	doubtful := 0
 	for i, r := range burst(t, j, 200, order, none) {
 		switch {
-		case r.err == nil && r.seq == 1: // published by itself
+		case r.err == nil && r.seq == 1: // published singly
 		case errors.Is(r.err, journal.ErrConflict):
 			doubtful++
 		default:
@@ -196,6 +196,6 @@ func TestBatchAckWithWrongCount(t *testing.T) {
 		}
 	}
 	if doubtful == 0 {
-		t.Error("there was no batch")
+		t.Error("no batch was published")
 	}
 }

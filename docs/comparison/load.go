@@ -22,7 +22,7 @@ type engineFunc func(ctx context.Context, id string) error
 
 func main() {
 	n := flag.Int("n", 2000, "orders")
-	inFlight := flag.Int("in-flight", 256, "orders in progress at once")
+	inFlight := flag.Int("in-flight", 256, "concurrent orders")
 	samples := flag.Int("samples", 100, "orders run one after the other to measure latency")
 	flag.Parse()
 	open := map[string]func(context.Context) (engineFunc, func(), error){

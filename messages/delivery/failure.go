@@ -13,8 +13,8 @@ type Failure struct {
 	Kind messages.FailureKind
 	// RetryAfter is the shortest delay before the next attempt that the service asked for, or 0.
 	RetryAfter time.Duration
-	// Deferral is set when a step call was not made, or met a service that is known to be out. It is no attempt: the order
-	// parks.
+	// Deferral is set when a step call was not made, or met a service that is known to be out. It does not count as an
+	// attempt: the order parks.
 	Deferral *Deferral
 	Err      error
 }

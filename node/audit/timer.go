@@ -19,7 +19,7 @@ import (
 // maxRequests is how many timers are requested at a time.
 const maxRequests = 32
 
-// timers are what ORDER_TIMERS stores, by order.
+// timers is the content of ORDER_TIMERS, by order.
 type timers struct {
 	// at is the server's clock when they were listed.
 	at        time.Time

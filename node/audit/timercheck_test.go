@@ -39,7 +39,7 @@ func TestLeftoverTimersAreLegal(t *testing.T) {
 	}
 }
 
-// An order that is accepted, parked and scheduled while the streams are read is no violation.
+// An order that is accepted, parked and scheduled while the streams are read is not a violation.
 func TestYoungOrderIsLegal(t *testing.T) {
 	t.Parallel()
 	w := newTestServer(t)

@@ -115,7 +115,7 @@ type field struct {
 
 func fieldsOf(in reflect.Type) ([]field, error) {
 	if in.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("input %s is no struct", in)
+		return nil, fmt.Errorf("input %s is not a struct", in)
 	}
 	var all []field
 	for i := range in.NumField() {

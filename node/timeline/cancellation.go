@@ -135,7 +135,7 @@ func keptSteps(before, after *order.State) []Kept {
 	return kept
 }
 
-// redactTarget strips what may be secret from a target: user info, query, fragment.
+// redactTarget removes the parts of a target that may be secret: user info, query, fragment.
 func redactTarget(target string) string {
 	u, err := url.Parse(target)
 	if err != nil {

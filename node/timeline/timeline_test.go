@@ -124,7 +124,7 @@ func TestCancellationJSON(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(text), "hidden") {
-			t.Errorf("%s shows what follows a target's question mark", name)
+			t.Errorf("%s shows the query of a target", name)
 		}
 		golden(t, "cancel-"+name+".json", string(text)+"\n")
 	}

@@ -63,7 +63,7 @@ func checkEncoding(r *http.Request) *problem {
 // decodeProblem is the problem of a body that a decoder refused.
 func decodeProblem(err error) *problem { return newProblem(http.StatusBadRequest, err.Error()) }
 
-// signalData decodes any JSON value; an empty body is no data.
+// signalData decodes any JSON value; an empty body means no data.
 func signalData(contentType string, content []byte) (*structpb.Value, *problem) {
 	if contentType == "application/protobuf" {
 		return nil, newProblem(http.StatusUnsupportedMediaType, "the data of a signal is JSON: want application/json")

@@ -29,7 +29,7 @@ const (
 // errStale: the journal is not the one that was read, or has lost some of it.
 var errStale = errors.New("the index does not belong to this journal")
 
-// session is the time in which this process has the index.
+// session is the state while this process has the index.
 type session struct {
 	store *store
 	feed  *feed

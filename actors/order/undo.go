@@ -23,7 +23,7 @@ func tombstone(step *messages.Step) bool {
 	return step.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && step.GetUndo() != ""
 }
 
-// toUndo is the index of the next step to undo, in reverse order of what was done, or -1.
+// toUndo is the index of the next step to undo, in reverse order of completion, or -1.
 // Steps without a compensation and skipped steps are not undone.
 func (s *State) toUndo() int {
 	if step := s.inDoubt(); step != nil && tombstone(step) {

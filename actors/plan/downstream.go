@@ -10,7 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Downstream returns the name of the service behind a target, which is what fails and is limited as a whole: for NATS the
+// Downstream returns the name of the service behind a target, the unit that fails and is limited: for NATS the
 // subject without its last token (inventory.reserve and inventory.release are inventory) or a single token, for HTTP scheme,
 // host and port. For any other target, which is answered in process, it is the target itself, and remote is false.
 func Downstream(target string) (name string, remote bool) {

@@ -71,7 +71,7 @@ func Example() {
 	// o-2 is rejected
 }
 
-// A step that a signal completes. The order takes no memory while it waits, for days if need be.
+// A step that a signal completes. The order takes no memory while it waits, which can be days.
 func ExamplePending() {
 	type review struct{ By string }
 	asked := make(chan struct{})

@@ -126,7 +126,7 @@ func TestBuildNamesTheMistake(t *testing.T) {
 		"do is missing": {{Name: "wrap"}},
 		"step wrap: do: target has an unknown scheme": {{Name: "wrap", Do: engine.URL("ftp://x")}},
 		"function is nil":             {{Name: "wrap", Do: engine.Function(nil)}},
-		"input int is not a struct":      {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
+		"input int is not a struct":   {{Name: "wrap", Do: engine.Typed(func(context.Context, *engine.Call, int) (int, error) { return 0, nil })}},
 		"function old is given twice": {{Name: "old", Do: do}},
 		"attempts -1":                 {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
 		"timeout is -1s":              {{Name: "wrap", Do: do, Timeout: -time.Second}},

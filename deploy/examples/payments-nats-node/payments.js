@@ -4,7 +4,7 @@
 // example.payments.authorize and example.payments.void take a StepRequest and answer with a StepReply;
 // example.payments.health answers {"status":"ok"}. SIGTERM answers what has arrived and stops.
 //
-// What makes it safe to call any number of times, by any number of nodes, before and after a crash:
+// Calls are safe to repeat, by any number of nodes, before and after a crash:
 //
 // - A call's answer is in the ledger, under its idempotency key, before it is given. The same key again gets the same
 //   answer and does nothing.

@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	// minSilence is how long a consumer may deliver nothing before the journal is checked for entries it missed. It doubles
-	// with each check that finds none, up to maxSilence, until an entry arrives: an order may be parked for days.
+	// minIdleTimeout is the time without an entry after which the journal is checked for entries that the consumer missed.
+	// It doubles with each check that finds none, up to maxIdleTimeout, until an entry arrives: an order may be parked for
+	// days.
 	minIdleTimeout = time.Second
 	maxIdleTimeout = 15 * time.Second
 	// reopenDelay is the pause before a lost consumer is replaced, requestTimeout bounds one request.
@@ -27,7 +28,7 @@ const (
 	requestTimeout = 2 * time.Second
 )
 
-// FollowFrom is Follow behind the journal sequence after: yield gets each later entry once, in order and without a gap. The
+// FollowFrom is Follow from the journal sequence after: yield gets each later entry once, in order and without a gap. The
 // error wraps ErrUnknownOrder if the order does not exist, or no longer exists and had no entry. It waits while NATS is unavailable.
 func (c *Client) FollowFrom(ctx context.Context, id string, after uint64, yield func([]timeline.Event) error) error {
 	if _, err := c.Order(ctx, id); err != nil {
@@ -57,7 +58,7 @@ type follower struct {
 	yield  func([]timeline.Event) error
 
 	story timeline.Story
-	// last is the sequence of the latest entry read; the next consumer starts behind it.
+	// last is the sequence of the latest entry read; the next consumer starts after it.
 	last uint64
 	// idleTimeout is the time without an entry after which the journal is checked.
 	idleTimeout time.Duration
@@ -71,7 +72,7 @@ func (f *follower) finish(err error) error {
 	return err
 }
 
-// read opens a consumer behind the last entry and reads it until it fails or f is done. Each read has its own consumer: it
+// read opens a consumer after the last entry and reads it until it fails or f is done. Each read has its own consumer: it
 // can be abandoned at any moment, and the next one reads again what was lost.
 func (f *follower) read(ctx context.Context) error {
 	connected, release := untilReconnect(ctx, f.client.js.Conn())
@@ -169,7 +170,7 @@ func (f *follower) behind(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// handle yields one entry, unless it is not behind after.
+// handle yields one entry, if its sequence is greater than after.
 func (f *follower) handle(meta *jetstream.MsgMetadata, body []byte) error {
 	entry := &messages.JournalEntry{}
 	if err := proto.Unmarshal(body, entry); err != nil {

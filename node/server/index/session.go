@@ -38,7 +38,7 @@ type session struct {
 	// corrupt takes the error of a query that found the database corrupt.
 	corrupt chan error
 
-	// queries is read-locked by queries, which ctx cuts short.
+	// queries is read-locked by queries, which end when ctx does.
 	queries sync.RWMutex
 	ctx     context.Context
 	cancel  context.CancelFunc

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"testing"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -130,7 +129,7 @@ func throughWire(entry *messages.JournalEntry) *messages.JournalEntry {
 }
 
 // fold replays the entries up to and with that number.
-func (h *history) fold(t testing.TB, upTo int) *order.State {
+func (h *history) fold(t failer, upTo int) *order.State {
 	t.Helper()
 	s := &order.State{}
 	for _, e := range h.entries[:upTo] {

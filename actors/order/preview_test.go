@@ -134,7 +134,7 @@ func drawHistory(r *rapid.T) *history {
 	return h
 }
 
-// failer is what checkPreview needs of a test.
+// failer is what helpers need of a test, also of a drawn one.
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)

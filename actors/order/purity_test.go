@@ -8,6 +8,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/orderly-engine/orderly/actors/internal/ordertest"
+	"github.com/orderly-engine/orderly/actors/order"
+	"github.com/orderly-engine/orderly/messages"
 )
 
 // TestPure: the core has no clock, no randomness and no I/O, starts nothing, and remembers nothing between calls.
@@ -67,4 +74,45 @@ func TestPure(t *testing.T) {
 	if seen == 0 {
 		t.Fatal("no source files")
 	}
+}
+
+// TestOnlyApplyChangesTheState: a decision leaves the state as it is, also when its events are never stored (I7).
+func TestOnlyApplyChangesTheState(t *testing.T) {
+	types := []messages.Type{
+		messages.TypeCreated, messages.TypeCancel, messages.TypeSignal, messages.TypeRetry, messages.TypeSkip, messages.TypeWake,
+	}
+	results := []order.CallResult{
+		{Reply: doneReply()}, {Reply: rejectedReply("no")}, {Reply: pendingReply("paid", epoch.Add(time.Hour))},
+		{Reply: retryReply(time.Hour)}, {Failure: unavailable(messages.Transient)}, {Failure: unavailable(messages.Poison)},
+	}
+	rapid.Check(t, func(r *rapid.T) {
+		h := drawHistory(r)
+		before := h.fold(r, len(h.entries))
+		check := func(decision string) {
+			if d := ordertest.Difference(before, h.state); d != "" {
+				r.Fatalf("%s changed the state: %s", decision, d)
+			}
+		}
+		check("a decision in the history")
+		env := order.Env{Plan: h.state.Plan, Now: epoch.Add(time.Minute), Hold: time.Second, Predecessors: order.PredecessorsNone}
+		for _, kind := range types {
+			order.Receive(h.state, newDelivery(kind, 100, "new"), env)
+			check("Receive of " + string(kind))
+		}
+		h.state.Checkpoint(1)
+		h.state.Snapshot()
+		check("Checkpoint or Snapshot")
+		if !h.state.Status.Driven() {
+			return
+		}
+		h.state.GiveUp(unavailable(messages.Defect))
+		check("GiveUp")
+		call := h.state.Next().Call
+		check("Next")
+		for _, result := range results {
+			result.Call = call
+			h.state.HandleReply(result, env)
+			check("HandleReply")
+		}
+	})
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// TestLongHistory: an order with many entries writes checkpoints, and is resumed from the last one like from all entries.
+// TestLongHistory: an order with many entries has checkpoints, and resuming it from the last one gives the same state as
+// from all entries.
 func TestLongHistory(t *testing.T) {
 	s := newFixture(t)
 	const calls = 60

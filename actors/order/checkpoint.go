@@ -27,7 +27,7 @@ func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
 	return c
 }
 
-// checkpoint is the state without what the first entry holds.
+// checkpoint returns the state without the parts that the first entry holds.
 func (s *State) checkpoint() *messages.Checkpoint {
 	c := &messages.Checkpoint{
 		Version:     messages.CheckpointVersion,

@@ -36,9 +36,9 @@ func TestTimerSnapshotIsCompared(t *testing.T) {
 	unchanged := func(n *messages.Snapshot) []byte { return journal.EncodeSnapshot(n) }
 	for name, c := range map[string]struct {
 		body func(*messages.Snapshot) []byte
-		// then runs after the timer was set.
-		then func(w *testServer)
-		says string
+		// after is called after the timer was set.
+		after func(w *testServer)
+		says  string
 	}{
 		"the same":          {body: unchanged},
 		"nothing":           {body: func(*messages.Snapshot) []byte { return nil }},
@@ -48,10 +48,10 @@ func TestTimerSnapshotIsCompared(t *testing.T) {
 		"another plan":      {body: func(n *messages.Snapshot) []byte { n.PlanDigest[0]++; return journal.EncodeSnapshot(n) }, says: wrong},
 		"a later version":   {body: func(n *messages.Snapshot) []byte { n.State.Version++; return journal.EncodeSnapshot(n) }},
 		"another park":      {body: func(n *messages.Snapshot) []byte { n.Park--; return journal.EncodeSnapshot(n) }, says: wrong},
-		"an older state":    {body: unchanged, then: parkAgain},
+		"an older state":    {body: unchanged, after: parkAgain},
 		"wrong and outdated": {
-			body: func(n *messages.Snapshot) []byte { n.State.Watermark++; return journal.EncodeSnapshot(n) },
-			then: parkAgain,
+			body:  func(n *messages.Snapshot) []byte { n.State.Watermark++; return journal.EncodeSnapshot(n) },
+			after: parkAgain,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,8 +62,8 @@ func TestTimerSnapshotIsCompared(t *testing.T) {
 			attempt.GetStepFailed().Error = "no answer"
 			w.append("o", attempt, parkedUntil(time.Now().Add(time.Hour)))
 			w.scheduleWith("o", w.park("o"), c.body(w.engineState().Snapshot()))
-			if c.then != nil {
-				c.then(w)
+			if c.after != nil {
+				c.after(w)
 			}
 			w.ack(seq)
 			r := w.read()

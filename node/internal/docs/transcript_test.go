@@ -18,7 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// patience bounds the wait for what a command should print: ten attempts of a step take up to a minute.
+// patience bounds the wait for the expected output of a command: ten attempts of a step take up to a minute.
 const patience = 3 * time.Minute
 
 // TestTranscripts runs the console fences of each document, one after the other, as a reader would: in an empty
@@ -50,7 +50,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// session is a shell in a directory of its own.
+// session is a shell in its own directory.
 type session struct {
 	t *testing.T
 	// dir is where commands run, root the module.
@@ -94,7 +94,7 @@ func newSession(t *testing.T) *session {
 	}
 	s.environ = append(s.environ, "PATH="+bin+":"+os.Getenv("PATH"), "ORDERLY_NATS_ADDR="+natsAddr, "ORDERLY_HTTP_ADDR="+httpAddr,
 		"ORDERLY_LOG_LEVEL=error", "ORDERLY_NODE_ID=node-1",
-		// Nothing happens by chance.
+		// No random failures of the demo services.
 		"ORDERLY_DEMO_FAIL_RATE=0", "ORDERLY_DEMO_REJECT_RATE=0")
 	return s
 }

@@ -14,6 +14,10 @@ const (
 	Defect = FailureKind_FAILURE_KIND_DEFECT
 	// Infrastructure: the journal or NATS is unavailable.
 	Infrastructure = FailureKind_FAILURE_KIND_INFRASTRUCTURE
+	// Setup: credentials, address, permission or method are wrong. It says nothing about the order, which waits.
+	Setup = FailureKind_FAILURE_KIND_SETUP
+	// Unreadable: the service says that the step is performed, and the rest of its answer cannot be read.
+	Unreadable = FailureKind_FAILURE_KIND_UNREADABLE
 )
 
 // Label returns the kind in one lower-case word, as in logs, metrics and timelines.
@@ -31,6 +35,10 @@ func (k FailureKind) Label() string {
 		return "defect"
 	case Infrastructure:
 		return "infrastructure"
+	case Setup:
+		return "setup"
+	case Unreadable:
+		return "unreadable"
 	}
 	return "unknown"
 }

@@ -36,6 +36,10 @@ const (
 	FailureKind_FAILURE_KIND_FENCED         FailureKind = 4
 	FailureKind_FAILURE_KIND_DEFECT         FailureKind = 5
 	FailureKind_FAILURE_KIND_INFRASTRUCTURE FailureKind = 6
+	// The set-up is wrong: credentials, address, permission, method. It says nothing about the order.
+	FailureKind_FAILURE_KIND_SETUP FailureKind = 7
+	// The step is performed, and the answer cannot be read.
+	FailureKind_FAILURE_KIND_UNREADABLE FailureKind = 8
 )
 
 // Enum value maps for FailureKind.
@@ -48,6 +52,8 @@ var (
 		4: "FAILURE_KIND_FENCED",
 		5: "FAILURE_KIND_DEFECT",
 		6: "FAILURE_KIND_INFRASTRUCTURE",
+		7: "FAILURE_KIND_SETUP",
+		8: "FAILURE_KIND_UNREADABLE",
 	}
 	FailureKind_value = map[string]int32{
 		"FAILURE_KIND_UNSPECIFIED":    0,
@@ -57,6 +63,8 @@ var (
 		"FAILURE_KIND_FENCED":         4,
 		"FAILURE_KIND_DEFECT":         5,
 		"FAILURE_KIND_INFRASTRUCTURE": 6,
+		"FAILURE_KIND_SETUP":          7,
+		"FAILURE_KIND_UNREADABLE":     8,
 	}
 )
 
@@ -223,7 +231,13 @@ type Checkpoint struct {
 	Skip bool                 `protobuf:"varint,16,opt,name=skip,proto3" json:"skip,omitempty"`
 	Need *OrderNeedsAttention `protobuf:"bytes,17,opt,name=need,proto3" json:"need,omitempty"`
 	// Consecutive deliveries that took over the order without progress.
-	Takeovers     uint32 `protobuf:"varint,18,opt,name=takeovers,proto3" json:"takeovers,omitempty"`
+	Takeovers uint32 `protobuf:"varint,18,opt,name=takeovers,proto3" json:"takeovers,omitempty"`
+	// An answer to the current call was unreadable: it is performed.
+	Performed bool `protobuf:"varint,19,opt,name=performed,proto3" json:"performed,omitempty"`
+	// Since when the current call may have been performed; absent: it has a definite answer, or was not made.
+	InDoubtSince *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=in_doubt_since,json=inDoubtSince,proto3" json:"in_doubt_since,omitempty"`
+	// Time of the last entry before this one.
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=changed,proto3" json:"changed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -382,6 +396,27 @@ func (x *Checkpoint) GetTakeovers() uint32 {
 		return x.Takeovers
 	}
 	return 0
+}
+
+func (x *Checkpoint) GetPerformed() bool {
+	if x != nil {
+		return x.Performed
+	}
+	return false
+}
+
+func (x *Checkpoint) GetInDoubtSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.InDoubtSince
+	}
+	return nil
+}
+
+func (x *Checkpoint) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
 }
 
 // Snapshot is the state of a parked order. Its timer contains one, so that waking the order reads no journal. If the order has
@@ -1012,7 +1047,9 @@ type StepCompleted struct {
 	// Skipped by order.skip: never performed, never undone.
 	Skipped bool `protobuf:"varint,5,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	// Duration of the call, in microseconds.
-	TookUs        uint64 `protobuf:"varint,6,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
+	TookUs uint64 `protobuf:"varint,6,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
+	// Why the data of the answer are missing: it was too large, or unreadable.
+	Dropped       string `protobuf:"bytes,7,opt,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1089,6 +1126,13 @@ func (x *StepCompleted) GetTookUs() uint64 {
 	return 0
 }
 
+func (x *StepCompleted) GetDropped() string {
+	if x != nil {
+		return x.Dropped
+	}
+	return ""
+}
+
 // StepFailed: one attempt failed.
 type StepFailed struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
@@ -1098,7 +1142,9 @@ type StepFailed struct {
 	Kind      FailureKind            `protobuf:"varint,4,opt,name=kind,proto3,enum=orderly.v1.FailureKind" json:"kind,omitempty"`
 	Error     string                 `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	// When it is attempted again; absent when it is not.
-	RetryAt       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
+	RetryAt *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=retry_at,json=retryAt,proto3" json:"retry_at,omitempty"`
+	// The attempt had no definite answer: it may have been performed.
+	InDoubt       bool `protobuf:"varint,7,opt,name=in_doubt,json=inDoubt,proto3" json:"in_doubt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1175,12 +1221,21 @@ func (x *StepFailed) GetRetryAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *StepFailed) GetInDoubt() bool {
+	if x != nil {
+		return x.InDoubt
+	}
+	return false
+}
+
 // StepRejected: the service refused the step for a business reason.
 type StepRejected struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Step          string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	Code          string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Step   string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
+	Code   string                 `protobuf:"bytes,2,opt,name=code,proto3" json:"code,omitempty"`
+	Reason string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// A status without a StepReply, after an attempt in doubt: the step may be performed, and is undone.
+	InDoubt       bool `protobuf:"varint,4,opt,name=in_doubt,json=inDoubt,proto3" json:"in_doubt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1236,6 +1291,13 @@ func (x *StepRejected) GetReason() string {
 	return ""
 }
 
+func (x *StepRejected) GetInDoubt() bool {
+	if x != nil {
+		return x.InDoubt
+	}
+	return false
+}
+
 // StepPending: the service will answer by a signal.
 type StepPending struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -1244,7 +1306,9 @@ type StepPending struct {
 	Deadline *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	// When the step was first pending: the longer ago, the more rarely it is called again. Absent in journals of versions that
 	// called it at each deadline.
-	Since         *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	Since *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=since,proto3" json:"since,omitempty"`
+	// Undo: the service will report the end of the undo by a signal.
+	Direction     Direction `protobuf:"varint,5,opt,name=direction,proto3,enum=orderly.v1.Direction" json:"direction,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1307,14 +1371,25 @@ func (x *StepPending) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *StepPending) GetDirection() Direction {
+	if x != nil {
+		return x.Direction
+	}
+	return Direction_DIRECTION_UNSPECIFIED
+}
+
 // StepUndone: a step's compensation was performed.
 type StepUndone struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Step    string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
 	Attempt uint32                 `protobuf:"varint,2,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Skipped by order.skip: a person has undone it.
-	Skipped       bool   `protobuf:"varint,3,opt,name=skipped,proto3" json:"skipped,omitempty"`
-	TookUs        uint64 `protobuf:"varint,4,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
+	Skipped bool   `protobuf:"varint,3,opt,name=skipped,proto3" json:"skipped,omitempty"`
+	TookUs  uint64 `protobuf:"varint,4,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"`
+	// Name of the signal that reported it, if one did.
+	Signal string `protobuf:"bytes,5,opt,name=signal,proto3" json:"signal,omitempty"`
+	// The code, listed in the plan, by which the service said that nothing is left to undo.
+	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1375,6 +1450,20 @@ func (x *StepUndone) GetTookUs() uint64 {
 		return x.TookUs
 	}
 	return 0
+}
+
+func (x *StepUndone) GetSignal() string {
+	if x != nil {
+		return x.Signal
+	}
+	return ""
+}
+
+func (x *StepUndone) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
 }
 
 // CancelRequested records a cancel message.
@@ -1881,7 +1970,7 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\bprevious\x18\a \x01(\x04R\bprevious\x126\n" +
 	"\n" +
 	"checkpoint\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\n" +
-	"checkpoint\"\x9f\x05\n" +
+	"checkpoint\"\xb5\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
@@ -1902,7 +1991,10 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\asignals\x18\x0f \x03(\v2\x15.orderly.v1.SignalledR\asignals\x12\x12\n" +
 	"\x04skip\x18\x10 \x01(\bR\x04skip\x123\n" +
 	"\x04need\x18\x11 \x01(\v2\x1f.orderly.v1.OrderNeedsAttentionR\x04need\x12\x1c\n" +
-	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\"\xb3\x03\n" +
+	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\x12\x1c\n" +
+	"\tperformed\x18\x13 \x01(\bR\tperformed\x12@\n" +
+	"\x0ein_doubt_since\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\finDoubtSince\x124\n" +
+	"\achanged\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"\xb3\x03\n" +
 	"\bSnapshot\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12.\n" +
 	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12\x1f\n" +
@@ -1950,14 +2042,15 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x05order\x18\x01 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12$\n" +
 	"\x04plan\x18\x02 \x01(\v2\x10.orderly.v1.PlanR\x04plan\x12*\n" +
 	"\x06driver\x18\x03 \x01(\v2\x12.orderly.v1.SourceR\x06driver\x12 \n" +
-	"\vincarnation\x18\x04 \x01(\tR\vincarnation\"\xb4\x01\n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation\"\xce\x01\n" +
 	"\rStepCompleted\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12*\n" +
 	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06signal\x18\x04 \x01(\tR\x06signal\x12\x18\n" +
 	"\askipped\x18\x05 \x01(\bR\askipped\x12\x17\n" +
-	"\atook_us\x18\x06 \x01(\x04R\x06tookUs\"\xe9\x01\n" +
+	"\atook_us\x18\x06 \x01(\x04R\x06tookUs\x12\x18\n" +
+	"\adropped\x18\a \x01(\tR\adropped\"\x84\x02\n" +
 	"\n" +
 	"StepFailed\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x123\n" +
@@ -1965,22 +2058,27 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12+\n" +
 	"\x04kind\x18\x04 \x01(\x0e2\x17.orderly.v1.FailureKindR\x04kind\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x125\n" +
-	"\bretry_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\"N\n" +
+	"\bretry_at\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aretryAt\x12\x19\n" +
+	"\bin_doubt\x18\a \x01(\bR\ainDoubt\"i\n" +
 	"\fStepRejected\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\tR\x04code\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xa3\x01\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x19\n" +
+	"\bin_doubt\x18\x04 \x01(\bR\ainDoubt\"\xd8\x01\n" +
 	"\vStepPending\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x16\n" +
 	"\x06signal\x18\x02 \x01(\tR\x06signal\x126\n" +
 	"\bdeadline\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\bdeadline\x120\n" +
-	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"m\n" +
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x123\n" +
+	"\tdirection\x18\x05 \x01(\x0e2\x15.orderly.v1.DirectionR\tdirection\"\x99\x01\n" +
 	"\n" +
 	"StepUndone\x12\x12\n" +
 	"\x04step\x18\x01 \x01(\tR\x04step\x12\x18\n" +
 	"\aattempt\x18\x02 \x01(\rR\aattempt\x12\x18\n" +
 	"\askipped\x18\x03 \x01(\bR\askipped\x12\x17\n" +
-	"\atook_us\x18\x04 \x01(\x04R\x06tookUs\"U\n" +
+	"\atook_us\x18\x04 \x01(\x04R\x06tookUs\x12\x16\n" +
+	"\x06signal\x18\x05 \x01(\tR\x06signal\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\"U\n" +
 	"\x0fCancelRequested\x12*\n" +
 	"\x06source\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06source\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"w\n" +
@@ -2008,7 +2106,7 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\"Q\n" +
 	"\x0fMessageRecorded\x12*\n" +
 	"\x06source\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06source\x12\x12\n" +
-	"\x04type\x18\x02 \x01(\tR\x04type*\xce\x01\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type*\x83\x02\n" +
 	"\vFailureKind\x12\x1c\n" +
 	"\x18FAILURE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16FAILURE_KIND_TRANSIENT\x10\x01\x12\x19\n" +
@@ -2016,7 +2114,9 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x13FAILURE_KIND_POISON\x10\x03\x12\x17\n" +
 	"\x13FAILURE_KIND_FENCED\x10\x04\x12\x17\n" +
 	"\x13FAILURE_KIND_DEFECT\x10\x05\x12\x1f\n" +
-	"\x1bFAILURE_KIND_INFRASTRUCTURE\x10\x06B,Z*github.com/orderly-engine/orderly/messagesb\x06proto3"
+	"\x1bFAILURE_KIND_INFRASTRUCTURE\x10\x06\x12\x16\n" +
+	"\x12FAILURE_KIND_SETUP\x10\a\x12\x1b\n" +
+	"\x17FAILURE_KIND_UNREADABLE\x10\bB,Z*github.com/orderly-engine/orderly/messagesb\x06proto3"
 
 var (
 	file_orderly_v1_journal_proto_rawDescOnce sync.Once
@@ -2073,49 +2173,52 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	11, // 8: orderly.v1.Checkpoint.pending:type_name -> orderly.v1.StepPending
 	14, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
 	17, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
-	23, // 11: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
-	2,  // 12: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
-	15, // 13: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
-	22, // 14: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
-	22, // 15: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
-	24, // 16: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
-	7,  // 17: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
-	8,  // 18: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
-	9,  // 19: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
-	10, // 20: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
-	11, // 21: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
-	12, // 22: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
-	13, // 23: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
-	14, // 24: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
-	15, // 25: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
-	16, // 26: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
-	17, // 27: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
-	18, // 28: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
-	19, // 29: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
-	20, // 30: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
-	21, // 31: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
-	23, // 32: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
-	25, // 33: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
-	6,  // 34: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
-	24, // 35: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
-	26, // 36: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
-	0,  // 37: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
-	22, // 38: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
-	22, // 39: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	22, // 40: orderly.v1.StepPending.since:type_name -> google.protobuf.Timestamp
-	6,  // 41: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	6,  // 42: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	24, // 43: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	22, // 44: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	6,  // 45: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	26, // 46: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 47: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	6,  // 48: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	49, // [49:49] is the sub-list for method output_type
-	49, // [49:49] is the sub-list for method input_type
-	49, // [49:49] is the sub-list for extension type_name
-	49, // [49:49] is the sub-list for extension extendee
-	0,  // [0:49] is the sub-list for field type_name
+	22, // 11: orderly.v1.Checkpoint.in_doubt_since:type_name -> google.protobuf.Timestamp
+	22, // 12: orderly.v1.Checkpoint.changed:type_name -> google.protobuf.Timestamp
+	23, // 13: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
+	2,  // 14: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
+	15, // 15: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
+	22, // 16: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
+	22, // 17: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
+	24, // 18: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
+	7,  // 19: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
+	8,  // 20: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
+	9,  // 21: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
+	10, // 22: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
+	11, // 23: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
+	12, // 24: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
+	13, // 25: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
+	14, // 26: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
+	15, // 27: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
+	16, // 28: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
+	17, // 29: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
+	18, // 30: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
+	19, // 31: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
+	20, // 32: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
+	21, // 33: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
+	23, // 34: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
+	25, // 35: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
+	6,  // 36: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
+	24, // 37: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
+	26, // 38: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
+	0,  // 39: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
+	22, // 40: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
+	22, // 41: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
+	22, // 42: orderly.v1.StepPending.since:type_name -> google.protobuf.Timestamp
+	26, // 43: orderly.v1.StepPending.direction:type_name -> orderly.v1.Direction
+	6,  // 44: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	6,  // 45: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	24, // 46: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
+	22, // 47: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	6,  // 48: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	26, // 49: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 50: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	6,  // 51: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	52, // [52:52] is the sub-list for method output_type
+	52, // [52:52] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }

@@ -198,11 +198,16 @@ type Step struct {
 	// Target URL of the compensation; empty: nothing to undo.
 	Undo string `protobuf:"bytes,3,opt,name=undo,proto3" json:"undo,omitempty"`
 	// Longest wait for one reply.
-	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
-	Retry         *Retry               `protobuf:"bytes,5,opt,name=retry,proto3" json:"retry,omitempty"`
-	Limits        *Limits              `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
-	InDoubt       InDoubt              `protobuf:"varint,7,opt,name=in_doubt,json=inDoubt,proto3,enum=orderly.v1.InDoubt" json:"in_doubt,omitempty"`
-	Encoding      Encoding             `protobuf:"varint,8,opt,name=encoding,proto3,enum=orderly.v1.Encoding" json:"encoding,omitempty"`
+	Timeout  *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	Retry    *Retry               `protobuf:"bytes,5,opt,name=retry,proto3" json:"retry,omitempty"`
+	Limits   *Limits              `protobuf:"bytes,6,opt,name=limits,proto3" json:"limits,omitempty"`
+	InDoubt  InDoubt              `protobuf:"varint,7,opt,name=in_doubt,json=inDoubt,proto3,enum=orderly.v1.InDoubt" json:"in_doubt,omitempty"`
+	Encoding Encoding             `protobuf:"varint,8,opt,name=encoding,proto3,enum=orderly.v1.Encoding" json:"encoding,omitempty"`
+	// How to read answers of do, and of undo, that are not a StepReply. Absent: such an answer is unreadable.
+	Reply     *Reading `protobuf:"bytes,9,opt,name=reply,proto3" json:"reply,omitempty"`
+	UndoReply *Reading `protobuf:"bytes,10,opt,name=undo_reply,json=undoReply,proto3" json:"undo_reply,omitempty"`
+	// Codes of a rejected undo, or statuses, that mean that nothing is left to undo: the step counts as undone.
+	NothingToUndo []string `protobuf:"bytes,11,rep,name=nothing_to_undo,json=nothingToUndo,proto3" json:"nothing_to_undo,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -293,6 +298,123 @@ func (x *Step) GetEncoding() Encoding {
 	return Encoding_ENCODING_UNSPECIFIED
 }
 
+func (x *Step) GetReply() *Reading {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
+func (x *Step) GetUndoReply() *Reading {
+	if x != nil {
+		return x.UndoReply
+	}
+	return nil
+}
+
+func (x *Step) GetNothingToUndo() []string {
+	if x != nil {
+		return x.NothingToUndo
+	}
+	return nil
+}
+
+// Reading says what a JSON answer means, in expressions of the Common Expression Language (CEL) over body and status. The
+// first condition that is true decides, in the order of the fields; if none is, the answer is unreadable, or its status counts.
+type Reading struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	DoneWhen     string                 `protobuf:"bytes,1,opt,name=done_when,json=doneWhen,proto3" json:"done_when,omitempty"`
+	RejectedWhen string                 `protobuf:"bytes,2,opt,name=rejected_when,json=rejectedWhen,proto3" json:"rejected_when,omitempty"`
+	PendingWhen  string                 `protobuf:"bytes,3,opt,name=pending_when,json=pendingWhen,proto3" json:"pending_when,omitempty"`
+	RetryWhen    string                 `protobuf:"bytes,4,opt,name=retry_when,json=retryWhen,proto3" json:"retry_when,omitempty"`
+	// The data of done.
+	Data string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// Code and reason of rejected, texts.
+	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reading) Reset() {
+	*x = Reading{}
+	mi := &file_orderly_v1_plan_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reading) ProtoMessage() {}
+
+func (x *Reading) ProtoReflect() protoreflect.Message {
+	mi := &file_orderly_v1_plan_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reading.ProtoReflect.Descriptor instead.
+func (*Reading) Descriptor() ([]byte, []int) {
+	return file_orderly_v1_plan_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Reading) GetDoneWhen() string {
+	if x != nil {
+		return x.DoneWhen
+	}
+	return ""
+}
+
+func (x *Reading) GetRejectedWhen() string {
+	if x != nil {
+		return x.RejectedWhen
+	}
+	return ""
+}
+
+func (x *Reading) GetPendingWhen() string {
+	if x != nil {
+		return x.PendingWhen
+	}
+	return ""
+}
+
+func (x *Reading) GetRetryWhen() string {
+	if x != nil {
+		return x.RetryWhen
+	}
+	return ""
+}
+
+func (x *Reading) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
+func (x *Reading) GetCode() string {
+	if x != nil {
+		return x.Code
+	}
+	return ""
+}
+
+func (x *Reading) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // Retry sets how often and with which delays a call is attempted.
 type Retry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -305,7 +427,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_orderly_v1_plan_proto_msgTypes[2]
+	mi := &file_orderly_v1_plan_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +439,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_plan_proto_msgTypes[2]
+	mi := &file_orderly_v1_plan_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +452,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_plan_proto_rawDescGZIP(), []int{2}
+	return file_orderly_v1_plan_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Retry) GetInitial() *durationpb.Duration {
@@ -366,7 +488,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_orderly_v1_plan_proto_msgTypes[3]
+	mi := &file_orderly_v1_plan_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +500,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_orderly_v1_plan_proto_msgTypes[3]
+	mi := &file_orderly_v1_plan_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +513,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_orderly_v1_plan_proto_rawDescGZIP(), []int{3}
+	return file_orderly_v1_plan_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Limits) GetConcurrency() uint32 {
@@ -417,7 +539,7 @@ const file_orderly_v1_plan_proto_rawDesc = "" +
 	"\x04Plan\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\rR\aversion\x12&\n" +
-	"\x05steps\x18\x03 \x03(\v2\x10.orderly.v1.StepR\x05steps\"\xaa\x02\n" +
+	"\x05steps\x18\x03 \x03(\v2\x10.orderly.v1.StepR\x05steps\"\xb1\x03\n" +
 	"\x04Step\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02do\x18\x02 \x01(\tR\x02do\x12\x12\n" +
@@ -426,7 +548,21 @@ const file_orderly_v1_plan_proto_rawDesc = "" +
 	"\x05retry\x18\x05 \x01(\v2\x11.orderly.v1.RetryR\x05retry\x12*\n" +
 	"\x06limits\x18\x06 \x01(\v2\x12.orderly.v1.LimitsR\x06limits\x12.\n" +
 	"\bin_doubt\x18\a \x01(\x0e2\x13.orderly.v1.InDoubtR\ainDoubt\x120\n" +
-	"\bencoding\x18\b \x01(\x0e2\x14.orderly.v1.EncodingR\bencoding\"\x85\x01\n" +
+	"\bencoding\x18\b \x01(\x0e2\x14.orderly.v1.EncodingR\bencoding\x12)\n" +
+	"\x05reply\x18\t \x01(\v2\x13.orderly.v1.ReadingR\x05reply\x122\n" +
+	"\n" +
+	"undo_reply\x18\n" +
+	" \x01(\v2\x13.orderly.v1.ReadingR\tundoReply\x12&\n" +
+	"\x0fnothing_to_undo\x18\v \x03(\tR\rnothingToUndo\"\xcd\x01\n" +
+	"\aReading\x12\x1b\n" +
+	"\tdone_when\x18\x01 \x01(\tR\bdoneWhen\x12#\n" +
+	"\rrejected_when\x18\x02 \x01(\tR\frejectedWhen\x12!\n" +
+	"\fpending_when\x18\x03 \x01(\tR\vpendingWhen\x12\x1d\n" +
+	"\n" +
+	"retry_when\x18\x04 \x01(\tR\tretryWhen\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\tR\x04data\x12\x12\n" +
+	"\x04code\x18\x06 \x01(\tR\x04code\x12\x16\n" +
+	"\x06reason\x18\a \x01(\tR\x06reason\"\x85\x01\n" +
 	"\x05Retry\x123\n" +
 	"\ainitial\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\ainitial\x12+\n" +
 	"\x03max\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x03max\x12\x1a\n" +
@@ -456,30 +592,33 @@ func file_orderly_v1_plan_proto_rawDescGZIP() []byte {
 }
 
 var file_orderly_v1_plan_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_orderly_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_orderly_v1_plan_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_orderly_v1_plan_proto_goTypes = []any{
 	(InDoubt)(0),                // 0: orderly.v1.InDoubt
 	(Encoding)(0),               // 1: orderly.v1.Encoding
 	(*Plan)(nil),                // 2: orderly.v1.Plan
 	(*Step)(nil),                // 3: orderly.v1.Step
-	(*Retry)(nil),               // 4: orderly.v1.Retry
-	(*Limits)(nil),              // 5: orderly.v1.Limits
-	(*durationpb.Duration)(nil), // 6: google.protobuf.Duration
+	(*Reading)(nil),             // 4: orderly.v1.Reading
+	(*Retry)(nil),               // 5: orderly.v1.Retry
+	(*Limits)(nil),              // 6: orderly.v1.Limits
+	(*durationpb.Duration)(nil), // 7: google.protobuf.Duration
 }
 var file_orderly_v1_plan_proto_depIdxs = []int32{
-	3, // 0: orderly.v1.Plan.steps:type_name -> orderly.v1.Step
-	6, // 1: orderly.v1.Step.timeout:type_name -> google.protobuf.Duration
-	4, // 2: orderly.v1.Step.retry:type_name -> orderly.v1.Retry
-	5, // 3: orderly.v1.Step.limits:type_name -> orderly.v1.Limits
-	0, // 4: orderly.v1.Step.in_doubt:type_name -> orderly.v1.InDoubt
-	1, // 5: orderly.v1.Step.encoding:type_name -> orderly.v1.Encoding
-	6, // 6: orderly.v1.Retry.initial:type_name -> google.protobuf.Duration
-	6, // 7: orderly.v1.Retry.max:type_name -> google.protobuf.Duration
-	8, // [8:8] is the sub-list for method output_type
-	8, // [8:8] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	3,  // 0: orderly.v1.Plan.steps:type_name -> orderly.v1.Step
+	7,  // 1: orderly.v1.Step.timeout:type_name -> google.protobuf.Duration
+	5,  // 2: orderly.v1.Step.retry:type_name -> orderly.v1.Retry
+	6,  // 3: orderly.v1.Step.limits:type_name -> orderly.v1.Limits
+	0,  // 4: orderly.v1.Step.in_doubt:type_name -> orderly.v1.InDoubt
+	1,  // 5: orderly.v1.Step.encoding:type_name -> orderly.v1.Encoding
+	4,  // 6: orderly.v1.Step.reply:type_name -> orderly.v1.Reading
+	4,  // 7: orderly.v1.Step.undo_reply:type_name -> orderly.v1.Reading
+	7,  // 8: orderly.v1.Retry.initial:type_name -> google.protobuf.Duration
+	7,  // 9: orderly.v1.Retry.max:type_name -> google.protobuf.Duration
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_plan_proto_init() }
@@ -493,7 +632,7 @@ func file_orderly_v1_plan_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_orderly_v1_plan_proto_rawDesc), len(file_orderly_v1_plan_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   4,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -16,7 +16,14 @@ type Failure struct {
 	// Deferral is set when a step call was not made, or met a service that is known to be out. It does not count as an
 	// attempt: the order parks.
 	Deferral *Deferral
-	Err      error
+	// InDoubt: the step may have been performed by the attempt.
+	InDoubt bool
+	// Done: an Unreadable answer says that the step is done, but its data are too large to keep. The call is not repeated.
+	Done bool
+	// Code is that of a Rejected failure: the status of an answer that says no by its status alone. An explicit rejection is
+	// a reply, not a failure.
+	Code string
+	Err  error
 }
 
 // Deferral puts a step call off.

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 
@@ -64,10 +63,10 @@ func shareLimits(steps []*messages.Step) {
 }
 
 // validateSharedLimits checks that steps which call the same downstream have the same limits.
-func validateSharedLimits(steps []*messages.Step) error {
+func validateSharedLimits(ps *problems, steps []*messages.Step) {
 	first := map[string]*messages.Step{}
 	for i, s := range steps {
-		if s.GetLimits() == nil {
+		if s.GetLimits() == nil || ps.about(place{i, "limits"}) || ps.about(place{i, "do"}) {
 			continue
 		}
 		name, _ := Downstream(s.GetDo())
@@ -78,11 +77,10 @@ func validateSharedLimits(steps []*messages.Step) error {
 		}
 		const advice = "they share the downstream %s: make them agree, or leave one out"
 		if a, b := s.GetLimits().GetConcurrency(), other.GetLimits().GetConcurrency(); a != b {
-			return &fieldError{i, "limits.concurrency", fmt.Errorf("step %s: limits.concurrency is %d, and that of step %s is %d: "+advice, s.GetName(), a, other.GetName(), b, name)}
+			ps.add(place{i, "limits.concurrency"}, "limits.concurrency is %d, and that of step %s is %d: "+advice, a, other.GetName(), b, name)
 		}
 		if a, b := s.GetLimits().GetRate(), other.GetLimits().GetRate(); a != b {
-			return &fieldError{i, "limits.rate", fmt.Errorf("step %s: limits.rate is %v, and that of step %s is %v: "+advice, s.GetName(), a, other.GetName(), b, name)}
+			ps.add(place{i, "limits.rate"}, "limits.rate is %v, and that of step %s is %v: "+advice, a, other.GetName(), b, name)
 		}
 	}
-	return nil
 }

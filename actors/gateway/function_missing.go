@@ -59,8 +59,7 @@ func (m *missingFunctions) age(a attemptKey, now time.Time) time.Duration {
 // deferral fails a call of a function that this program lacks, without costing the order an attempt.
 func (m *missingFunctions) deferral(p *pendingCall) error {
 	now := time.Now()
-	request := p.call.Request
-	age := m.age(attemptKey{request.GetIdempotencyKey(), request.GetAttempt()}, now)
+	age := m.age(attemptKey{p.call.Request.GetIdempotencyKey(), p.call.Attempt}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
 	why := fmt.Sprintf("this node has no function %s", p.target.function)
 	return &delivery.Failure{

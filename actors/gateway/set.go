@@ -20,12 +20,7 @@ const defaultTimeout = 2 * time.Second
 type Call struct {
 	Step      *messages.Step
 	Direction messages.Direction
-	// Request is the body: the same bytes for every attempt with its idempotency key.
-	Request *messages.StepRequest
-	// Attempt is 1 for the first call.
-	Attempt uint32
-	// FencingToken is the journal sequence that the call acts on; a service may refuse a smaller one than it has seen.
-	FencingToken uint64
+	Request   *messages.StepRequest
 	// Traceparent and Tracestate are the W3C trace context of the call, or empty.
 	Traceparent, Tracestate string
 
@@ -58,6 +53,7 @@ type Set struct {
 	nats    natsGateway
 	http    httpGateway
 	funcs   functionGateway
+	missing missingTargets
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // one count per Done that has not returned, one per Do that is sending
@@ -90,9 +86,13 @@ func (s *Set) Do(c *Call, done Done) {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
-	t, err := s.targets.get(c.Target())
+	t, err := s.targets.get(c.Target(), s.cfg.Directory)
 	if err != nil {
 		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Label(), err))
+		return
+	}
+	if t.missing != "" {
+		done(nil, s.missing.deferral(c, t.missing))
 		return
 	}
 	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {

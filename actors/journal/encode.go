@@ -44,7 +44,6 @@ const (
 	completedSignal  = 4
 	completedSkipped = 5
 	completedTook    = 6
-	completedDropped = 7
 )
 
 // Encode appends the encoded entry to dst. It encodes the events that every order has by hand, field by field, and the
@@ -90,7 +89,7 @@ func appendEvent(b []byte, e *messages.Event) ([]byte, error) {
 	case *messages.Event_Accepted:
 		return appendNested(b, eventAccepted, k.Accepted, appendAccepted)
 	case *messages.Event_StepCompleted:
-		return appendMessage(b, eventStepCompleted, k.StepCompleted, appendStepCompleted), nil
+		return appendNested(b, eventStepCompleted, k.StepCompleted, appendStepCompleted)
 	case *messages.Event_Completed:
 		return protowire.AppendBytes(protowire.AppendTag(b, eventCompleted, protowire.BytesType), nil), nil
 	}
@@ -118,16 +117,19 @@ func appendAccepted(b []byte, a *messages.OrderAccepted) (_ []byte, err error) {
 	return appendString(b, acceptedIncarnation, a.GetIncarnation()), nil
 }
 
-func appendStepCompleted(b []byte, c *messages.StepCompleted) []byte {
+func appendStepCompleted(b []byte, c *messages.StepCompleted) (_ []byte, err error) {
 	b = appendString(b, completedStep, c.GetStep())
-	b = appendString(b, completedData, c.GetData())
+	if c.Data != nil {
+		if b, err = appendNested(b, completedData, c.Data, marshal); err != nil {
+			return b, err
+		}
+	}
 	b = appendUint(b, completedAttempt, uint64(c.GetAttempt()))
 	b = appendString(b, completedSignal, c.GetSignal())
 	if c.GetSkipped() {
 		b = appendUint(b, completedSkipped, 1)
 	}
-	b = appendUint(b, completedTook, c.GetTookUs())
-	return appendString(b, completedDropped, c.GetDropped())
+	return appendUint(b, completedTook, c.GetTookUs()), nil
 }
 
 // cachedPlan is a plan with its encoding. A node has one plan, so the last one is cached.

@@ -3,6 +3,8 @@ package order
 import (
 	"time"
 
+	"google.golang.org/protobuf/types/known/structpb"
+
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -80,8 +82,7 @@ func sourceFrom(s *messages.Source) Source {
 
 // Result is the result of a step that is done.
 type Result struct {
-	// Data is JSON text; empty: none.
-	Data string
+	Data *structpb.Value
 	// Skipped: passed over, and never undone.
 	Skipped bool
 	// Undone: its compensation was performed or passed over.

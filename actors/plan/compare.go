@@ -110,12 +110,13 @@ func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) strin
 	return fmt.Sprint(v.Interface())
 }
 
-// DisplayTarget is a target for people: without the query of an HTTP URL, which may hold a secret, or none.
+// DisplayTarget is a target for people: without the query of a call over HTTP, which may hold a secret, or none.
 func DisplayTarget(s string) string {
+	_, _, named := Named(s)
 	switch {
 	case s == "":
 		return "none"
-	case strings.HasPrefix(s, "http"):
+	case named, strings.HasPrefix(s, "http"):
 		if path, _, cut := strings.Cut(s, "?"); cut {
 			s = path + "?…"
 		}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/proto"
@@ -9,10 +10,28 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// Downstream returns the name of the service behind a target, the unit that fails and is limited: for NATS the
-// subject without its last token (inventory.reserve and inventory.release are inventory) or a single token, for HTTP scheme,
-// host and port. For any other target, which is answered in process, it is the target itself, and remote is false.
+var downstreamName = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,63}$`)
+
+// IsDownstreamName reports whether s can be the name of a downstream: 1–64 characters of a–z 0–9 _ - beginning with a letter.
+func IsDownstreamName(s string) bool { return downstreamName.MatchString(s) }
+
+// Named splits a target that names a downstream of the node's file: payments/capture is payments and /capture. ok is false
+// for URLs.
+func Named(target string) (name, rest string, ok bool) {
+	if i := strings.IndexByte(target, '/'); i >= 0 {
+		target, rest = target[:i], target[i:]
+	}
+	return target, rest, IsDownstreamName(target)
+}
+
+// Downstream returns the name of the service behind a target, the unit that fails and is limited: for payments/capture the
+// name before the slash, for NATS the subject without its last token (inventory.reserve and inventory.release are inventory)
+// or a single token, for HTTP scheme, host and port. For any other target, which is answered in process, it is the target
+// itself, and remote is false.
 func Downstream(target string) (name string, remote bool) {
+	if name, _, ok := Named(target); ok {
+		return name, true
+	}
 	scheme, rest, _ := strings.Cut(target, ":")
 	switch scheme {
 	case "nats":

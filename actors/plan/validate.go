@@ -15,17 +15,21 @@ import (
 
 // Bounds of a plan.
 const (
-	maxSteps       = 64
-	maxName        = 64
-	maxPlanBytes   = 64 << 10 // of the protobuf message: every order stores its plan
-	minTimeout     = time.Millisecond
-	maxTimeout     = 5 * time.Minute
-	minDelay       = time.Millisecond
-	maxDelay       = 24 * time.Hour
-	maxAttempts    = 1000
-	maxConcurrency = 1 << 20
-	minRate        = 1e-3
-	maxRate        = 1e6
+	maxSteps     = 64
+	maxName      = 64
+	maxPlanBytes = 64 << 10 // of the protobuf message: every order stores its plan
+	minTimeout   = time.Millisecond
+	maxTimeout   = 5 * time.Minute
+	minDelay     = time.Millisecond
+	maxDelay     = 24 * time.Hour
+	maxAttempts  = 1000
+)
+
+// Bounds of limits, besides 0 for no limit. Rates are in calls per second.
+const (
+	MaxConcurrency = 1 << 20
+	MinRate        = 1e-3
+	MaxRate        = 1e6
 )
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -110,11 +114,11 @@ func validateStep(ps *problems, i int, s *messages.Step, check func(string) erro
 	if n := r.GetAttempts(); n < 1 || n > maxAttempts {
 		ps.add(at("retry.attempts"), "retry.attempts is %d: want 1–%d", n, maxAttempts)
 	}
-	if n := s.GetLimits().GetConcurrency(); n > maxConcurrency {
-		ps.add(at("limits.concurrency"), "limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
+	if n := s.GetLimits().GetConcurrency(); n > MaxConcurrency {
+		ps.add(at("limits.concurrency"), "limits.concurrency is %d: want 0 (no limit) to %d", n, MaxConcurrency)
 	}
-	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < minRate || x > maxRate {
-		ps.add(at("limits.rate"), "limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, minRate, maxRate)
+	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < MinRate || x > MaxRate {
+		ps.add(at("limits.rate"), "limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, MinRate, MaxRate)
 	}
 	if _, ok := messages.InDoubt_name[int32(s.GetInDoubt())]; !ok {
 		ps.add(at("in_doubt"), "in_doubt is %d: want settle or undo", s.GetInDoubt())

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -188,7 +189,7 @@ func refused(o *messages.OrderCreated) bool {
 func created(o *messages.OrderCreated, inJSON bool) *nats.Msg {
 	m := nats.NewMsg(messages.SubjectOrder + o.GetOrderId())
 	if inJSON {
-		m.Data, _ = messages.MarshalJSON(o)
+		m.Data, _ = protojson.Marshal(o)
 	} else {
 		m.Data, _ = proto.Marshal(o)
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
@@ -187,8 +186,7 @@ func (n *node) startTelemetry(ctx context.Context) (err error) {
 	n.plan = plan.Builtin()
 	if n.cfg.PlanFile != "" {
 		if n.plan, err = plan.Load(n.cfg.PlanFile, gateway.Check); err != nil {
-			// One line for each problem.
-			return errors.New("ORDERLY_PLAN: " + strings.ReplaceAll(err.Error(), "\n", "\nORDERLY_PLAN: "))
+			return fmt.Errorf("ORDERLY_PLAN: %w", err)
 		}
 	}
 	return nil

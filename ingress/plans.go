@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,7 +31,7 @@ func RegisterPlan(ctx context.Context, js jetstream.JetStream, p *messages.Plan)
 }
 
 func registerPlan(ctx context.Context, js jetstream.JetStream, p *messages.Plan) (*messages.Plan, error) {
-	subject := messages.SubjectPlan + p.GetName() + "." + strconv.FormatUint(uint64(p.GetVersion()), 10)
+	subject := planSubject(p.GetName(), p.GetVersion())
 	stream, err := js.Stream(ctx, messages.StreamPlans)
 	if err != nil {
 		return nil, err
@@ -50,6 +51,41 @@ func registerPlan(ctx context.Context, js jetstream.JetStream, p *messages.Plan)
 			return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
 		}
 	}
+}
+
+func planSubject(name string, version uint32) string {
+	return messages.SubjectPlan + name + "." + strconv.FormatUint(uint64(version), 10)
+}
+
+// RegisteredPlan returns the plan that is registered under a valid name and a version, 0: its highest one; nil if there is none.
+func RegisteredPlan(ctx context.Context, js jetstream.JetStream, name string, version uint32) (*messages.Plan, error) {
+	stream, err := js.Stream(ctx, messages.StreamPlans)
+	if err == nil && version == 0 {
+		version, err = highestVersion(ctx, stream, name)
+	}
+	var p *messages.Plan
+	if err == nil && version > 0 {
+		p, err = registeredPlan(ctx, stream, planSubject(name, version))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read plan %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// highestVersion returns the highest version that is registered under a name; 0: none is.
+func highestVersion(ctx context.Context, stream jetstream.Stream, name string) (highest uint32, err error) {
+	prefix := messages.SubjectPlan + name + "."
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(prefix+"*"))
+	if err != nil {
+		return 0, err
+	}
+	for subject := range info.State.Subjects {
+		if version, err := strconv.ParseUint(strings.TrimPrefix(subject, prefix), 10, 32); err == nil {
+			highest = max(highest, uint32(version))
+		}
+	}
+	return highest, nil
 }
 
 // registeredPlan asks the stream's leader; nil if nothing is registered.

@@ -11,6 +11,8 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/orderly-engine/orderly/actors/directory"
 )
 
 // DefaultHTTPConcurrency is the default of Config.HTTPConcurrency.
@@ -30,6 +32,8 @@ type Config struct {
 	HTTPConcurrency int
 	// MaxReply is the largest reply, in bytes. Default 1 MiB.
 	MaxReply int
+	// Directory has the downstreams that targets name. Default: none, and every URL is called as it is.
+	Directory *directory.Directory
 	// Functions perform the calls of func: targets, each call in a goroutine of its own.
 	Functions Functions
 	// FunctionConcurrency is how many calls of one function run at a time; others wait, within their timeout. Default 256.

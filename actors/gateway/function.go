@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -42,11 +43,17 @@ func parseFunction(name string) (*target, error) {
 	return &target{name: "func:" + name, function: name}, nil
 }
 
-// Check returns an error that wraps ErrTarget unless a program with these functions can call target. It says what is allowed.
+// Check returns an error that wraps ErrTarget unless target may be written into the plan of a program with these functions. It
+// says what is allowed. Whether the node has the downstream that a target names, Directory.Check says.
 func (fs Functions) Check(target string) error {
-	t, err := parseTarget(target)
-	if err != nil || t.function == "" || fs[t.function] != nil {
+	t, err := parseTarget(target, nil)
+	switch {
+	case err != nil:
 		return err
+	case t.url != nil, t.subject != "", t.missing != "":
+		return directory.CheckTarget(target)
+	case t.function == "" || fs[t.function] != nil:
+		return nil
 	}
 	if len(fs) == 0 {
 		return fmt.Errorf("%w %s is a Go function, and this program has none: only a program that embeds the engine can have some", ErrTarget, t.name)
@@ -63,7 +70,6 @@ func (fs Functions) Check(target string) error {
 type functionGateway struct {
 	set     *Set
 	running sync.WaitGroup
-	missing missingFunctions
 
 	mu     sync.Mutex
 	queues map[string]*callQueue // by name
@@ -78,7 +84,7 @@ func (g *functionGateway) send(p *pendingCall) {
 	name := p.target.function
 	function := g.set.cfg.Functions[name]
 	if function == nil {
-		p.finishOnce(nil, g.missing.deferral(p))
+		p.finishOnce(nil, g.set.missing.deferral(p.call, "this node has no function "+name))
 		return
 	}
 	l := g.queue(name)

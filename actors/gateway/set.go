@@ -53,6 +53,7 @@ type Set struct {
 	nats    natsGateway
 	http    httpGateway
 	funcs   functionGateway
+	missing missingTargets
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // one count per Done that has not returned, one per Do that is sending
@@ -85,9 +86,13 @@ func (s *Set) Do(c *Call, done Done) {
 		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
-	t, err := s.targets.get(c.Target())
+	t, err := s.targets.get(c.Target(), s.cfg.Directory)
 	if err != nil {
 		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Label(), err))
+		return
+	}
+	if t.missing != "" {
+		done(nil, s.missing.deferral(c, t.missing))
 		return
 	}
 	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {

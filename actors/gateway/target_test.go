@@ -12,6 +12,7 @@ func TestCheck(t *testing.T) {
 	for _, target := range []string{
 		"nats://inventory.reserve", "nats://a", "nats://shop-1.eu_west.reserve",
 		"http://localhost:8081/reserve", "https://shop.example/a?b=c", "http://[::1]:80",
+		"payments/capture", "payments", "old-payments_2/capture?mode=fast",
 		"sim:", "sim:?latency=5ms&fail=0.01&reject=0.01&pending=0.01", "sim:?seed=7", "sim:?",
 	} {
 		if err := gateway.Check(target); err != nil {
@@ -20,6 +21,10 @@ func TestCheck(t *testing.T) {
 	}
 	for target, words := range map[string]string{
 		"":                                     "missing",
+		"Payments/capture":                     "unknown scheme: want nats://subject, http(s)://host/path, downstream/path or sim:",
+		"payments/../admin":                    "segment . or ..",
+		"payments/capture?token=s3cret":        "looks like a credential",
+		"https://pay.example/?api_key=s3cret":  "looks like a credential",
 		"inventory.reserve":                    "want nats://subject",
 		"ftp://host/x":                         "want nats://subject",
 		"nats:inventory":                       "no NATS subject",

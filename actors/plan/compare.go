@@ -105,17 +105,18 @@ func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) strin
 		word := string(field.Enum().Values().ByNumber(v.Enum()).Name())
 		return strings.ToLower(strings.TrimPrefix(word, strings.ToUpper(field.TextName())+"_"))
 	case protoreflect.StringKind:
-		return formatTarget(v.String())
+		return DisplayTarget(v.String())
 	}
 	return fmt.Sprint(v.Interface())
 }
 
-// formatTarget hides the query of an HTTP URL: it may hold a secret.
-func formatTarget(s string) string {
+// DisplayTarget is a target for people: without the query of a call over HTTP, which may hold a secret, or none.
+func DisplayTarget(s string) string {
+	_, _, named := Named(s)
 	switch {
 	case s == "":
 		return "none"
-	case strings.HasPrefix(s, "http"):
+	case named, strings.HasPrefix(s, "http"):
 		if path, _, cut := strings.Cut(s, "?"); cut {
 			s = path + "?…"
 		}

@@ -24,9 +24,14 @@ func TestDownstream(t *testing.T) {
 		"http://[2001:db8::1]:8080/charge":         {"http://[2001:db8::1]:8080", true},
 		"http://u:secret@pay.example/charge":       {"http://pay.example", true},
 		"http://pay.example:port/charge?a=secret#": {"http", true},
-		"sim:":             {"sim:", false},
-		"sim:?latency=5ms": {"sim:?latency=5ms", false},
-		"func:reserve":     {"func:reserve", false},
+		"payments/capture":                         {"payments", true},
+		"payments":                                 {"payments", true},
+		"old-payments_2/a:b?c=d":                   {"old-payments_2", true},
+		"Payments/capture":                         {"Payments/capture", false},
+		"2payments/capture":                        {"2payments/capture", false},
+		"sim:":                                     {"sim:", false},
+		"sim:?latency=5ms":                         {"sim:?latency=5ms", false},
+		"func:reserve":                             {"func:reserve", false},
 	} {
 		if name, remote := plan.Downstream(target); name != want.name || remote != want.remote {
 			t.Errorf("%s is %q, %v: want %q, %v", target, name, remote, want.name, want.remote)
@@ -47,7 +52,7 @@ steps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := plan.LimitsOf(p, func(target string) string { name, _ := plan.Downstream(target); return name })
+	limits := plan.LimitsOf(p)
 	if l := limits["payments"]; l.GetConcurrency() != 8 || l.GetRate() != 2.5 {
 		t.Errorf("payments has %v", l)
 	}

@@ -1,8 +1,8 @@
 package plan
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -13,43 +13,58 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
+// reader reads a document into a plan and collects the problems.
+type reader struct{ *problems }
+
 // field is a field of a mapping: its name in the file and the function that reads its value.
 type field struct {
 	name string
-	read func(*yaml.Node) error
+	read func(at place, value *yaml.Node)
 }
 
-func readPlan(document *yaml.Node, p *messages.Plan) error {
-	return readMapping(document, []field{
-		{"name", readString(&p.Name)},
-		{"version", readUint32(&p.Version)},
-		{"steps", func(n *yaml.Node) error {
+func (r reader) plan(document *yaml.Node, p *messages.Plan) {
+	r.mapping(place{wholePlan, ""}, document, []field{
+		{"name", r.text(&p.Name)},
+		{"version", r.uint32(&p.Version)},
+		{"steps", func(at place, n *yaml.Node) {
 			n = resolveAlias(n)
 			if n.Kind != yaml.SequenceNode {
-				return fmt.Errorf("line %d: want a list of steps", n.Line)
+				r.addAt(n.Line, at, "steps: want a list of steps")
+				return
 			}
 			if len(n.Content) > maxSteps {
-				return fmt.Errorf("line %d: there are %d: want 1–%d", n.Line, len(n.Content), maxSteps)
+				r.addAt(n.Line, at, "steps: there are %d: want 1–%d", len(n.Content), maxSteps)
+				return
 			}
 			for i, item := range n.Content {
 				s := &messages.Step{}
-				if err := readStep(item, s); err != nil {
-					return fmt.Errorf("step %s: %w", stepLabel(item, i+1), err)
-				}
+				r.step(i, item, s)
 				p.Steps = append(p.Steps, s)
 			}
-			return nil
 		}},
 	})
 }
 
-// stepLabel returns the step's name, or its number if it has no valid name.
-func stepLabel(step *yaml.Node, number int) string {
-	step = resolveAlias(step)
-	if _, value := lookup(step, "name"); value != nil && validateName(value.Value) == nil {
-		return value.Value
+// stepLabel returns the name of a step, or its number if it has no name of its own.
+func stepLabel(document *yaml.Node, step int) string {
+	name := stepName(document, step)
+	for i := range step {
+		if stepName(document, i) == name {
+			name = ""
+		}
 	}
-	return strconv.Itoa(number)
+	if !validName(name) {
+		return strconv.Itoa(step + 1)
+	}
+	return name
+}
+
+func stepName(document *yaml.Node, step int) string {
+	_, value := lookup(resolveAlias(stepNode(document, step)), "name")
+	if value == nil {
+		return ""
+	}
+	return value.Value
 }
 
 // lookup returns a field of a mapping; nil and nil if it is absent.
@@ -70,67 +85,69 @@ func canonicalField(field string) string {
 	return field
 }
 
-// withLine puts the line before an error about a plan read from the document: that of the field or, if it is absent, of the
-// step or plan. For a step that is an alias it is the line of the alias: the anchor may be valid in another place.
-func withLine(document *yaml.Node, err error) error {
-	var f *fieldError
-	if !errors.As(err, &f) {
-		return err
-	}
+// stepNode returns the node of a step, which must exist.
+func stepNode(document *yaml.Node, step int) *yaml.Node {
+	_, steps := lookup(resolveAlias(document), "steps")
+	return steps.Content[step]
+}
+
+// lineOf returns the line of a place in the document: that of the field or, if it is absent, of what contains it. For a step
+// that is an alias it is the line of the alias: the anchor may be valid in another place.
+func lineOf(document *yaml.Node, at place) int {
 	n := resolveAlias(document)
 	line := n.Line
-	if f.step != wholePlan {
-		_, steps := lookup(n, "steps")
-		n = steps.Content[f.step]
+	if at.step != wholePlan {
+		n = stepNode(document, at.step)
 		line = n.Line
 	}
-	for part := range strings.SplitSeq(f.field, ".") {
+	for part := range strings.SplitSeq(at.field, ".") {
 		key, value := lookup(n, part)
 		if key == nil {
 			break
 		}
 		line, n = key.Line, value
 	}
-	return fmt.Errorf("line %d: %w", line, err)
+	return line
 }
 
-func readStep(n *yaml.Node, s *messages.Step) error {
-	return readMapping(n, []field{
-		{"name", readString(&s.Name)},
-		{"do", readString(&s.Do)},
-		{"undo", readString(&s.Undo)},
-		{"timeout", readDuration(&s.Timeout)},
-		{"retry", func(n *yaml.Node) error {
+func (r reader) step(i int, n *yaml.Node, s *messages.Step) {
+	r.mapping(place{i, ""}, n, []field{
+		{"name", r.text(&s.Name)},
+		{"do", r.text(&s.Do)},
+		{"undo", r.text(&s.Undo)},
+		{"timeout", r.duration(&s.Timeout)},
+		{"retry", func(at place, n *yaml.Node) {
 			s.Retry = &messages.Retry{Attempts: defaultAttempts}
-			return readMapping(n, []field{
-				{"initial", readDuration(&s.Retry.Initial)},
-				{"max", readDuration(&s.Retry.Max)},
-				{"attempts", readUint32(&s.Retry.Attempts)},
+			r.mapping(at, n, []field{
+				{"initial", r.duration(&s.Retry.Initial)},
+				{"max", r.duration(&s.Retry.Max)},
+				{"attempts", r.uint32(&s.Retry.Attempts)},
 			})
 		}},
-		{"limits", func(n *yaml.Node) error {
+		{"limits", func(at place, n *yaml.Node) {
 			s.Limits = &messages.Limits{Concurrency: DefaultConcurrency}
-			return readMapping(n, []field{
-				{"concurrency", readUint32(&s.Limits.Concurrency)},
-				{"rate", readFloat(&s.Limits.Rate)},
+			r.mapping(at, n, []field{
+				{"concurrency", r.uint32(&s.Limits.Concurrency)},
+				{"rate", r.float(&s.Limits.Rate)},
 			})
 		}},
-		{"in_doubt", readEnum(&s.InDoubt, "settle or undo", map[string]messages.InDoubt{
+		{"in_doubt", readEnum(r, &s.InDoubt, "settle or undo", map[string]messages.InDoubt{
 			"settle": messages.InDoubt_IN_DOUBT_SETTLE, "IN_DOUBT_SETTLE": messages.InDoubt_IN_DOUBT_SETTLE,
 			"undo": messages.InDoubt_IN_DOUBT_UNDO, "IN_DOUBT_UNDO": messages.InDoubt_IN_DOUBT_UNDO,
 		})},
-		{"encoding", readEnum(&s.Encoding, "json or protobuf", map[string]messages.Encoding{
+		{"encoding", readEnum(r, &s.Encoding, "json or protobuf", map[string]messages.Encoding{
 			"json": messages.Encoding_ENCODING_JSON, "ENCODING_JSON": messages.Encoding_ENCODING_JSON,
 			"protobuf": messages.Encoding_ENCODING_PROTOBUF, "ENCODING_PROTOBUF": messages.Encoding_ENCODING_PROTOBUF,
 		})},
 	})
 }
 
-// readMapping reads a mapping. An unknown field, and one given twice in either spelling, is an error.
-func readMapping(n *yaml.Node, fields []field) error {
+// mapping reads a mapping. An unknown field, and one given twice in either spelling, is a problem.
+func (r reader) mapping(at place, n *yaml.Node, fields []field) {
 	n = resolveAlias(n)
 	if n.Kind != yaml.MappingNode {
-		return fmt.Errorf("line %d: want fields (%s)", n.Line, fieldNames(fields))
+		r.addAt(n.Line, at, "%swant fields (%s)", prefix(at), fieldNames(fields))
+		return
 	}
 	given := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
@@ -144,16 +161,22 @@ func readMapping(n *yaml.Node, fields []field) error {
 		}
 		switch {
 		case known == nil:
-			return fmt.Errorf("line %d: field %.80q is unknown: want %s", key.Line, key.Value, fieldNames(fields))
+			r.addAt(key.Line, at.in(fmt.Sprintf("%.80q", key.Value)), "%sfield %.80q is unknown: want %s", prefix(at), key.Value, fieldNames(fields))
 		case given[name]:
-			return fmt.Errorf("line %d: field %q is given twice", key.Line, key.Value)
-		}
-		given[name] = true
-		if err := known.read(n.Content[i+1]); err != nil {
-			return fmt.Errorf("%s: %w", known.name, err)
+			r.addAt(key.Line, at.in(fmt.Sprintf("%q", key.Value)), "%sfield %q is given twice", prefix(at), key.Value)
+		default:
+			given[name] = true
+			known.read(at.in(name), n.Content[i+1])
 		}
 	}
-	return nil
+}
+
+// prefix is the field of a place with a colon, or empty.
+func prefix(at place) string {
+	if at.field == "" {
+		return ""
+	}
+	return at.field + ": "
 }
 
 func fieldNames(fields []field) string {
@@ -182,83 +205,60 @@ func resolveAlias(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// scalar returns the text of a scalar that YAML resolves to one of the tags.
-func scalar(n *yaml.Node, want string, tags ...string) (string, error) {
-	n = resolveAlias(n)
-	if n.Kind == yaml.ScalarNode {
-		for _, tag := range tags {
-			if n.ShortTag() == tag {
-				return n.Value, nil
-			}
+// scalar returns a function that reads a scalar which YAML resolves to one of the tags. set takes its text and reports whether
+// it is valid.
+func (r reader) scalar(want string, set func(text string) bool, tags ...string) func(place, *yaml.Node) {
+	return func(at place, n *yaml.Node) {
+		n = resolveAlias(n)
+		switch {
+		case n.Kind != yaml.ScalarNode:
+			r.addAt(n.Line, at, "%s: want %s", at.field, want)
+		case !slices.Contains(tags, n.ShortTag()) || !set(n.Value):
+			r.addAt(n.Line, at, "%s: %.80q is not %s", at.field, n.Value, want)
 		}
-		return "", fmt.Errorf("line %d: %.80q is not %s", n.Line, n.Value, want)
-	}
-	return "", fmt.Errorf("line %d: want %s", n.Line, want)
-}
-
-func readString(to *string) func(*yaml.Node) error {
-	return func(n *yaml.Node) (err error) {
-		*to, err = scalar(n, "a text", "!!str")
-		return err
 	}
 }
 
-func readUint32(to *uint32) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
-		s, err := scalar(n, "a whole number", "!!int")
-		if err != nil {
-			return err
-		}
+func (r reader) text(to *string) func(place, *yaml.Node) {
+	return r.scalar("a text", func(s string) bool {
+		*to = s
+		return true
+	}, "!!str")
+}
+
+func (r reader) uint32(to *uint32) func(place, *yaml.Node) {
+	return r.scalar("a whole number from 0 to 4294967295", func(s string) bool {
 		v, err := strconv.ParseUint(s, 10, 32)
-		if err != nil {
-			return fmt.Errorf("line %d: %.80q is not a whole number from 0 to 4294967295", resolveAlias(n).Line, s)
-		}
 		*to = uint32(v)
-		return nil
-	}
+		return err == nil
+	}, "!!int")
 }
 
-func readFloat(to *float64) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
-		s, err := scalar(n, "a number", "!!int", "!!float")
-		if err != nil {
-			return err
-		}
-		if *to, err = strconv.ParseFloat(s, 64); err != nil {
-			return fmt.Errorf("line %d: %.80q is not a number", resolveAlias(n).Line, s)
-		}
-		return nil
-	}
-}
-
-// readDuration reads Go durations, "100ms", which include those of proto-JSON, "0.100s".
-func readDuration(to **durationpb.Duration) func(*yaml.Node) error {
-	const want = "a duration such as 100ms, 2s or 1m30s"
-	return func(n *yaml.Node) error {
-		s, err := scalar(n, want, "!!str")
-		if err != nil {
-			return err
-		}
-		d, err := time.ParseDuration(s)
-		if err != nil {
-			return fmt.Errorf("line %d: %.80q is not %s", resolveAlias(n).Line, s, want)
-		}
-		*to = durationpb.New(d)
-		return nil
-	}
-}
-
-func readEnum[T any](to *T, want string, words map[string]T) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
-		s, err := scalar(n, want, "!!str")
-		if err != nil {
-			return err
-		}
-		v, ok := words[s]
-		if !ok {
-			return fmt.Errorf("line %d: %.80q is not %s", resolveAlias(n).Line, s, want)
-		}
+func (r reader) float(to *float64) func(place, *yaml.Node) {
+	return r.scalar("a number", func(s string) (valid bool) {
+		v, err := strconv.ParseFloat(s, 64)
 		*to = v
-		return nil
-	}
+		return err == nil
+	}, "!!int", "!!float")
+}
+
+// duration reads Go durations, "100ms", which include those of proto-JSON, "0.100s".
+func (r reader) duration(to **durationpb.Duration) func(place, *yaml.Node) {
+	return r.scalar("a duration such as 100ms, 2s or 1m30s", func(s string) bool {
+		d, err := time.ParseDuration(s)
+		if err == nil {
+			*to = durationpb.New(d)
+		}
+		return err == nil
+	}, "!!str")
+}
+
+func readEnum[T any](r reader, to *T, want string, words map[string]T) func(place, *yaml.Node) {
+	return r.scalar(want, func(s string) bool {
+		v, ok := words[s]
+		if ok {
+			*to = v
+		}
+		return ok
+	}, "!!str")
 }

@@ -1,10 +1,10 @@
 package plan
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"regexp"
+	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -13,142 +13,128 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// ErrInvalid is wrapped by every error about the content of a plan.
-var ErrInvalid = errors.New("plan is invalid")
-
 // Bounds of a plan.
 const (
-	maxSteps       = 64
-	maxName        = 64
-	maxPlanBytes   = 64 << 10 // of the protobuf message: every order stores its plan
-	minTimeout     = time.Millisecond
-	maxTimeout     = 5 * time.Minute
-	minDelay       = time.Millisecond
-	maxDelay       = 24 * time.Hour
-	maxAttempts    = 1000
-	maxConcurrency = 1 << 20
-	minRate        = 1e-3
-	maxRate        = 1e6
+	maxSteps     = 64
+	maxName      = 64
+	maxPlanBytes = 64 << 10 // of the protobuf message: every order stores its plan
+	minTimeout   = time.Millisecond
+	maxTimeout   = 5 * time.Minute
+	minDelay     = time.Millisecond
+	maxDelay     = 24 * time.Hour
+	maxAttempts  = 1000
+)
+
+// Bounds of limits, besides 0 for no limit. Rates are in calls per second.
+const (
+	MaxConcurrency = 1 << 20
+	MinRate        = 1e-3
+	MaxRate        = 1e6
 )
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// Validate returns an error unless the plan is valid. The error wraps ErrInvalid and names the step and the field. check, which
-// may be nil, returns an error for a target that cannot be called.
+// Validate returns an *InvalidError unless the plan is valid. check, which may be nil, returns an error for a target that cannot
+// be called.
 func Validate(p *messages.Plan, check func(target string) error) error {
-	if err := validate(p, check); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalid, err)
+	ps := &problems{label: func(step int) string { return labelOf(p, step) }}
+	validate(ps, p, check)
+	return ps.err()
+}
+
+// labelOf returns the name of a step, or its number if it has no name of its own.
+func labelOf(p *messages.Plan, step int) string {
+	name := p.GetSteps()[step].GetName()
+	first := slices.IndexFunc(p.GetSteps(), func(s *messages.Step) bool { return s.GetName() == name })
+	if first != step || !validName(name) {
+		return strconv.Itoa(step + 1)
 	}
-	return nil
+	return name
 }
 
-// fieldError is an error with its place in the plan.
-type fieldError struct {
-	// step is its index, or wholePlan.
-	step int
-	// field is the path within the step or the plan, such as retry.max, or empty.
-	field string
-	error
-}
-
-const wholePlan = -1
-
-func (f *fieldError) Unwrap() error { return f.error }
-
-func validate(p *messages.Plan, check func(string) error) error {
+func validate(ps *problems, p *messages.Plan, check func(string) error) {
 	if p == nil {
-		return errors.New("there is none")
+		ps.add(place{wholePlan, ""}, "there is none")
+		return
 	}
-	if err := validateName(p.GetName()); err != nil {
-		return &fieldError{wholePlan, "name", err}
-	}
+	validateName(ps, place{wholePlan, "name"}, p.GetName())
 	if p.GetVersion() < 1 {
-		return &fieldError{wholePlan, "version", errors.New("version is missing or 0: want at least 1")}
+		ps.add(place{wholePlan, "version"}, "version is missing or 0: want at least 1")
 	}
 	if n := len(p.GetSteps()); n < 1 || n > maxSteps {
-		return &fieldError{wholePlan, "steps", fmt.Errorf("steps: there are %d: want 1–%d", n, maxSteps)}
+		ps.add(place{wholePlan, "steps"}, "steps: there are %d: want 1–%d", n, maxSteps)
+		return
 	}
 	seen := map[string]int{}
 	for i, s := range p.GetSteps() {
-		if err := validateName(s.GetName()); err != nil {
-			return &fieldError{i, "name", fmt.Errorf("step %d: %w", i+1, err)}
-		}
+		validateName(ps, place{i, "name"}, s.GetName())
 		if first, ok := seen[s.GetName()]; ok {
-			return &fieldError{i, "name", fmt.Errorf("step %d: name %q is the name of step %d already", i+1, s.GetName(), first)}
+			ps.add(place{i, "name"}, "name %q is the name of step %d already", s.GetName(), first)
+		} else {
+			seen[s.GetName()] = i + 1
 		}
-		seen[s.GetName()] = i + 1
-		if field, err := validateStep(s, check); err != nil {
-			return &fieldError{i, field, fmt.Errorf("step %s: %w", s.GetName(), err)}
-		}
+		validateStep(ps, i, s, check)
 	}
-	if err := validateSharedLimits(p.GetSteps()); err != nil {
-		return err
-	}
+	validateSharedLimits(ps, p.GetSteps())
 	if n := proto.Size(p); n > maxPlanBytes {
-		return fmt.Errorf("it has %d bytes: at most %d are allowed, for every order stores its plan", n, maxPlanBytes)
+		ps.add(place{wholePlan, "steps"}, "it has %d bytes: at most %d are allowed, for every order stores its plan", n, maxPlanBytes)
 	}
-	return nil
 }
 
-func validateName(s string) error {
-	if len(s) > maxName || !namePattern.MatchString(s) {
-		return fmt.Errorf("name %.80q: want 1–%d characters of a–z 0–9 _ beginning with a letter", s, maxName)
+func validName(s string) bool { return len(s) <= maxName && namePattern.MatchString(s) }
+
+func validateName(ps *problems, at place, s string) {
+	if !validName(s) {
+		ps.add(at, "name %.80q: want 1–%d characters of a–z 0–9 _ beginning with a letter", s, maxName)
 	}
-	return nil
 }
 
-// validateStep also returns the invalid field.
-func validateStep(s *messages.Step, check func(string) error) (field string, err error) {
+func validateStep(ps *problems, i int, s *messages.Step, check func(string) error) {
+	at := func(field string) place { return place{i, field} }
 	if s.GetDo() == "" {
-		return "do", errors.New("do is missing: want a target such as nats://inventory.reserve")
-	}
-	if check != nil {
+		ps.add(at("do"), "do is missing: want a target such as nats://inventory.reserve")
+	} else if check != nil {
 		if err := check(s.GetDo()); err != nil {
-			return "do", fmt.Errorf("do: %w", err)
-		}
-		if s.GetUndo() != "" {
-			if err := check(s.GetUndo()); err != nil {
-				return "undo", fmt.Errorf("undo: %w", err)
-			}
+			ps.add(at("do"), "do: %v", err)
 		}
 	}
-	if err := validateDuration("timeout", s.GetTimeout(), minTimeout, maxTimeout); err != nil {
-		return "timeout", err
+	if s.GetUndo() != "" && check != nil {
+		if err := check(s.GetUndo()); err != nil {
+			ps.add(at("undo"), "undo: %v", err)
+		}
 	}
+	validateDuration(ps, at("timeout"), s.GetTimeout(), minTimeout, maxTimeout)
 	r := s.GetRetry()
-	if err := validateDuration("retry.initial", r.GetInitial(), minDelay, maxDelay); err != nil {
-		return "retry.initial", err
+	validateDuration(ps, at("retry.initial"), r.GetInitial(), minDelay, maxDelay)
+	least := minDelay
+	if !ps.about(at("retry.initial")) {
+		least = r.GetInitial().AsDuration()
 	}
-	if err := validateDuration("retry.max", r.GetMax(), r.GetInitial().AsDuration(), maxDelay); err != nil {
-		return "retry.max", err
-	}
+	validateDuration(ps, at("retry.max"), r.GetMax(), least, maxDelay)
 	if n := r.GetAttempts(); n < 1 || n > maxAttempts {
-		return "retry.attempts", fmt.Errorf("retry.attempts is %d: want 1–%d", n, maxAttempts)
+		ps.add(at("retry.attempts"), "retry.attempts is %d: want 1–%d", n, maxAttempts)
 	}
-	if n := s.GetLimits().GetConcurrency(); n > maxConcurrency {
-		return "limits.concurrency", fmt.Errorf("limits.concurrency is %d: want 0 (no limit) to %d", n, maxConcurrency)
+	if n := s.GetLimits().GetConcurrency(); n > MaxConcurrency {
+		ps.add(at("limits.concurrency"), "limits.concurrency is %d: want 0 (no limit) to %d", n, MaxConcurrency)
 	}
-	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < minRate || x > maxRate {
-		return "limits.rate", fmt.Errorf("limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, minRate, maxRate)
+	if x := s.GetLimits().GetRate(); math.IsNaN(x) || x != 0 && x < MinRate || x > MaxRate {
+		ps.add(at("limits.rate"), "limits.rate is %v: want 0 (no limit), or %v to %.0f calls per second", x, MinRate, MaxRate)
 	}
 	if _, ok := messages.InDoubt_name[int32(s.GetInDoubt())]; !ok {
-		return "in_doubt", fmt.Errorf("in_doubt is %d: want settle or undo", s.GetInDoubt())
+		ps.add(at("in_doubt"), "in_doubt is %d: want settle or undo", s.GetInDoubt())
 	}
-	if s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && s.GetUndo() == "" {
-		return "in_doubt", errors.New("in_doubt is undo, but the step has no undo")
+	if s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO && s.GetUndo() == "" && !ps.about(at("undo")) {
+		ps.add(at("in_doubt"), "in_doubt is undo, but the step has no undo")
 	}
 	if _, ok := messages.Encoding_name[int32(s.GetEncoding())]; !ok {
-		return "encoding", fmt.Errorf("encoding is %d: want json or protobuf", s.GetEncoding())
+		ps.add(at("encoding"), "encoding is %d: want json or protobuf", s.GetEncoding())
 	}
-	return "", nil
 }
 
-func validateDuration(field string, d *durationpb.Duration, low, high time.Duration) error {
+func validateDuration(ps *problems, at place, d *durationpb.Duration, low, high time.Duration) {
 	if d == nil {
-		return fmt.Errorf("%s is missing: want %s–%s", field, low, high)
+		ps.add(at, "%s is missing: want %s–%s", at.field, low, high)
+	} else if err := d.CheckValid(); err != nil || d.AsDuration() < low || d.AsDuration() > high {
+		ps.add(at, "%s is %s: want %s–%s", at.field, d.AsDuration(), low, high)
 	}
-	if err := d.CheckValid(); err != nil || d.AsDuration() < low || d.AsDuration() > high {
-		return fmt.Errorf("%s is %s: want %s–%s", field, d.AsDuration(), low, high)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/bench"
@@ -71,6 +72,9 @@ func TestWrongUse(t *testing.T) {
 		"config NATS_URL":                `unexpected argument "NATS_URL": want "orderly config"`,
 		"bench --rounds 101 -n 5":        `rounds is 101: want 1–100`,
 		"bench --durability careless":    `mode "careless": want relaxed or strict`,
+		"plan check":                     `FILE is missing: want "orderly plan check FILE…"; see "orderly plan check --help"`,
+		"plan show":                      `FILE|NAME[@VERSION] is missing: want "orderly plan show FILE|NAME[@VERSION]"; see "orderly plan show --help"`,
+		"plan show x -o yaml":            `-o, --output is "yaml": want text, json or mermaid; see "orderly plan show --help"`,
 		"health check":                   `unexpected argument "check": want "orderly health"`,
 	} {
 		t.Run(args, func(t *testing.T) {
@@ -202,6 +206,7 @@ func TestJSONIsDocumented(t *testing.T) {
 	for row, v := range map[string]any{
 		"`publish`": summary{}, "`get`, `cancel --wait`": timeline.View{}, "`get`, `driver`": timeline.Driver{}, "`get`, `next`": timeline.Next{},
 		"`get`, each event; `get --follow`, each line": timeline.Event{}, "`cancel --dry-run`": timeline.Cancellation{}, "`config`": config.Entry{}, "`bench`": bench.Report{},
+		"`plan check`": planReport{}, "`plan check`, each error and warning": plan.Problem{},
 		"`list`": index.Page{}, "`list`, each order": index.Order{},
 	} {
 		_, rest, found := strings.Cut(text, "| "+row+" | ")

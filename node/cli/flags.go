@@ -34,6 +34,17 @@ func arguments(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// atLeastOne checks that there is a positional argument.
+func atLeastOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 0 {
+			return nil
+		}
+		path := cmd.CommandPath()
+		return usage(fmt.Errorf(`%s is missing: want "%s %[1]s…"; see "%[2]s --help"`, name, path))
+	}
+}
+
 // suggest names the most similar command, with at most two wrong letters, or else the help.
 func suggest(cmd *cobra.Command, name string) string {
 	for cmd.SuggestionsMinimumDistance = 0; cmd.SuggestionsMinimumDistance <= 2; cmd.SuggestionsMinimumDistance++ {

@@ -93,3 +93,19 @@ func TestFunctionTargetsAreRefused(t *testing.T) {
 	path := write(t, "plan.yaml", "name: gift\nversion: 1\nsteps: [{name: wrap, do: 'func:wrap'}]")
 	requireStartFailure(t, "step wrap: do: target func:wrap is a Go function, and this program has none", nil, "ORDERLY_PLAN="+path)
 }
+
+// TestInvalidPlanStopsTheStart: the node prints everything that is wrong with the plan, a line for each problem.
+func TestInvalidPlanStopsTheStart(t *testing.T) {
+	path := write(t, "plan.yaml", "name: gift\nsteps:\n  - {name: wrap, do: 'mailto:x'}\n  - {name: send, do: 'sim:', timeout: 1h}\n")
+	p := startNoWait(t, nil, "ORDERLY_PLAN="+path)
+	if code := p.wait(t); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{
+		"line 1: version is missing", "line 3: step wrap: do: target has an unknown scheme", "line 4: step send: timeout is 1h0m0s: want 1ms–5m0s",
+	} {
+		if want := "orderly: ORDERLY_PLAN: plan file " + path + ": plan is invalid: " + want; !strings.Contains(p.err.String(), want) {
+			t.Errorf("%s\nis missing in\n%s", want, p.err)
+		}
+	}
+}

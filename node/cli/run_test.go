@@ -166,7 +166,7 @@ func TestDataDirectory(t *testing.T) {
 func TestWrongPlan(t *testing.T) {
 	for name, c := range map[string]struct{ plan, want string }{
 		"not YAML":       {"steps: [", "line 1"},
-		"unknown field":  {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', tries: 3}]", `step a: line 3: field "tries" is unknown: want name, do, undo`},
+		"unknown field":  {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', tries: 3}]", `line 3: step a: field "tries" is unknown: want name, do, undo`},
 		"no steps":       {"name: x\nversion: 1", "steps"},
 		"unknown scheme": {"name: x\nversion: 1\nsteps: [{name: a, do: 'ftp://x'}]", "step a: do: target has an unknown scheme: want nats://"},
 		"no unit":        {"name: x\nversion: 1\nsteps: [{name: a, do: 'sim:', timeout: 2}]", `"2" is not a duration such as 100ms`},

@@ -90,7 +90,7 @@ func (p *Plan) Step(name string) *Step {
 }
 
 // LoadPlan reads a plan file (YAML or JSON). Its targets are URLs. The error wraps ErrInvalidPlan, unless the file cannot
-// be read, and names file, line, step and field.
+// be read, and has a line for each problem, with file, line, step and field.
 func LoadPlan(path string) (Plan, error) {
 	p, err := plan.Load(path, checkURL)
 	if err != nil {

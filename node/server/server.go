@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -186,7 +187,8 @@ func (n *node) startTelemetry(ctx context.Context) (err error) {
 	n.plan = plan.Builtin()
 	if n.cfg.PlanFile != "" {
 		if n.plan, err = plan.Load(n.cfg.PlanFile, gateway.Check); err != nil {
-			return fmt.Errorf("ORDERLY_PLAN: %w", err)
+			// One line for each problem.
+			return errors.New("ORDERLY_PLAN: " + strings.ReplaceAll(err.Error(), "\n", "\nORDERLY_PLAN: "))
 		}
 	}
 	return nil

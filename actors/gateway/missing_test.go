@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -44,6 +45,29 @@ func TestMissingFunctionIsDeferred(t *testing.T) {
 			if f.Deferral == nil || !strings.Contains(f.Deferral.Reason, "no function "+strings.TrimPrefix(target, "func:")) ||
 				!isFirst(time.Until(f.Deferral.Until)) {
 				t.Errorf("deferred with %+v: want the function named, and 15 to 30 seconds", f.Deferral)
+			}
+		}
+	})
+}
+
+// A call of a downstream that the node's file lacks is deferred likewise.
+func TestMissingDownstreamIsDeferred(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, err := directory.Parse([]byte("stock: {nats: shop.stock}"), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		set := gateway.New(nil, gateway.Config{Directory: d})
+		defer set.Close()
+		for target, want := range map[string]string{
+			"payments/capture": "this node has no downstream payments (ORDERLY_DOWNSTREAMS)", "stock/reserve?fast=1": "cannot contain",
+		} {
+			c := call(target)
+			c.Request.IdempotencyKey = target
+			_, err := callAndWait(t, set, c)
+			f := requireFailure(t, err, messages.Transient)
+			if f.Deferral == nil || !strings.Contains(f.Deferral.Reason, want) || !isFirst(time.Until(f.Deferral.Until)) {
+				t.Errorf("deferred with %+v: want %q, and 15 to 30 seconds", f.Deferral, want)
 			}
 		}
 	})

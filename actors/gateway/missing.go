@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -12,8 +11,8 @@ import (
 )
 
 const (
-	// A call of a function that this program lacks is deferred, so that a node that has the function may get the order: by a
-	// tenth of the time since this program first missed it in that attempt, within these bounds, plus up to as long again as
+	// A call of a function or downstream that this node lacks is deferred, so that a node that has it may get the order: by a
+	// tenth of the time since this node first missed it in that attempt, within these bounds, plus up to as long again as
 	// jitter. Each deferral adds to the order's history: about 90 a day, not 4,000.
 	minMissingDelay   = 15 * time.Second
 	missingAgeDivisor = 10
@@ -24,9 +23,9 @@ const (
 	maxMissingEntries = 1 << 15
 )
 
-// missingFunctions stores when each attempt first missed its function in this program; the call does not contain it. It is in
-// memory only. The zero value is empty.
-type missingFunctions struct {
+// missingTargets stores when each attempt first missed its function or downstream on this node; the call does not contain it.
+// It is in memory only. The zero value is empty.
+type missingTargets struct {
 	mu sync.Mutex
 	// since maps attempts to the time; older is the previous generation, replaced at rotated.
 	since, older map[attemptKey]time.Time
@@ -39,8 +38,8 @@ type attemptKey struct {
 	number uint32
 }
 
-// age returns how long ago the attempt first missed its function.
-func (m *missingFunctions) age(a attemptKey, now time.Time) time.Duration {
+// age returns how long ago the attempt first missed its target.
+func (m *missingTargets) age(a attemptKey, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.since) >= maxMissingEntries || now.Sub(m.rotated) >= missingMemory {
@@ -56,13 +55,11 @@ func (m *missingFunctions) age(a attemptKey, now time.Time) time.Duration {
 	return now.Sub(first)
 }
 
-// deferral fails a call of a function that this program lacks, without costing the order an attempt.
-func (m *missingFunctions) deferral(p *pendingCall) error {
+// deferral fails a call that this node cannot make, without costing the order an attempt. why names what the node lacks.
+func (m *missingTargets) deferral(c *Call, why string) error {
 	now := time.Now()
-	request := p.call.Request
-	age := m.age(attemptKey{request.GetIdempotencyKey(), request.GetAttempt()}, now)
+	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Request.GetAttempt()}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
-	why := fmt.Sprintf("this node has no function %s", p.target.function)
 	return &delivery.Failure{
 		Kind:     messages.Transient,
 		Deferral: &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))},

@@ -122,6 +122,9 @@ func (r *entryReader) nats(n node) {
 // address reads an address that targets can be under.
 func address(n node, s string) Address {
 	a, err := ParseAddress(s)
+	if err == nil && a.URL == nil {
+		_, err = ParseAddress(s + ".x") // what is under it must be valid too
+	}
 	switch {
 	case err != nil:
 		n.fail("%v", err)

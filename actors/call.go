@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -49,14 +47,14 @@ func (o *Order) startCall(call order.Call) {
 			OrderId:        string(o.state.ID),
 			Step:           step.GetName(),
 			Direction:      call.Direction.Label(),
-			Attempt:        call.Attempt,
 			IdempotencyKey: messages.IdempotencyKey(o.state.ID, step.GetName(), call.Direction),
-			FencingToken:   o.state.Last,
 			Order:          o.state.Order,
-			Results:        results(o.state),
+			Results:        results(o.state, call),
 		},
-		Traceparent: o.traceparent(),
-		Tracestate:  o.driver.Tracestate,
+		Attempt:      call.Attempt,
+		FencingToken: o.state.Last,
+		Traceparent:  o.traceparent(),
+		Tracestate:   o.driver.Tracestate,
 	}
 	o.call = c
 	failpoint.Pass(failpoint.BeforeCall)
@@ -66,17 +64,22 @@ func (o *Order) startCall(call order.Call) {
 	})
 }
 
-// results are the data of the steps done, by name.
-func results(s *order.State) map[string]*structpb.Value {
-	var m map[string]*structpb.Value
-	for i, r := range s.Results {
-		if r.Data == nil {
+// results are the data that a call gets, by step: a do those of the steps before it, an undo those of its own step. Both
+// are the same in every attempt: others would change the body of the key.
+func results(s *order.State, call order.Call) map[string]string {
+	first, end := 0, min(call.Step, len(s.Results))
+	if call.Direction == messages.Undo {
+		first, end = end, min(call.Step+1, len(s.Results))
+	}
+	var m map[string]string
+	for i, r := range s.Results[first:end] {
+		if r.Data == "" {
 			continue
 		}
 		if m == nil {
-			m = make(map[string]*structpb.Value, len(s.Results))
+			m = make(map[string]string, end-first)
 		}
-		m[s.Plan.Steps[i].GetName()] = r.Data
+		m[s.Plan.Steps[first+i].GetName()] = r.Data
 	}
 	return m
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -180,8 +179,8 @@ type answer struct {
 func (d *downstream) Do(c *gateway.Call, done gateway.Done) {
 	d.mu.Lock()
 	key := strings.TrimPrefix(c.Request.IdempotencyKey, c.Request.OrderId+"/")
-	d.log.add(fmt.Sprintf("call %s #%d", key, c.Request.Attempt))
-	d.calls[key], d.token[key] = c, c.Request.FencingToken
+	d.log.add(fmt.Sprintf("call %s #%d", key, c.Attempt))
+	d.calls[key], d.token[key] = c, c.FencingToken
 	a := answer{reply: reply("done")}
 	if planned := d.plan[key]; len(planned) > 0 {
 		a, d.plan[key] = planned[0], planned[1:]
@@ -214,8 +213,7 @@ func (d *downstream) release(key string, a answer) {
 func reply(word string) *messages.StepReply {
 	switch word {
 	case "done":
-		data, _ := structpb.NewValue(map[string]any{"ref": "r-1"})
-		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
+		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: `{"ref":"r-1"}`}}}
 	case "rejected":
 		return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "declined", Reason: "no funds"}}}
 	case "pending":

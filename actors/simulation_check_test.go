@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -72,7 +73,7 @@ func (w *simulation) checkSignal(c *messages.StepCompleted, before *order.State)
 		return
 	}
 	i := slices.IndexFunc(before.Signals, func(s *messages.Signalled) bool { return s.GetName() == c.GetSignal() })
-	if i < 0 || !proto.Equal(before.Signals[i].GetData(), c.GetData()) {
+	if i < 0 || before.Signals[i].GetData() != c.GetData() {
 		w.fail("step %s is completed by signal %s with the data %v; recorded are %v", c.GetStep(), c.GetSignal(), c.GetData(), before.Signals)
 	}
 }
@@ -208,7 +209,8 @@ func (w *simulation) checkDeadLettered(d *delivery.Delivery) {
 	}
 }
 
-// checkCall: a step is called with its key, a fencing token, and the results of the steps before it (I4).
+// checkCall: a step is called with its key, a fencing token, and the results of the steps before it, its undo with that of the
+// step alone. The body of a key is the same in every attempt (I4).
 func (w *simulation) checkCall(c *gateway.Call) {
 	r := c.Request
 	if want := string(w.id) + "/" + r.GetStep() + "/" + r.GetDirection(); r.GetIdempotencyKey() != want {
@@ -216,29 +218,34 @@ func (w *simulation) checkCall(c *gateway.Call) {
 	}
 	stateAt := &order.State{}
 	for _, e := range w.entries {
-		if e.Sequence <= r.GetFencingToken() {
+		if e.Sequence <= c.FencingToken {
 			if err := stateAt.Apply(e.Sequence, e.Entry); err != nil {
 				w.fail("I7: %v", err)
 				return
 			}
 		}
 	}
-	if stateAt.Last != r.GetFencingToken() {
-		w.fail("I4: fencing token %d of the call of %s is not the sequence of an entry", r.GetFencingToken(), r.GetStep())
+	if stateAt.Last != c.FencingToken {
+		w.fail("I4: fencing token %d of the call of %s is not the sequence of an entry", c.FencingToken, r.GetStep())
 	}
-	known := 0
+	want := map[string]string{}
 	for i, result := range stateAt.Results {
-		if result.Data == nil {
-			continue
-		}
-		known++
-		if name := w.plan.Steps[i].GetName(); !proto.Equal(r.GetResults()[name], result.Data) {
-			w.fail("the call of %s has the result of %s %v, want %v", r.GetStep(), name, r.GetResults()[name], result.Data)
+		own := w.plan.Steps[i].GetName() == r.GetStep()
+		if result.Data != "" && own == (c.Direction == messages.Undo) {
+			want[w.plan.Steps[i].GetName()] = result.Data
 		}
 	}
-	if len(r.GetResults()) != known {
-		w.fail("the call of %s has %d results, want %d", r.GetStep(), len(r.GetResults()), known)
+	if !maps.Equal(r.GetResults(), want) {
+		w.fail("the call of %s/%s has the results %v, want %v", r.GetStep(), r.GetDirection(), r.GetResults(), want)
 	}
+	body, err := messages.MarshalJSON(r)
+	if err != nil {
+		w.fail("the call of %s cannot be encoded: %v", r.GetStep(), err)
+	}
+	if first, ok := w.bodies[r.GetIdempotencyKey()]; ok && first != string(body) {
+		w.fail("the body of %s changed from %s to %s", r.GetIdempotencyKey(), first, body)
+	}
+	w.bodies[r.GetIdempotencyKey()] = string(body)
 }
 
 // checkEnd holds when nothing more can happen.

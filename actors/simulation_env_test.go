@@ -4,10 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"pgregory.net/rapid"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -37,6 +37,8 @@ type simulation struct {
 	// skipped names the steps a person skipped, recorded the messages in the journal.
 	skipped  map[string]bool
 	recorded map[uint64]bool
+	// bodies are the requests, by idempotency key.
+	bodies map[string]string
 	// owners are the incarnations that owned the order and got the reply.
 	owners  map[string]bool
 	nodes   []*node
@@ -65,7 +67,7 @@ func newSimulation(t *rapid.T, p *pump, k store) *simulation {
 	w := &simulation{
 		t: t, pump: p, id: k.id(), store: k, now: epoch, truth: &order.State{},
 		plan:    &messages.Plan{Name: "test", Version: 1},
-		skipped: map[string]bool{}, recorded: map[uint64]bool{}, owners: map[string]bool{}, arrivals: make(chan *operation),
+		skipped: map[string]bool{}, recorded: map[uint64]bool{}, bodies: map[string]string{}, owners: map[string]bool{}, arrivals: make(chan *operation),
 	}
 	attempts := rapid.Uint32Range(2, 4).Draw(t, "attempts")
 	for i := range rapid.IntRange(1, 4).Draw(t, "steps") {
@@ -138,7 +140,7 @@ func (w *simulation) newMessage(kind string) *delivery.Delivery {
 	case "cancel":
 		d.Type, d.Cancel = messages.TypeCancel, &messages.CancelOrder{Reason: "changed my mind"}
 	case "paid", "other":
-		d.Type, d.Signal = messages.TypeSignal, &messages.SignalOrder{Name: kind, Data: structpb.NewNumberValue(float64(len(w.script)))}
+		d.Type, d.Signal = messages.TypeSignal, &messages.SignalOrder{Name: kind, Data: strconv.Itoa(len(w.script))}
 	case "retry":
 		d.Type = messages.TypeRetry
 	case "skip":

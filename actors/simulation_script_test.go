@@ -32,7 +32,7 @@ func scripted(t *testing.T, play func(*script)) {
 	p := newPump(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := &simulation{t: rt, pump: p, id: id, store: newMemoryStore(), now: epoch, truth: &order.State{},
-			plan: &messages.Plan{Name: "test", Version: 1}, skipped: map[string]bool{}, recorded: map[uint64]bool{},
+			plan: &messages.Plan{Name: "test", Version: 1}, skipped: map[string]bool{}, recorded: map[uint64]bool{}, bodies: map[string]string{},
 			owners: map[string]bool{}, arrivals: make(chan *operation), budget: map[string]int{}}
 		s := &messages.Step{Name: "s1", Do: "sim:", Undo: "sim:", Retry: &messages.Retry{Attempts: 3}}
 		w.plan.Steps = append(w.plan.Steps, s)

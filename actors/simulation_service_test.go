@@ -2,9 +2,9 @@ package actors_test
 
 import (
 	"slices"
+	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
@@ -65,7 +65,7 @@ func (w *simulation) perform(e *effect) *messages.StepReply {
 }
 
 func performed(e *effect) *messages.StepReply {
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: structpb.NewStringValue("data of " + e.step.GetName())}}}
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: strconv.Quote("data of " + e.step.GetName())}}}
 }
 
 func refused(code string) *messages.StepReply {

@@ -44,7 +44,7 @@ func TestDelivery(t *testing.T) {
 		ok   func(*delivery.Delivery) bool
 	}{
 		{messages.TypeCancel, `{"reason":"no more"}`, func(d *delivery.Delivery) bool { return d.Cancel.GetReason() == "no more" }},
-		{messages.TypeSignal, `{"name":"paid","data":7}`, func(d *delivery.Delivery) bool { return d.Signal.GetData().GetNumberValue() == 7 }},
+		{messages.TypeSignal, `{"name":"paid","data":7}`, func(d *delivery.Delivery) bool { return d.Signal.GetData() == "7" }},
 		{messages.TypeRetry, ``, func(d *delivery.Delivery) bool { return d.Created == nil }},
 		{messages.TypeSkip, `{}`, func(d *delivery.Delivery) bool { return d.Created == nil && d.Skip.GetStep() == "" }},
 		{messages.TypeSkip, `{"step":"pay","direction":"undo"}`, func(d *delivery.Delivery) bool {

@@ -70,8 +70,7 @@ func (o Outgoing) encode() (*nats.Msg, error) {
 
 const contentTypeProtobuf = "application/protobuf"
 
-// CheckSignal returns an error if nodes would dead-letter the signal. Data within the limits in JSON may exceed them in
-// protobuf, in which it is published. The error wraps messages.ErrBody.
+// CheckSignal returns an error if nodes would dead-letter the signal. The error wraps messages.ErrBody.
 func CheckSignal(s *messages.SignalOrder) error {
 	body, err := proto.Marshal(s)
 	if err != nil {
@@ -81,14 +80,10 @@ func CheckSignal(s *messages.SignalOrder) error {
 }
 
 func checkSignal(body []byte) error {
-	switch _, err := messages.DecodeSignal(contentTypeProtobuf, body); {
-	case err == nil:
-		return nil
-	case len(body) > messages.MaxBody:
+	if _, err := messages.DecodeSignal(contentTypeProtobuf, body); err != nil {
 		return fmt.Errorf("nodes refuse this signal: %w", err)
-	default:
-		return fmt.Errorf("nodes refuse this signal: %w; its data may nest lists at most 49 levels deep and objects 32", err)
 	}
+	return nil
 }
 
 func bodyType(body proto.Message) messages.Type {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -16,12 +15,9 @@ var ErrBody = errors.New("body")
 // maxDepth bounds the nesting of a body, so that decoding cannot exhaust the stack.
 const maxDepth = 100
 
-var (
-	// Unknown fields are an error in JSON, where they are typing errors, and kept in protobuf, where they are fields of a later
-	// version.
-	unmarshalJSON     = protojson.UnmarshalOptions{RecursionLimit: maxDepth}
-	unmarshalProtobuf = proto.UnmarshalOptions{RecursionLimit: maxDepth}
-)
+// Unknown fields are an error in JSON, where they are typing errors, and kept in protobuf, where they are fields of a later
+// version.
+var unmarshalProtobuf = proto.UnmarshalOptions{RecursionLimit: maxDepth}
 
 // DecodeCreated decodes an OrderCreated, in JSON or protobuf by contentType or else by its look. It neither normalizes nor
 // validates the order. The error wraps ErrBody.
@@ -45,7 +41,7 @@ func DecodeCancel(contentType string, body []byte) (*CancelOrder, error) {
 	return m, nil
 }
 
-// DecodeSignal decodes a SignalOrder; it must have a name, and its data must be valid JSON. The error wraps ErrBody.
+// DecodeSignal decodes a SignalOrder; it must have a name, and data that NormalizeJSON accepts. The error wraps ErrBody.
 func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	m := new(SignalOrder)
 	if err := decode(contentType, body, m); err != nil {
@@ -54,9 +50,11 @@ func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	if m.Name == "" {
 		return nil, fmt.Errorf("%w of a signal has no name: want SignalOrder{name, data}", ErrBody)
 	}
-	if err := CheckValue(m.Data, maxDepth); err != nil {
+	data, err := NormalizeJSON(m.Data)
+	if err != nil {
 		return nil, fmt.Errorf("%w of a signal: data %w", ErrBody, err)
 	}
+	m.Data = data
 	return m, nil
 }
 
@@ -93,7 +91,7 @@ func decode(contentType string, body []byte, m proto.Message) error {
 	case encodingProtobuf:
 		return decodeProtobuf(body, m)
 	default:
-		err := unmarshalJSON.Unmarshal(body, m)
+		err := UnmarshalJSON(body, m)
 		if err == nil {
 			return nil
 		}

@@ -11,7 +11,6 @@ package messages
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -562,7 +561,7 @@ func (x *Snapshot) GetChanged() *timestamppb.Timestamp {
 // StepResult is the result of a step that is done.
 type StepResult struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	Data  *structpb.Value        `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Data  string                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// Skipped by order.skip: never performed, never undone.
 	Skipped       bool `protobuf:"varint,2,opt,name=skipped,proto3" json:"skipped,omitempty"`
 	Undone        bool `protobuf:"varint,3,opt,name=undone,proto3" json:"undone,omitempty"`
@@ -600,11 +599,11 @@ func (*StepResult) Descriptor() ([]byte, []int) {
 	return file_orderly_v1_journal_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *StepResult) GetData() *structpb.Value {
+func (x *StepResult) GetData() string {
 	if x != nil {
 		return x.Data
 	}
-	return nil
+	return ""
 }
 
 func (x *StepResult) GetSkipped() bool {
@@ -1040,7 +1039,7 @@ func (x *OrderAccepted) GetIncarnation() string {
 type StepCompleted struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Step    string                 `protobuf:"bytes,1,opt,name=step,proto3" json:"step,omitempty"`
-	Data    *structpb.Value        `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Data    string                 `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	Attempt uint32                 `protobuf:"varint,3,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Name of the signal that completed it, if one did.
 	Signal string `protobuf:"bytes,4,opt,name=signal,proto3" json:"signal,omitempty"`
@@ -1091,11 +1090,11 @@ func (x *StepCompleted) GetStep() string {
 	return ""
 }
 
-func (x *StepCompleted) GetData() *structpb.Value {
+func (x *StepCompleted) GetData() string {
 	if x != nil {
 		return x.Data
 	}
-	return nil
+	return ""
 }
 
 func (x *StepCompleted) GetAttempt() uint32 {
@@ -1524,7 +1523,7 @@ type Signalled struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Source        *Source                `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Data          *structpb.Value        `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
+	Data          string                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1573,11 +1572,11 @@ func (x *Signalled) GetName() string {
 	return ""
 }
 
-func (x *Signalled) GetData() *structpb.Value {
+func (x *Signalled) GetData() string {
 	if x != nil {
 		return x.Data
 	}
-	return nil
+	return ""
 }
 
 // OrderParked: the order waits, in no node's memory, for a timer or a signal.
@@ -1959,7 +1958,7 @@ var File_orderly_v1_journal_proto protoreflect.FileDescriptor
 const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\n" +
 	"\x18orderly/v1/journal.proto\x12\n" +
-	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xa6\x02\n" +
+	"orderly.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18orderly/v1/options.proto\x1a\x16orderly/v1/order.proto\x1a\x15orderly/v1/plan.proto\x1a\x15orderly/v1/step.proto\"\xa6\x02\n" +
 	"\fJournalEntry\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x16\n" +
 	"\x06number\x18\x02 \x01(\rR\x06number\x12.\n" +
@@ -2009,10 +2008,10 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x06parked\x18\n" +
 	" \x01(\v2\x17.orderly.v1.OrderParkedR\x06parked\x120\n" +
 	"\x05began\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x124\n" +
-	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"j\n" +
+	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"X\n" +
 	"\n" +
-	"StepResult\x12*\n" +
-	"\x04data\x18\x01 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x18\n" +
+	"StepResult\x12\x18\n" +
+	"\x04data\x18\x01 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\x12\x18\n" +
 	"\askipped\x18\x02 \x01(\bR\askipped\x12\x16\n" +
 	"\x06undone\x18\x03 \x01(\bR\x06undone\"\x98\a\n" +
 	"\x05Event\x127\n" +
@@ -2042,10 +2041,10 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x05order\x18\x01 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12$\n" +
 	"\x04plan\x18\x02 \x01(\v2\x10.orderly.v1.PlanR\x04plan\x12*\n" +
 	"\x06driver\x18\x03 \x01(\v2\x12.orderly.v1.SourceR\x06driver\x12 \n" +
-	"\vincarnation\x18\x04 \x01(\tR\vincarnation\"\xce\x01\n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation\"\xbc\x01\n" +
 	"\rStepCompleted\x12\x12\n" +
-	"\x04step\x18\x01 \x01(\tR\x04step\x12*\n" +
-	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\x12\x18\n" +
+	"\x04step\x18\x01 \x01(\tR\x04step\x12\x18\n" +
+	"\x04data\x18\x02 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\x12\x18\n" +
 	"\aattempt\x18\x03 \x01(\rR\aattempt\x12\x16\n" +
 	"\x06signal\x18\x04 \x01(\tR\x06signal\x12\x18\n" +
 	"\askipped\x18\x05 \x01(\bR\askipped\x12\x17\n" +
@@ -2081,11 +2080,11 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x04code\x18\x06 \x01(\tR\x04code\"U\n" +
 	"\x0fCancelRequested\x12*\n" +
 	"\x06source\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06source\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"w\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"e\n" +
 	"\tSignalled\x12*\n" +
 	"\x06source\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06source\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x12*\n" +
-	"\x04data\x18\x03 \x01(\v2\x16.google.protobuf.ValueR\x04data\"W\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\x04data\x18\x03 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\"W\n" +
 	"\vOrderParked\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
 	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"r\n" +
@@ -2157,9 +2156,8 @@ var file_orderly_v1_journal_proto_goTypes = []any{
 	(*MessageRecorded)(nil),       // 21: orderly.v1.MessageRecorded
 	(*timestamppb.Timestamp)(nil), // 22: google.protobuf.Timestamp
 	(*OrderCreated)(nil),          // 23: orderly.v1.OrderCreated
-	(*structpb.Value)(nil),        // 24: google.protobuf.Value
-	(*Plan)(nil),                  // 25: orderly.v1.Plan
-	(Direction)(0),                // 26: orderly.v1.Direction
+	(*Plan)(nil),                  // 24: orderly.v1.Plan
+	(Direction)(0),                // 25: orderly.v1.Direction
 }
 var file_orderly_v1_journal_proto_depIdxs = []int32{
 	22, // 0: orderly.v1.JournalEntry.time:type_name -> google.protobuf.Timestamp
@@ -2180,45 +2178,42 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	15, // 15: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
 	22, // 16: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
 	22, // 17: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
-	24, // 18: orderly.v1.StepResult.data:type_name -> google.protobuf.Value
-	7,  // 19: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
-	8,  // 20: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
-	9,  // 21: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
-	10, // 22: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
-	11, // 23: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
-	12, // 24: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
-	13, // 25: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
-	14, // 26: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
-	15, // 27: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
-	16, // 28: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
-	17, // 29: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
-	18, // 30: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
-	19, // 31: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
-	20, // 32: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
-	21, // 33: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
-	23, // 34: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
-	25, // 35: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
-	6,  // 36: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
-	24, // 37: orderly.v1.StepCompleted.data:type_name -> google.protobuf.Value
-	26, // 38: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
-	0,  // 39: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
-	22, // 40: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
-	22, // 41: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
-	22, // 42: orderly.v1.StepPending.since:type_name -> google.protobuf.Timestamp
-	26, // 43: orderly.v1.StepPending.direction:type_name -> orderly.v1.Direction
-	6,  // 44: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
-	6,  // 45: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
-	24, // 46: orderly.v1.Signalled.data:type_name -> google.protobuf.Value
-	22, // 47: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
-	6,  // 48: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
-	26, // 49: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
-	0,  // 50: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
-	6,  // 51: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
-	52, // [52:52] is the sub-list for method output_type
-	52, // [52:52] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	7,  // 18: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted
+	8,  // 19: orderly.v1.Event.step_completed:type_name -> orderly.v1.StepCompleted
+	9,  // 20: orderly.v1.Event.step_failed:type_name -> orderly.v1.StepFailed
+	10, // 21: orderly.v1.Event.step_rejected:type_name -> orderly.v1.StepRejected
+	11, // 22: orderly.v1.Event.step_pending:type_name -> orderly.v1.StepPending
+	12, // 23: orderly.v1.Event.step_undone:type_name -> orderly.v1.StepUndone
+	13, // 24: orderly.v1.Event.cancel_requested:type_name -> orderly.v1.CancelRequested
+	14, // 25: orderly.v1.Event.signalled:type_name -> orderly.v1.Signalled
+	15, // 26: orderly.v1.Event.parked:type_name -> orderly.v1.OrderParked
+	16, // 27: orderly.v1.Event.resumed:type_name -> orderly.v1.OrderResumed
+	17, // 28: orderly.v1.Event.attention:type_name -> orderly.v1.OrderNeedsAttention
+	18, // 29: orderly.v1.Event.completed:type_name -> orderly.v1.OrderCompleted
+	19, // 30: orderly.v1.Event.rejected:type_name -> orderly.v1.OrderRejected
+	20, // 31: orderly.v1.Event.cancelled:type_name -> orderly.v1.OrderCancelled
+	21, // 32: orderly.v1.Event.recorded:type_name -> orderly.v1.MessageRecorded
+	23, // 33: orderly.v1.OrderAccepted.order:type_name -> orderly.v1.OrderCreated
+	24, // 34: orderly.v1.OrderAccepted.plan:type_name -> orderly.v1.Plan
+	6,  // 35: orderly.v1.OrderAccepted.driver:type_name -> orderly.v1.Source
+	25, // 36: orderly.v1.StepFailed.direction:type_name -> orderly.v1.Direction
+	0,  // 37: orderly.v1.StepFailed.kind:type_name -> orderly.v1.FailureKind
+	22, // 38: orderly.v1.StepFailed.retry_at:type_name -> google.protobuf.Timestamp
+	22, // 39: orderly.v1.StepPending.deadline:type_name -> google.protobuf.Timestamp
+	22, // 40: orderly.v1.StepPending.since:type_name -> google.protobuf.Timestamp
+	25, // 41: orderly.v1.StepPending.direction:type_name -> orderly.v1.Direction
+	6,  // 42: orderly.v1.CancelRequested.source:type_name -> orderly.v1.Source
+	6,  // 43: orderly.v1.Signalled.source:type_name -> orderly.v1.Source
+	22, // 44: orderly.v1.OrderParked.until:type_name -> google.protobuf.Timestamp
+	6,  // 45: orderly.v1.OrderResumed.driver:type_name -> orderly.v1.Source
+	25, // 46: orderly.v1.OrderNeedsAttention.direction:type_name -> orderly.v1.Direction
+	0,  // 47: orderly.v1.OrderNeedsAttention.kind:type_name -> orderly.v1.FailureKind
+	6,  // 48: orderly.v1.MessageRecorded.source:type_name -> orderly.v1.Source
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_journal_proto_init() }
@@ -2226,6 +2221,7 @@ func file_orderly_v1_journal_proto_init() {
 	if File_orderly_v1_journal_proto != nil {
 		return
 	}
+	file_orderly_v1_options_proto_init()
 	file_orderly_v1_order_proto_init()
 	file_orderly_v1_plan_proto_init()
 	file_orderly_v1_step_proto_init()

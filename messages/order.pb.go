@@ -11,7 +11,6 @@ package messages
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
-	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -217,7 +216,7 @@ type SignalOrder struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Any JSON value.
-	Data          *structpb.Value `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
+	Data          string `protobuf:"bytes,2,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -259,11 +258,11 @@ func (x *SignalOrder) GetName() string {
 	return ""
 }
 
-func (x *SignalOrder) GetData() *structpb.Value {
+func (x *SignalOrder) GetData() string {
 	if x != nil {
 		return x.Data
 	}
-	return nil
+	return ""
 }
 
 // RetryOrder retries the failed call of an order that needs attention.
@@ -363,7 +362,7 @@ var File_orderly_v1_order_proto protoreflect.FileDescriptor
 const file_orderly_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"\x16orderly/v1/order.proto\x12\n" +
-	"orderly.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xb6\x01\n" +
+	"orderly.v1\x1a\x18orderly/v1/options.proto\"\xb6\x01\n" +
 	"\fOrderCreated\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x1f\n" +
 	"\vcustomer_id\x18\x02 \x01(\tR\n" +
@@ -378,10 +377,10 @@ const file_orderly_v1_order_proto_rawDesc = "" +
 	"\n" +
 	"unit_price\x18\x03 \x01(\x01R\tunitPrice\"%\n" +
 	"\vCancelOrder\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\"M\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\";\n" +
 	"\vSignalOrder\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12*\n" +
-	"\x04data\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x04data\"\f\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\x04data\x18\x02 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\"\f\n" +
 	"\n" +
 	"RetryOrder\"<\n" +
 	"\bSkipStep\x12\x12\n" +
@@ -402,22 +401,20 @@ func file_orderly_v1_order_proto_rawDescGZIP() []byte {
 
 var file_orderly_v1_order_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_orderly_v1_order_proto_goTypes = []any{
-	(*OrderCreated)(nil),   // 0: orderly.v1.OrderCreated
-	(*OrderItem)(nil),      // 1: orderly.v1.OrderItem
-	(*CancelOrder)(nil),    // 2: orderly.v1.CancelOrder
-	(*SignalOrder)(nil),    // 3: orderly.v1.SignalOrder
-	(*RetryOrder)(nil),     // 4: orderly.v1.RetryOrder
-	(*SkipStep)(nil),       // 5: orderly.v1.SkipStep
-	(*structpb.Value)(nil), // 6: google.protobuf.Value
+	(*OrderCreated)(nil), // 0: orderly.v1.OrderCreated
+	(*OrderItem)(nil),    // 1: orderly.v1.OrderItem
+	(*CancelOrder)(nil),  // 2: orderly.v1.CancelOrder
+	(*SignalOrder)(nil),  // 3: orderly.v1.SignalOrder
+	(*RetryOrder)(nil),   // 4: orderly.v1.RetryOrder
+	(*SkipStep)(nil),     // 5: orderly.v1.SkipStep
 }
 var file_orderly_v1_order_proto_depIdxs = []int32{
 	1, // 0: orderly.v1.OrderCreated.items:type_name -> orderly.v1.OrderItem
-	6, // 1: orderly.v1.SignalOrder.data:type_name -> google.protobuf.Value
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_order_proto_init() }
@@ -425,6 +422,7 @@ func file_orderly_v1_order_proto_init() {
 	if File_orderly_v1_order_proto != nil {
 		return
 	}
+	file_orderly_v1_options_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

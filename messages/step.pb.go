@@ -12,7 +12,6 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
-	structpb "google.golang.org/protobuf/types/known/structpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -77,22 +76,19 @@ func (Direction) EnumDescriptor() ([]byte, []int) {
 	return file_orderly_v1_step_proto_rawDescGZIP(), []int{0}
 }
 
-// StepRequest asks a downstream service to perform or to undo a step.
+// StepRequest asks a downstream service to perform or to undo a step. Its bytes are the same for every attempt: what differs is
+// in headers.
 type StepRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	OrderId string                 `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
 	Step    string                 `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
 	// do | undo
 	Direction string `protobuf:"bytes,3,opt,name=direction,proto3" json:"direction,omitempty"`
-	// 1 for the first call.
-	Attempt uint32 `protobuf:"varint,4,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// <order_id>/<step>/<do|undo>: the same for every attempt on every node.
-	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// Journal sequence the call acts on; a service may refuse a smaller one than it has seen.
-	FencingToken uint64        `protobuf:"varint,6,opt,name=fencing_token,json=fencingToken,proto3" json:"fencing_token,omitempty"`
-	Order        *OrderCreated `protobuf:"bytes,7,opt,name=order,proto3" json:"order,omitempty"`
-	// Data of the earlier steps, by step name.
-	Results       map[string]*structpb.Value `protobuf:"bytes,8,rep,name=results,proto3" json:"results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	IdempotencyKey string        `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
+	Order          *OrderCreated `protobuf:"bytes,5,opt,name=order,proto3" json:"order,omitempty"`
+	// Do: data of the steps before, by step name. Undo: data of the step itself.
+	Results       map[string]string `protobuf:"bytes,6,rep,name=results,proto3" json:"results,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -148,25 +144,11 @@ func (x *StepRequest) GetDirection() string {
 	return ""
 }
 
-func (x *StepRequest) GetAttempt() uint32 {
-	if x != nil {
-		return x.Attempt
-	}
-	return 0
-}
-
 func (x *StepRequest) GetIdempotencyKey() string {
 	if x != nil {
 		return x.IdempotencyKey
 	}
 	return ""
-}
-
-func (x *StepRequest) GetFencingToken() uint64 {
-	if x != nil {
-		return x.FencingToken
-	}
-	return 0
 }
 
 func (x *StepRequest) GetOrder() *OrderCreated {
@@ -176,7 +158,7 @@ func (x *StepRequest) GetOrder() *OrderCreated {
 	return nil
 }
 
-func (x *StepRequest) GetResults() map[string]*structpb.Value {
+func (x *StepRequest) GetResults() map[string]string {
 	if x != nil {
 		return x.Results
 	}
@@ -302,7 +284,7 @@ func (*StepReply_Retry) isStepReply_Result() {}
 type StepDone struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Any JSON value; later steps see it in their results.
-	Data          *structpb.Value `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	Data          string `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,11 +319,11 @@ func (*StepDone) Descriptor() ([]byte, []int) {
 	return file_orderly_v1_step_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *StepDone) GetData() *structpb.Value {
+func (x *StepDone) GetData() string {
 	if x != nil {
 		return x.Data
 	}
-	return nil
+	return ""
 }
 
 // StepRefused: refused for a business reason; the order is compensated.
@@ -509,27 +491,25 @@ var File_orderly_v1_step_proto protoreflect.FileDescriptor
 const file_orderly_v1_step_proto_rawDesc = "" +
 	"\n" +
 	"\x15orderly/v1/step.proto\x12\n" +
-	"orderly.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16orderly/v1/order.proto\"\x86\x03\n" +
+	"orderly.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18orderly/v1/options.proto\x1a\x16orderly/v1/order.proto\"\xb5\x02\n" +
 	"\vStepRequest\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x1c\n" +
-	"\tdirection\x18\x03 \x01(\tR\tdirection\x12\x18\n" +
-	"\aattempt\x18\x04 \x01(\rR\aattempt\x12'\n" +
-	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x12#\n" +
-	"\rfencing_token\x18\x06 \x01(\x04R\ffencingToken\x12.\n" +
-	"\x05order\x18\a \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12>\n" +
-	"\aresults\x18\b \x03(\v2$.orderly.v1.StepRequest.ResultsEntryR\aresults\x1aR\n" +
+	"\tdirection\x18\x03 \x01(\tR\tdirection\x12'\n" +
+	"\x0fidempotency_key\x18\x04 \x01(\tR\x0eidempotencyKey\x12.\n" +
+	"\x05order\x18\x05 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12D\n" +
+	"\aresults\x18\x06 \x03(\v2$.orderly.v1.StepRequest.ResultsEntryB\x04\xd8\xce\x18\x01R\aresults\x1a:\n" +
 	"\fResultsEntry\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
-	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"\xdc\x01\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdc\x01\n" +
 	"\tStepReply\x12*\n" +
 	"\x04done\x18\x01 \x01(\v2\x14.orderly.v1.StepDoneH\x00R\x04done\x125\n" +
 	"\brejected\x18\x02 \x01(\v2\x17.orderly.v1.StepRefusedH\x00R\brejected\x123\n" +
 	"\apending\x18\x03 \x01(\v2\x17.orderly.v1.StepWaitingH\x00R\apending\x12-\n" +
 	"\x05retry\x18\x04 \x01(\v2\x15.orderly.v1.StepAgainH\x00R\x05retryB\b\n" +
-	"\x06result\"6\n" +
-	"\bStepDone\x12*\n" +
-	"\x04data\x18\x01 \x01(\v2\x16.google.protobuf.ValueR\x04data\"9\n" +
+	"\x06result\"$\n" +
+	"\bStepDone\x12\x18\n" +
+	"\x04data\x18\x01 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\"9\n" +
 	"\vStepRefused\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"]\n" +
@@ -568,9 +548,8 @@ var file_orderly_v1_step_proto_goTypes = []any{
 	(*StepAgain)(nil),             // 6: orderly.v1.StepAgain
 	nil,                           // 7: orderly.v1.StepRequest.ResultsEntry
 	(*OrderCreated)(nil),          // 8: orderly.v1.OrderCreated
-	(*structpb.Value)(nil),        // 9: google.protobuf.Value
-	(*timestamppb.Timestamp)(nil), // 10: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 9: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
 }
 var file_orderly_v1_step_proto_depIdxs = []int32{
 	8,  // 0: orderly.v1.StepRequest.order:type_name -> orderly.v1.OrderCreated
@@ -579,15 +558,13 @@ var file_orderly_v1_step_proto_depIdxs = []int32{
 	4,  // 3: orderly.v1.StepReply.rejected:type_name -> orderly.v1.StepRefused
 	5,  // 4: orderly.v1.StepReply.pending:type_name -> orderly.v1.StepWaiting
 	6,  // 5: orderly.v1.StepReply.retry:type_name -> orderly.v1.StepAgain
-	9,  // 6: orderly.v1.StepDone.data:type_name -> google.protobuf.Value
-	10, // 7: orderly.v1.StepWaiting.deadline:type_name -> google.protobuf.Timestamp
-	11, // 8: orderly.v1.StepAgain.after:type_name -> google.protobuf.Duration
-	9,  // 9: orderly.v1.StepRequest.ResultsEntry.value:type_name -> google.protobuf.Value
-	10, // [10:10] is the sub-list for method output_type
-	10, // [10:10] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	9,  // 6: orderly.v1.StepWaiting.deadline:type_name -> google.protobuf.Timestamp
+	10, // 7: orderly.v1.StepAgain.after:type_name -> google.protobuf.Duration
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_orderly_v1_step_proto_init() }
@@ -595,6 +572,7 @@ func file_orderly_v1_step_proto_init() {
 	if File_orderly_v1_step_proto != nil {
 		return
 	}
+	file_orderly_v1_options_proto_init()
 	file_orderly_v1_order_proto_init()
 	file_orderly_v1_step_proto_msgTypes[1].OneofWrappers = []any{
 		(*StepReply_Done)(nil),

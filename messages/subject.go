@@ -39,6 +39,11 @@ const (
 	HeaderTraceparent = "traceparent"
 	HeaderTracestate  = "tracestate"
 
+	// Headers of a step request, over NATS and HTTP: what differs between attempts under one idempotency key is not in the body.
+	HeaderIdempotencyKey = "Idempotency-Key"
+	HeaderAttempt        = "Orderly-Attempt"
+	HeaderFencingToken   = "Orderly-Fencing-Token"
+
 	HeaderDeadReason   = "Orderly-Dead-Reason"
 	HeaderDeadSubject  = "Orderly-Dead-Subject"
 	HeaderDeadStream   = "Orderly-Dead-Stream"

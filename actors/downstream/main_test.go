@@ -137,7 +137,8 @@ func newGuard(t testing.TB, s downstream.Steps, limits *messages.Limits, cfg dow
 
 func call(order string, limits *messages.Limits, d messages.Direction) *gateway.Call {
 	return &gateway.Call{
-		Step: planOf(limits).Steps[0], Direction: d, Request: &messages.StepRequest{OrderId: order, Step: "take", Attempt: 1},
+		Step: planOf(limits).Steps[0], Direction: d, Attempt: 1,
+		Request: &messages.StepRequest{OrderId: order, Step: "take"},
 	}
 }
 

@@ -10,10 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
@@ -22,7 +20,7 @@ import (
 
 // behaviors are what every transport is tested against. nil: the service never replies.
 var behaviors = map[string]*messages.StepReply{
-	"done":     {Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: object("reservation", "r-1")}}},
+	"done":     {Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: `{"reservation":"r-1"}`}}},
 	"rejected": {Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "out_of_stock", Reason: "no paper"}}},
 	"pending": {Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
 		Signal: "wrapped", Deadline: timestamppb.New(time.Unix(1_900_000_000, 0))}}},
@@ -31,15 +29,13 @@ var behaviors = map[string]*messages.StepReply{
 	"silent": nil,
 }
 
-func object(key, value string) *structpb.Value {
-	return structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{key: structpb.NewStringValue(value)}})
-}
-
 // received is a call as the service saw it.
 type received struct {
 	request     *messages.StepRequest
 	contentType string
 	parent      string
+	attempt     string
+	token       string
 }
 
 // backend is one transport under test.
@@ -75,7 +71,11 @@ func startNATS(t *testing.T, behavior string, seen chan<- received) (*gateway.Se
 	nc := connect(t)
 	_, err := nc.Subscribe("wrap", func(m *nats.Msg) {
 		contentType := m.Header.Get("Content-Type")
-		seen <- received{decode(t, contentType, m.Data), contentType, m.Header.Get("traceparent")}
+		request := decode(t, contentType, m.Data)
+		if key := m.Header.Get("Idempotency-Key"); key != request.IdempotencyKey {
+			t.Errorf("Idempotency-Key is %q, want %q", key, request.IdempotencyKey)
+		}
+		seen <- received{request, contentType, m.Header.Get("traceparent"), m.Header.Get("Orderly-Attempt"), m.Header.Get("Orderly-Fencing-Token")}
 		if reply := behaviors[behavior]; reply != nil {
 			_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Content-Type": {contentType}}, Data: encode(t, contentType, reply)})
 		}
@@ -94,7 +94,7 @@ func startHTTP(t *testing.T, behavior string, seen chan<- received) (*gateway.Se
 		if key := r.Header.Get("Idempotency-Key"); key != request.IdempotencyKey {
 			t.Errorf("Idempotency-Key is %q, want %q", key, request.IdempotencyKey)
 		}
-		seen <- received{request, contentType, r.Header.Get("traceparent")}
+		seen <- received{request, contentType, r.Header.Get("traceparent"), r.Header.Get("Orderly-Attempt"), r.Header.Get("Orderly-Fencing-Token")}
 		reply := behaviors[behavior]
 		if reply == nil {
 			<-r.Context().Done()
@@ -114,7 +114,7 @@ func decode(t *testing.T, contentType string, body []byte) *messages.StepRequest
 		if !strings.Contains(string(body), `"idempotency_key"`) {
 			t.Errorf("JSON does not use the field names of the .proto: %s", body)
 		}
-		err = protojson.Unmarshal(body, request)
+		err = messages.UnmarshalJSON(body, request)
 	} else {
 		err = proto.Unmarshal(body, request)
 	}
@@ -128,7 +128,7 @@ func encode(t *testing.T, contentType string, reply *messages.StepReply) []byte 
 	var b []byte
 	var err error
 	if strings.Contains(contentType, "json") {
-		b, err = protojson.Marshal(reply)
+		b, err = messages.MarshalJSON(reply)
 	} else {
 		b, err = proto.Marshal(reply)
 	}
@@ -168,6 +168,9 @@ func TestConformance(t *testing.T) {
 				}
 				if r.parent != traceparent {
 					t.Errorf("service saw traceparent %q, want %q", r.parent, traceparent)
+				}
+				if r.attempt != "2" || r.token != "17" {
+					t.Errorf("service saw attempt %q and fencing token %q, want 2 and 17", r.attempt, r.token)
 				}
 				wantType := "application/json"
 				if b.encoding == messages.Encoding_ENCODING_PROTOBUF {

@@ -1,9 +1,9 @@
 package gateway
 
 import (
+	"strconv"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -14,19 +14,14 @@ const (
 	contentProtobuf = "application/protobuf"
 )
 
-var (
-	toJSON   = protojson.MarshalOptions{UseProtoNames: true}
-	fromJSON = protojson.UnmarshalOptions{DiscardUnknown: true}
-)
-
-// encodeRequest appends the request to b in the step's encoding and returns its content type. An error is Poison: no attempt
-// can succeed with that request.
+// encodeRequest appends the request to b in the step's encoding and returns its content type. Equal requests have equal bytes.
+// An error is Poison: no attempt can succeed with that request.
 func encodeRequest(b []byte, c *Call) (body []byte, contentType string, err error) {
 	if c.Step.GetEncoding() == messages.Encoding_ENCODING_PROTOBUF {
-		body, err = proto.MarshalOptions{}.MarshalAppend(b, c.Request)
+		body, err = proto.MarshalOptions{Deterministic: true}.MarshalAppend(b, c.Request)
 		contentType = contentProtobuf
 	} else {
-		body, err = toJSON.MarshalAppend(b, c.Request)
+		body, err = messages.AppendJSON(b, c.Request)
 		contentType = contentJSON
 	}
 	if err != nil {
@@ -45,4 +40,16 @@ func isJSON(contentType string, body []byte, asked messages.Encoding) bool {
 		return false
 	}
 	return len(body) > 0 && body[0] == '{' || asked != messages.Encoding_ENCODING_PROTOBUF
+}
+
+// headers passes to set the headers of a request, which the body does not have but the key.
+func (p *pendingCall) headers(set func(key, value string)) {
+	set(messages.HeaderIdempotencyKey, p.call.Request.GetIdempotencyKey())
+	set(messages.HeaderAttempt, strconv.FormatUint(uint64(p.call.Attempt), 10))
+	set(messages.HeaderFencingToken, strconv.FormatUint(p.call.FencingToken, 10))
+	for _, key := range p.trace.Keys() {
+		if value := p.trace.Get(key); value != "" {
+			set(key, value)
+		}
+	}
 }

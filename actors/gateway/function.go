@@ -24,12 +24,12 @@ import (
 const functionGrace = 5 * time.Second
 
 // Function performs or undoes a step in this process. Its context has the call's trace and ends with the step's timeout or
-// when the Set is closed; a function that ignores it keeps running during the next attempt. The request is read-only, also
+// when the Set is closed; a function that ignores it keeps running during the next attempt. The Call is read-only, also
 // after the call; the reply stays the function's.
 //
 // It returns a reply that has a result, or an error. An error is a Transient failure unless it wraps a *delivery.Failure of
 // kind Poison or Defect. A panic, and a return of neither, is a Defect.
-type Function func(context.Context, *messages.StepRequest) (*messages.StepReply, error)
+type Function func(context.Context, *Call) (*messages.StepReply, error)
 
 // Functions are the step functions of a program, by the name in func:<name>.
 type Functions map[string]Function
@@ -143,7 +143,7 @@ func (g *functionGateway) perform(function Function, p *pendingCall) {
 	}()
 	ctx, cancel := context.WithDeadline(p.functionContext(), p.start.Add(p.timeout()))
 	defer cancel()
-	answer, failed := function(ctx, p.call.Request)
+	answer, failed := function(ctx, p.call)
 	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
 		err = p.timeoutError()

@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -19,7 +19,6 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
@@ -28,11 +27,11 @@ import (
 
 func startFunction(t *testing.T, behavior string, seen chan<- received) (*gateway.Set, string) {
 	return newSet(t, nil, gateway.Config{Functions: gateway.Functions{
-		"wrap": func(ctx context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+		"wrap": func(ctx context.Context, c *gateway.Call) (*messages.StepReply, error) {
 			carrier := propagation.MapCarrier{}
 			propagation.TraceContext{}.Inject(ctx, carrier)
 			select {
-			case seen <- received{r, "application/json", carrier["traceparent"]}:
+			case seen <- received{c.Request, "application/json", carrier["traceparent"], fmt.Sprint(c.Attempt), fmt.Sprint(c.FencingToken)}:
 			case <-ctx.Done(): // the test has ended
 			}
 			if reply := behaviors[behavior]; reply != nil {
@@ -50,7 +49,7 @@ func withFunction(t *testing.T, f gateway.Function) (*messages.StepReply, error)
 	return callAndWait(t, newSet(t, nil, gateway.Config{MaxReply: 1000, Functions: gateway.Functions{"wrap": f}}), call("func:wrap"))
 }
 
-func done(data *structpb.Value) *messages.StepReply {
+func done(data string) *messages.StepReply {
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
 }
 
@@ -60,42 +59,42 @@ func TestInvalidFunctionResults(t *testing.T) {
 		kind messages.FailureKind
 		want string
 	}{
-		"error": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"error": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return nil, errors.New("paper\njam")
 		}, messages.Transient, "func:wrap: paper jam"},
-		"error with a reply": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return done(nil), errors.New("jam")
+		"error with a reply": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return done(""), errors.New("jam")
 		}, messages.Transient, "func:wrap: jam"},
-		"poison": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"poison": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return nil, fmt.Errorf("wrap: %w", &delivery.Failure{Kind: messages.Poison, Err: errors.New("no such paper")})
 		}, messages.Poison, "no such paper"},
-		"nothing": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"nothing": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return nil, nil //nolint:nilnil // the mistake under test
 		}, messages.Defect, "neither a result nor an error"},
-		"empty reply": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"empty reply": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return &messages.StepReply{}, nil
 		}, messages.Defect, "neither a result nor an error"},
-		"not finite": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return done(structpb.NewNumberValue(math.NaN())), nil
-		}, messages.Defect, "not finite"},
-		"not text": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return done(structpb.NewStringValue("\xff")), nil
+		"not JSON": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return done("NaN"), nil
+		}, messages.Defect, "is not JSON"},
+		"not text": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return done("\xff"), nil
 		}, messages.Defect, "UTF-8"},
-		"no kind": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return done(structpb.NewListValue(&structpb.ListValue{Values: []*structpb.Value{nil}})), nil
-		}, messages.Defect, "no kind"},
-		"large": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
-			return done(structpb.NewStringValue(strings.Repeat("x", 1000))), nil
+		"deep": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return done(strings.Repeat("[", 65) + strings.Repeat("]", 65)), nil
+		}, messages.Defect, "deeper than 64"},
+		"large": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return done(strconv.Quote(strings.Repeat("x", 1000))), nil
 		}, messages.Defect, "at most 1000"},
-		"panic": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"panic": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			panic("out of paper")
 		}, messages.Defect, "func:wrap panicked: out of paper (github.com/orderly-engine/orderly/actors/gateway_test.TestInvalidFunctionResults"},
-		"runtime error": {func(_ context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
-			return done(r.GetOrder().GetItems()[7:][0].ProtoReflect().Interface().(*structpb.Value)), nil
+		"runtime error": {func(_ context.Context, c *gateway.Call) (*messages.StepReply, error) {
+			return done(c.Request.GetOrder().GetItems()[7:][0].GetProductId()), nil
 		}, messages.Defect, "slice bounds out of range"},
-		"end of the goroutine": {func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"end of the goroutine": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			runtime.Goexit()
-			return done(nil), nil
+			return done(""), nil
 		}, messages.Defect, "ended its goroutine"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +107,7 @@ func TestInvalidFunctionResults(t *testing.T) {
 func TestFunctionPanicIsLoggedWithStack(t *testing.T) {
 	var log bytes.Buffer
 	set := newSet(t, nil, gateway.Config{Logger: slog.New(slog.NewTextHandler(&log, nil)), Functions: gateway.Functions{
-		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { panic("out of paper") },
+		"wrap": func(context.Context, *gateway.Call) (*messages.StepReply, error) { panic("out of paper") },
 	}})
 	_, err := callAndWait(t, set, call("func:wrap"))
 	_ = requireFailure(t, err, messages.Defect)
@@ -120,7 +119,7 @@ func TestFunctionPanicIsLoggedWithStack(t *testing.T) {
 }
 
 func TestFunctionRetryAfter(t *testing.T) {
-	_, err := withFunction(t, func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+	_, err := withFunction(t, func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 		return nil, &delivery.Failure{Kind: messages.Transient, RetryAfter: time.Hour, Err: errors.New("closed on Sundays")}
 	})
 	if f := requireFailure(t, err, messages.Transient, "closed on Sundays"); f.RetryAfter != time.Hour {
@@ -129,7 +128,7 @@ func TestFunctionRetryAfter(t *testing.T) {
 }
 
 func TestCheckFunctions(t *testing.T) {
-	f := func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil }
+	f := func(context.Context, *gateway.Call) (*messages.StepReply, error) { return done(""), nil }
 	some := gateway.Functions{"wrap": f, "pack.v-2": f, "gone": nil}
 	for target, want := range map[string]string{
 		"func:wrap": "", "func:pack.v-2": "", "nats://wrap": "",
@@ -148,16 +147,16 @@ func TestCheckFunctions(t *testing.T) {
 
 // A function may change its reply after it returned.
 func TestFunctionOwnsItsReply(t *testing.T) {
-	kept := done(structpb.NewStringValue("before"))
+	kept := done(`"before"`)
 	set := newSet(t, nil, gateway.Config{Functions: gateway.Functions{
-		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return kept, nil },
+		"wrap": func(context.Context, *gateway.Call) (*messages.StepReply, error) { return kept, nil },
 	}})
 	reply, err := callAndWait(t, set, call("func:wrap"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept.GetDone().Data = structpb.NewStringValue("after")
-	if reply.GetDone().GetData().GetStringValue() != "before" {
+	kept.GetDone().Data = `"after"`
+	if reply.GetDone().GetData() != `"before"` {
 		t.Errorf("the reply is %s", reply)
 	}
 }
@@ -167,9 +166,9 @@ func TestFunctionRunsInTheSpanOfItsCall(t *testing.T) {
 	defer func() { _ = provider.Shutdown(context.Background()) }()
 	var seen trace.SpanContext
 	set := newSet(t, nil, gateway.Config{Tracer: provider.Tracer("test"), Functions: gateway.Functions{
-		"wrap": func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+		"wrap": func(ctx context.Context, _ *gateway.Call) (*messages.StepReply, error) {
 			seen = trace.SpanContextFromContext(ctx)
-			return done(nil), nil
+			return done(""), nil
 		},
 	}})
 	if _, err := callAndWait(t, set, call("func:wrap")); err != nil {
@@ -186,13 +185,13 @@ func TestFunctionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var running, most atomic.Int32
 		set := gateway.New(nil, gateway.Config{FunctionConcurrency: 3, Functions: gateway.Functions{
-			"wrap": func(ctx context.Context, _ *messages.StepRequest) (*messages.StepReply, error) {
+			"wrap": func(ctx context.Context, _ *gateway.Call) (*messages.StepReply, error) {
 				most.Store(max(most.Load(), running.Add(1)))
 				defer running.Add(-1)
 				time.Sleep(time.Second)
-				return done(nil), ctx.Err()
+				return done(""), ctx.Err()
 			},
-			"pack": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) { return done(nil), nil },
+			"pack": func(context.Context, *gateway.Call) (*messages.StepReply, error) { return done(""), nil },
 		}})
 		defer set.Close()
 		ended := make(chan error, 101)
@@ -226,9 +225,9 @@ func TestFunctionsAreBounded(t *testing.T) {
 func TestCallsBehindHangingFunctionAreFreed(t *testing.T) {
 	release := make(chan struct{})
 	set := newSet(t, nil, gateway.Config{FunctionConcurrency: 1, Functions: gateway.Functions{
-		"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+		"wrap": func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			<-release
-			return done(nil), nil
+			return done(""), nil
 		},
 	}})
 	defer close(release)
@@ -261,9 +260,9 @@ func TestCloseGivesUpOnHangingFunctions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		set := gateway.New(nil, gateway.Config{Functions: gateway.Functions{
-			"wrap": func(context.Context, *messages.StepRequest) (*messages.StepReply, error) {
+			"wrap": func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 				<-release
-				return done(nil), nil
+				return done(""), nil
 			},
 		}})
 		ended := make(chan error, 1)

@@ -123,13 +123,8 @@ func (g *httpGateway) post(p *pendingCall) (*messages.StepReply, error) {
 	}
 	request.Header.Set(messages.HeaderContentType, contentType)
 	request.Header.Set("Accept", contentJSON+", "+contentProtobuf)
-	request.Header.Set("Idempotency-Key", p.call.Request.GetIdempotencyKey())
 	request.Header.Set("User-Agent", "orderly")
-	for _, key := range p.trace.Keys() {
-		if value := p.trace.Get(key); value != "" {
-			request.Header.Set(key, value)
-		}
-	}
+	p.headers(request.Header.Set)
 	httpResponse, err := g.client.Do(request)
 	if err != nil {
 		return nil, transient("call %s: %w", p.target.name, withoutURL(err))

@@ -9,7 +9,6 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
@@ -43,10 +42,11 @@ func call(target string) *gateway.Call {
 		Step:      &messages.Step{Name: "wrap", Do: target, Undo: target, Timeout: durationpb.New(5 * time.Second)},
 		Direction: messages.Do,
 		Request: &messages.StepRequest{
-			OrderId: "o-1", Step: "wrap", Direction: "do", Attempt: 1, IdempotencyKey: "o-1/wrap/do", FencingToken: 17,
+			OrderId: "o-1", Step: "wrap", Direction: "do", IdempotencyKey: "o-1/wrap/do",
 			Order:   &messages.OrderCreated{OrderId: "o-1", CustomerId: "c-1", Items: []*messages.OrderItem{{ProductId: "p-1", Quantity: 2, UnitPrice: 1.5}}},
-			Results: map[string]*structpb.Value{"pick": structpb.NewStringValue("shelf 7")},
+			Results: map[string]string{"pick": `"shelf 7"`},
 		},
+		Attempt: 2, FencingToken: 17,
 		Traceparent: traceparent,
 	}
 }

@@ -58,7 +58,7 @@ func (m *missingTargets) age(a attemptKey, now time.Time) time.Duration {
 // deferral fails a call that this node cannot make, without costing the order an attempt. why names what the node lacks.
 func (m *missingTargets) deferral(c *Call, why string) error {
 	now := time.Now()
-	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Request.GetAttempt()}, now)
+	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Attempt}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
 	return &delivery.Failure{
 		Kind:     messages.Transient,

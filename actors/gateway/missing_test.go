@@ -26,7 +26,7 @@ func deferralDelay(t *testing.T, set *gateway.Set, c *gateway.Call) time.Duratio
 // missingFunctionCall returns a call of a missing function.
 func missingFunctionCall(order string, number uint32) *gateway.Call {
 	c := call("func:wrap")
-	c.Request.OrderId, c.Request.IdempotencyKey, c.Request.Attempt = order, order+"/wrap/do", number
+	c.Request.OrderId, c.Request.IdempotencyKey, c.Attempt = order, order+"/wrap/do", number
 	return c
 }
 

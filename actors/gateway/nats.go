@@ -55,11 +55,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 	body, contentType, err := encodeRequest((*buffer)[:0], p.call)
 	if err == nil {
 		header := nats.Header{messages.HeaderContentType: {contentType}}
-		for _, key := range p.trace.Keys() {
-			if value := p.trace.Get(key); value != "" {
-				header[key] = []string{value}
-			}
-		}
+		p.headers(func(key, value string) { header[key] = []string{value} })
 		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
 			// PublishMsg copies the body.
 			err := g.nc.PublishMsg(&nats.Msg{Subject: p.target.subject, Reply: to.String(), Header: header, Data: body})

@@ -108,7 +108,7 @@ func TestLateAndDuplicateRepliesAreIgnored(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if o := <-ended; o.err != nil || o.reply.GetDone().GetData().GetStringValue() != second.Reply {
+	if o := <-ended; o.err != nil || o.reply.GetDone().GetData() != `"`+second.Reply+`"` {
 		t.Errorf("got %s, %v: want the reply to the second call", o.reply, o.err)
 	}
 	// The replies are read in order: once a further call has its reply, the duplicate has been read.

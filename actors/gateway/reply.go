@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -19,8 +18,6 @@ import (
 const (
 	// maxDelay bounds the delay that a service may ask for; the step's retry policy may bound it further.
 	maxDelay = 24 * time.Hour
-	// maxDepth is the deepest nesting of step data.
-	maxDepth = 64
 	// maxNameBytes bounds codes and signal names.
 	maxNameBytes = 128
 )
@@ -74,7 +71,7 @@ func (a *response) decode(step *messages.Step) (*messages.StepReply, error) {
 	r := &messages.StepReply{}
 	var err error
 	if isJSON(a.contentType, a.body, step.GetEncoding()) {
-		err = fromJSON.Unmarshal(a.body, r)
+		err = messages.UnmarshalForeignJSON(a.body, r)
 	} else {
 		err = proto.Unmarshal(a.body, r)
 	}
@@ -89,18 +86,17 @@ func (a *response) decode(step *messages.Step) (*messages.StepReply, error) {
 
 // readSuccess reads a response with a 2xx status.
 func (a *response) readSuccess(step *messages.Step, now time.Time) (*messages.StepReply, error) {
-	var data *structpb.Value
+	var data string
 	if len(a.body) > 0 {
 		r, err := a.decode(step)
 		if err == nil || !isJSON(a.contentType, a.body, step.GetEncoding()) {
 			return r, err
 		}
-		data = &structpb.Value{}
-		if fromJSON.Unmarshal(a.body, data) != nil {
-			return nil, err
-		}
+		data = string(a.body)
+		var fields map[string]json.RawMessage
+		_ = json.Unmarshal(a.body, &fields)
 		for _, name := range [...]string{"done", "rejected", "pending", "retry"} {
-			if _, isReply := data.GetStructValue().GetFields()[name]; isReply {
+			if _, isReply := fields[name]; isReply {
 				return nil, err
 			}
 		}
@@ -187,13 +183,11 @@ func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 		if result.Done == nil {
 			result.Done = &messages.StepDone{}
 		}
-		data := result.Done.GetData()
-		if n := proto.Size(data); n > messages.MaxBody {
-			return fmt.Errorf("its data has %d bytes: at most %d are allowed", n, messages.MaxBody)
-		}
-		if err := messages.CheckValue(data, maxDepth); err != nil {
+		data, err := messages.NormalizeJSON(result.Done.GetData())
+		if err != nil {
 			return fmt.Errorf("its data %w", err)
 		}
+		result.Done.Data = data
 	case *messages.StepReply_Rejected:
 		result.Rejected.Code = sanitize(result.Rejected.GetCode(), maxNameBytes)
 		result.Rejected.Reason = sanitize(result.Rejected.GetReason(), maxReasonBytes)

@@ -20,7 +20,12 @@ const defaultTimeout = 2 * time.Second
 type Call struct {
 	Step      *messages.Step
 	Direction messages.Direction
-	Request   *messages.StepRequest
+	// Request is the body: the same bytes for every attempt with its idempotency key.
+	Request *messages.StepRequest
+	// Attempt is 1 for the first call.
+	Attempt uint32
+	// FencingToken is the journal sequence that the call acts on; a service may refuse a smaller one than it has seen.
+	FencingToken uint64
 	// Traceparent and Tracestate are the W3C trace context of the call, or empty.
 	Traceparent, Tracestate string
 

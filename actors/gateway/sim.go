@@ -91,7 +91,7 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	if s.fail == 0 && s.reject == 0 && s.pending == 0 {
 		return simDone, nil
 	}
-	key, attempt := c.Request.GetIdempotencyKey(), c.Request.GetAttempt()
+	key, attempt := c.Request.GetIdempotencyKey(), c.Attempt
 	if s.draw("fail", key, attempt) < s.fail {
 		return nil, transient("sim: simulated failure")
 	}

@@ -49,7 +49,7 @@ func answers(t *testing.T, target string, direction messages.Direction, attempt 
 	for i := range 4000 {
 		c := call(target)
 		c.Direction = direction
-		c.Request.Attempt = attempt
+		c.Attempt = attempt
 		c.Request.IdempotencyKey = fmt.Sprintf("o-%d/wrap/%s", i, direction.Label())
 		reply, err := callAndWait(t, set, c)
 		word := result(reply)

@@ -59,7 +59,7 @@ func (p *pendingCall) startSpan(tracer trace.Tracer) {
 		attribute.String("orderly.order_id", p.call.Request.GetOrderId()),
 		attribute.String("orderly.step", p.call.Step.GetName()),
 		attribute.String("orderly.direction", p.call.Direction.Label()),
-		attribute.Int("orderly.attempt", int(p.call.Request.GetAttempt())),
+		attribute.Int("orderly.attempt", int(p.call.Attempt)),
 	}
 	switch {
 	case p.target.subject != "":

@@ -44,6 +44,7 @@ const (
 	completedSignal  = 4
 	completedSkipped = 5
 	completedTook    = 6
+	completedDropped = 7
 )
 
 // Encode appends the encoded entry to dst. It encodes the events that every order has by hand, field by field, and the
@@ -89,7 +90,7 @@ func appendEvent(b []byte, e *messages.Event) ([]byte, error) {
 	case *messages.Event_Accepted:
 		return appendNested(b, eventAccepted, k.Accepted, appendAccepted)
 	case *messages.Event_StepCompleted:
-		return appendNested(b, eventStepCompleted, k.StepCompleted, appendStepCompleted)
+		return appendMessage(b, eventStepCompleted, k.StepCompleted, appendStepCompleted), nil
 	case *messages.Event_Completed:
 		return protowire.AppendBytes(protowire.AppendTag(b, eventCompleted, protowire.BytesType), nil), nil
 	}
@@ -117,19 +118,16 @@ func appendAccepted(b []byte, a *messages.OrderAccepted) (_ []byte, err error) {
 	return appendString(b, acceptedIncarnation, a.GetIncarnation()), nil
 }
 
-func appendStepCompleted(b []byte, c *messages.StepCompleted) (_ []byte, err error) {
+func appendStepCompleted(b []byte, c *messages.StepCompleted) []byte {
 	b = appendString(b, completedStep, c.GetStep())
-	if c.Data != nil {
-		if b, err = appendNested(b, completedData, c.Data, marshal); err != nil {
-			return b, err
-		}
-	}
+	b = appendString(b, completedData, c.GetData())
 	b = appendUint(b, completedAttempt, uint64(c.GetAttempt()))
 	b = appendString(b, completedSignal, c.GetSignal())
 	if c.GetSkipped() {
 		b = appendUint(b, completedSkipped, 1)
 	}
-	return appendUint(b, completedTook, c.GetTookUs()), nil
+	b = appendUint(b, completedTook, c.GetTookUs())
+	return appendString(b, completedDropped, c.GetDropped())
 }
 
 // cachedPlan is a plan with its encoding. A node has one plan, so the last one is cached.

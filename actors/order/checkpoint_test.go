@@ -3,11 +3,11 @@ package order_test
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
@@ -49,7 +49,7 @@ func (h *history) checkRestore(t testing.TB) {
 }
 
 // long is a history of n entries: signals that no step uses.
-func long(t *testing.T, n int, data *structpb.Value) *history {
+func long(t *testing.T, n int, data string) *history {
 	t.Helper()
 	s := newScenario(t)
 	s.play(strings.Fields("step pay"))
@@ -68,11 +68,11 @@ func long(t *testing.T, n int, data *structpb.Value) *history {
 // TestCheckpointIsDue: a checkpoint is due after that many entries without one, and not while it would be too large.
 func TestCheckpointIsDue(t *testing.T) {
 	for number, want := range map[int]bool{1: false, 4: false, 5: true, 9: true} {
-		if got := long(t, number, nil).state.Checkpoint(4) != nil; got != want {
+		if got := long(t, number, "").state.Checkpoint(4) != nil; got != want {
 			t.Errorf("after %d entries a checkpoint is due: %t, want %t", number, got, want)
 		}
 	}
-	h := long(t, 5, nil)
+	h := long(t, 5, "")
 	entry := proto.CloneOf(h.entries[4])
 	entry.Number, entry.Checkpoint = 6, h.state.Checkpoint(4)
 	entry.Events[0].GetSignalled().Source.Sequence = 60
@@ -82,14 +82,14 @@ func TestCheckpointIsDue(t *testing.T) {
 	if h.state.LastCheckpoint != 6 || h.state.Checkpoint(4) != nil {
 		t.Errorf("checked at %d: want 6, and no other checkpoint at once", h.state.LastCheckpoint)
 	}
-	if c := long(t, 9, structpb.NewStringValue(strings.Repeat("x", 8<<10))).state.Checkpoint(4); c != nil {
+	if c := long(t, 9, strconv.Quote(strings.Repeat("x", 8<<10))).state.Checkpoint(4); c != nil {
 		t.Errorf("a checkpoint of %d bytes", proto.Size(c))
 	}
 }
 
 // TestUnusableCheckpoint: one of another version is ignored, and CheckCheckpoint finds a wrong one.
 func TestUnusableCheckpoint(t *testing.T) {
-	h := long(t, 6, nil)
+	h := long(t, 6, "")
 	before := h.fold(t, 5)
 	carrier := throughWire(h.entries[5])
 	carrier.Previous, carrier.Checkpoint = before.Last, before.Checkpoint(4)

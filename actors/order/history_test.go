@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/order"
@@ -68,7 +67,7 @@ func newDelivery(t messages.Type, seq uint64, incarnation string) *delivery.Deli
 }
 
 func doneReply() *messages.StepReply {
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: structpb.NewStringValue("r-1")}}}
+	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: `"r-1"`}}}
 }
 
 func rejectedReply(code string) *messages.StepReply {
@@ -158,7 +157,7 @@ func details(e *messages.Event) string {
 	case *messages.Event_StepCompleted:
 		add("%s", k.StepCompleted.GetStep())
 		if s := k.StepCompleted.GetSignal(); s != "" {
-			add("by %s with %s", s, k.StepCompleted.GetData().GetStringValue())
+			add("by %s with %s", s, strings.Trim(k.StepCompleted.GetData(), `"`))
 		}
 		if k.StepCompleted.GetSkipped() {
 			add("skipped")

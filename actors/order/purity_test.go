@@ -22,7 +22,6 @@ func TestPure(t *testing.T) {
 	allowed := map[string]bool{
 		"errors": true, "fmt": true, "slices": true, "strings": true, "time": true,
 		"google.golang.org/protobuf/proto":                    true,
-		"google.golang.org/protobuf/types/known/structpb":     true,
 		"google.golang.org/protobuf/types/known/timestamppb":  true,
 		"github.com/orderly-engine/orderly/messages":          true,
 		"github.com/orderly-engine/orderly/messages/backoff":  true,

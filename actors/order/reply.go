@@ -5,8 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -27,7 +25,7 @@ const (
 	maxPending   = time.Hour
 	// maxError bounds an error's text in the journal, in bytes.
 	maxError = 1024
-	// maxData bounds the encoded data of a step, in bytes. The server stores no entry that is much larger, and an order
+	// maxData bounds the data of a step, in bytes. The server stores no entry that is much larger, and an order
 	// whose entry cannot be stored would be driven for ever.
 	maxData = messages.MaxBody
 )
@@ -103,18 +101,18 @@ func (s *State) expects(c Call) bool {
 	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
 }
 
-func (s *State) done(r CallResult, step *messages.Step, data *structpb.Value, e Env) []*messages.Event {
+func (s *State) done(r CallResult, step *messages.Step, data string, e Env) []*messages.Event {
 	took := uint64(max(r.Took, 0) / time.Microsecond)
 	if r.Call.Direction == messages.Undo {
 		return s.withEnd(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took}))
 	}
-	if size := proto.Size(data); size > maxData {
+	if size := len(data); size > maxData {
 		if !s.backward() {
 			cause := fmt.Sprintf("the answer's data has %d bytes: at most %d are kept", size, maxData)
 			return s.failed(r.Call, step, failure{kind: messages.Poison, cause: cause}, e)
 		}
 		// During compensation it only matters that the step is performed.
-		data = nil
+		data = ""
 	}
 	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})
 	if s.backward() {
@@ -131,7 +129,7 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
 		// A pending step may still be performed: it counts as performed and is undone. Where the last step cannot be undone,
 		// the end of the order depends on it: the order waits.
-		return s.done(r, step, nil, e)
+		return s.done(r, step, "", e)
 	}
 	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
 		return s.withEnd(s.bySignal(sig))

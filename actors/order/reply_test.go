@@ -2,10 +2,9 @@ package order_test
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
-
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -72,7 +71,7 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 // TestTooMuchData: an answer that is too large for an entry needs attention; during compensation it counts as performed.
 func TestTooMuchData(t *testing.T) {
 	answer := func(h *history, size int) order.CallResult {
-		data := structpb.NewStringValue(strings.Repeat("x", size))
+		data := strconv.Quote(strings.Repeat("x", size))
 		return order.CallResult{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
 	}
 	for name, test := range map[string]struct {
@@ -94,7 +93,7 @@ func TestTooMuchData(t *testing.T) {
 			if got := write(events); got != test.want {
 				t.Errorf("got %s, want %s", got, test.want)
 			}
-			if has := events[0].GetStepCompleted().GetData() != nil; has != test.data {
+			if has := events[0].GetStepCompleted().GetData() != ""; has != test.data {
 				t.Errorf("data kept: %v, want %v", has, test.data)
 			}
 			if err := h.append(epoch, events...); err != nil {

@@ -11,8 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -200,7 +198,7 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecesso
 	case messages.TypeCreated:
 		d.Created = content("c-1")
 	case messages.TypeSignal:
-		d.Signal.Name, d.Signal.Data = name, structpb.NewStringValue(seq)
+		d.Signal.Name, d.Signal.Data = name, strconv.Quote(seq)
 	case messages.TypeWake:
 		if d.Park, err = strconv.ParseUint(name, 10, 64); err != nil {
 			s.t.Fatalf("park %q is not a number", name)

@@ -1,11 +1,11 @@
 package order_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/internal/ordertest"
 	"github.com/orderly-engine/orderly/actors/order"
@@ -63,9 +63,9 @@ func (h *history) checkSnapshots(t testing.TB) {
 // parkedOrder waits for a signal, and has that much data in an unused one.
 func parkedOrder(t *testing.T, data int) *order.State {
 	t.Helper()
-	h := long(t, 1, nil)
+	h := long(t, 1, "")
 	if data > 0 {
-		h = long(t, 2, structpb.NewStringValue(strings.Repeat("x", data)))
+		h = long(t, 2, strconv.Quote(strings.Repeat("x", data)))
 	}
 	if err := h.append(epoch, &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{Reason: "waits"}}}); err != nil {
 		t.Fatal(err)

@@ -3,8 +3,6 @@ package order
 import (
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
@@ -82,7 +80,8 @@ func sourceFrom(s *messages.Source) Source {
 
 // Result is the result of a step that is done.
 type Result struct {
-	Data *structpb.Value
+	// Data is JSON text; empty: none.
+	Data string
 	// Skipped: passed over, and never undone.
 	Skipped bool
 	// Undone: its compensation was performed or passed over.

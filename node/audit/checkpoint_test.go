@@ -3,7 +3,6 @@ package audit_test
 import (
 	"testing"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/order"
@@ -17,8 +16,8 @@ func TestEngineCheckpointIsLegal(t *testing.T) {
 	seq := w.message("o")
 	signalled := w.message("o")
 	done, sent := step("first"), signal(inbox(signalled))
-	done.GetStepCompleted().Data = structpb.NewStringValue("r-1")
-	sent.GetSignalled().Data = structpb.NewNumberValue(7)
+	done.GetStepCompleted().Data = `"r-1"`
+	sent.GetSignalled().Data = "7"
 	failure := &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{
 		Step: "second", Direction: messages.Do, Attempt: 1, Kind: messages.Transient, Error: "no responders",
 	}}}

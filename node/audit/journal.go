@@ -137,9 +137,9 @@ func trim(entry *messages.JournalEntry) {
 	for _, e := range entry.GetEvents() {
 		switch k := e.GetKind().(type) {
 		case *messages.Event_StepCompleted:
-			k.StepCompleted.Data = nil
+			k.StepCompleted.Data = ""
 		case *messages.Event_Signalled:
-			k.Signalled.Data = nil
+			k.Signalled.Data = ""
 		case *messages.Event_StepFailed:
 			k.StepFailed.Error = ""
 		}
@@ -150,10 +150,10 @@ func trim(entry *messages.JournalEntry) {
 // trimState removes the same from a state.
 func trimState(c *messages.Checkpoint) {
 	for _, r := range c.GetResults() {
-		r.Data = nil
+		r.Data = ""
 	}
 	for _, sig := range c.GetSignals() {
-		sig.Data = nil
+		sig.Data = ""
 	}
 	if f := c.GetLastFailure(); f != nil {
 		f.Error = ""

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	goclient "github.com/orderly-engine/orderly/node/engine/client"
@@ -71,11 +72,12 @@ func TestValidOrderAfterInvalidOne(t *testing.T) {
 // TestInvalidSignalData: data that would become a dead letter is refused before the command connects.
 func TestInvalidSignalData(t *testing.T) {
 	for data, want := range map[string]string{
-		strings.Repeat("[", 50) + strings.Repeat("]", 50):             "nest lists at most 49 levels deep and objects 32",
-		strings.Repeat(`{"a":`, 33) + "1" + strings.Repeat("}", 33):   "nest lists at most 49 levels deep and objects 32",
-		strings.Repeat("[", 3300) + strings.Repeat("]", 3300):         "exceeded maximum recursion depth",
-		strings.Repeat("[", 20000) + strings.Repeat("]", 20000):       "exceeded max recursion depth",
-		"[" + strings.Repeat("1,", 50_000) + "1]":                     "at most 262144 are allowed",
+		strings.Repeat("[", 65) + strings.Repeat("]", 65):           "nests deeper than 64 levels",
+		strings.Repeat(`{"a":`, 65) + "1" + strings.Repeat("}", 65): "nests deeper than 64 levels",
+		strings.Repeat("[", 100_000):                                "nests deeper than 64 levels",
+		`"` + strings.Repeat("x", messages.MaxBody-2) + `"`:         "at most 262144 are allowed",
+		`"` + strings.Repeat("x", messages.MaxBody) + `"`:           "at most 262144 are allowed",
+		"": "is empty: leave JSON out",
 		strings.Repeat("[", 40) + strings.Repeat(`{"a":`, 20) + "nil": `signal data "[`,
 	} {
 		got := command(t, noServer, "", "signal", "o-1", "x", data)
@@ -84,7 +86,7 @@ func TestInvalidSignalData(t *testing.T) {
 			t.Errorf("%d bytes on standard error", len(got.err))
 		}
 	}
-	for _, data := range []string{strings.Repeat("[", 49) + strings.Repeat("]", 49), strings.Repeat(`{"a":`, 32) + "1" + strings.Repeat("}", 32)} {
+	for _, data := range []string{strings.Repeat("[", 64) + strings.Repeat("]", 64), strings.Repeat(`{"a":`, 64) + "1" + strings.Repeat("}", 64)} {
 		requireFailure(t, command(t, noServer, "", "signal", "o-1", "x", data), exitFailed, "cannot reach NATS")
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
@@ -127,16 +129,18 @@ func orderOf(id, customer, product string, quantity int) string {
 // left returns the remaining stock of a product.
 func (s *exampleServices) left(product string) int {
 	s.t.Helper()
-	_, body := s.fetch(http.MethodGet, "/stock", "")
+	_, body := s.fetch(http.MethodGet, "/stock", "", 0)
 	return decode[map[string]int](s.t, body)[product]
 }
 
-func (s *exampleServices) fetch(method, path, body string) (status int, answer string) {
+// fetch calls the stock service, with a fencing token.
+func (s *exampleServices) fetch(method, path, body string, token int) (status int, answer string) {
 	s.t.Helper()
 	request, err := http.NewRequestWithContext(s.t.Context(), method, s.stockURL+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	request.Header.Set(messages.HeaderFencingToken, strconv.Itoa(token))
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		s.t.Fatal(err)
@@ -150,9 +154,11 @@ func (s *exampleServices) fetch(method, path, body string) (status int, answer s
 	return response.StatusCode, string(read)
 }
 
-func (s *exampleServices) ask(subject, body string) string {
+// ask calls the payments service, with a fencing token.
+func (s *exampleServices) ask(subject, body string, token int) string {
 	s.t.Helper()
-	m, err := s.nc.Request(subject, []byte(body), natstest.Patience)
+	header := nats.Header{messages.HeaderFencingToken: {strconv.Itoa(token)}}
+	m, err := s.nc.RequestMsg(&nats.Msg{Subject: subject, Header: header, Data: []byte(body)}, natstest.Patience)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -205,10 +211,10 @@ func (s *exampleServices) paid() int {
 func TestServicesInOtherLanguages(t *testing.T) {
 	t.Parallel()
 	s := startExamples(t)
-	if code, body := s.fetch(http.MethodGet, "/health", ""); code != http.StatusOK {
+	if code, body := s.fetch(http.MethodGet, "/health", "", 0); code != http.StatusOK {
 		t.Errorf("stock: %d %s", code, body)
 	}
-	if got := s.ask("example.payments.health", ""); !strings.Contains(got, "ok") {
+	if got := s.ask("example.payments.health", "", 0); !strings.Contains(got, "ok") {
 		t.Errorf("payments: %s", got)
 	}
 	var batch strings.Builder
@@ -268,19 +274,19 @@ func TestServicesInOtherLanguages(t *testing.T) {
 func TestExamplesFollowTheRules(t *testing.T) {
 	t.Parallel()
 	s := startExamples(t)
-	request := func(order, step, direction string, token int) string {
-		return fmt.Sprintf(`{"order_id":%[1]q,"step":%[2]q,"direction":%[3]q,"idempotency_key":"%[1]s/%[2]s/%[3]s","fencing_token":"%[4]d",`+
+	request := func(order, step, direction string) string {
+		return fmt.Sprintf(`{"order_id":%[1]q,"step":%[2]q,"direction":%[3]q,"idempotency_key":"%[1]s/%[2]s/%[3]s",`+
 			`"order":{"order_id":%[1]q,"customer_id":"c-7","items":[{"product_id":"sku-1","quantity":2,"unit_price":10}],"total_amount":20}}`,
-			order, step, direction, token)
+			order, step, direction)
 	}
 	for name, call := range map[string]func(order, direction string, token int) string{
 		"stock": func(order, direction string, token int) string {
-			_, body := s.fetch(http.MethodPost, map[string]string{"do": "/reserve", "undo": "/release"}[direction], request(order, "reserve_stock", direction, token))
+			_, body := s.fetch(http.MethodPost, map[string]string{"do": "/reserve", "undo": "/release"}[direction], request(order, "reserve_stock", direction), token)
 			return body
 		},
 		"payments": func(order, direction string, token int) string {
 			subject := map[string]string{"do": "example.payments.authorize", "undo": "example.payments.void"}[direction]
-			return s.ask(subject, request(order, "authorize_payment", direction, token))
+			return s.ask(subject, request(order, "authorize_payment", direction), token)
 		},
 	} {
 		for _, c := range []struct {
@@ -317,10 +323,10 @@ func TestExamplesFollowTheRules(t *testing.T) {
 			p.start()
 		}
 	}
-	if got := s.ask("example.payments.authorize", request("o-1", "authorize_payment", "do", 14)); !strings.Contains(got, `"undone"`) {
+	if got := s.ask("example.payments.authorize", request("o-1", "authorize_payment", "do"), 14); !strings.Contains(got, `"undone"`) {
 		t.Errorf("payments performed a do after its undo: %s", got)
 	}
-	if code, body := s.fetch(http.MethodPost, "/reserve", request("o-1", "reserve_stock", "do", 14)); code != http.StatusConflict || !strings.Contains(body, `"undone"`) {
+	if code, body := s.fetch(http.MethodPost, "/reserve", request("o-1", "reserve_stock", "do"), 14); code != http.StatusConflict || !strings.Contains(body, `"undone"`) {
 		t.Errorf("stock performed a do after its undo: %d %s", code, body)
 	}
 }

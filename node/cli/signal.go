@@ -7,9 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
@@ -30,10 +28,14 @@ signal that arrives before its step is kept for it.`,
 			}
 			signal := &messages.SignalOrder{Name: args[1]}
 			if len(args) == 3 {
-				signal.Data = &structpb.Value{}
-				if err := protojson.Unmarshal([]byte(args[2]), signal.Data); err != nil {
-					return usage(fmt.Errorf("signal data %.200q is not JSON: %w", args[2], err))
+				data, err := messages.NormalizeJSON(args[2])
+				if args[2] == "" {
+					err = errors.New("is empty: leave JSON out for a signal without data")
 				}
+				if err != nil {
+					return usage(fmt.Errorf("signal data %.200q %w", args[2], err))
+				}
+				signal.Data = data
 			}
 			if err := ingress.CheckSignal(signal); err != nil {
 				return usage(err)

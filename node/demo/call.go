@@ -12,9 +12,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -29,7 +27,7 @@ type reply struct {
 func unavailable(reason string) reply { return reply{code: "503", reason: reason} }
 func malformed(reason string) reply   { return reply{code: "400", reason: reason} }
 
-func done(data *structpb.Value) *messages.StepReply {
+func done(data string) *messages.StepReply {
 	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
 }
 
@@ -81,7 +79,7 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 	request := &messages.StepRequest{}
 	var err error
 	if inJSON {
-		err = protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(body, request)
+		err = messages.UnmarshalForeignJSON(body, request)
 	} else {
 		err = proto.Unmarshal(body, request)
 	}
@@ -138,11 +136,15 @@ func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entr
 	if refusal == nil && chance(b.Reject) {
 		refusal = &messages.StepRefused{Code: "simulated", Reason: "simulated rejection"}
 	}
+	text, err := messages.NewJSON(data)
+	if refusal == nil && err != nil {
+		refusal = &messages.StepRefused{Code: "malformed", Reason: err.Error()}
+	}
 	if refusal != nil {
 		decided.Verdict, decided.answer = refused, rejected(refusal)
 		return decided
 	}
-	decided.Verdict, decided.answer = performed, done(structpb.NewStructValue(&structpb.Struct{Fields: data}))
+	decided.Verdict, decided.answer = performed, done(text)
 	if chance(b.Pending) {
 		decided.Ready = time.Now().Add(b.finish())
 	}
@@ -152,7 +154,7 @@ func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entr
 // undo decides the first undo with a key. Without an earlier do it seals the do's key first, so that the undo can be called again
 // after a crash between the two lines.
 func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry {
-	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done(nil)}
+	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done("")}
 	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Label()) + "/" + messages.Do.Label()
 	switch did := known[doKey]; {
 	case did == nil:
@@ -168,7 +170,7 @@ func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry
 
 // signal sends the order the signal that pending work is finished.
 func (s *Services) signal(e *entry) {
-	body, err := protojson.Marshal(&messages.SignalOrder{Name: e.Step, Data: e.answer.GetDone().GetData()})
+	body, err := messages.MarshalJSON(&messages.SignalOrder{Name: e.Step, Data: e.answer.GetDone().GetData()})
 	if err == nil {
 		err = s.nc.PublishMsg(&nats.Msg{
 			Subject: messages.SubjectOrder + e.Order,
@@ -223,7 +225,7 @@ func (r reply) message(subject string, inJSON bool) (*nats.Msg, error) {
 	}
 	contentType, encode := "application/protobuf", proto.Marshal
 	if inJSON {
-		contentType, encode = "application/json", protojson.MarshalOptions{UseProtoNames: true}.Marshal
+		contentType, encode = "application/json", messages.MarshalJSON
 	}
 	body, err := encode(r.step)
 	if err != nil {

@@ -1,10 +1,9 @@
 package demo
 
 import (
+	"encoding/json"
 	"hash/fnv"
 	"strconv"
-
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -26,7 +25,7 @@ type endpoint struct {
 	service, name string
 	direction     messages.Direction
 	// perform computes the result of the call from the order and the results of earlier steps; nil for an undo.
-	perform func(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused)
+	perform func(key string, r *messages.StepRequest) (map[string]any, *messages.StepRefused)
 }
 
 func (e *endpoint) subject() string { return e.service + "." + e.name }
@@ -41,50 +40,51 @@ var endpoints = []*endpoint{
 	{"shipping", "cancel", messages.Undo, nil},
 }
 
-func reserve(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused) {
+func reserve(key string, r *messages.StepRequest) (map[string]any, *messages.StepRefused) {
 	if contains(r, ProductOutOfStock) {
 		return nil, &messages.StepRefused{Code: "out_of_stock", Reason: "a product of the order is out of stock"}
 	}
-	return map[string]*structpb.Value{
+	return map[string]any{
 		"reservation": id("r", key),
-		"pieces":      structpb.NewNumberValue(pieces(r)),
+		"pieces":      pieces(r),
 	}, nil
 }
 
-func authorize(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused) {
+func authorize(key string, r *messages.StepRequest) (map[string]any, *messages.StepRefused) {
 	if r.GetOrder().GetCustomerId() == CustomerDeclined {
 		return nil, &messages.StepRefused{Code: "card_declined", Reason: "the card of the customer was declined"}
 	}
-	return map[string]*structpb.Value{
+	return map[string]any{
 		"authorization": id("a", key),
-		"amount":        structpb.NewNumberValue(r.GetOrder().GetTotalAmount()),
-		"currency":      structpb.NewStringValue(r.GetOrder().GetCurrency()),
+		"amount":        r.GetOrder().GetTotalAmount(),
+		"currency":      r.GetOrder().GetCurrency(),
 	}, nil
 }
 
-func ship(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused) {
+func ship(key string, r *messages.StepRequest) (map[string]any, *messages.StepRefused) {
 	if contains(r, ProductTooHeavy) {
 		return nil, &messages.StepRefused{Code: "too_heavy", Reason: "no carrier takes a product of the order"}
 	}
-	return map[string]*structpb.Value{
+	return map[string]any{
 		"shipment": id("s", key),
-		"carrier":  structpb.NewStringValue("tortoise-freight"),
+		"carrier":  "tortoise-freight",
 	}, nil
 }
 
-func capturePayment(key string, r *messages.StepRequest) (map[string]*structpb.Value, *messages.StepRefused) {
-	data := map[string]*structpb.Value{"payment": id("p", key)}
-	if a := r.GetResults()["authorize_payment"].GetStructValue().GetFields()["authorization"]; a != nil {
-		data["authorization"] = a
+func capturePayment(key string, r *messages.StepRequest) (map[string]any, *messages.StepRefused) {
+	data := map[string]any{"payment": id("p", key)}
+	var authorized struct{ Authorization json.RawMessage }
+	if json.Unmarshal([]byte(r.GetResults()["authorize_payment"]), &authorized) == nil && authorized.Authorization != nil {
+		data["authorization"] = authorized.Authorization
 	}
 	return data, nil
 }
 
 // id names the object that a call created: the same for every call with the key.
-func id(prefix, key string) *structpb.Value {
+func id(prefix, key string) string {
 	h := fnv.New64a()
 	h.Write([]byte(key))
-	return structpb.NewStringValue(prefix + "-" + strconv.FormatUint(h.Sum64(), 36))
+	return prefix + "-" + strconv.FormatUint(h.Sum64(), 36)
 }
 
 func contains(r *messages.StepRequest, product string) bool {

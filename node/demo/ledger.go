@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -90,7 +88,7 @@ func (l *ledger) load() error {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		e.answer = &messages.StepReply{}
-		if err := protojson.Unmarshal(e.Reply, e.answer); err != nil {
+		if err := messages.UnmarshalJSON(e.Reply, e.answer); err != nil {
 			return fmt.Errorf("line %d: %w", number, err)
 		}
 		l.size += int64(len(line))
@@ -145,7 +143,7 @@ func (l *ledger) write(entries []*entry) error {
 	}
 	var lines bytes.Buffer
 	for _, e := range entries {
-		reply, err := protojson.Marshal(e.answer)
+		reply, err := messages.MarshalJSON(e.answer)
 		if err != nil {
 			return fmt.Errorf("encode ledger entry %s: %w", e.Key, err)
 		}

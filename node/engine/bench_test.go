@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/engine"
@@ -30,13 +28,13 @@ func BenchmarkFunction(b *testing.B) {
 			}
 			set := gateway.New(nil, gateway.Config{Functions: functions})
 			defer set.Close()
-			wrapped, err := messages.NewValue(parcel{7})
+			wrapped, err := messages.NewJSON(parcel{7})
 			if err != nil {
 				b.Fatal(err)
 			}
 			c := &gateway.Call{Step: p.Steps[1], Direction: messages.Do, Request: &messages.StepRequest{
-				OrderId: "o-1", Step: "send", Direction: "do", Attempt: 1, IdempotencyKey: "o-1/send/do",
-				Order: gift("o-1", "c-7").Message(), Results: map[string]*structpb.Value{"wrap": wrapped},
+				OrderId: "o-1", Step: "send", Direction: "do", IdempotencyKey: "o-1/send/do",
+				Order: gift("o-1", "c-7").Message(), Results: map[string]string{"wrap": wrapped},
 			}}
 			done := make(chan struct{})
 			b.ReportAllocs()

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,9 +10,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
@@ -44,21 +42,17 @@ type Call struct {
 	// Fence grows with the order's journal: a store may refuse a call whose fence is smaller than one it has seen.
 	Fence uint64
 
-	results map[string]*structpb.Value
+	results map[string]string
 }
 
-// Result decodes the result of a step that is done into a value, as encoding/json does; an undo also sees the one of its
-// own step. The error wraps ErrNoResult when the step left none: it returned nil, or a person skipped it.
+// Result decodes the result of a step that is done into a value, as encoding/json does; an undo has only the result of its
+// own step. The error wraps ErrNoResult when there is none: the step returned nil, or a person skipped it.
 func (c *Call) Result(step string, into any) error {
 	data, ok := c.results[step]
 	if !ok {
 		return fmt.Errorf("step %s: %w of step %s", c.Step, ErrNoResult, step)
 	}
-	body, err := protojson.Marshal(data)
-	if err == nil {
-		err = json.Unmarshal(body, into)
-	}
-	if err != nil {
+	if err := json.Unmarshal([]byte(data), into); err != nil {
 		return fmt.Errorf("step %s: result of step %s: %w", c.Step, step, err)
 	}
 	return nil
@@ -66,10 +60,11 @@ func (c *Call) Result(step string, into any) error {
 
 // handler is f as the gateway calls it.
 func (f Function) handler() gateway.Function {
-	return func(ctx context.Context, r *messages.StepRequest) (*messages.StepReply, error) {
+	return func(ctx context.Context, c *gateway.Call) (*messages.StepReply, error) {
+		r := c.Request
 		return replyOf(f(ctx, &Call{
-			Order: orderOf(r.GetOrder()), Step: r.GetStep(), Undo: r.GetDirection() == messages.Undo.Label(),
-			Attempt: int(r.GetAttempt()), Key: r.GetIdempotencyKey(), Fence: r.GetFencingToken(), results: r.GetResults(),
+			Order: orderOf(r.GetOrder()), Step: r.GetStep(), Undo: c.Direction == messages.Undo,
+			Attempt: int(c.Attempt), Key: r.GetIdempotencyKey(), Fence: c.FencingToken, results: r.GetResults(),
 		}))
 	}
 }
@@ -78,7 +73,8 @@ func (f Function) handler() gateway.Function {
 //
 // Each exported field of the struct In takes the result of an earlier step, decoded as encoding/json does: of the one that
 // its tag names, as in `step:"reserve_stock"`, else of the one called as the field in lower case. A field of type Order
-// takes the order. A step that left no result leaves its field zero. New refuses a field that no earlier step can fill.
+// takes the order. An undo can take the result of its own step only. A step that left no result leaves its field zero. New
+// refuses a field that no step can fill.
 // Out becomes the result of the step, unless it is struct{}.
 func Typed[In, Out any](f func(context.Context, *Call, In) (Out, error)) Target {
 	fields, err := fieldsOf(reflect.TypeFor[In]())
@@ -147,14 +143,14 @@ func (f field) fill(c *Call, in reflect.Value) error {
 	return nil
 }
 
-// check says which field cannot be filled by the steps that are done before.
-func (t *typed) check(before []string) error {
+// check says which field cannot be filled by the results that the call gets.
+func (t *typed) check(given []string) error {
 	if t.err != nil {
 		return t.err
 	}
 	for _, f := range t.fields {
-		if f.step != "" && !slices.Contains(before, f.step) {
-			return fmt.Errorf("input field %s wants the result of step %s: steps before it are %s", f.name, f.step, strings.Join(before, ", "))
+		if f.step != "" && !slices.Contains(given, f.step) {
+			return fmt.Errorf("input field %s wants the result of step %s: the call gets those of %s", f.name, f.step, cmp.Or(strings.Join(given, ", "), "no step"))
 		}
 	}
 	return nil

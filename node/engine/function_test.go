@@ -11,9 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
-
+	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/messages/natstest"
@@ -25,7 +23,7 @@ import (
 func nothing(context.Context, *engine.Call) (any, error) { return nil, nil }
 
 // call performs a target as the engine does, as the step "send" of a plan, after "wrap".
-func call(t *testing.T, do engine.Target, results map[string]*structpb.Value) (*messages.StepReply, error) {
+func call(t *testing.T, do engine.Target, results map[string]string) (*messages.StepReply, error) {
 	t.Helper()
 	_, functions, err := engine.Plan{Name: "gift", Version: 1, Steps: []engine.Step{
 		{Name: "wrap", Do: engine.Function(nothing)}, {Name: "send", Do: do},
@@ -33,10 +31,10 @@ func call(t *testing.T, do engine.Target, results map[string]*structpb.Value) (*
 	if err != nil {
 		t.Fatal(err)
 	}
-	return functions["send"](t.Context(), &messages.StepRequest{
-		OrderId: "o-1", Step: "send", Direction: "do", Attempt: 2, IdempotencyKey: "o-1/send/do", FencingToken: 7,
+	return functions["send"](t.Context(), &gateway.Call{Attempt: 2, FencingToken: 7, Request: &messages.StepRequest{
+		OrderId: "o-1", Step: "send", Direction: "do", IdempotencyKey: "o-1/send/do",
 		Order: gift("o-1", "c-7").Message(), Results: results,
-	})
+	}})
 }
 
 func TestReturnValuesBecomeReplies(t *testing.T) {
@@ -62,7 +60,7 @@ func TestReturnValuesBecomeReplies(t *testing.T) {
 			t.Errorf("%s: %v", c.want, err)
 			continue
 		}
-		if got, _ := protojson.Marshal(reply); compact(t, got) != compact(t, []byte(c.want)) {
+		if got, _ := messages.MarshalJSON(reply); compact(t, got) != compact(t, []byte(c.want)) {
 			t.Errorf("got %s, want %s", got, c.want)
 		}
 	}
@@ -120,9 +118,9 @@ func TestTypedDecodesItsInput(t *testing.T) {
 		got = in
 		return in.Wrap, nil
 	})
-	results := map[string]*structpb.Value{"wrap": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{"Shelf": structpb.NewNumberValue(7)}})}
+	results := map[string]string{"wrap": `{"Shelf":7}`}
 	reply, err := call(t, send, results)
-	if err != nil || reply.GetDone().GetData().GetStructValue().GetFields()["Shelf"].GetNumberValue() != 7 {
+	if err != nil || reply.GetDone().GetData() != `{"Shelf":7}` {
 		t.Errorf("got %v, %v: want the result encoded", reply, err)
 	}
 	if got.Order.CustomerID != "c-7" || got.Order.Items[0].ProductID != "gift" || got.Wrap.Shelf != 7 || got.Again == nil || got.hidden {
@@ -131,13 +129,13 @@ func TestTypedDecodesItsInput(t *testing.T) {
 	if _, err := call(t, send, nil); err != nil || got.Again != nil {
 		t.Errorf("without a result: %+v, %v; want zero values", got, err)
 	}
-	results["wrap"] = structpb.NewStringValue("shelf 7")
+	results["wrap"] = `"shelf 7"`
 	var f *delivery.Failure
 	if _, err := call(t, send, results); !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), "step send: result of step wrap") {
 		t.Errorf("a result of another type: %v, want a poison failure that names it", err)
 	}
 	void := engine.Typed(func(context.Context, *engine.Call, struct{}) (struct{}, error) { return struct{}{}, nil })
-	if reply, err := call(t, void, nil); err != nil || reply.GetDone() == nil || reply.GetDone().GetData() != nil {
+	if reply, err := call(t, void, nil); err != nil || reply.GetDone() == nil || reply.GetDone().GetData() != "" {
 		t.Errorf("got %v, %v: want done without a result", reply, err)
 	}
 }

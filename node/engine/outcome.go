@@ -96,7 +96,7 @@ func replyOf(result any, err error) (*messages.StepReply, error) {
 
 // done is the reply with a result. A result that JSON cannot hold is a defect of the function.
 func done(result any) (*messages.StepReply, error) {
-	data, err := messages.NewValue(result)
+	data, err := messages.NewJSON(result)
 	if err != nil {
 		return nil, &failure{messages.Defect, fmt.Errorf("result of the step: %w", err)}
 	}

@@ -161,7 +161,7 @@ func (p Plan) Build(more Functions) (*messages.Plan, gateway.Functions, error) {
 		}
 		before = append(before, s.Name)
 		if err == nil && s.Undo != nil {
-			m.Undo, err = bind(s.Undo, s.Name+".undo", functions, before)
+			m.Undo, err = bind(s.Undo, s.Name+".undo", functions, []string{s.Name})
 			if err != nil {
 				err = fmt.Errorf("undo: %w", err)
 			}
@@ -202,8 +202,8 @@ func (s *Step) build() (*messages.Step, error) {
 	return m, nil
 }
 
-// bind returns the URL of a target. A function is entered under the name. Before are the steps whose results it can read.
-func bind(t Target, name string, functions gateway.Functions, before []string) (string, error) {
+// bind returns the URL of a target. A function is entered under the name; it gets the results of the given steps.
+func bind(t Target, name string, functions gateway.Functions, given []string) (string, error) {
 	var f Function
 	switch t := t.(type) {
 	case nil:
@@ -213,7 +213,7 @@ func bind(t Target, name string, functions gateway.Functions, before []string) (
 	case Function:
 		f = t
 	case *typed:
-		if err := t.check(before); err != nil {
+		if err := t.check(given); err != nil {
 			return "", err
 		}
 		f = t.call

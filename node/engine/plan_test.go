@@ -133,7 +133,10 @@ func TestBuildNamesTheMistake(t *testing.T) {
 		"in_doubt is undo, but":       {{Name: "wrap", Do: do, UndoInDoubt: true}},
 		`"wrap" is the name of step`:  {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
 		"step wrap: undo: target func:unwrap names no function of this program: it has old":     {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
-		"step send: input field Paint wants the result of step paint: steps before it are wrap": {{Name: "wrap", Do: do}, {Name: "send", Do: engine.Typed(reads)}},
+		"step send: undo: input field Wrap wants the result of step wrap: the call gets those of send": {
+			{Name: "wrap", Do: do}, {Name: "send", Do: do, Undo: engine.Typed(reads)},
+		},
+		"step send: input field Paint wants the result of step paint: the call gets those of wrap": {{Name: "wrap", Do: do}, {Name: "send", Do: engine.Typed(reads)}},
 	} {
 		_, _, err := engine.Plan{Name: "gift", Version: 1, Steps: steps}.Build(engine.Functions{"old": nothing})
 		if !errors.Is(err, engine.ErrInvalidPlan) || !strings.Contains(err.Error(), want) {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
-
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -61,7 +59,7 @@ func (s *Story) Apply(e journal.Entry) ([]Event, error) {
 	}
 	events := make([]Event, 0, len(e.Entry.GetEvents()))
 	for _, ev := range e.Entry.GetEvents() {
-		detail, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(ev)
+		detail, err := messages.MarshalJSON(ev)
 		if err != nil {
 			detail = nil
 		}

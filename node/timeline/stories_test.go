@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/actors/journal"
@@ -67,7 +66,7 @@ func accepted() *messages.Event {
 
 func done(step string) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{
-		Step: step, Attempt: 1, TookUs: 1234, Data: structpb.NewStringValue("r-1"),
+		Step: step, Attempt: 1, TookUs: 1234, Data: `"r-1"`,
 	}}}
 }
 

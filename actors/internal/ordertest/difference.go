@@ -30,9 +30,7 @@ func same(a, b any) bool {
 	case proto.Message:
 		return proto.Equal(x, b.(proto.Message))
 	case []order.Result:
-		return slices.EqualFunc(x, b.([]order.Result), func(r, s order.Result) bool {
-			return r.Skipped == s.Skipped && r.Undone == s.Undone && proto.Equal(r.Data, s.Data)
-		})
+		return slices.Equal(x, b.([]order.Result))
 	case []*messages.Signalled:
 		return slices.EqualFunc(x, b.([]*messages.Signalled), func(r, s *messages.Signalled) bool { return proto.Equal(r, s) })
 	case time.Time:

@@ -49,17 +49,17 @@ function voidPayment({ order_id, step }) {
 }
 
 // answer performs a call at most once per key.
-function answer(request, direction, act) {
-  const { order_id: order, step, idempotency_key: key, fencing_token: token } = request;
+function answer(request, token, direction, act) {
+  const { order_id: order, step, idempotency_key: key } = request;
   if (!order || !token || !request.order || key !== `${order}/${step}/${direction}`) {
-    return { rejected: { code: "bad_request", reason: `want a StepRequest with the key <order_id>/<step>/${direction}` } };
+    return { rejected: { code: "bad_request", reason: `want a StepRequest with the key <order_id>/<step>/${direction}, and a fencing token` } };
   }
   const known = ledger.answer(key);
   if (known?.pending && ledger.payment(order)?.state !== "pending") {
     return { done: { data: { authorization: `a-${order}` } } }; // the bank has decided since
   }
   if (known) return known;
-  if (BigInt(token) < ledger.token(order)) { // 64 bits: a string in JSON
+  if (BigInt(token) < ledger.token(order)) { // 64 bits
     // Neither a rejection nor stored: the node that owns the order now gets the answer.
     return { retry: { reason: `fencing token ${token} is older than ${ledger.token(order)}`, after: "1s" } };
   }
@@ -74,8 +74,11 @@ function serve(subject, direction, act) {
     let request;
     try {
       request = msg.json();
-      const reply = answer(request, direction, act);
-      log("call", { key: request.idempotency_key, attempt: request.attempt, result: Object.keys(reply)[0], traceparent: msg.headers?.get("traceparent") });
+      const reply = answer(request, msg.headers?.get("Orderly-Fencing-Token"), direction, act);
+      log("call", {
+        key: request.idempotency_key, attempt: msg.headers?.get("Orderly-Attempt"), result: Object.keys(reply)[0],
+        traceparent: msg.headers?.get("traceparent"),
+      });
       msg.respond(JSON.stringify(reply));
     } catch (error) { // the node calls again with the same key
       log("call failed", { key: request?.idempotency_key, error: error.message });

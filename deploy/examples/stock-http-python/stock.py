@@ -47,12 +47,12 @@ class Stock:
         self.db.execute("PRAGMA synchronous = FULL")  # an answer that was given survives a power cut
         self.db.executescript(SCHEMA)
 
-    def perform(self, request, act):
+    def perform(self, request, token, act):
         """Acts on the request once, whatever happens; returns (HTTP status, StepReply)."""
         with self.lock:
             self.db.execute("BEGIN IMMEDIATE")
             try:
-                status, reply = self._remembered(request) or self._first(request, act)
+                status, reply = self._remembered(request) or self._first(request, token, act)
                 self.db.execute("COMMIT")
                 return status, reply
             except BaseException:
@@ -63,8 +63,8 @@ class Stock:
         row = self.db.execute("SELECT status, reply FROM calls WHERE key = ?", (request["idempotency_key"],)).fetchone()
         return (row[0], json.loads(row[1])) if row else None
 
-    def _first(self, request, act):
-        order, token = request["order_id"], int(request["fencing_token"])
+    def _first(self, request, token, act):
+        order = request["order_id"]
         row = self.db.execute("SELECT token FROM tokens WHERE order_id = ?", (order,)).fetchone()
         if row and token < row[0]:
             # Neither a rejection nor stored: the node that owns the order now gets the answer.
@@ -115,12 +115,11 @@ class Stock:
 
 def check(request, direction):
     """What a request must have, so that a caller who is no node learns what is wrong."""
-    for field in ("order_id", "step", "idempotency_key", "fencing_token", "order"):
+    for field in ("order_id", "step", "idempotency_key", "order"):
         if not request.get(field):
             raise ValueError(f"{field} is missing: want a StepRequest in JSON")
     if request["idempotency_key"] != f"{request['order_id']}/{request['step']}/{direction}":
         raise ValueError(f"idempotency_key is not <order_id>/<step>/{direction}")
-    int(request["fencing_token"])  # 64 bits: a string in JSON
     return request
 
 
@@ -138,14 +137,15 @@ class Handler(BaseHTTPRequestHandler):
             if not 0 < size <= MAX_BODY:
                 raise ValueError(f"Content-Length is {size}: want 1 to {MAX_BODY}")
             request = check(json.loads(self.rfile.read(size)), direction)
+            token = int(self.headers.get("Orderly-Fencing-Token", ""))
         except (ValueError, AttributeError) as wrong:
             return self.answer(400, {"rejected": {"code": "bad_request", "reason": str(wrong)}})
         try:
-            status, reply = stock.perform(request, act)
+            status, reply = stock.perform(request, token, act)
         except Exception as trouble:  # the node calls again, under the same key
             log("call failed", key=request["idempotency_key"], error=repr(trouble))
             return self.answer(500, {"retry": {"reason": "internal error"}})
-        log("call", key=request["idempotency_key"], attempt=request.get("attempt"), status=status,
+        log("call", key=request["idempotency_key"], attempt=self.headers.get("Orderly-Attempt"), status=status,
             traceparent=self.headers.get("traceparent"))
         self.answer(status, reply)
 

@@ -75,11 +75,11 @@ func (c *Client) Cancel(ctx context.Context, id, reason string) error {
 // Signal completes the step that waits for a signal of that name. Its result is data, any value that encoding/json can
 // write, or nil.
 func (c *Client) Signal(ctx context.Context, id, name string, data any) error {
-	value, err := messages.NewValue(data)
+	text, err := messages.NewJSON(data)
 	if err != nil {
 		return fmt.Errorf("signal %s of order %s: %w", name, id, err)
 	}
-	return c.publish(ctx, id, &messages.SignalOrder{Name: name, Data: value})
+	return c.publish(ctx, id, &messages.SignalOrder{Name: name, Data: text})
 }
 
 // Retry attempts the step that needs attention again, with all its attempts.

@@ -3,9 +3,8 @@ package enginetest
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
-
-	"google.golang.org/protobuf/encoding/protojson"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
@@ -30,15 +29,16 @@ func (c *Call) String() string {
 
 // record notes every call of a function.
 func (e *Env) record(f gateway.Function) gateway.Function {
-	return func(ctx context.Context, r *messages.StepRequest) (reply *messages.StepReply, err error) {
+	return func(ctx context.Context, call *gateway.Call) (reply *messages.StepReply, err error) {
+		r := call.Request
 		c := &Call{
-			OrderID: r.GetOrderId(), Name: r.GetStep() + "/" + r.GetDirection(), Attempt: int(r.GetAttempt()),
+			OrderID: r.GetOrderId(), Name: r.GetStep() + "/" + r.GetDirection(), Attempt: int(call.Attempt),
 			Key: r.GetIdempotencyKey(), At: time.Now(), Answer: "panic, or no answer yet",
 		}
 		e.mu.Lock()
 		e.calls = append(e.calls, c)
 		e.mu.Unlock()
-		e.around(c, func() { reply, err = f(ctx, r) })
+		e.around(c, func() { reply, err = f(ctx, call) })
 		e.mu.Lock()
 		c.Answer = answer(reply, err)
 		e.mu.Unlock()
@@ -50,11 +50,7 @@ func (e *Env) record(f gateway.Function) gateway.Function {
 func answer(reply *messages.StepReply, err error) string {
 	switch r := reply.GetResult().(type) {
 	case *messages.StepReply_Done:
-		if r.Done.GetData() == nil {
-			return "done"
-		}
-		body, _ := protojson.Marshal(r.Done.GetData())
-		return "done " + string(body)
+		return strings.TrimSpace("done " + r.Done.GetData())
 	case *messages.StepReply_Rejected:
 		return "rejected: " + r.Rejected.GetCode() + ": " + r.Rejected.GetReason()
 	case *messages.StepReply_Pending:

@@ -96,7 +96,7 @@ func (n *node) Schedule(ctx context.Context, t messages.Timer) error {
 
 // Do implements actors.Steps.
 func (n *node) Do(c *gateway.Call, done gateway.Done) {
-	name := fmt.Sprintf("the call of %s/%s #%d", c.Request.GetStep(), c.Request.GetDirection(), c.Request.GetAttempt())
+	name := fmt.Sprintf("the call of %s/%s #%d", c.Request.GetStep(), c.Request.GetDirection(), c.Attempt)
 	if !n.env.passes(n, "before "+name) {
 		n.env.undelivered(c)
 		return

@@ -28,11 +28,11 @@ func (e *Env) Cancel(id, reason string) {
 // Signal publishes a signal. Data is any value that encoding/json can write, or nil.
 func (e *Env) Signal(id, name string, data any) {
 	e.t.Helper()
-	value, err := messages.NewValue(data)
+	text, err := messages.NewJSON(data)
 	if err != nil {
 		e.t.Errorf("enginetest: signal %s: %v", name, err)
 	}
-	e.publish(id, delivery.Delivery{Type: messages.TypeSignal, Signal: &messages.SignalOrder{Name: name, Data: value}})
+	e.publish(id, delivery.Delivery{Type: messages.TypeSignal, Signal: &messages.SignalOrder{Name: name, Data: text}})
 }
 
 // Retry publishes that the step that needs attention is attempted again.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"golang.org/x/time/rate"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -189,7 +188,7 @@ func refused(o *messages.OrderCreated) bool {
 func created(o *messages.OrderCreated, inJSON bool) *nats.Msg {
 	m := nats.NewMsg(messages.SubjectOrder + o.GetOrderId())
 	if inJSON {
-		m.Data, _ = protojson.Marshal(o)
+		m.Data, _ = messages.MarshalJSON(o)
 	} else {
 		m.Data, _ = proto.Marshal(o)
 	}

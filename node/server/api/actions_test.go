@@ -1,28 +1,29 @@
 package api_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/server/api"
 )
 
-// Data that is small and flat enough as JSON may be too large or too deep as protobuf: a signal is refused exactly if a node
-// would dead-letter it.
+// A signal is refused exactly if a node would dead-letter it: with its name it may be too large although its data are not.
 func TestSignalThatNodesRefuse(t *testing.T) {
 	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	lists := func(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 	objects := func(n int) string { return strings.Repeat(`{"a":`, n) + "1" + strings.Repeat("}", n) }
-	for _, data := range []string{lists(49), objects(32)} {
+	for _, data := range []string{lists(64), objects(64), strings.Repeat(" ", 1000) + "1e400"} {
 		do(t, "POST", base+"/v1/orders/o-1/signals/x", data).success(t, 202)
 	}
 	n := len(w.published)
-	for _, data := range []string{lists(50), lists(99), objects(33), objects(98)} {
+	for _, data := range []string{lists(65), objects(65), lists(100_000)} {
 		do(t, "POST", base+"/v1/orders/o-1/signals/x", data, "Content-Type", "application/json").
-			problem(t, 400, "nodes refuse this signal", "nest lists at most 49 levels deep and objects 32")
+			problem(t, 400, "the data of the signal nests deeper than 64 levels")
 	}
-	large := "[" + strings.Repeat("1,", 100_000) + "1]"
+	large := strconv.Quote(strings.Repeat("x", messages.MaxBody-2))
 	do(t, "POST", base+"/v1/orders/o-1/signals/x", large, "Content-Type", "application/json").problem(t, 413, "262144")
 	if len(w.published) != n {
 		t.Errorf("published %d", len(w.published)-n)

@@ -8,14 +8,8 @@ import (
 	"net/http"
 	"strings"
 
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	"github.com/orderly-engine/orderly/messages"
 )
-
-// maxDepth bounds how deep the data of a signal may be nested.
-const maxDepth = 100
 
 // body reads the body and finds its content type: JSON or protobuf by the header, else by the content, so that
 // `curl -d '{…}'`, which declares a form, works. A compressed body or another charset than UTF-8 is refused.
@@ -64,18 +58,15 @@ func checkEncoding(r *http.Request) *problem {
 func decodeProblem(err error) *problem { return newProblem(http.StatusBadRequest, err.Error()) }
 
 // signalData decodes any JSON value; an empty body means no data.
-func signalData(contentType string, content []byte) (*structpb.Value, *problem) {
+func signalData(contentType string, content []byte) (string, *problem) {
 	if contentType == "application/protobuf" {
-		return nil, newProblem(http.StatusUnsupportedMediaType, "the data of a signal is JSON: want application/json")
+		return "", newProblem(http.StatusUnsupportedMediaType, "the data of a signal is JSON: want application/json")
 	}
-	if len(content) == 0 {
-		return nil, nil
+	data, err := messages.NormalizeJSON(string(content))
+	if err != nil {
+		return "", newProblem(http.StatusBadRequest, "the data of the signal "+err.Error())
 	}
-	value := new(structpb.Value)
-	if err := (protojson.UnmarshalOptions{RecursionLimit: maxDepth}).Unmarshal(content, value); err != nil {
-		return nil, newProblem(http.StatusBadRequest, "the data of the signal is not JSON: "+strings.ReplaceAll(err.Error(), "\u00a0", " "))
-	}
-	return value, nil
+	return data, nil
 }
 
 // pathID is the order id in the path.

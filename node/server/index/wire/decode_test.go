@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -25,7 +24,7 @@ func samples() []*messages.JournalEntry {
 			Plan:   &messages.Plan{Name: "order", Version: 2, Steps: []*messages.Step{{Name: "reserve", Do: "sim:"}, {Name: "capture", Do: "sim:"}}},
 			Driver: source, Incarnation: "i-1",
 		}}},
-		{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve", Attempt: 1, Data: structpb.NewStringValue("r-1")}}},
+		{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve", Attempt: 1, Data: `"r-1"`}}},
 		{Kind: &messages.Event_StepFailed{StepFailed: &messages.StepFailed{Step: "reserve", Attempt: 1, Error: "away"}}},
 		{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{Step: "reserve", Code: "no", Reason: "sold out"}}},
 		{Kind: &messages.Event_StepPending{StepPending: &messages.StepPending{Step: "capture", Signal: "paid"}}},

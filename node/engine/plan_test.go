@@ -132,7 +132,7 @@ func TestBuildNamesTheMistake(t *testing.T) {
 		"timeout is -1s":              {{Name: "wrap", Do: do, Timeout: -time.Second}},
 		"in_doubt is undo, but":       {{Name: "wrap", Do: do, UndoInDoubt: true}},
 		`"wrap" is the name of step`:  {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
-		"step wrap: undo: target func:unwrap names no function of this program: it has old":     {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
+		"step wrap: undo: target func:unwrap names no function of this program: it has old": {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
 		"step send: undo: input field Wrap wants the result of step wrap: the call gets those of send": {
 			{Name: "wrap", Do: do}, {Name: "send", Do: do, Undo: engine.Typed(reads)},
 		},

@@ -44,6 +44,8 @@ type Config struct {
 	Tracer trace.Tracer
 	// Meter creates the instruments. Default: none.
 	Meter metric.Meter
+	// Probe looks into the calls. Default: none.
+	Probe *Probe
 	// Logger gets the stacks of functions that panicked. Default: none.
 	Logger *slog.Logger
 }

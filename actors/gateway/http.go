@@ -125,6 +125,7 @@ func (g *httpGateway) post(p *pendingCall) (*messages.StepReply, error) {
 	request.Header.Set("Accept", contentJSON+", "+contentProtobuf)
 	request.Header.Set("User-Agent", "orderly")
 	p.headers(request.Header.Set)
+	g.set.cfg.Probe.sendingHTTP(p.call, request, body)
 	httpResponse, err := g.client.Do(request)
 	if err != nil {
 		return nil, transient("call %s: %w", p.target.name, withoutURL(err))
@@ -135,6 +136,7 @@ func (g *httpGateway) post(p *pendingCall) (*messages.StepReply, error) {
 	if err != nil {
 		return nil, transient("call %s: read answer %d: %w", p.target.name, httpResponse.StatusCode, withoutURL(err))
 	}
+	g.set.cfg.Probe.received(p.call, httpResponse.StatusCode, httpResponse.Header, read)
 	if len(read) > limit {
 		// The status still counts: a 409 with a huge page is a rejection.
 		read = nil

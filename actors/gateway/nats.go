@@ -56,6 +56,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 	if err == nil {
 		header := nats.Header{messages.HeaderContentType: {contentType}}
 		p.headers(func(key, value string) { header[key] = []string{value} })
+		body = g.set.cfg.Probe.sendingNATS(p.call, header, body)
 		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
 			// PublishMsg copies the body.
 			err := g.nc.PublishMsg(&nats.Msg{Subject: p.target.subject, Reply: to.String(), Header: header, Data: body})
@@ -95,6 +96,7 @@ type natsCall pendingCall
 func (c *natsCall) Reply(m *nats.Msg) bool {
 	p := (*pendingCall)(c)
 	if p.set.remove(p.id) != nil { // otherwise it timed out
+		p.set.cfg.Probe.received(p.call, 0, m.Header, m.Data)
 		reply, err := p.set.nats.read(m, p.call.Step)
 		p.finish(reply, withTarget(p.target, err))
 	}

@@ -12,7 +12,7 @@ import (
 func BenchmarkSim(b *testing.B) {
 	set := gateway.New(nil, gateway.Config{})
 	defer set.Close()
-	guard, err := downstream.New(set, planOf(nil), downstream.Config{})
+	guard, err := downstream.New(set, planOf(nil), nil, downstream.Config{})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,13 +1,16 @@
 package downstream
 
 import (
+	"cmp"
 	"errors"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/nats-io/nats.go"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
@@ -31,7 +34,18 @@ type circuit struct {
 	// lastFailed is the order whose failure was counted last, lastError that failure.
 	lastFailed messages.OrderID
 	lastError  error
+	// openCause is why the circuit last went from closed to open.
+	openCause openCause
 }
+
+// openCause is the attribute cause of orderly.circuit.opens.
+type openCause string
+
+const (
+	openNoReply     openCause = "no_reply"
+	openFailureRate openCause = "failure_rate"
+	openSetup       openCause = "setup" // by either rule, and the last failure is a fault of the set-up
+)
 
 // ticket identifies an admitted call to its circuit.
 type ticket struct {
@@ -40,10 +54,11 @@ type ticket struct {
 	at    time.Time
 }
 
-func newCircuit() *circuit {
+// newCircuit returns a closed circuit. Zero values in s mean the defaults.
+func newCircuit(s directory.Circuit) *circuit {
 	c := &circuit{}
 	c.breaker = circuitbreaker.NewBuilder[any]().
-		WithFailureRateThreshold(maxFailureRate, minCalls, window).
+		WithFailureRateThreshold(cmp.Or(s.FailureRate, maxFailureRate), uint(cmp.Or(s.MinCalls, minCalls)), cmp.Or(s.Window, window)).
 		WithSuccessThresholdRatio(trialCalls, 2*trialCalls-1).
 		// The library's delay cannot grow with the outage: it is never reached, HalfOpen is called instead.
 		WithDelay(1 << 62).
@@ -97,14 +112,16 @@ func (c *circuit) record(t ticket, r result, err error, now time.Time, random fu
 		return unchanged
 	}
 	c.inFlight--
-	before := c.state
+	before, why := c.state, openFailureRate
 	switch r {
 	case success:
 		c.noReply.replied(now.Sub(t.at))
 		// It may open the circuit: it can be the call that completes minCalls.
 		c.breaker.RecordSuccess()
 	case failure:
-		c.fail(t.order, err, now)
+		if c.fail(t.order, err, now) {
+			why = openNoReply
+		}
 	case noResult:
 		c.noReply.withdraw(t.at)
 	}
@@ -121,27 +138,34 @@ func (c *circuit) record(t ticket, r result, err error, now time.Time, random fu
 	delay := min(max(now.Sub(c.outageStart), minDelay), window)
 	delay -= time.Duration(random() * float64(delay/2))
 	c.nextTrial = now.Add(max(delay, retryAfter(err)))
-	if before == circuitbreaker.ClosedState {
-		return opened
+	if before != circuitbreaker.ClosedState {
+		return reopened
 	}
-	return reopened
+	if isSetup(c.lastError) {
+		why = openSetup
+	}
+	c.openCause = why
+	return opened
 }
 
 // fail counts a failure. Consecutive failures of one order count once, because the order may be the cause: it can neither open
-// the circuit nor keep it open. Unreachability is never caused by the order, so the no-reply detector counts each.
-func (c *circuit) fail(order messages.OrderID, err error, now time.Time) {
-	repeated, noListener := order == c.lastFailed, unreachable(err)
-	if repeated && !noListener {
-		return
+// the circuit nor keep it open. Unreachability and faults of the set-up are not caused by the order, so the no-reply detector
+// counts each: where they are, the replies to other orders reset it. It reports whether the no-reply detector opened the circuit.
+func (c *circuit) fail(order messages.OrderID, err error, now time.Time) (noReply bool) {
+	repeated, refused := order == c.lastFailed, unreachable(err) || isSetup(err)
+	if repeated && !refused {
+		return false
 	}
 	c.lastFailed, c.lastError = order, err
 	c.noReply.failures++
 	if !repeated {
 		c.breaker.RecordFailure()
 	}
-	if c.closed() && c.noReply.outage(now, noListener && c.inFlight == 0) {
-		c.breaker.Open()
+	if !c.closed() || !c.noReply.outage(now, refused && c.inFlight == 0) {
+		return false
 	}
+	c.breaker.Open()
+	return true
 }
 
 // endOutage makes the next opening the start of another outage.
@@ -151,23 +175,34 @@ func (c *circuit) endOutage() { c.outageStart = time.Time{} }
 type result uint8
 
 const (
-	// success: any valid reply, also a rejection.
+	// success: any reply that only a living service gives, also a rejection and an unreadable one.
 	success result = iota
-	// failure: timeout, 5xx, 429, malformed reply, unreachable.
+	// failure: timeout, 5xx, 429, unreachable, a fault of the set-up.
 	failure
 	// noResult: the call did not reach the downstream.
 	noResult
 )
 
-func resultOf(err error) result {
+func resultOf(c *gateway.Call, err error) result {
 	if err == nil {
 		return success
 	}
 	var f *delivery.Failure
-	if errors.As(err, &f) && (f.Kind == messages.Poison || f.Deferral != nil) || errors.Is(err, gateway.ErrClosed) {
+	if !errors.As(err, &f) {
+		return failure
+	}
+	switch {
+	case f.Deferral != nil, f.Kind == messages.Poison, errors.Is(err, gateway.ErrClosed):
 		return noResult
+	case f.Kind == messages.Unreadable, f.Kind == messages.Rejected, nothingToUndo(c, f):
+		return success
 	}
 	return failure
+}
+
+// nothingToUndo reports whether the plan takes the answer to an undo as done.
+func nothingToUndo(c *gateway.Call, f *delivery.Failure) bool {
+	return c.Direction == messages.Undo && slices.Contains(c.Step.GetNothingToUndo(), f.Code)
 }
 
 // retryAfter is the wait that the downstream asked for, at most maxSpread.

@@ -1,5 +1,5 @@
 // Package downstream protects the services that steps call, and the orders from their outages. Each downstream (named by
-// plan.Downstream) has one circuit breaker, concurrency limit and rate limit, shared by all orders of the node. The breaker's
+// the directory) has one circuit breaker, concurrency limit and rate limit, shared by all orders of the node. The breaker's
 // state machine, the bulkhead and the rate limiters are those of failsafe-go.
 //
 // A call that cannot be made now, and one that fails while the circuit is not closed, fails with a delivery.Deferral: its
@@ -7,18 +7,26 @@
 //
 // # Circuit
 //
-// Failures: timeout, 5xx, 429, malformed reply, unreachable. Any valid reply is a success, also a rejection. The circuit
-// opens for one of two reasons:
+// Failures: timeout, 5xx, 429, unreachable, a fault of the set-up. Any other reply is a success, also a rejection, one that
+// cannot be read, and one that means that nothing is left to undo. The circuit opens for one of two reasons:
 //
 //   - No reply: five failures without a reply in between, and either 20 calls without a reply over twice the usual reply
 //     time, or three seconds without a reply. A node that never had a reply opens it after five failures if nothing listens
 //     (no responders, connection refused) and no call is in flight. Random failures do not open it, whatever the load.
 //   - Failure rate: half of the calls of the last ten seconds failed, of 100 at least.
 //
-// Consecutive failures of one order count once: if the service fails because of that order, its own attempts end it.
+// Consecutive failures of one order count once: if the service fails because of that order, its own attempts end it. When it
+// is unreachable or its set-up is at fault, the no-reply rule counts each.
 //
 // While the circuit is open no call is made. After 0.5 to 1 s, and up to 10 s in a long outage, three trial calls are let
 // through at a time: three successes close the circuit, three failures open it again.
+//
+// # Faults of the set-up
+//
+// Wrong credentials, a wrong path and a missing permission (failures of the kind Setup) concern all orders alike. A call that
+// meets one fails with a Deferral of about a second, also while the circuit is closed, so that it spends no attempt. An order
+// that meets one again after the service has replied to others is the cause itself: that failure passes, and its attempts count.
+// The faults of the latest 1024 to 2048 orders since the circuit last opened are remembered.
 //
 // # Parking
 //
@@ -64,5 +72,5 @@
 // # Failure
 //
 // Errors wrap a *delivery.Failure: that of the Steps, or Transient with a Deferral, or Transient wrapping gateway.ErrClosed
-// after Close.
+// after Close. A Deferral of a call that was made keeps its InDoubt.
 package downstream

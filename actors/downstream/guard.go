@@ -1,11 +1,13 @@
 package downstream
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/messages"
@@ -24,6 +26,7 @@ type Guard struct {
 	steps  Steps
 	cfg    Config
 	instr  *instrumentation
+	dir    *directory.Directory
 	limits map[string]*messages.Limits // of the node's own plan, by downstream
 
 	// byTarget holds the limiter of each known target, nil for a target that needs none. Reads take no lock.
@@ -35,11 +38,12 @@ type Guard struct {
 	timers sync.WaitGroup // timers that are set or running
 }
 
-// New returns a Guard for calls made by steps. The limits in p, the node's own plan, hold for every order, also for one
-// accepted under another plan; a downstream that p does not call gets the limits of the first call to it. The error is that
-// of an instrument. Call Close before steps is closed.
-func New(steps Steps, p *messages.Plan, cfg Config) (*Guard, error) {
-	g := &Guard{steps: steps, cfg: cfg.withDefaults(), limits: plan.LimitsOf(p), byName: map[string]*serviceLimiter{}}
+// New returns a Guard for calls made by steps. dir names the downstream of each target, and its limits hold first. Otherwise
+// the limits in p, the node's own plan, hold for every order, also for one accepted under another plan; a downstream that p
+// does not call gets the limits of the first call to it. The error is that of an instrument. Call Close before steps is closed.
+func New(steps Steps, p *messages.Plan, dir *directory.Directory, cfg Config) (*Guard, error) {
+	limits := plan.LimitsOf(p, func(target string) string { return dir.Lookup(target).Name })
+	g := &Guard{steps: steps, cfg: cfg.withDefaults(), dir: dir, limits: limits, byName: map[string]*serviceLimiter{}}
 	g.byTarget.Store(&map[string]*serviceLimiter{})
 	var err error
 	if g.instr, err = newInstrumentation(g.cfg.Meter, g.limiters); err != nil {
@@ -70,23 +74,20 @@ func (g *Guard) Do(c *gateway.Call, done gateway.Done) {
 
 // limiter returns the limiter of target; nil for one that is answered in process and has no limits.
 func (g *Guard) limiter(target string, step *messages.Step) *serviceLimiter {
-	name, remote := plan.Downstream(target)
+	entry := g.dir.Lookup(target)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	known := *g.byTarget.Load()
 	if l, ok := known[target]; ok {
 		return l
 	}
-	l := g.byName[name]
+	l := g.byName[entry.Name]
 	if l == nil {
-		limits := g.limits[name]
-		if limits == nil {
-			limits = step.GetLimits()
-		}
-		if remote || limits.GetConcurrency() > 0 || limits.GetRate() > 0 {
-			l = newServiceLimiter(g, name, limits)
+		limits := cmp.Or(entry.Limits, g.limits[entry.Name], step.GetLimits())
+		if entry.Remote || limits.GetConcurrency() > 0 || limits.GetRate() > 0 {
+			l = newServiceLimiter(g, entry, limits)
 			l.closed = g.closed
-			g.byName[name] = l
+			g.byName[entry.Name] = l
 		}
 	}
 	next := map[string]*serviceLimiter{}

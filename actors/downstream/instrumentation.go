@@ -15,6 +15,7 @@ type deferralCause string
 
 const (
 	outage deferralCause = "outage" // the circuit is not closed, or slow start has no permit
+	setup  deferralCause = "setup"  // the same, or not yet open, by a fault of the set-up
 	full   deferralCause = "full"   // a limit has no permit
 )
 
@@ -29,9 +30,9 @@ func newInstrumentation(m metric.Meter, limiters func() []*serviceLimiter) (*ins
 	i := &instrumentation{}
 	var errs [5]error
 	i.opens, errs[0] = m.Int64Counter("orderly.circuit.opens", metric.WithUnit("{opening}"),
-		metric.WithDescription("How often the circuit of a downstream went from closed to open"))
+		metric.WithDescription("How often the circuit of a downstream went from closed to open: by downstream and cause (no_reply, failure_rate, setup)"))
 	i.deferrals, errs[1] = m.Int64Counter("orderly.downstream.deferred", metric.WithUnit("{call}"),
-		metric.WithDescription("Step calls not made, or failed in an outage, whose orders park: by downstream and cause (outage, full)"))
+		metric.WithDescription("Step calls not made, or failed in an outage, whose orders park: by downstream and cause (outage, setup, full)"))
 	state, err := m.Int64ObservableGauge("orderly.downstream.circuit",
 		metric.WithDescription("Circuit of a downstream: 0 closed, 1 half open, 2 open"))
 	errs[2] = err
@@ -60,6 +61,11 @@ var stateNumber = map[circuitbreaker.State]int64{
 
 func labels(downstream string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("downstream", downstream)))
+}
+
+func (i *instrumentation) opened(l *serviceLimiter, cause openCause) {
+	i.opens.Add(context.Background(), 1, metric.WithAttributes(
+		attribute.String("downstream", l.name), attribute.String("cause", string(cause))))
 }
 
 func (i *instrumentation) deferred(l *serviceLimiter, cause deferralCause) {

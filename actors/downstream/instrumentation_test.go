@@ -1,7 +1,10 @@
 package downstream_test
 
 import (
+	"fmt"
 	"maps"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,11 +40,11 @@ func TestMetrics(t *testing.T) {
 		s.setLatency(0)
 		openCircuit(t, g, s, errUnreachable)
 		callStep(t, g, "o-1", limits)
-		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
+		expect("out", map[string]int64{"circuit stock": 2, "waiting stock": 0, "circuit.opens stock no_reply": 1, "deferred stock outage": 1})
 		time.Sleep(2 * time.Second)
 		s.setError(nil)
 		callStep(t, g, "o-1", limits)
-		expect("on trial", map[string]int64{"circuit stock": 1, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1})
+		expect("on trial", map[string]int64{"circuit stock": 1, "waiting stock": 0, "circuit.opens stock no_reply": 1, "deferred stock outage": 1})
 		callStep(t, g, "o-1", limits)
 		callStep(t, g, "o-1", limits)
 		time.Sleep(time.Minute)
@@ -51,10 +54,83 @@ func TestMetrics(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		expect("full", map[string]int64{
-			"circuit stock": 0, "waiting stock": 0, "circuit.opens stock": 1, "deferred stock outage": 1, "deferred stock full": 1,
+			"circuit stock": 0, "waiting stock": 0, "circuit.opens stock no_reply": 1, "deferred stock outage": 1, "deferred stock full": 1,
 		})
 		time.Sleep(time.Minute)
 	})
+}
+
+// Openings and deferrals have their causes.
+func TestMetricsOfCauses(t *testing.T) {
+	fail := func(err error) func(*testing.T, *downstream.Guard, *fakeService) {
+		return func(t *testing.T, g *downstream.Guard, s *fakeService) { openCircuit(t, g, s, err) }
+	}
+	causes := map[string]struct {
+		open      func(*testing.T, *downstream.Guard, *fakeService)
+		deferrals int64 // until the circuit is open, and the next call
+	}{
+		"no_reply": {fail(errTimeout), 1},
+		"failure_rate": {func(t *testing.T, g *downstream.Guard, s *fakeService) {
+			for i := range 100 {
+				s.setError(errTimeout)
+				if i%2 == 1 {
+					s.setError(nil)
+				}
+				callStep(t, g, fmt.Sprintf("o-%d", i), nil)
+			}
+		}, 1},
+		"setup": {func(t *testing.T, g *downstream.Guard, s *fakeService) {
+			s.setError(errUnauthorized)
+			for range 5 {
+				callStep(t, g, "o-1", nil)
+			}
+		}, 6},
+	}
+	if got, want := documentedCauses(t, "orderly_circuit_opens_total"), slices.Sorted(maps.Keys(causes)); !slices.Equal(got, want) {
+		t.Errorf("docs/operations.md has the causes %q of openings, want %q", got, want)
+	}
+	if got, want := documentedCauses(t, "orderly_downstream_deferred_total"), []string{"full", "outage", "setup"}; !slices.Equal(got, want) {
+		t.Errorf("docs/operations.md has the causes %q of deferrals, want %q", got, want)
+	}
+	for name, c := range causes {
+		synctest.Test(t, func(t *testing.T) {
+			reader := metric.NewManualReader()
+			s := &fakeService{}
+			g := newGuard(t, s, nil, downstream.Config{Meter: metric.NewMeterProvider(metric.WithReader(reader)).Meter("test")})
+			defer g.Close()
+			c.open(t, g, s)
+			callStep(t, g, "o-next", nil)
+			deferred := "deferred stock outage"
+			if name == "setup" {
+				deferred = "deferred stock setup"
+			}
+			want := map[string]int64{"circuit stock": 2, "waiting stock": 0, "circuit.opens stock " + name: 1, deferred: c.deferrals}
+			if got := collect(t, reader); !maps.Equal(got, want) {
+				t.Errorf("%s: %v, want %v", name, got, want)
+			}
+		})
+	}
+}
+
+// documentedCauses returns the causes that docs/operations.md lists for a metric, sorted.
+func documentedCauses(t *testing.T, name string) []string {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		_, list, ok := strings.Cut(line, "cause (")
+		if !strings.HasPrefix(line, "|") || !strings.Contains(line, name) || !ok {
+			continue
+		}
+		list, _, _ = strings.Cut(list, ")")
+		causes := strings.Split(strings.ReplaceAll(list, "`", ""), ", ")
+		slices.Sort(causes)
+		return causes
+	}
+	t.Fatalf("docs/operations.md has no causes of %s", name)
+	return nil
 }
 
 // collect returns the values by "instrument downstream [cause]".

@@ -112,7 +112,7 @@ func TestLimitsOfDoStepWin(t *testing.T) {
 		g, err := downstream.New(s, &messages.Plan{Steps: []*messages.Step{
 			{Name: "a", Do: "nats://one.do", Undo: "nats://two.undo", Limits: &messages.Limits{Concurrency: 2}},
 			{Name: "b", Do: "nats://two.do", Limits: &messages.Limits{Concurrency: 7}},
-		}}, downstream.Config{})
+		}}, nil, downstream.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}

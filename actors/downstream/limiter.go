@@ -1,7 +1,6 @@
 package downstream
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -11,6 +10,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
@@ -39,6 +39,7 @@ type serviceLimiter struct {
 	lastReturn, lastBusyReturn, parkedUntil time.Time
 	// failedRate is the rate at which slow start last ended in another outage; 0 once one has ended with a recovery.
 	failedRate float64
+	setup      setupFaults
 
 	// queue holds the calls that wait for a permit, oldest first.
 	queue []*admission
@@ -60,8 +61,8 @@ type admission struct {
 	rateTime, slowStartTime, expires time.Time
 }
 
-func newServiceLimiter(g *Guard, name string, limits *messages.Limits) *serviceLimiter {
-	l := &serviceLimiter{name: name, guard: g, limits: limits, labels: labels(name), circuit: newCircuit()}
+func newServiceLimiter(g *Guard, e *directory.Entry, limits *messages.Limits) *serviceLimiter {
+	l := &serviceLimiter{name: e.Name, guard: g, limits: limits, labels: labels(e.Name), circuit: newCircuit(e.Circuit)}
 	if n := limits.GetConcurrency(); n > 0 {
 		l.bulkhead = bulkhead.New[any](uint(n))
 	}
@@ -129,8 +130,10 @@ func (l *serviceLimiter) admitTrial(a *admission, now time.Time) (start bool, er
 }
 
 func (l *serviceLimiter) register(a *admission, now time.Time) {
-	a.ticket = l.circuit.admit(messages.OrderID(a.call.Request.GetOrderId()), now)
+	a.ticket = l.circuit.admit(a.order(), now)
 }
+
+func (a *admission) order() messages.OrderID { return messages.OrderID(a.call.Request.GetOrderId()) }
 
 // startTime is when the rates permit the call.
 func (a *admission) startTime() time.Time {
@@ -152,20 +155,20 @@ func (a *admission) ended(reply *messages.StepReply, err error) {
 		l.bulkhead.ReleasePermit()
 	}
 	change, err := l.record(a, err, now)
-	lasted, cause := now.Sub(l.circuit.outageStart), l.circuit.lastError
+	lasted, why, cause := now.Sub(l.circuit.outageStart), l.circuit.openCause, l.circuit.lastError
 	waiting := len(l.queue) > 0
 	l.mu.Unlock()
 	a.done(reply, err)
-	l.report(change, cause, lasted)
+	l.report(change, why, cause, lasted)
 	if waiting {
 		l.drain()
 	}
 }
 
-// record counts the end of a call. A failure while the circuit is not closed becomes a deferral: it is attributed to the
-// downstream and not to the order.
+// record counts the end of a call. A failure while the circuit is not closed, and a fault of the set-up that other orders meet
+// too, becomes a deferral: it is attributed to the downstream and not to the order.
 func (l *serviceLimiter) record(a *admission, err error, now time.Time) (transition, error) {
-	r, wasClosed := resultOf(err), l.circuit.closed()
+	r, wasClosed := resultOf(a.call, err), l.circuit.closed()
 	change := l.circuit.record(a.ticket, r, err, now, l.guard.cfg.Rand)
 	switch {
 	case change == recovered:
@@ -174,15 +177,19 @@ func (l *serviceLimiter) record(a *admission, err error, now time.Time) (transit
 		l.circuitOpened()
 	}
 	switch {
-	case r == success && wasClosed:
-		l.throughput.success(now, l.slowStart.on())
-	case r == failure && !wasClosed:
-		err = l.deferOutage(now, err, retryAfter(err))
+	case r == success:
+		l.setup.replied(a.order())
+		if wasClosed {
+			l.throughput.success(now, l.slowStart.on())
+		}
+	case r == failure && (!wasClosed || isSetup(err) && !l.setup.failed(a.order())):
+		err = l.deferFailed(now, err)
 	}
 	return change, err
 }
 
 func (l *serviceLimiter) circuitOpened() {
+	l.setup.opened()
 	if l.rate != nil {
 		// The queue is about to be failed: its reservations end here.
 		l.rate = newRateLimiter(l.limits.GetRate())
@@ -323,12 +330,12 @@ func (l *serviceLimiter) close() {
 }
 
 // report logs and counts the beginning and the end of an outage.
-func (l *serviceLimiter) report(t transition, cause error, lasted time.Duration) {
+func (l *serviceLimiter) report(t transition, why openCause, cause error, lasted time.Duration) {
 	log := l.guard.cfg.Logger.With("downstream", l.name)
 	switch t {
 	case opened:
-		l.guard.instr.opens.Add(context.Background(), 1, l.labels)
-		log.Warn("circuit opened, orders park", "error", errorText(cause))
+		l.guard.instr.opened(l, why)
+		log.Warn("circuit opened, orders park", "cause", string(why), "error", openText(cause))
 	case recovered:
 		log.Info("circuit closed, slow start begins", "after", lasted)
 	}

@@ -128,7 +128,7 @@ func newRand() func() float64 {
 func newGuard(t testing.TB, s downstream.Steps, limits *messages.Limits, cfg downstream.Config) *downstream.Guard {
 	t.Helper()
 	cfg.Rand = newRand()
-	g, err := downstream.New(s, planOf(limits), cfg)
+	g, err := downstream.New(s, planOf(limits), nil, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,21 +9,53 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
+// deferFailed parks an order whose call failed because of the downstream. What the call may have done stays in doubt.
+func (l *serviceLimiter) deferFailed(now time.Time, cause error) error {
+	var d *delivery.Failure
+	if l.circuit.closed() {
+		d = l.deferSetup(now, cause)
+	} else {
+		d = l.deferOutage(now, cause, retryAfter(cause))
+	}
+	var f *delivery.Failure
+	d.InDoubt = errors.As(cause, &f) && f.InDoubt
+	return d
+}
+
+// deferSetup parks an order that met a fault of the set-up while the circuit is closed.
+func (l *serviceLimiter) deferSetup(now time.Time, cause error) *delivery.Failure {
+	jitter := time.Duration(l.guard.cfg.Rand() * float64(minDelay))
+	until := l.returnTime(now, now.Add(max(minDelay, retryAfter(cause))), maxReturnRate).Add(jitter)
+	return l.deferral(setup, l.unavailable(cause), until)
+}
+
 // deferOutage parks an order because the circuit is not closed. cause is the failure of the downstream, atLeast the wait
 // that its own reply asked for.
-func (l *serviceLimiter) deferOutage(now time.Time, cause error, atLeast time.Duration) error {
+func (l *serviceLimiter) deferOutage(now time.Time, cause error, atLeast time.Duration) *delivery.Failure {
 	from := now.Add(atLeast)
 	if l.circuit.nextTrial.After(from) {
 		from = l.circuit.nextTrial
 	}
 	jitter := time.Duration(l.guard.cfg.Rand() * float64(spread(now.Sub(l.circuit.outageStart))))
 	until := l.returnTime(now, from, maxReturnRate).Add(jitter)
-	reason := l.name + " is unavailable (circuit open)"
-	if cause != nil {
-		reason += ": " + errorText(cause)
+	why := outage
+	if isSetup(cause) {
+		why = setup
 	}
-	return l.deferral(outage, reason, until)
+	return l.deferral(why, l.unavailable(cause), until)
 }
+
+// unavailable is the reason for a park by a failure of the downstream.
+func (l *serviceLimiter) unavailable(cause error) string {
+	state := "circuit open"
+	if isSetup(cause) {
+		state = setupText
+	}
+	return fmt.Sprintf("%s is unavailable (%s): %s", l.name, state, errorText(cause))
+}
+
+// setupText names a fault of the set-up in reasons and logs.
+const setupText = "fault of the set-up"
 
 // spread is the range of the jitter: the age of the outage, up to 45 seconds; after 7.5 minutes a tenth of the age, up to
 // half an hour. Every park adds two entries to the history of an order, which is read with each.
@@ -33,7 +65,7 @@ func spread(age time.Duration) time.Duration {
 
 // deferSlowStart parks an order until slow start is likely to have a permit for it. Half of the permits are reserved for new
 // orders.
-func (l *serviceLimiter) deferSlowStart(now time.Time) error {
+func (l *serviceLimiter) deferSlowStart(now time.Time) *delivery.Failure {
 	rate := min(l.slowStart.rateAt(l.lastReturn)/2, maxReturnRate)
 	until := l.returnTime(now, now.Add(maxSlowStartWait), rate)
 	return l.deferral(outage, fmt.Sprintf("%s is recovering (slow start, now %.0f calls per second)", l.name, l.slowStart.rate), until)
@@ -41,7 +73,7 @@ func (l *serviceLimiter) deferSlowStart(now time.Time) error {
 
 // deferBusy parks an order because a limit has no permit for it within the hold. Orders return at the rate perSecond, and at
 // random times once there are too many for that.
-func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float64) error {
+func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float64) *delivery.Failure {
 	first := now.Add(l.guard.cfg.Hold)
 	if l.lastBusyReturn.Before(first) {
 		l.lastBusyReturn = first
@@ -71,8 +103,8 @@ func interval(perSecond float64) time.Duration {
 	return time.Duration(float64(time.Second) / perSecond)
 }
 
-func (l *serviceLimiter) deferral(cause deferralCause, reason string, until time.Time) error {
-	if cause == outage && until.After(l.parkedUntil) {
+func (l *serviceLimiter) deferral(cause deferralCause, reason string, until time.Time) *delivery.Failure {
+	if cause != full && until.After(l.parkedUntil) {
 		l.parkedUntil = until
 	}
 	l.guard.instr.deferred(l, cause)
@@ -81,6 +113,14 @@ func (l *serviceLimiter) deferral(cause deferralCause, reason string, until time
 		Err:      errors.New(reason),
 		Deferral: &delivery.Deferral{Reason: reason, Until: until},
 	}
+}
+
+// openText is the cause of an opening for the log.
+func openText(cause error) string {
+	if isSetup(cause) {
+		return setupText + ": " + errorText(cause)
+	}
+	return errorText(cause)
 }
 
 // errorText is the text of an error without its failure kind.

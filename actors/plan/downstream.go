@@ -55,12 +55,12 @@ func Downstream(target string) (name string, remote bool) {
 	return target, false
 }
 
-// LimitsOf returns the limits of each downstream in the plan, by name. Limits of a step hold for the downstream that its do
-// calls; a downstream that only an undo calls is not in the map.
-func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
+// LimitsOf returns the limits of each downstream in the plan, by the name that nameOf gives to a target. Limits of a step hold
+// for the downstream that its do calls; a downstream that only an undo calls is not in the map.
+func LimitsOf(p *messages.Plan, nameOf func(target string) string) map[string]*messages.Limits {
 	limits := map[string]*messages.Limits{}
 	for _, s := range p.GetSteps() {
-		name, _ := Downstream(s.GetDo())
+		name := nameOf(s.GetDo())
 		if limits[name] == nil && s.GetLimits() != nil {
 			limits[name] = s.GetLimits()
 		}
@@ -68,15 +68,20 @@ func LimitsOf(p *messages.Plan) map[string]*messages.Limits {
 	return limits
 }
 
+func nameOf(target string) string {
+	name, _ := Downstream(target)
+	return name
+}
+
 // shareLimits gives steps without limits those of another step that calls the same downstream.
 func shareLimits(steps []*messages.Step) {
-	known := LimitsOf(&messages.Plan{Steps: steps})
+	known := LimitsOf(&messages.Plan{Steps: steps}, nameOf)
 	for _, s := range steps {
 		if s == nil || s.Limits != nil {
 			continue
 		}
-		if name, _ := Downstream(s.Do); known[name] != nil {
-			s.Limits = proto.CloneOf(known[name])
+		if limits := known[nameOf(s.Do)]; limits != nil {
+			s.Limits = proto.CloneOf(limits)
 		}
 	}
 }

@@ -52,7 +52,7 @@ steps:
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := plan.LimitsOf(p)
+	limits := plan.LimitsOf(p, func(target string) string { name, _ := plan.Downstream(target); return name })
 	if l := limits["payments"]; l.GetConcurrency() != 8 || l.GetRate() != 2.5 {
 		t.Errorf("payments has %v", l)
 	}

@@ -119,7 +119,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: e.functions, Logger: c.Logger,
 		HTTPConcurrency: concurrency(e.plan), FunctionConcurrency: concurrency(e.plan),
 	})
-	if e.guard, err = downstream.New(e.steps, e.plan, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
+	if e.guard, err = downstream.New(e.steps, e.plan, nil, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
 		return err
 	}
 	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {

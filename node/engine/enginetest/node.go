@@ -37,7 +37,7 @@ func newNode(e *Env) (*node, error) {
 	n := &node{env: e}
 	n.steps = gateway.New(nil, gateway.Config{Functions: e.functions})
 	var err error
-	if n.guard, err = downstream.New(n.steps, e.plan, downstream.Config{Hold: hold}); err != nil {
+	if n.guard, err = downstream.New(n.steps, e.plan, nil, downstream.Config{Hold: hold}); err != nil {
 		return nil, err
 	}
 	n.orders, err = actors.NewFactory(actors.Deps{

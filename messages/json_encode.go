@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -70,22 +71,26 @@ func appendList(b []byte, list protoreflect.List, f *jsonField) (_ []byte, err e
 
 // appendMap appends a map whose keys are strings.
 func appendMap(b []byte, values protoreflect.Map, f *jsonField) (_ []byte, err error) {
-	keys := make([]string, 0, values.Len())
-	values.Range(func(key protoreflect.MapKey, _ protoreflect.Value) bool {
-		keys = append(keys, key.String())
+	type entry struct {
+		key   string
+		value protoreflect.Value
+	}
+	entries := make([]entry, 0, values.Len())
+	values.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		entries = append(entries, entry{key.String(), value})
 		return true
 	})
-	slices.Sort(keys)
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.key, b.key) })
 	b = append(b, '{')
-	for i, key := range keys {
+	for i, e := range entries {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		if b, err = appendText(b, key); err != nil {
+		if b, err = appendText(b, e.key); err != nil {
 			return b, err
 		}
 		b = append(b, ':')
-		if b, err = appendValue(b, values.Get(protoreflect.ValueOfString(key).MapKey()), f, f.MapValue().Kind()); err != nil {
+		if b, err = appendValue(b, e.value, f, f.MapValue().Kind()); err != nil {
 			return b, err
 		}
 	}

@@ -15,6 +15,9 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
+// maxHeaders is how many headers a request has.
+const maxHeaders = 6
+
 // maxPooledBuffer is the largest request buffer that is reused, in bytes.
 const maxPooledBuffer = 64 << 10
 
@@ -54,8 +57,14 @@ func (g *natsGateway) publish(p *pendingCall) error {
 	buffer := g.buffers.Get().(*[]byte)
 	body, contentType, err := encodeRequest((*buffer)[:0], p.call)
 	if err == nil {
-		header := nats.Header{messages.HeaderContentType: {contentType}}
-		p.headers(func(key, value string) { header[key] = []string{value} })
+		header := make(nats.Header, maxHeaders)
+		values := make([]string, 0, maxHeaders)
+		set := func(key, value string) {
+			values = append(values, value)
+			header[key] = values[len(values)-1 : len(values) : len(values)]
+		}
+		set(messages.HeaderContentType, contentType)
+		p.headers(set)
 		body = g.set.cfg.Probe.sendingNATS(p.call, header, body)
 		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
 			// PublishMsg copies the body.

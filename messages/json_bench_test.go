@@ -25,8 +25,10 @@ func BenchmarkStepRequestJSON(b *testing.B) {
 			},
 		}
 		for name, encode := range map[string]func([]byte) ([]byte, error){
-			"orderly":   func(buffer []byte) ([]byte, error) { return messages.AppendJSON(buffer, r) },
-			"protojson": func(buffer []byte) ([]byte, error) { return protojson.MarshalOptions{UseProtoNames: true}.MarshalAppend(buffer, r) },
+			"orderly": func(buffer []byte) ([]byte, error) { return messages.AppendJSON(buffer, r) },
+			"protojson": func(buffer []byte) ([]byte, error) {
+				return protojson.MarshalOptions{UseProtoNames: true}.MarshalAppend(buffer, r)
+			},
 		} {
 			b.Run(fmt.Sprintf("%s/items=%d", name, items), func(b *testing.B) {
 				var buffer []byte

@@ -327,10 +327,11 @@ type Reading struct {
 	RejectedWhen string                 `protobuf:"bytes,2,opt,name=rejected_when,json=rejectedWhen,proto3" json:"rejected_when,omitempty"`
 	PendingWhen  string                 `protobuf:"bytes,3,opt,name=pending_when,json=pendingWhen,proto3" json:"pending_when,omitempty"`
 	RetryWhen    string                 `protobuf:"bytes,4,opt,name=retry_when,json=retryWhen,proto3" json:"retry_when,omitempty"`
-	// The data of done.
+	// The data of done. Absent: the whole body.
 	Data string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
-	// Code and reason of rejected, texts.
-	Code          string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	// The code of rejected, a text.
+	Code string `protobuf:"bytes,6,opt,name=code,proto3" json:"code,omitempty"`
+	// The reason of rejected and of retry, a text.
 	Reason        string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

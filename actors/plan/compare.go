@@ -16,8 +16,12 @@ import (
 // ErrChanged is wrapped by the error of CheckUnchanged.
 var ErrChanged = errors.New("is registered with other content")
 
-// maxChanges bounds the changes that an error lists.
-const maxChanges = 8
+const (
+	// maxChanges bounds the changes that an error lists.
+	maxChanges = 8
+	// maxShown bounds the characters of a text in one.
+	maxShown = 100
+)
 
 // CheckUnchanged returns an error unless given means the same as the plan registered under its name and version, with defaults
 // on both sides. The error wraps ErrChanged, lists the fields that differ by step, and contains no query of a URL.
@@ -88,7 +92,7 @@ func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 		}
 		was, is := formatValue(field, b), formatValue(field, a)
 		if was == is {
-			all = append(all, name+": the query of its URL differs")
+			all = append(all, name+": what is not shown of "+was+" differs")
 			continue
 		}
 		all = append(all, name+": "+was+" → "+is)
@@ -98,6 +102,12 @@ func fieldDiff(prefix string, before, after protoreflect.Message) []string {
 
 // formatValue formats a value as in a plan file.
 func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) string {
+	switch {
+	case field.IsList():
+		return formatCodes(v.List())
+	case isTarget(field):
+		return DisplayTarget(v.String())
+	}
 	switch field.Kind() {
 	case protoreflect.MessageKind:
 		return v.Message().Interface().(*durationpb.Duration).AsDuration().String()
@@ -105,9 +115,34 @@ func formatValue(field protoreflect.FieldDescriptor, v protoreflect.Value) strin
 		word := string(field.Enum().Values().ByNumber(v.Enum()).Name())
 		return strings.ToLower(strings.TrimPrefix(word, strings.ToUpper(field.TextName())+"_"))
 	case protoreflect.StringKind:
-		return DisplayTarget(v.String())
+		return formatText(v.String())
 	}
 	return fmt.Sprint(v.Interface())
+}
+
+// isTarget reports whether a field is the URL of a call.
+func isTarget(field protoreflect.FieldDescriptor) bool {
+	return field.ContainingMessage().Name() == "Step" && (field.Name() == "do" || field.Name() == "undo")
+}
+
+func formatCodes(list protoreflect.List) string {
+	var all []string
+	for i := range list.Len() {
+		all = append(all, list.Get(i).String())
+	}
+	return formatText(strings.Join(all, ", "))
+}
+
+// formatText is a text of a plan in one line, of maxShown characters at most.
+func formatText(s string) string {
+	if s == "" {
+		return "none"
+	}
+	short := []rune(strings.Join(strings.Fields(s), " "))
+	if len(short) > maxShown {
+		short = append(short[:maxShown], '…')
+	}
+	return string(short)
 }
 
 // DisplayTarget is a target for people: without the query of a call over HTTP, which may hold a secret, or none.

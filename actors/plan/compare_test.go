@@ -49,6 +49,18 @@ func TestCheckUnchangedNamesEveryDifference(t *testing.T) {
 		"step create_shipment: limits.rate: 0 → 12.5":                                func(p *messages.Plan) { p.Steps[2].Limits.Rate = 12.5 },
 		"step create_shipment: in_doubt: settle → undo":                              func(p *messages.Plan) { p.Steps[2].InDoubt = messages.InDoubt_IN_DOUBT_UNDO },
 		"step create_shipment: encoding: json → protobuf":                            func(p *messages.Plan) { p.Steps[2].Encoding = messages.Encoding_ENCODING_PROTOBUF },
+		`step reserve_inventory: reply.done_when: none → body.ok; step reserve_inventory: reply.data: none → body.items[0]`: func(p *messages.Plan) {
+			p.Steps[0].Reply = &messages.Reading{DoneWhen: "body.ok", Data: "body.items[0]"}
+		},
+		"step reserve_inventory: undo_reply.retry_when: none → status == 503 || body.a": func(p *messages.Plan) {
+			p.Steps[0].UndoReply = &messages.Reading{RetryWhen: "status == 503\n  || body.a", DoneWhen: "true"}
+		},
+		"step reserve_inventory: nothing_to_undo: none → already_voided, 404": func(p *messages.Plan) {
+			p.Steps[0].NothingToUndo = []string{"already_voided", "404"}
+		},
+		"step reserve_inventory: reply.done_when: none → body" + strings.Repeat(".a", 48) + "…": func(p *messages.Plan) {
+			p.Steps[0].Reply = &messages.Reading{DoneWhen: "body" + strings.Repeat(".a", 60)}
+		},
 		"(step wrap is new)":                func(p *messages.Plan) { p.Steps = append(p.Steps, &messages.Step{Name: "wrap", Do: "sim:"}) },
 		"(step capture_payment is removed)": func(p *messages.Plan) { p.Steps = p.Steps[:3] },
 		"order of the steps: reserve_inventory, authorize_payment, create_shipment, capture_payment → authorize_payment, reserve_inventory,": func(p *messages.Plan) {
@@ -79,7 +91,7 @@ func TestCheckUnchangedHidesQueries(t *testing.T) {
 		return &messages.Plan{Name: "gift", Version: 2, Steps: []*messages.Step{{Name: "wrap", Do: target}}}
 	}
 	for target, want := range map[string]string{
-		"https://shop/wrap?token=s3cret2": "step wrap: do: the query of its URL differs",
+		"https://shop/wrap?token=s3cret2": "step wrap: do: what is not shown of https://shop/wrap?… differs",
 		"https://shop/pack?token=s3cret2": "step wrap: do: https://shop/wrap?… → https://shop/pack?…",
 		"shop/pack?token=s3cret2":         "step wrap: do: https://shop/wrap?… → shop/pack?…",
 	} {
@@ -87,6 +99,21 @@ func TestCheckUnchangedHidesQueries(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("got %v\nwant %s without a secret", err, want)
 		}
+	}
+}
+
+func TestCheckUnchangedSaysThatTheEndDiffers(t *testing.T) {
+	of := func(end string) *messages.Plan {
+		return &messages.Plan{Name: "gift", Version: 2, Steps: []*messages.Step{{
+			Name: "wrap", Do: "sim:", Reply: &messages.Reading{DoneWhen: "body" + strings.Repeat(".a", 60) + end},
+		}}}
+	}
+	err := plan.CheckUnchanged(of(".b"), of(".c"))
+	if err == nil || !strings.Contains(err.Error(), "reply.done_when: what is not shown of body.a") {
+		t.Errorf("got %v", err)
+	}
+	if err := plan.CheckUnchanged(of(".b"), of(".b")); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -13,6 +13,11 @@
 //	    limits: {concurrency: 256, rate: 0}  # the defaults; 0: no limit
 //	    in_doubt: settle                     # or undo
 //	    encoding: json                       # or protobuf
+//	    reply:                               # optional: reads answers that are not a StepReply, see package reading
+//	      done_when: body.status == "ok"
+//	      data: body.reservation
+//	    undo_reply: {done_when: body.released}     # optional: the same for the undo
+//	    nothing_to_undo: [unknown_reservation]     # optional: at most 32 codes or statuses of a rejected undo
 //
 // An order keeps the plan with which it was accepted; a changed plan applies to new orders. A name and version identify one
 // content permanently: CheckUnchanged compares a plan with the one registered under them.

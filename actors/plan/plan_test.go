@@ -256,6 +256,8 @@ func TestValidatePlansMadeInGo(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(builtinYAML))
 	f.Add([]byte(builtinJSON))
+	f.Add([]byte(readingYAML))
+	f.Add([]byte(readingJSON))
 	f.Add([]byte("name: &a order\nversion: 1\nsteps: [&s {name: x, do: 'sim:', retry: {initial: 1s}}]\n"))
 	f.Add([]byte("a: &a [*a]\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -84,7 +84,7 @@ steps:
 			`line 14: step 2: limits.concurrency: "all" is not a whole number from 0 to 4294967295`,
 			`line 14: step 2: limits.rate is -1: want 0 (no limit), or 0.001 to 1000000 calls per second`,
 			`line 15: step 2: encoding: "xml" is not json or protobuf`,
-			`line 16: step 3: want fields (name, do, undo, timeout, retry, limits, in_doubt, encoding)`,
+			`line 16: step 3: want fields (name, do, undo, timeout, retry, limits, in_doubt, encoding, reply, undo_reply, nothing_to_undo)`,
 			`line 19: step send: retry: want fields (initial, max, attempts)`,
 			`line 20: step send: field "retry" is given twice`,
 		}},

@@ -77,12 +77,17 @@ func lookup(n *yaml.Node, field string) (key, value *yaml.Node) {
 	return nil, nil
 }
 
-// canonicalField accepts the proto-JSON spelling of a field.
+// canonicalField accepts the proto-JSON spelling of a field, such as inDoubt.
 func canonicalField(field string) string {
-	if field == "inDoubt" {
-		return "in_doubt"
+	var b strings.Builder
+	for _, c := range field {
+		if c >= 'A' && c <= 'Z' {
+			b.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		b.WriteRune(c)
 	}
-	return field
+	return b.String()
 }
 
 // stepNode returns the node of a step, which must exist.
@@ -139,7 +144,43 @@ func (r reader) step(i int, n *yaml.Node, s *messages.Step) {
 			"json": messages.Encoding_ENCODING_JSON, "ENCODING_JSON": messages.Encoding_ENCODING_JSON,
 			"protobuf": messages.Encoding_ENCODING_PROTOBUF, "ENCODING_PROTOBUF": messages.Encoding_ENCODING_PROTOBUF,
 		})},
+		{"reply", r.reading(&s.Reply)},
+		{"undo_reply", r.reading(&s.UndoReply)},
+		{"nothing_to_undo", r.codes(&s.NothingToUndo)},
 	})
+}
+
+func (r reader) reading(to **messages.Reading) func(place, *yaml.Node) {
+	return func(at place, n *yaml.Node) {
+		v := &messages.Reading{}
+		*to = v
+		r.mapping(at, n, []field{
+			{"done_when", r.text(&v.DoneWhen)},
+			{"rejected_when", r.text(&v.RejectedWhen)},
+			{"pending_when", r.text(&v.PendingWhen)},
+			{"retry_when", r.text(&v.RetryWhen)},
+			{"data", r.text(&v.Data)},
+			{"code", r.text(&v.Code)},
+			{"reason", r.text(&v.Reason)},
+		})
+	}
+}
+
+// codes reads a list of texts. A status may be written as a number.
+func (r reader) codes(to *[]string) func(place, *yaml.Node) {
+	return func(at place, n *yaml.Node) {
+		n = resolveAlias(n)
+		if n.Kind != yaml.SequenceNode {
+			r.addAt(n.Line, at, "%s: want a list of codes", at.field)
+			return
+		}
+		for _, item := range n.Content {
+			r.scalar("a text or a status", func(s string) bool {
+				*to = append(*to, s)
+				return true
+			}, "!!str", "!!int")(at, item)
+		}
+	}
 }
 
 // mapping reads a mapping. An unknown field, and one given twice in either spelling, is a problem.

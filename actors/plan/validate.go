@@ -129,6 +129,9 @@ func validateStep(ps *problems, i int, s *messages.Step, check func(string) erro
 	if _, ok := messages.Encoding_name[int32(s.GetEncoding())]; !ok {
 		ps.add(at("encoding"), "encoding is %d: want json or protobuf", s.GetEncoding())
 	}
+	validateReading(ps, at("reply"), s.GetReply(), "do", s.GetDo())
+	validateReading(ps, at("undo_reply"), s.GetUndoReply(), "undo", s.GetUndo())
+	validateNothingToUndo(ps, at("nothing_to_undo"), s)
 }
 
 func validateDuration(ps *problems, at place, d *durationpb.Duration, low, high time.Duration) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +52,20 @@ type Step struct {
 	UndoInDoubt bool
 	// Protobuf: calls over NATS and HTTP are encoded as protobuf instead of JSON.
 	Protobuf bool
+	// Reply says how to read answers of Do, and UndoReply those of Undo, that are not a StepReply. Functions always return one.
+	Reply, UndoReply Reading
+	// NothingToUndo are codes of a rejected Undo, or statuses, that mean that nothing is left to undo: the step counts as undone.
+	NothingToUndo []string
+}
+
+// Reading says what a JSON answer means that is not a StepReply, in expressions of the Common Expression Language (CEL) over
+// body and status. The first condition that is true decides, in the order of the fields. Zero: there is no such answer.
+type Reading struct {
+	DoneWhen, RejectedWhen, PendingWhen, RetryWhen string
+	// Data is the data of done; default the whole body.
+	Data string
+	// Code is that of a rejection, Reason that of a rejection or a retry.
+	Code, Reason string
 }
 
 // Retry limits the attempts of a call and sets the delays between them.
@@ -128,6 +143,8 @@ func PlanFromProto(p *messages.Plan) Plan {
 			},
 			UndoInDoubt: s.GetInDoubt() == messages.InDoubt_IN_DOUBT_UNDO,
 			Protobuf:    s.GetEncoding() == messages.Encoding_ENCODING_PROTOBUF,
+			Reply:       readingOf(s.GetReply()), UndoReply: readingOf(s.GetUndoReply()),
+			NothingToUndo: slices.Clone(s.GetNothingToUndo()),
 		}
 		if l := s.GetLimits(); l != nil {
 			out.Steps[i].Limits = Limits{Concurrency: int(l.GetConcurrency()), Rate: l.GetRate()}
@@ -137,6 +154,24 @@ func PlanFromProto(p *messages.Plan) Plan {
 		}
 	}
 	return out
+}
+
+func readingOf(r *messages.Reading) Reading {
+	return Reading{
+		DoneWhen: r.GetDoneWhen(), RejectedWhen: r.GetRejectedWhen(), PendingWhen: r.GetPendingWhen(), RetryWhen: r.GetRetryWhen(),
+		Data: r.GetData(), Code: r.GetCode(), Reason: r.GetReason(),
+	}
+}
+
+// message returns nil for the zero Reading.
+func (r Reading) message() *messages.Reading {
+	if r == (Reading{}) {
+		return nil
+	}
+	return &messages.Reading{
+		DoneWhen: r.DoneWhen, RejectedWhen: r.RejectedWhen, PendingWhen: r.PendingWhen, RetryWhen: r.RetryWhen,
+		Data: r.Data, Code: r.Code, Reason: r.Reason,
+	}
 }
 
 func urlOf(s string) Target {
@@ -183,7 +218,10 @@ func (s *Step) build() (*messages.Step, error) {
 	if s.Retry.Attempts < 0 || s.Limits.Concurrency < Unlimited {
 		return nil, fmt.Errorf("attempts %d, concurrency %d: want neither negative", s.Retry.Attempts, s.Limits.Concurrency)
 	}
-	m := &messages.Step{Name: s.Name, Timeout: duration(s.Timeout)}
+	m := &messages.Step{
+		Name: s.Name, Timeout: duration(s.Timeout), Reply: s.Reply.message(), UndoReply: s.UndoReply.message(),
+		NothingToUndo: slices.Clone(s.NothingToUndo),
+	}
 	if s.Retry != (Retry{}) {
 		m.Retry = &messages.Retry{Initial: duration(s.Retry.Initial), Max: duration(s.Retry.Max), Attempts: whole(s.Retry.Attempts)}
 	}

@@ -87,6 +87,9 @@ func TestPlanFromProtoLosesNothing(t *testing.T) {
 	odd.Steps[1].Limits.Rate, odd.Steps[3].Limits.Rate = 0.5, 0.5
 	odd.Steps[2].Retry, odd.Steps[2].Encoding = &messages.Retry{Attempts: 3}, messages.Encoding_ENCODING_PROTOBUF
 	odd.Steps[3].Timeout = durationpb.New(3 * time.Second)
+	odd.Steps[1].Reply = &messages.Reading{DoneWhen: "body.a", PendingWhen: "body.b", Data: "body.c"}
+	odd.Steps[1].UndoReply = &messages.Reading{RejectedWhen: "body.d", RetryWhen: "body.e", Code: "body.f", Reason: "body.g"}
+	odd.Steps[1].NothingToUndo = []string{"gone", "404"}
 	for _, want := range []*messages.Plan{plan.Builtin(), plan.Sim("sim:?latency=1ms"), plan.WithDefaults(odd)} {
 		got, _, err := engine.PlanFromProto(want).Build(nil)
 		if err != nil || !proto.Equal(got, want) {
@@ -130,8 +133,11 @@ func TestBuildNamesTheMistake(t *testing.T) {
 		"function old is given twice": {{Name: "old", Do: do}},
 		"attempts -1":                 {{Name: "wrap", Do: do, Retry: engine.Retry{Attempts: -1}}},
 		"timeout is -1s":              {{Name: "wrap", Do: do, Timeout: -time.Second}},
-		"in_doubt is undo, but":       {{Name: "wrap", Do: do, UndoInDoubt: true}},
-		`"wrap" is the name of step`:  {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
+		"step wrap: reply.done_when: there is no variable":                                  {{Name: "wrap", Do: do, Reply: engine.Reading{DoneWhen: "x"}}},
+		"step wrap: undo_reply: the step has no undo":                                       {{Name: "wrap", Do: do, UndoReply: engine.Reading{DoneWhen: "true"}}},
+		"step wrap: nothing_to_undo: the step has no undo":                                  {{Name: "wrap", Do: do, NothingToUndo: []string{"gone"}}},
+		"in_doubt is undo, but":                                                             {{Name: "wrap", Do: do, UndoInDoubt: true}},
+		`"wrap" is the name of step`:                                                        {{Name: "wrap", Do: do}, {Name: "wrap", Do: engine.URL("sim:")}},
 		"step wrap: undo: target func:unwrap names no function of this program: it has old": {{Name: "wrap", Do: engine.URL("sim:"), Undo: engine.URL("func:unwrap")}},
 		"step send: undo: input field Wrap wants the result of step wrap: the call gets those of send": {
 			{Name: "wrap", Do: do}, {Name: "send", Do: do, Undo: engine.Typed(reads)},

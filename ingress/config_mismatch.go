@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// ErrConfigMismatch is wrapped by the error about an existing stream or consumer whose configuration is not the wanted one.
+// ErrConfigMismatch is wrapped by the error about a server, or an existing stream or consumer, whose configuration is not the
+// wanted one.
 var ErrConfigMismatch = errors.New("has another configuration")
 
 // ignoredFields may differ: they change nothing the protocol relies on, and belong to the operator of the server.

@@ -49,7 +49,8 @@ func (s Streams) Validate() error {
 }
 
 // EnsureStreams creates the streams and durable consumers that do not exist. It changes none that exists; if one has another
-// configuration, the error wraps ErrConfigMismatch and names every field that differs. Several nodes may call it at once.
+// configuration, or the server a max_payload below messages.MinPayload, the error wraps ErrConfigMismatch and names every field
+// that differs. Several nodes may call it at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -69,6 +70,11 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 		} else if err != nil {
 			return fmt.Errorf("ensure consumer %s of stream %s: %w", c.want.Durable, c.stream, err)
 		}
+	}
+	// The limit is known by now: it is 0 before the first connection.
+	if limit := js.Conn().MaxPayload(); limit < messages.MinPayload {
+		mismatches = append(mismatches, fmt.Errorf("NATS server %w (max_payload: want at least %d, found %d): raise it on every server",
+			ErrConfigMismatch, messages.MinPayload, limit))
 	}
 	return errors.Join(mismatches...)
 }

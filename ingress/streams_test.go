@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -60,6 +61,17 @@ func TestEnsureStreamsNamesDifferingFields(t *testing.T) {
 	}
 	if got, err := js.Stream(natstest.Context(t), messages.StreamOrders); err != nil || got.CachedInfo().Config.Storage != jetstream.MemoryStorage {
 		t.Errorf("the stream was changed: %v", err)
+	}
+}
+
+// A server that cannot carry the largest messages is refused at the start, not when an order needs one.
+func TestServerWithSmallPayload(t *testing.T) {
+	for limit, ok := range map[int32]bool{messages.MinPayload: true, messages.MinPayload - 1: false} {
+		s := natstest.Start(t, func(o *server.Options) { o.MaxPayload = limit })
+		err := ingress.EnsureStreams(natstest.Context(t), s.JetStream(), ingress.Streams{})
+		if ok && err != nil || !ok && (!errors.Is(err, ingress.ErrConfigMismatch) || !strings.Contains(err.Error(), "max_payload: want at least 802816, found 802815")) {
+			t.Errorf("max_payload %d: got %v", limit, err)
+		}
 	}
 }
 

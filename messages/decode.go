@@ -41,7 +41,7 @@ func DecodeCancel(contentType string, body []byte) (*CancelOrder, error) {
 	return m, nil
 }
 
-// DecodeSignal decodes a SignalOrder; it must have a name, and data that NormalizeJSON accepts. The error wraps ErrBody.
+// DecodeSignal decodes a SignalOrder; it must have a name of at most MaxName bytes, and data that NormalizeJSON accepts. The error wraps ErrBody.
 func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	m := new(SignalOrder)
 	if err := decode(contentType, body, m); err != nil {
@@ -49,6 +49,9 @@ func DecodeSignal(contentType string, body []byte) (*SignalOrder, error) {
 	}
 	if m.Name == "" {
 		return nil, fmt.Errorf("%w of a signal has no name: want SignalOrder{name, data}", ErrBody)
+	}
+	if len(m.Name) > MaxName {
+		return nil, fmt.Errorf("%w of a signal has a name of %d bytes: at most %d are allowed", ErrBody, len(m.Name), MaxName)
 	}
 	data, err := NormalizeJSON(m.Data)
 	if err != nil {

@@ -241,3 +241,18 @@ func typeOf(d protoreflect.MessageDescriptor) protoreflect.MessageType {
 	}
 	return t
 }
+
+// TestOrderInJSONIsBounded: Validate need not write most orders as JSON to know that they are not too large.
+func TestOrderInJSONIsBounded(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := &messages.OrderCreated{}
+		fill(t, o.ProtoReflect(), true)
+		text, err := messages.MarshalJSON(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bound := 6*proto.Size(o) + 100; len(text) > bound {
+			t.Fatalf("%d bytes in JSON, more than %d: %s", len(text), bound, text)
+		}
+	})
+}

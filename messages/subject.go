@@ -54,9 +54,14 @@ const (
 const (
 	// MaxBody is the largest body that is accepted, in bytes.
 	MaxBody = 256 << 10
+	// MaxResults is the most data, in bytes of JSON text, that the results of an order have together.
+	MaxResults = 512 << 10
 	// MaxStored is the largest message that the inbox stream stores, in bytes. The server refuses larger ones; smaller ones with
 	// a body above MaxBody are dead-lettered.
 	MaxStored = 512 << 10
+	// MinPayload is the least max_payload of a NATS server, in bytes. The largest message is the request of a step, with the
+	// order, all results, and 16 KiB for names and headers.
+	MinPayload = MaxBody + MaxResults + 16<<10
 )
 
 // IDFromSubject returns the order id that follows prefix in subject. The error wraps ErrOrderID.

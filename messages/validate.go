@@ -6,13 +6,15 @@ import (
 	"math"
 	"strings"
 	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
 )
 
 // Limits on the content of an order.
 const (
 	// MaxItems is the largest number of lines of an order.
 	MaxItems = 1000
-	// MaxName is the size of the longest customer or product id, in bytes.
+	// MaxName is the size of the longest customer or product id or signal name, in bytes.
 	MaxName = 256
 	// maxProblems is how many problems an InvalidOrder lists.
 	maxProblems = 8
@@ -63,6 +65,7 @@ func Validate(o *OrderCreated, id OrderID) error {
 	p.checkName("customer_id", -1, o.GetCustomerId())
 	p.checkItems(o.GetItems())
 	p.checkMoney(o)
+	p.checkSize(o)
 	return p.err()
 }
 
@@ -132,6 +135,18 @@ func (p *problems) checkName(field string, item int, name string) {
 		p.add("%s has %d bytes: at most %d are allowed", field, len(name), MaxName)
 	default:
 		p.add("%s is not valid UTF-8", field)
+	}
+}
+
+// checkSize checks the size of an otherwise valid order in JSON. It may be six times that in protobuf, for the escapes.
+func (p *problems) checkSize(o *OrderCreated) {
+	if len(p.listed) > 0 || 6*proto.Size(o)+100 <= MaxBody {
+		return
+	}
+	if text, err := MarshalJSON(o); err != nil {
+		p.add("order cannot be written as JSON: %s", errorText(err))
+	} else if len(text) > MaxBody {
+		p.add("order has %d bytes in JSON: at most %d are allowed", len(text), MaxBody)
 	}
 }
 

@@ -121,3 +121,28 @@ func TestSameOrder(t *testing.T) {
 		}
 	}
 }
+
+// TestSizeInJSON: a small body in protobuf can be a large order in JSON, which is what services get.
+func TestSizeInJSON(t *testing.T) {
+	control := func(items, size int) *messages.OrderCreated {
+		o := &messages.OrderCreated{OrderId: "o", CustomerId: "c"}
+		for range items {
+			o.Items = append(o.Items, &messages.OrderItem{ProductId: strings.Repeat("\x01", size), Quantity: 1})
+		}
+		messages.Normalize(o)
+		return o
+	}
+	for says, o := range map[string]*messages.OrderCreated{
+		"": control(1000, 38),
+		"order has 271061 bytes in JSON: at most 262144 are allowed":  control(1000, 40),
+		"order has 1531061 bytes in JSON: at most 262144 are allowed": control(1000, 250),
+		"items has 131000 lines: at most 1000 are allowed":            {OrderId: "o", CustomerId: "c", Currency: "USD", Items: make([]*messages.OrderItem, 131_000)},
+	} {
+		if proto.Size(o) > messages.MaxBody+100 {
+			t.Fatalf("%d bytes: no body may have so many", proto.Size(o))
+		}
+		if err := messages.Validate(o, "o"); says == "" && err != nil || says != "" && (err == nil || err.Error() != says) {
+			t.Errorf("got %v, want %q", err, says)
+		}
+	}
+}

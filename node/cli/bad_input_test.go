@@ -92,6 +92,13 @@ var inputs = []input{
 	{what: "total off by a cent", end: rejected, says: "total_amount is 19.01 EUR: the lines add up to 19", body: asJSON(":19,", ":19.01,")},
 	{what: "unknown currency", end: rejected, says: `currency is "EURO": want a currency of ISO 4217`, body: asJSON("EUR", "EURO")},
 
+	{what: "order in protobuf that has more than 256 KiB in JSON", end: rejected, says: "bytes in JSON: at most 262144 are allowed",
+		body: asProto(func(o *messages.OrderCreated) {
+			for range 199 {
+				o.Items = append(o.Items, &messages.OrderItem{ProductId: strings.Repeat("\x01", 220), Quantity: 1})
+			}
+		})},
+
 	{what: "broken JSON", end: dead, says: "body is not a JSON OrderCreated: syntax error", body: asJSON("}],", "}")},
 	{what: "JSON with a field that does not exist", end: dead, says: `unknown field "qty"`, body: asJSON("quantity", "qty")},
 	{what: "JSON with a value of the wrong type", end: dead, says: "invalid value for double field", body: asJSON(":19,", `:"much",`)},
@@ -112,6 +119,12 @@ var inputs = []input{
 	{what: "unknown `Orderly-Type`", end: dead, says: `header Orderly-Type is "order.made": want order.created,`, header: header("Orderly-Type", "order.made"), body: asJSON()},
 	{what: "cancel with a body of another type", end: dead, says: `unknown field "order_id"`, header: header("Orderly-Type", "order.cancel"), body: asJSON()},
 	{what: "signal without a name", end: dead, says: "body of a signal has no name", header: header("Orderly-Type", "order.signal"), body: []byte("{}")},
+	{what: "signal with a name of more than 256 bytes", end: dead, says: "has a name of 257 bytes: at most 256 are allowed",
+		header: header("Orderly-Type", "order.signal"), body: []byte(`{"name": "` + strings.Repeat("x", 257) + `"}`)},
+	{what: "signal whose data are not JSON", end: dead, says: "data is not JSON",
+		header: header("Orderly-Type", "order.signal"), body: []byte("\x0a\x01s\x12\x03NaN")},
+	{what: "signal whose data nest deeper than 64 levels", end: dead, says: "data nests deeper than 64 levels",
+		header: header("Orderly-Type", "order.signal"), body: []byte(`{"name": "s", "data": ` + strings.Repeat("[", 65) + strings.Repeat("]", 65) + `}`)},
 	{what: "skip of a direction that is none", end: dead, says: "want do, undo or none", header: header("Orderly-Type", "order.skip"), body: []byte(`{"direction": "both"}`)},
 
 	{what: "cancel, signal, retry or skip for an order that does not come within `ORDERLY_UNKNOWN_AGE`", end: dead, says: "no such order",

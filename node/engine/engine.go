@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	// maxReply bounds the result a step may leave in the journal, in bytes.
-	maxReply = 64 << 10
+	// maxReply bounds the answer of a service, in bytes: twice what its data may have, for white space.
+	maxReply = 2 * messages.MaxBody
 	// shutdownGrace is how long, after the end of the drain, the server may take to answer the last acknowledgements.
 	shutdownGrace = time.Second
 )

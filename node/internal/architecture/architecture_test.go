@@ -153,6 +153,18 @@ func TestCheckersDoNotTrustTheEngine(t *testing.T) {
 	}
 }
 
+// TestJSONHasOnePlace: protojson writes other bytes in every build, and JSON text as a string.
+func TestJSONHasOnePlace(t *testing.T) {
+	for from := range arrows {
+		for _, f := range parse(t, from) {
+			// Plan files have fields with zero values, and no JSON text.
+			if from != "messages" && !strings.HasSuffix(f.name, "node/cli/plan_show.go") && slices.Contains(f.imports(), "google.golang.org/protobuf/encoding/protojson") {
+				t.Errorf("%s imports protojson: use MarshalJSON and UnmarshalJSON of package messages", f.name)
+			}
+		}
+	}
+}
+
 func TestSupervisionDoesNotKnowNATS(t *testing.T) {
 	for _, f := range parse(t, "supervision") {
 		for _, path := range f.imports() {

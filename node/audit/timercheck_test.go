@@ -97,7 +97,7 @@ func TestCauses(t *testing.T) {
 		needsAttention(id, "order "+id+": panic: oh")
 	}
 	for n := range audit.MaxCauses + 2 {
-		needsAttention(fmt.Sprint("q-", n), fmt.Sprint("cause ", n))
+		needsAttention(fmt.Sprint("q-", n), "cause "+strings.Repeat("x", n+1))
 	}
 	r := w.read()
 	if len(r.AttentionCauses) != audit.MaxCauses || r.AttentionCauses[0].Orders != 3 || r.AttentionCauses[0].Cause != "order …: panic: oh" {

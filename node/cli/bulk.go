@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -89,9 +87,9 @@ func withAll(cmd *cobra.Command, b *bulk) *cobra.Command {
 	flags.Float64Var(&b.rate, "rate", 500, "with --all: messages per second; 0: unlimited")
 	ownReason := flags.Lookup("reason")
 	if ownReason != nil {
-		ownReason.Usage += "; with --all: only orders whose reason contains this"
+		ownReason.Usage += "; with --all: only orders whose reason contains this; … stands for any text"
 	} else {
-		flags.String("reason", "", "with --all: only orders whose reason contains this")
+		flags.String("reason", "", "with --all: only orders whose reason contains this; … stands for any text")
 	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if b.all {
@@ -193,21 +191,18 @@ func (b *bulk) run(ctx context.Context, c *connection) error {
 	return b.send(ctx, c, targets)
 }
 
-// preview counts the orders by cause.
+// preview counts the orders by cause. The causes are not cut, so that they can be copied to --reason.
 func (b *bulk) preview(targets []target) {
-	causes := map[string]int{}
+	var causes causeGroups
 	for _, t := range targets {
-		causes[t.reason]++
+		causes.add(string(t.id), t.reason, t.since)
 	}
 	fmt.Fprintf(b.t.out, "%d orders to %s\n", len(targets), b.name)
-	names := slices.SortedFunc(maps.Keys(causes), func(x, y string) int {
-		return cmp.Or(causes[y]-causes[x], strings.Compare(x, y))
-	})
-	for i, name := range names {
-		if i == maxCauses {
-			fmt.Fprintf(b.t.out, "  and %d other causes; see them with \"orderly list\"\n", len(names)-i)
-			break
-		}
-		fmt.Fprintf(b.t.out, "%6d  %s\n", causes[name], cell(name))
+	groups, others := causes.top(maxCauses)
+	for _, g := range groups {
+		fmt.Fprintf(b.t.out, "%6d  %s\n", g.Orders, causeText(g.Cause))
+	}
+	if others > 0 {
+		fmt.Fprintf(b.t.out, "%6d  with other causes; see them with \"orderly list --by cause\"\n", others)
 	}
 }

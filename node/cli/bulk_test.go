@@ -30,7 +30,7 @@ func TestRetryAll(t *testing.T) {
 	p, ids := startWithAttentionOrders(t, 25)
 	before := p.storedInInbox(t)
 	text := ok(t, p.environ, "retry", "--all", "--reason", "CARD network")
-	if want := "25 orders to retry\n    25  " + cause + "\nnothing is sent; add --yes to retry them\n"; text != want {
+	if want := "25 orders to retry\n    25  " + attentionCause + "\nnothing is sent; add --yes to retry them\n"; text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
 	if text := ok(t, p.environ, "retry", "--all", "--reason", "another cause", "--yes"); text != "0 orders to retry\n" {

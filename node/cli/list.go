@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -27,25 +28,37 @@ func newList(t terminal) *cobra.Command {
 
 --older and --newer select by the time since the order entered its status: "--status attention --older 1h" lists the orders
 that have needed attention for an hour. --reason selects by a part of the cause of an order in attention, of what a parked
-order waits for, or of why an order was rejected or cancelled, in any case of letters.`,
+order waits for, or of why an order was rejected or cancelled, in any case of letters; … in it stands for any text.
+
+--by cause counts the orders by reason: texts that differ only in numbers, ids, times and quoted answers are one cause, shown
+with … for what differs. As --reason, also of "orderly retry --all", a cause selects its orders.`,
 		Example: `  orderly list --status attention
+  orderly list --status attention --by cause
   orderly list --status parked,attention --reason "no responders" --older 1h
   orderly list --customer c-7 --limit 0 -o json`,
 		Args: arguments(),
 	}
 	cmd.Flags().StringSliceVar(&l.query.Status, "status", nil, "only orders in these statuses")
 	cmd.Flags().StringVar(&l.query.Customer, "customer", "", "only orders of this customer")
-	cmd.Flags().StringVar(&l.query.Reason, "reason", "", "only orders whose reason contains this")
+	cmd.Flags().StringVar(&l.query.Reason, "reason", "", "only orders whose reason contains this; … stands for any text")
 	cmd.Flags().DurationVar((*time.Duration)(&l.query.Older), "older", 0, "only orders that have been in their status for at least this long")
 	cmd.Flags().DurationVar((*time.Duration)(&l.query.Newer), "newer", 0, "only orders that entered their status within this time")
-	cmd.Flags().IntVar(&l.limit, "limit", index.DefaultLimit, "maximum number of orders; 0: all")
+	cmd.Flags().StringVar(&l.by, "by", "", `"cause": count the orders by cause`)
+	cmd.Flags().IntVar(&l.limit, "limit", index.DefaultLimit, "maximum number of orders, or of causes with --by; 0: all")
 	cmd.Flags().StringVar(&l.query.Cursor, "cursor", "", "continue after an earlier list")
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l.output = *output
-		err := notEmpty(cmd, "status", "customer", "reason", "cursor")
+		err := notEmpty(cmd, "status", "customer", "reason", "cursor", "by")
 		if err == nil {
 			err = checkLimit(l.limit)
+		}
+		switch {
+		case err != nil:
+		case l.by != "" && l.by != "cause":
+			err = fmt.Errorf("--by is %q: want cause", l.by)
+		case l.by != "" && l.query.Cursor != "":
+			err = errors.New("--cursor continues a list of orders, --by counts all: leave one out")
 		}
 		if err == nil {
 			err = checkQuery(l.query)
@@ -53,7 +66,11 @@ order waits for, or of why an order was rejected or cancelled, in any case of le
 		if err != nil {
 			return usage(err)
 		}
-		return withConnection(cmd.Context(), t, func(c *connection) error { return l.run(cmd.Context(), c) })
+		run := l.run
+		if l.by != "" {
+			run = l.runByCause
+		}
+		return withConnection(cmd.Context(), t, func(c *connection) error { return run(cmd.Context(), c) })
 	}
 	return cmd
 }
@@ -63,6 +80,7 @@ type listing struct {
 	t      terminal
 	query  index.Query
 	limit  int
+	by     string
 	output format
 }
 

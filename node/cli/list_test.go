@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,11 +36,17 @@ func (p *process) waitListed(t *testing.T, n int, args ...string) []index.Order 
 	return page.Orders
 }
 
-// cause is the cause of the orders in attention.
-const cause = "nats://payments.authorize: answered 503: card network is unavailable"
+// attentionCause is the cause of the orders in attention.
+const attentionCause = "nats://payments.authorize: answered 503: card network is unavailable"
 
 // startWithAttentionOrders starts a node with working services, and n orders that are in attention since an earlier failure.
 func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {
+	t.Helper()
+	return startWithCauses(t, slices.Repeat([]string{attentionCause}, n)...)
+}
+
+// startWithCauses starts a node with working services, and an order in attention for each cause.
+func startWithCauses(t *testing.T, causes ...string) (p *process, ids []string) {
 	t.Helper()
 	p = withPlan(t, threeAttemptsPlan)
 	services(t, p, demo.Behaviors{})
@@ -48,14 +55,14 @@ func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {
 		t.Fatal(err)
 	}
 	js := p.jetStream(t)
-	for i := range n {
+	for i, attentionCause := range causes {
 		id := fmt.Sprintf("o-%d", i)
 		e := &messages.JournalEntry{OrderId: id, Number: 1, Time: timestamppb.Now(), Node: "node-0", Events: []*messages.Event{
 			{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
 				Order: demo.Samples(1, uint64(i))[0], Plan: pinned, Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1 << 40}, Incarnation: "i",
 			}}},
 			{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{Step: "reserve_inventory", Attempt: 1}}},
-			{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: "authorize_payment", Cause: cause}}},
+			{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{Step: "authorize_payment", Cause: attentionCause}}},
 		}}
 		e.Events[0].GetAccepted().Order.OrderId, e.Events[0].GetAccepted().Order.CustomerId = id, "c-7"
 		body, err := journal.Encode(nil, e)
@@ -68,7 +75,7 @@ func startWithAttentionOrders(t *testing.T, n int) (p *process, ids []string) {
 		}
 		ids = append(ids, id)
 	}
-	p.waitListed(t, n, "--status", "attention")
+	p.waitListed(t, len(causes), "--status", "attention")
 	return p, ids
 }
 

@@ -44,7 +44,8 @@ var nodePackages = []struct {
 	imports []string
 }{
 	{"timeline", nil},
-	{"audit", nil},
+	{"cause", nil},
+	{"audit", []string{"cause"}},
 	{"demo", nil},
 	{"engine", nil},
 	{"engine/client", []string{"timeline", "engine"}},
@@ -52,14 +53,14 @@ var nodePackages = []struct {
 	{"server/config", nil},
 	{"server/telemetry", nil},
 	{"server/embedded", nil},
-	{"server/index", []string{"server/telemetry"}},
+	{"server/index", []string{"cause", "server/telemetry"}},
 	{"server/api", []string{"timeline", "engine/client", "server/index", "server/telemetry"}},
 	{"server", []string{
 		"timeline", "demo", "engine", "engine/client",
 		"server/config", "server/telemetry", "server/embedded", "server/index", "server/api",
 	}},
 	{"bench", []string{"demo", "engine", "server/telemetry", "server/embedded", "server/index"}},
-	{"cli", []string{"timeline", "audit", "demo", "engine/client", "server/config", "server/index", "server", "bench"}},
+	{"cli", []string{"timeline", "cause", "audit", "demo", "engine/client", "server/config", "server/index", "server", "bench"}},
 	{"orderly", []string{"cli"}},
 	{"internal", nil},
 	{"internal/docs", []string{"cli"}},

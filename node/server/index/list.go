@@ -8,14 +8,15 @@ import (
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/cause"
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
 // ErrNoIndex: this process has no index now.
 var ErrNoIndex = errors.New("no index here")
 
-// escapeLike escapes the wildcards of LIKE.
-var escapeLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`)
+// toLike converts a reason to a pattern of LIKE.
+var toLike = strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`, cause.Placeholder, `%`)
 
 // queryTimeout bounds one query.
 const queryTimeout = 5 * time.Second
@@ -157,7 +158,7 @@ func (c parsedQuery) sql(limit int) (string, []any) {
 		}
 		if c.reason != "" {
 			walk += ` AND reason LIKE ? ESCAPE '\'`
-			args = append(args, "%"+escapeLike.Replace(c.reason)+"%")
+			args = append(args, "%"+toLike.Replace(c.reason)+"%")
 		}
 		walks = append(walks, walk)
 	}

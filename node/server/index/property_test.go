@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
+	"github.com/orderly-engine/orderly/node/cause"
 	"github.com/orderly-engine/orderly/node/server/index"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
@@ -267,5 +269,9 @@ func requireIndexed(t *testing.T, x *index.Index, histories []*history) {
 	matching(index.Query{Customer: "c-1"}, func(o index.Order) bool { return o.CustomerID == "c-1" })
 	matching(index.Query{Customer: "nobody"}, func(index.Order) bool { return false })
 	matching(index.Query{Reason: "STUCK 1 %_'"}, func(o index.Order) bool { return o.Reason == "stuck 1 %_'" })
+	matching(index.Query{Reason: cause.Group("Stuck 1 %_'", "")}, func(o index.Order) bool {
+		return strings.HasPrefix(o.Reason, "stuck ") && strings.HasSuffix(o.Reason, " %_'")
+	})
+	matching(index.Query{Reason: "_…stuck"}, func(index.Order) bool { return false })
 	matching(index.Query{Reason: "1 %%"}, func(index.Order) bool { return false })
 }

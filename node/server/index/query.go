@@ -28,7 +28,8 @@ type Query struct {
 	Status []string `json:"status,omitempty"`
 	// Customer is the customer's id.
 	Customer string `json:"customer,omitempty"`
-	// Reason is part of the order's reason; the case of ASCII letters is ignored.
+	// Reason is part of the order's reason; the case of ASCII letters is ignored. Each cause.Placeholder in it stands for any
+	// text, so that a group of causes selects its orders.
 	Reason string `json:"reason,omitempty"`
 	// Older selects orders that have been in their status for at least that long, Newer for at most that long.
 	Older Duration `json:"older,omitempty"`

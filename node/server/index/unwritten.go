@@ -3,6 +3,8 @@ package index
 import (
 	"slices"
 	"strings"
+
+	"github.com/orderly-engine/orderly/node/cause"
 )
 
 // unwritten are the rows that are not in the database yet, for one query.
@@ -54,7 +56,7 @@ func (c *parsedQuery) matches(r *row) bool {
 	case c.cursor != nil && (r.statusSince > c.cursor.statusSince || r.statusSince == c.cursor.statusSince && int64(r.id) >= c.cursor.id):
 		return false
 	}
-	return c.reason == "" || strings.Contains(asciiLower(r.reason), c.reason)
+	return c.reason == "" || cause.Matches(asciiLower(r.reason), c.reason)
 }
 
 // asciiLower lowers the letters of ASCII alone, which are those whose case LIKE ignores.

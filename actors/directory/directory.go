@@ -65,13 +65,13 @@ type Directory struct {
 	entries map[string]*Entry
 	// prefixes are the addresses of the entries, longest first.
 	prefixes []prefix
-	// warnings are about the file.
+	// warnings are about the file, until they are logged.
 	warnings []warning
 	log      atomic.Pointer[slog.Logger]
 
 	// known caches targets. Reads take no lock.
 	known atomic.Pointer[map[string]resolved]
-	mu    sync.Mutex // held while a target is added
+	mu    sync.Mutex // guards writes to known, and warnings
 }
 
 // resolved is what a target means.

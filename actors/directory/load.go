@@ -116,14 +116,18 @@ func (r *reader) entries(root node) {
 	}
 }
 
-// LogTo sends the warnings about the file to log, and later those about the files of secrets that it names. Without it they are
-// dropped.
+// LogTo sends the warnings about the file to log, unless they were sent before, and from then on those about the files of
+// secrets that it names. Without it they are dropped.
 func (d *Directory) LogTo(log *slog.Logger) {
 	if d == nil {
 		return
 	}
 	d.log.Store(log)
-	for _, w := range d.warnings {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	warnings := d.warnings
+	d.warnings = nil
+	for _, w := range warnings {
 		log.Warn("downstream is set up insecurely", "downstream", w.entry, "warning", w.text)
 	}
 }

@@ -4,22 +4,21 @@ import (
 	"bytes"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"sync"
 	"time"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/messages"
 )
 
 // httpGateway posts calls, a bounded number per host at a time.
 type httpGateway struct {
-	set    *Set
-	client *http.Client
+	set *Set
 
-	mu     sync.Mutex
-	queues map[string]*callQueue // by scheme and host
+	mu       sync.Mutex
+	services map[string]*httpService // by downstream
 }
 
 // callQueue holds the calls to one host or function that wait for others to end.
@@ -31,61 +30,42 @@ type callQueue struct {
 
 func (g *httpGateway) init(s *Set) {
 	g.set = s
-	g.queues = map[string]*callQueue{}
-	g.client = &http.Client{
-		Transport:     s.cfg.transport(),
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// newTransport keeps as many idle connections per host as calls can run. The timeout is each call's own.
-func newTransport(concurrency int) *http.Transport {
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
-		ForceAttemptHTTP2:      true,
-		MaxIdleConnsPerHost:    concurrency,
-		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-	}
+	g.services = map[string]*httpService{}
 }
 
 func (g *httpGateway) send(p *pendingCall) {
-	l := g.queue(p.target.url)
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.running == g.set.cfg.HTTPConcurrency {
-		l.push(p)
+	s := g.service(p.target.entry)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running == s.limit {
+		s.push(p)
 		return
 	}
-	l.running++
+	s.running++
 	// The count of p itself is held, so Close cannot be waiting for an empty group.
-	g.set.calls.Go(func() { g.work(l, p) })
+	g.set.calls.Go(func() { g.work(s, p) })
 }
 
-func (g *httpGateway) queue(u *url.URL) *callQueue {
-	key := u.Scheme + "://" + u.Host
+func (g *httpGateway) service(e *directory.Entry) *httpService {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	l := g.queues[key]
-	if l == nil {
-		l = &callQueue{}
-		g.queues[key] = l
+	s := g.services[e.Name]
+	if s == nil {
+		s = newHTTPService(g.set, e)
+		g.services[e.Name] = s
 	}
-	return l
+	return s
 }
 
 // work performs p and then the waiting calls, and ends when none waits.
-func (g *httpGateway) work(l *callQueue, p *pendingCall) {
+func (g *httpGateway) work(s *httpService, p *pendingCall) {
 	for p != nil {
 		// A call that timed out while it waited has ended.
 		if p.ctx.Err() == nil {
-			reply, err := g.post(p)
+			reply, err := g.post(s, p)
 			p.finishOnce(reply, err)
 		}
-		p = l.pop()
+		p = s.pop()
 	}
 }
 
@@ -112,25 +92,31 @@ func (l *callQueue) pop() *pendingCall {
 	return p
 }
 
-func (g *httpGateway) post(p *pendingCall) (*messages.StepReply, error) {
+func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply, error) {
 	body, contentType, err := encodeRequest(nil, p.call)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(p.ctx, http.MethodPost, p.target.url.String(), bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(p.noteConnection(p.ctx), http.MethodPost, p.target.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return nil, poison("call %s: the request cannot be made", p.target.name)
 	}
 	request.Header.Set(messages.HeaderContentType, contentType)
 	request.Header.Set("Accept", contentJSON+", "+contentProtobuf)
 	request.Header.Set("User-Agent", "orderly")
+	p.target.entry.Headers(request.Header.Set)
 	p.headers(request.Header.Set)
 	g.set.cfg.Probe.sendingHTTP(p.call, request, body)
-	httpResponse, err := g.client.Do(request)
+	c := s.acquire()
+	defer c.release()
+	httpResponse, err := c.transport.RoundTrip(request)
 	if err != nil {
 		return nil, transient("call %s: %w", p.target.name, withoutURL(err))
 	}
 	defer httpResponse.Body.Close()
+	if httpResponse.StatusCode == http.StatusUnauthorized {
+		p.target.entry.CredentialsRefused()
+	}
 	limit := g.set.cfg.MaxReply
 	read, err := io.ReadAll(io.LimitReader(httpResponse.Body, int64(limit)+1))
 	if err != nil {
@@ -163,4 +149,8 @@ func withoutURL(err error) error {
 	return err
 }
 
-func (g *httpGateway) close() { g.client.CloseIdleConnections() }
+func (g *httpGateway) close() {
+	for _, s := range g.services {
+		s.current.Load().close()
+	}
+}

@@ -64,6 +64,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 			header[key] = values[len(values)-1 : len(values) : len(values)]
 		}
 		set(messages.HeaderContentType, contentType)
+		p.target.entry.Headers(set)
 		p.headers(set)
 		body = g.set.cfg.Probe.sendingNATS(p.call, header, body)
 		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {

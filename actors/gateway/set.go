@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -145,6 +144,8 @@ type pendingCall struct {
 	timer  *time.Timer
 	trace  traceContext
 	span   trace.Span // nil without a tracer
+	// conn is the connection of an HTTP call that was sent.
+	conn atomic.Pointer[usedConnection]
 	// ctx ends with the call; only for HTTP and functions.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -210,7 +211,10 @@ func (p *pendingCall) finishOnce(reply *messages.StepReply, err error) {
 	}
 }
 
-func (p *pendingCall) onTimeout() { p.finishOnce(nil, p.timeoutError()) }
+func (p *pendingCall) onTimeout() {
+	p.checkConnection()
+	p.finishOnce(nil, p.timeoutError())
+}
 
 func (p *pendingCall) timeoutError() error {
 	return transient("%s did not answer within %s", p.target.name, p.timeout())
@@ -241,12 +245,4 @@ func (s *Set) Close() {
 	s.nats.close()
 	s.http.close()
 	s.funcs.close()
-}
-
-// transport returns the configured transport or a new one.
-func (c Config) transport() http.RoundTripper {
-	if c.Transport != nil {
-		return c.Transport
-	}
-	return newTransport(c.HTTPConcurrency)
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/node/server/config"
@@ -28,10 +30,14 @@ allowed; the exit code is 1 then. A warning is about what is allowed and often g
 		if err != nil {
 			return err
 		}
+		check, err := targetCheck(cfg)
+		if err != nil {
+			return err
+		}
 		valid := true
 		reports := make([]planReport, 0, len(files))
 		for _, file := range files {
-			r := checkPlan(file, cfg)
+			r := checkPlan(file, check, cfg.Hold)
 			valid = valid && r.OK
 			reports = append(reports, r)
 			if *output == formatText {
@@ -63,8 +69,25 @@ type planReport struct {
 	Warnings []plan.Problem `json:"warnings,omitempty"`
 }
 
-func checkPlan(file string, cfg config.Config) planReport {
-	p, warnings, err := plan.LoadWithWarnings(file, gateway.Check, cfg.Hold)
+// targetCheck checks targets, also against the file of downstreams if the environment names one.
+func targetCheck(cfg config.Config) (func(target string) error, error) {
+	if cfg.DownstreamsFile == "" {
+		return gateway.Check, nil
+	}
+	d, err := directory.Load(cfg.DownstreamsFile)
+	if err != nil {
+		return nil, fmt.Errorf("ORDERLY_DOWNSTREAMS: %w", err)
+	}
+	return func(target string) error {
+		if err := gateway.Check(target); err != nil {
+			return err
+		}
+		return d.Check(target)
+	}, nil
+}
+
+func checkPlan(file string, check func(target string) error, hold time.Duration) planReport {
+	p, warnings, err := plan.LoadWithWarnings(file, check, hold)
 	r := planReport{
 		File: file, OK: err == nil, Plan: p.GetName(), Version: p.GetVersion(), Steps: len(p.GetSteps()), Warnings: warnings,
 	}

@@ -23,6 +23,9 @@ type Config struct {
 	Node string
 	// Functions are those that URLs func:<name> of the plan call, and those of earlier plans that still have orders.
 	Functions Functions
+	// Downstreams are the services that plans name; default none. An order whose plan names another one is parked until a
+	// program that has it gets the order.
+	Downstreams *Downstreams
 	// MaxInFlight bounds the orders in memory; default 4096.
 	MaxInFlight int
 	// AckWait is how long a delivery may go without an acknowledgement or a progress report; default 5 seconds.

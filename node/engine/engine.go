@@ -84,6 +84,9 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	if e.plan, e.functions, err = p.Build(cfg.Functions); err != nil {
 		return nil, err
 	}
+	if err := e.checkDownstreams(); err != nil {
+		return nil, err
+	}
 	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
 		return nil, err
 	}
@@ -117,9 +120,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	}
 	e.steps = gateway.New(nc, gateway.Config{
 		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: e.functions, Logger: c.Logger,
-		HTTPConcurrency: concurrency(e.plan), FunctionConcurrency: concurrency(e.plan),
+		Directory: c.Downstreams, HTTPConcurrency: concurrency(e.plan), FunctionConcurrency: concurrency(e.plan),
 	})
-	if e.guard, err = downstream.New(e.steps, e.plan, nil, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
+	if e.guard, err = downstream.New(e.steps, e.plan, c.Downstreams, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
 		return err
 	}
 	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {

@@ -165,7 +165,12 @@ func kinds(v *timeline.View) string {
 // with runs an engine and calls f with a client.
 func (s *server) with(p engine.Plan, f func(context.Context, *client.Client)) {
 	s.t.Helper()
-	r := s.start(p, engine.Config{})
+	s.withConfig(p, engine.Config{}, f)
+}
+
+func (s *server) withConfig(p engine.Plan, cfg engine.Config, f func(context.Context, *client.Client)) {
+	s.t.Helper()
+	r := s.start(p, cfg)
 	c, err := client.New(s.Connect())
 	if err != nil {
 		s.t.Fatal(err)

@@ -87,7 +87,8 @@ type Limits struct {
 // Target is what a step calls: a URL, a Function, or a function made a target by Typed.
 type Target interface{ target() }
 
-// URL is the target of a service: nats://subject, http://…, https://…, or func:name for one of Config.Functions.
+// URL is the target of a service: nats://subject, http://…, https://…, name/path for one of Config.Downstreams, or func:name for
+// one of Config.Functions.
 type URL string
 
 func (URL) target()      {}

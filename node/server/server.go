@@ -8,14 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/orderly-engine/orderly/actors/gateway"
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
@@ -59,14 +58,16 @@ type node struct {
 	log       *slog.Logger
 	telemetry *telemetry.Telemetry
 	plan      *messages.Plan
-	server    *embedded.Server // nil unless the node embeds NATS
-	dialer    *dialer
-	nc        *nats.Conn
-	js        jetstream.JetStream
-	engine    *engine.Engine
-	index     *index.Index
-	backend   apiBackend
-	httpURL   string
+	// downstreams is nil without a file.
+	downstreams *directory.Directory
+	server      *embedded.Server // nil unless the node embeds NATS
+	dialer      *dialer
+	nc          *nats.Conn
+	js          jetstream.JetStream
+	engine      *engine.Engine
+	index       *index.Index
+	backend     apiBackend
+	httpURL     string
 	// fail stops the node with an error.
 	fail context.CancelCauseFunc
 	// stops are the functions that stop the started parts, called in reverse.
@@ -168,7 +169,7 @@ func (n *node) closeContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(n.deadline, closeTimeout)
 }
 
-// startTelemetry sets up logs, traces and metrics, and reads the plan.
+// startTelemetry sets up logs, traces and metrics, and reads the files of the node.
 func (n *node) startTelemetry(ctx context.Context) (err error) {
 	if n.log, err = telemetry.NewLogger(n.Stderr, string(n.cfg.LogFormat), n.cfg.LogLevel); err != nil {
 		return err
@@ -184,14 +185,7 @@ func (n *node) startTelemetry(ctx context.Context) (err error) {
 			n.log.Warn("telemetry shutdown failed", "error", err)
 		}
 	})
-	n.plan = plan.Builtin()
-	if n.cfg.PlanFile != "" {
-		if n.plan, err = plan.Load(n.cfg.PlanFile, gateway.Check); err != nil {
-			// One line for each problem.
-			return errors.New("ORDERLY_PLAN: " + strings.ReplaceAll(err.Error(), "\n", "\nORDERLY_PLAN: "))
-		}
-	}
-	return nil
+	return n.readFiles()
 }
 
 // connect starts the embedded server, if the node has one, and connects.
@@ -279,8 +273,8 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, Replicas: n.cfg.Replicas,
-		GroupCommit: n.cfg.Durability == config.Strict,
-		Logger:      n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
+		GroupCommit: n.cfg.Durability == config.Strict, Downstreams: n.downstreams,
+		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {
 		n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)

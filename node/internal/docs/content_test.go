@@ -8,8 +8,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/plan"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // TestFences checks the content of each fence by its kind.
@@ -30,7 +32,11 @@ func TestFences(t *testing.T) {
 					t.Errorf("%s:%d: the code names no file", document, f.line)
 				}
 			case "yaml":
-				checkPlan(t, document, f)
+				if f.argument == "downstreams.yaml" {
+					checkDownstreams(t, document, f)
+				} else {
+					checkPlan(t, document, f)
+				}
 			case "json":
 				if !json.Valid([]byte(f.text)) {
 					t.Errorf("%s:%d: not JSON", document, f.line)
@@ -56,6 +62,28 @@ func checkPlan(t *testing.T, document string, f fence) {
 		t.Fatal(err)
 	}
 	if _, err := plan.Load(name, gateway.Check); err != nil {
+		t.Errorf("%s:%d: %v", document, f.line, err)
+	}
+}
+
+// checkDownstreams loads a file of downstreams next to the files that the documents name.
+func checkDownstreams(t *testing.T, document string, f fence) {
+	t.Helper()
+	dir := t.TempDir()
+	c := natstest.NewCertificates(t)
+	if err := os.Mkdir(filepath.Join(dir, "secrets"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string][]byte{
+		"ca.pem": c.CA, "client.pem": c.ClientCert, "client.key": c.ClientKey,
+		"secrets/payments-key": []byte("k"), "secrets/payments-token": []byte("t"), "downstreams.yaml": []byte(f.text),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("REFUNDS_PASSWORD", "p")
+	if _, err := directory.Load(filepath.Join(dir, "downstreams.yaml")); err != nil {
 		t.Errorf("%s:%d: %v", document, f.line, err)
 	}
 }

@@ -57,6 +57,8 @@ type Config struct {
 	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal and metrics"`
 	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one)"`
 	PlanFile string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
+	// DownstreamsFile names files of secrets; it holds none.
+	DownstreamsFile string `env:"ORDERLY_DOWNSTREAMS" shown:"empty" help:"path of the file of downstreams (YAML): where the services that plans name are, and their credentials"`
 
 	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node, at most 1024 for each second of ORDERLY_ACK_WAIT"`
 	AckWait      time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without acknowledgement or progress"`

@@ -30,6 +30,10 @@
 #define BYSIGNAL 8
 #define END 9
 #define RETRIED 10
+#define DENIED 11      /* no, by its status alone */
+#define UNREADABLE 12  /* performed, says an answer that cannot be read */
+#define NOTSENT 13
+#define KNOWN 14       /* the step is known to be performed: no call */
 
 #define SAY(x) printf("@slot %d, message %d: ", id, m); printf(x); printf("\n")
 
@@ -63,7 +67,7 @@ inline finish() {
   :: else
   fi;
   if :: owner==id -> owner = NOBODY :: else fi;
-  m = 0; s = 0; undo = 0; settling = 0; fact = NOTHING; saw = NONE; before = 0; pc = FREE; FORGET
+  m = 0; s = 0; undo = 0; settling = 0; maybe = 0; fact = NOTHING; saw = NONE; before = 0; pc = FREE; FORGET
   holds[id] = 0; stale[id] = 0; late[id] = 0
 }
 
@@ -82,14 +86,32 @@ inline acknowledge(x) { if :: STORED(x) -> at[x] = ACKED(x); holder[x] = 0 :: el
 
 /* The driver's next move, from a fresh state: State.Next. */
 inline next() {
-  fact = NOTHING; undo = 0; settling = BACKWARD; s = done+1; pc = CALL; REMEMBER
+  fact = NOTHING; undo = 0; settling = BACKWARD; maybe = 0; s = done+1; pc = CALL; REMEMBER
   if
   :: pass -> fact = PASSOVER; pc = APPEND
-  :: !pass && BACKWARD && UNSETTLED -> MUST("R4", done<K)
-  :: !pass && BACKWARD && !UNSETTLED -> s = NEXTUNDO; undo = 1; if :: s==0 -> undo = 0; fact = END; pc = APPEND :: else fi
+  :: !pass && BACKWARD && UNSETTLED -> MUST("R4", done<K); if :: known -> fact = KNOWN; pc = APPEND :: else fi
+  :: !pass && BACKWARD && !UNSETTLED -> s = NEXTUNDO; undo = 1;
+     if
+     :: s==0 -> undo = 0; fact = END; pc = APPEND
+     :: s!=0 && waiting && signal -> fact = BYSIGNAL; pc = APPEND
+     :: else
+     fi
   :: !pass && !BACKWARD -> MUST("R4", done<K); if :: waiting && signal -> fact = BYSIGNAL; pc = APPEND :: else fi
   fi
 }
+
+/* A driver that is replaced may have made the current call. */
+#if defined(FOREIGN) && !defined(BREAK_TAKEOVERDOUBT)
+#define TAKEOVERDOUBT true
+#else
+#define TAKEOVERDOUBT false
+#endif
+/* With a cancel, a step that says in_doubt: undo is undone next: what is known of its call no longer matters. */
+#ifdef TOMBSTONE
+#define FORGETS true
+#else
+#define FORGETS false
+#endif
 
 /* Folding: State.apply. */
 #define OPENED(x) (x<m && STORED(x) && TYPE(x)!=CREATED && !(recorded & BIT(x)))
@@ -100,7 +122,9 @@ inline record() {
   if
   :: TYPE(m)==CREATED -> accepted = m
   :: TYPE(m)==SIGNAL -> watermark = m; signal = 1
-  :: TYPE(m)==CANCEL -> watermark = m; pass = (BACKWARD && pass); given = (pass -> given : 0); cancel = 1
+  :: TYPE(m)==CANCEL -> watermark = m; pass = (BACKWARD && pass); given = (pass -> given : 0);
+     if :: FORGETS && !BACKWARD -> waiting = 0; unsure = 0; known = 0 :: else fi;      /* the next call is the undo */
+     cancel = 1
   :: TYPE(m)==RETRY || TYPE(m)==SKIP -> watermark = m; if :: status==ATTENTION -> pass = (TYPE(m)==SKIP) :: else fi
   fi;
   if :: status==ATTENTION && URGES(m) -> unheard = 1 :: else fi
@@ -108,6 +132,7 @@ inline record() {
 
 /* The message becomes the driver, this delivery the owner: OrderAccepted, OrderResumed. */
 inline own() {
+  if :: status==DRIVEN && TAKEOVERDOUBT && !UNDOING -> unsure = 1 :: else fi;
   if :: status==ATTENTION -> MUST("once", !(ended & BIT(m))); ended = ended | BIT(m) :: else fi;
   driver = m; owner = id; status = DRIVEN; unheard = 0;
   if :: pass :: else -> given = 0 fi
@@ -116,7 +141,7 @@ inline rest(how) { status = how; driver = 0; owner = NOBODY }
 
 /* The call has its result. The order ends in the same entry when nothing is left: State.closing. */
 inline close() {
-  waiting = 0; pass = 0;
+  waiting = 0; pass = 0; unsure = 0; known = 0;
   if
   :: BACKWARD && !BEYOND && !UNSETTLED && NEXTUNDO==0 -> rest(TERMINAL); SAY("terminal: undone")
   :: (!BACKWARD || BEYOND) && done==K -> completed = 1; rest(TERMINAL); SAY("terminal: completed")
@@ -126,26 +151,60 @@ inline close() {
 inline complete() { done = s; closed = (closed || BACKWARD) }
 
 /* State.expects, and what makes an uncertain result obsolete: compensation began after the call was made. */
-#define AWAITED (undo -> (UNDOING && NEXTUNDO==s) : (!closed && s==done+1))
+#define AWAITED (undo -> (UNDOING && NEXTUNDO==s) : (!closed && !refusal && s==done+1))
 #define OBSOLETE (!undo && BACKWARD && !settling)
 #if defined(IRREVERSIBLE) && !defined(BREAK_PENDINGLAST)
-#define ASDONE (settling && s<K)
+#define ASDONE (!undo && BACKWARD && s<K)
 #else
-#define ASDONE settling
+#define ASDONE (!undo && BACKWARD)
 #endif
 
+inline undid() { done = (s>done -> s : done); undone = undone | BIT(s); closed = 1 }
+#ifdef BREAK_PARKDOUBT
+#define PARKMAYBE skip
+#else
+#define PARKMAYBE MAYBE
+#endif
+#define MAYBE unsure = (unsure || (maybe && !undo))
+
 /* What is appended for the fact: State.HandleReply, State.skip, State.GiveUp; nothing for an obsolete result. */
-#define CERTAIN (fact==GAVEUP || fact==END || fact==PASSOVER || fact==BYSIGNAL)
-#define COUNTS (CERTAIN || (AWAITED && (fact==ANSWERED || fact==REFUSED || !OBSOLETE)))
+#define CERTAIN (fact==GAVEUP || fact==END || fact==PASSOVER || fact==BYSIGNAL || fact==KNOWN)
+#define DEFINITE (fact==ANSWERED || fact==REFUSED || fact==UNREADABLE || ((fact==DENIED || fact==PENDING) && UNSETTLED))
+#define COUNTS (CERTAIN || (AWAITED && (DEFINITE || !OBSOLETE)))
+/* A result that is obsolete all the same says that the call may have been performed: the call that settles the step must
+   know. */
+#ifdef BREAK_OBSOLETE
+#define LEAVESDOUBT false
+#else
+#define LEAVESDOUBT (maybe && !unsure && AWAITED && UNSETTLED)
+#endif
+/* What a no by its status alone means: a refusal, unless the call may have been performed before. */
+#ifdef BREAK_BARE
+#define INDOUBT false
+#else
+#define INDOUBT (unsure || known)
+#endif
+/* A call that was never sent settles that the step is not performed, if nothing else is unknown about it. */
+#ifdef BREAK_UNSENT
+#define NEVERMADE (settling && UNSETTLED)
+#else
+#define NEVERMADE (settling && UNSETTLED && !INDOUBT && !waiting)
+#endif
+#ifdef BREAK_UNDOPENDING
+#define UNDOWAITS false
+#else
+#define UNDOWAITS undo
+#endif
 inline amount() {
   if
-  :: fact==GAVEUP || fact==FAILED -> SAY("append attention"); given = CURRENT; pass = 0; rest(ATTENTION)
+  :: fact==GAVEUP || fact==FAILED -> SAY("append attention"); MAYBE; given = CURRENT; pass = 0; rest(ATTENTION)
   :: fact==END -> SAY("append the end"); close()
   :: fact==PASSOVER -> SAY("append the call passed over");
      MUST("skip", CURRENT==given);                                         /* the call that needed attention, no other */
      if
      :: UNDOING -> passed = passed | BIT(NEXTUNDO)
-     :: else -> s = done+1; passed = passed | BIT(s); complete()
+     :: !UNDOING && !known -> s = done+1; passed = passed | BIT(s); complete()
+     :: !UNDOING && known -> s = done+1; complete()                        /* done, and undone later if need be */
      fi;
      close();
 #ifdef BREAK_SKIPSTAYS
@@ -153,35 +212,64 @@ inline amount() {
 #else
      given = 0
 #endif
-  :: fact==BYSIGNAL || (fact==PENDING && !ASDONE && signal) -> SAY("append step completed by signal");
+  :: !undo && (fact==BYSIGNAL || (fact==PENDING && !ASDONE && signal)) -> SAY("append step completed by signal");
      signal = 0; effect[s] = (effect[s]==OPEN -> PERFORMED : effect[s]); complete(); close()
-  :: fact==PENDING && !ASDONE && !signal -> SAY("append parked, pending"); waiting = 1; park++; rest(PARKED)
-  :: fact==POSTPONED -> SAY("append parked, again later"); park++; rest(PARKED)
-  :: fact==RETRIED -> SAY("append step failed")
+  :: undo && (fact==BYSIGNAL || (fact==PENDING && signal)) -> SAY("append step undone by signal");
+     signal = 0; effect[s] = (effect[s]==CLEARING -> UNDONE : effect[s]); undid(); close()
+  :: fact==PENDING && !ASDONE && !signal && (!undo || UNDOWAITS) -> SAY("append parked, pending"); waiting = 1; park++; rest(PARKED)
+  :: fact==POSTPONED -> SAY("append parked, again later"); PARKMAYBE; park++; rest(PARKED)
+  :: fact==RETRIED -> SAY("append step failed"); MAYBE
   :: (fact==ANSWERED && !undo) || (fact==PENDING && ASDONE) -> SAY("append step completed"); complete(); close()
-  :: fact==ANSWERED && undo -> SAY("append step undone");
-     done = (s>done -> s : done); undone = undone | BIT(s); closed = 1; close()
-  :: fact==REFUSED -> SAY("append step rejected");
+  :: undo && (fact==ANSWERED || (fact==PENDING && !UNDOWAITS)) -> SAY("append step undone"); undid(); close()
+  :: fact==REFUSED || (fact==DENIED && !INDOUBT) -> SAY("append step rejected");
 #ifdef BREAK_REFUSED
      done = s;
 #endif
      refusal = 1; closed = 1; close()
+#ifdef TOMBSTONE
+  :: fact==DENIED && INDOUBT && !undo -> SAY("append step rejected, in doubt"); refusal = 1; waiting = 0; unsure = 0; known = 0
+#else
+  :: fact==DENIED && INDOUBT && !undo -> SAY("append attention: a no in doubt"); given = CURRENT; pass = 0; rest(ATTENTION)
+#endif
+  :: fact==UNREADABLE && !undo && BACKWARD -> SAY("append step completed, without data"); complete(); close()
+  :: fact==UNREADABLE && (undo || !BACKWARD) && !known -> SAY("append step failed, unreadable"); known = 1
+  :: fact==UNREADABLE && (undo || !BACKWARD) && known -> SAY("append attention: unreadable again"); given = CURRENT; pass = 0; rest(ATTENTION)
+  :: fact==KNOWN -> SAY("append step completed, without a call");
+#ifdef BREAK_KNOWN
+     closed = 1; close()
+#else
+     MUST("I4", effect[s]==PERFORMED); complete(); close()
+#endif
+  :: fact==NOTSENT && !undo && NEVERMADE -> SAY("append step rejected, never sent");
+     MUST("I4", !MAYSTAND(s)); refusal = 1; closed = 1; close()
+  :: fact==NOTSENT && (undo || !NEVERMADE) -> SAY("append attention: not sent"); given = CURRENT; pass = 0; rest(ATTENTION)
   fi
 }
 
-/* A step call may not reach its service, and its reply may not come back. */
-inline fails() {
+/* A step call may not reach its service, and its reply may not come back. Only a call that was certainly not performed
+   leaves no doubt. */
+#ifdef FOREIGN
+#define DOUBTFUL(performed) if :: maybe = 1 :: !(performed) -> maybe = 0 fi
+#else
+#define DOUBTFUL(performed) skip
+#endif
+inline fails(performed) {
   if
   :: again>0 -> again--; fact = POSTPONED; SAY("no reply, to be called again later")
   :: hold>0 -> hold--; fact = RETRIED; SAY("no reply, to be called again by this driver")
   :: fail>0 -> fail--; fact = FAILED; SAY("no reply, given up")
-  fi
+  fi;
+  DOUBTFUL(performed)
 }
 inline perform() {
   printf("@slot %d, message %d: call do(%d)\n", id, m, s);
   if
-  :: fails()
+  :: fails(false)
+  :: unsent>0 -> unsent--; fact = NOTSENT; SAY("cannot be sent")
   :: OVER(s) -> fact = REFUSED; SAY("rejected")
+  :: bare>0 && (effect[s]==UNASKED || effect[s]==OPEN) ->
+     bare--; effect[s] = (effect[s]==UNASKED -> DECLINED : LAPSED); fact = DENIED; SAY("a status says no")
+  :: bare>0 && effect[s]==PERFORMED -> bare--; fact = DENIED; SAY("a status says no, for the key is known")
   :: refuse>0 && (effect[s]==UNASKED || effect[s]==OPEN) ->
      refuse--; effect[s] = (effect[s]==UNASKED -> DECLINED : LAPSED); fact = REFUSED; SAY("rejected")
   :: pend>0 && !OVER(s) ->
@@ -189,20 +277,31 @@ inline perform() {
   :: !OVER(s) ->
      MUST("I4", effect[s]==PERFORMED || status!=TERMINAL || (passed & BIT(s)));      /* no first effect after the end */
      effect[s] = PERFORMED;
-     if :: fails() :: true -> fact = ANSWERED; SAY("done") fi
+     if
+     :: fails(true)
+     :: garbled>0 -> garbled--; fact = UNREADABLE; SAY("an answer that cannot be read")
+     :: true -> fact = ANSWERED; SAY("done")
+     fi
   fi
 }
+/* Steps are undone in reverse: the last one does not stand when another one is undone. */
+#define LASTFIRST MUST("I4", s==K || !HASUNDO(K) || !MAYSTAND(K) || (passed & BIT(K)))
 inline compensate() {
   printf("@slot %d, message %d: call undo(%d)\n", id, m, s);
   if
-  :: fails()
+  :: fails(false)
+  :: undopend>0 && effect[s]!=UNDONE -> undopend--; LASTFIRST; effect[s] = CLEARING; fact = PENDING; SAY("pending")
   :: true ->
 #ifndef TOMBSTONE
      MUST("I4", effect[s]!=UNASKED && effect[s]!=DECLINED);                /* a step that was never called is not undone */
 #endif
-     MUST("I4", s==K || !HASUNDO(K) || !MAYSTAND(K) || (passed & BIT(K)));  /* in reverse */
+     LASTFIRST;
      MUST("I4", effect[s]==UNDONE || status!=TERMINAL || (passed & BIT(s)));
      effect[s] = UNDONE;
-     if :: fails() :: true -> fact = ANSWERED; SAY("done") fi
+     if
+     :: fails(true)
+     :: garbled>0 -> garbled--; fact = UNREADABLE; SAY("an answer that cannot be read")
+     :: true -> fact = ANSWERED; SAY("done")
+     fi
   fi
 }

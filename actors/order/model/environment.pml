@@ -47,6 +47,21 @@
 #ifndef REFUSE
 #define REFUSE 0    /* a step answers rejected */
 #endif
+#ifndef BARE
+#define BARE 0      /* an answer says no by its status alone: a refusal, or a service that knows the key */
+#endif
+#ifndef GARBLED
+#define GARBLED 0   /* the answer of a call that was performed is unreadable */
+#endif
+#ifndef UNSENT
+#define UNSENT 0    /* a call cannot be sent */
+#endif
+#ifndef UNDOPEND
+#define UNDOPEND 0  /* an undo answers pending */
+#endif
+#if BARE+GARBLED+UNSENT > 0
+#define FOREIGN     /* services of which the state keeps what it knows about the current call */
+#endif
 #ifndef EARLY
 #define EARLY 0     /* a wake-up is early by its reader's clock */
 #endif
@@ -102,6 +117,7 @@ byte status, driver, owner, accepted, watermark;
 byte park;                          /* the number of the latest OrderParked */
 byte done, undone, passed;          /* how many steps are done; which of them are undone, which were passed over */
 bit cancel, refusal, closed, waiting, signal, pass, completed;
+bit unsure, known;                  /* the current call may have been performed; it is, and its answer was unreadable */
 
 /* R1. OrderAccepted does not move the watermark. */
 #ifdef DRAFT_WATERMARK
@@ -146,16 +162,17 @@ bit cancel, refusal, closed, waiting, signal, pass, completed;
 #define NEXTUNDO (UNDODOUBT -> done+1 : (TOUNDO(2) -> 2 : (TOUNDO(1) -> 1 : 0)))
 #define UNDOING (BACKWARD && !UNSETTLED)
 
-/* ---- services: they answer a key the same way every time ---- */
+/* ---- services: they perform and undo a key once; a foreign one may answer it differently the next time ---- */
 #define UNASKED 0
 #define PERFORMED 1
 #define UNDONE 2                    /* and never performed any more */
 #define DECLINED 3
 #define OPEN 4                      /* pending: it may yet be performed */
 #define LAPSED 5                    /* pending, then declined: an undo is accepted all the same */
+#define CLEARING 6                  /* its undo is pending */
 byte effect[K+1];
-#define OVER(i) (effect[i]==UNDONE || effect[i]==DECLINED || effect[i]==LAPSED)
-#define MAYSTAND(i) (effect[i]==PERFORMED || effect[i]==OPEN)
+#define OVER(i) (effect[i]==UNDONE || effect[i]==DECLINED || effect[i]==LAPSED || effect[i]==CLEARING)
+#define MAYSTAND(i) (effect[i]==PERFORMED || effect[i]==OPEN || effect[i]==CLEARING)
 
 /* ---- slots: live deliveries, each with an identity of its own (R0) ---- */
 bit stale[W+1];                     /* another slot appended since this slot last read or appended */
@@ -194,7 +211,7 @@ byte holds[W+1];                    /* the message, 0: the slot is free */
 #endif
 
 /* ---- failures left, and what only the checks know ---- */
-byte crash, expire, lose, restart, pend, again, hold, fail, refuse, early, soon, revert;
+byte crash, expire, lose, restart, pend, again, hold, fail, refuse, bare, garbled, unsent, undopend, early, soon, revert;
 bit sweep;                          /* what is acknowledged is purged */
 byte recorded;                      /* messages that are in the journal */
 bit unheard;                        /* a message that ends attention was recorded, and attention went on */

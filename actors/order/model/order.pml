@@ -50,6 +50,12 @@
 #define STALEMSG(x) (ARRIVES(x) && (x==accepted || x<=knownwatermark || TYPE(x)==CREATED))
 #define STALEWAKE(x) (ARRIVES(x) && wakes[x]<=knownpark)
 
+/* A restarted actor has lost what it called: its delivery takes over from itself, under a new incarnation. */
+#ifdef BREAK_RESTART
+#define RENEW skip
+#else
+#define RENEW if :: owner==id -> owner = NOBODY :: else fi
+#endif
 #ifdef BREAK_TIMERFIRST
 #define TIMERFIRST true
 #else
@@ -64,7 +70,7 @@
 
 proctype Slot(byte id) {
   byte pc = FREE, m = 0, s = 0, fact = NOTHING, saw = NONE, before = 0;
-  bit undo = 0, settling = 0;
+  bit undo = 0, settling = 0, maybe = 0;
 #ifdef SHARED
   byte knownwatermark = 0, knownpark = 0;
 #endif
@@ -92,7 +98,8 @@ proctype Slot(byte id) {
 
   /* ---- failures ---- */
   :: atomic { pc!=FREE && crash>0 -> crash--; SAY("the node dies"); drop() }
-  :: atomic { (pc==CALL || pc==APPEND) && restart>0 -> restart--; SAY("the actor restarts"); fact = NOTHING; undo = 0; settling = 0; s = 0; pc = READ }
+  :: atomic { (pc==CALL || pc==APPEND) && restart>0 -> restart--; SAY("the actor restarts");
+      RENEW; fact = NOTHING; undo = 0; settling = 0; maybe = 0; s = 0; pc = READ }
   :: atomic { pc==CALL && fail>0 -> fail--; SAY("the drivers keep failing"); fact = GAVEUP; pc = APPEND }
 
   /* ---- R2: Delivery.Fresh ---- */
@@ -233,7 +240,8 @@ proctype Slot(byte id) {
   :: atomic { pc==APPEND ->
       if
       :: stale[id] -> SAY("append: conflict"); pc = REREAD
-      :: !stale[id] && !COUNTS -> SAY("the answer is obsolete"); goto drives
+      :: !stale[id] && !COUNTS && LEAVESDOUBT -> SAY("append step failed, in doubt"); unsure = 1; STOREDTHEN(goto drives)
+      :: !stale[id] && !COUNTS && !LEAVESDOUBT -> SAY("the answer is obsolete"); goto drives
       :: !stale[id] && COUNTS ->
          MUST("I3", owner==id && status==DRIVEN);
          amount();
@@ -259,7 +267,7 @@ drives:
          owner = id;
 #endif
          if
-         :: fact==PASSOVER || fact==BYSIGNAL || fact==END -> goto drives
+         :: fact==PASSOVER || fact==BYSIGNAL || fact==KNOWN || fact==END -> goto drives
          :: else -> pc = APPEND
          fi
       :: else -> SAY("fenced");
@@ -358,6 +366,7 @@ proctype Monitor() {
 init { atomic {
   select(crash : 0 .. CRASH); select(expire : 0 .. EXPIRE); select(lose : 0 .. LOSE); select(restart : 0 .. RESTART);
   select(pend : 0 .. PEND); select(again : 0 .. AGAIN); select(hold : 0 .. HOLD); select(fail : 0 .. FAIL); select(refuse : 0 .. REFUSE);
+  select(bare : 0 .. BARE); select(garbled : 0 .. GARBLED); select(unsent : 0 .. UNSENT); select(undopend : 0 .. UNDOPEND);
   select(early : 0 .. EARLY); select(soon : 0 .. SOON); select(revert : 0 .. REVERT);
 #ifdef STAYS
   select(sweep : 0 .. 1);

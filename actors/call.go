@@ -20,11 +20,28 @@ func (o *Order) drive() {
 		return
 	}
 	move := o.state.Next()
+	if len(move.Events) == 0 {
+		move.Events = o.forgotten(move.Call)
+	}
 	if len(move.Events) > 0 {
 		o.startAppend(move.Events, (*Order).moved)
 		return
 	}
 	o.startCall(move.Call)
+}
+
+// forgotten is the entry to append instead of a call whose service may have forgotten the key.
+func (o *Order) forgotten(call order.Call) []*messages.Event {
+	if o.state.InDoubtSince.IsZero() {
+		return nil
+	}
+	step := o.state.Plan.Steps[call.Step]
+	target := step.GetDo()
+	if call.Direction == messages.Undo {
+		target = step.GetUndo()
+	}
+	service := o.Downstreams.Lookup(target)
+	return o.state.Forgotten(call, service.Name, service.KeyLifetime, o.cfg.Now())
 }
 
 // stepCall is one step call in flight.

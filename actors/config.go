@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
@@ -50,6 +51,8 @@ type Deps struct {
 	Steps   Steps
 	Inbox   Inbox
 	Timers  Timers
+	// Downstreams knows how long services remember a key; nil: all of them for the default time.
+	Downstreams *directory.Directory
 }
 
 // Config of the order actors.

@@ -17,6 +17,10 @@ func (o *Order) hold(d *delivery.Delivery) {
 	if d == o.driver || slices.Contains(o.held, d) || slices.Contains(o.stashed, d) {
 		return
 	}
+	if d.Started {
+		// The instance of this actor that failed may have made a call whose result is lost: this one takes over from it.
+		d.Renew()
+	}
 	if len(o.held) == 0 {
 		o.held = o.heldBuf[:0]
 	}

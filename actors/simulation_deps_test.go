@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -45,8 +46,14 @@ const (
 	fine outcome = iota
 	// lost: the reply of an append never arrived, which counts as a conflict.
 	lost
-	// failed: the journal, the inbox or the service is unavailable.
+	// failed: the journal, the inbox or the service is unavailable. A call was not performed, and will not be.
 	failed
+	// doubtful: a call has no answer, and may be performed, now or later.
+	doubtful
+	// deferred: as doubtful, of a service that is known to be out.
+	deferred
+	// unsendable: a call was not sent, and never can be.
+	unsendable
 )
 
 var errAway = &delivery.Failure{Kind: messages.Infrastructure, Err: errors.New("away")}
@@ -158,18 +165,25 @@ func (s simulatedDeps) Do(c *gateway.Call, done gateway.Done) {
 	w := s.i.node.w
 	w.checkCall(c)
 	if s.i.node.inline {
-		done(w.answer(c), nil)
+		done(w.answer(c))
 		return
 	}
 	var reply *messages.StepReply
+	var err error
 	op := &operation{by: s.i, name: "call " + c.Request.GetStep() + "/" + c.Request.GetDirection(), lasting: true, call: true}
-	op.effect = func() { reply = w.answer(c) }
+	op.effect = func() { reply, err = w.answer(c) }
 	op.reply = func(o outcome) {
-		if o != fine {
-			done(nil, &delivery.Failure{Kind: messages.Transient, Err: errors.New("unavailable")})
+		f := &delivery.Failure{Kind: messages.Transient, Err: errors.New("unavailable"), InDoubt: o == doubtful || o == deferred}
+		switch o {
+		case fine:
+			done(reply, err)
 			return
+		case deferred:
+			f.Deferral = &delivery.Deferral{Reason: "it is out", Until: w.now.Add(time.Minute)}
+		case unsendable:
+			f.Kind = messages.Poison
 		}
-		done(reply, nil)
+		done(nil, f)
 	}
 	w.start(op)
 }
@@ -197,6 +211,12 @@ func (w *simulation) append(op *operation) {
 	if err := before.CheckCheckpoint(entry); err != nil {
 		w.fail("I7: %v", err)
 	}
+	for _, e := range entry.Events {
+		if u := e.GetStepUndone(); u.GetSignal() != "" {
+			// The service has sent the signal because it has undone the step.
+			w.undone(w.effects[slices.IndexFunc(w.effects, func(e *effect) bool { return e.step.GetName() == u.GetStep() })])
+		}
+	}
 	w.entries = append(w.entries, journal.Entry{Sequence: op.sequence, Entry: entry})
 	if err := w.truth.Apply(op.sequence, entry); err != nil {
 		w.fail("an illegal entry was appended: %v", err)
@@ -206,7 +226,8 @@ func (w *simulation) append(op *operation) {
 		if s := sourceOf(e); s != nil {
 			w.recorded[s.GetSequence()] = true
 		}
-		if c, u := e.GetStepCompleted(), e.GetStepUndone(); c.GetSkipped() || u.GetSkipped() {
+		c, u := e.GetStepCompleted(), e.GetStepUndone()
+		if c.GetSkipped() || u.GetSkipped() {
 			w.skipped[c.GetStep()+u.GetStep()] = true
 		}
 	}

@@ -89,6 +89,12 @@ func newSimulation(t *rapid.T, p *pump, k store) *simulation {
 		if rapid.IntRange(0, 7).Draw(t, "undo refusals") == 0 {
 			e.undoRefusals = 1
 		}
+		e.foreign = rapid.Bool().Draw(t, "foreign")
+		if e.foreign {
+			e.denials = rapid.IntRange(0, 2).Draw(t, "denials")
+			e.unreadable = rapid.IntRange(0, 3).Draw(t, "unreadable")
+			e.undoPendings = rapid.IntRange(0, 1).Draw(t, "undo pendings")
+		}
 		w.effects = append(w.effects, e)
 	}
 	inline := rapid.IntRange(0, 3).Draw(t, "inline") == 0
@@ -118,7 +124,7 @@ func (w *simulation) sleep() {
 
 // drawScript draws what clients publish, and reports whether a signal is among it.
 func (w *simulation) drawScript() (signals bool) {
-	kinds := []string{"created", "cancel", "paid", "other", "retry", "skip", "duplicate", "different"}
+	kinds := []string{"created", "cancel", "paid", "undone", "other", "retry", "skip", "duplicate", "different"}
 	first := rapid.IntRange(0, 2).Draw(w.t, "before created")
 	for i := range first + 1 + rapid.IntRange(0, 4).Draw(w.t, "after created") {
 		kind := "created"
@@ -139,7 +145,7 @@ func (w *simulation) newMessage(kind string) *delivery.Delivery {
 	switch kind {
 	case "cancel":
 		d.Type, d.Cancel = messages.TypeCancel, &messages.CancelOrder{Reason: "changed my mind"}
-	case "paid", "other":
+	case "paid", "undone", "other":
 		d.Type, d.Signal = messages.TypeSignal, &messages.SignalOrder{Name: kind, Data: strconv.Itoa(len(w.script))}
 	case "retry":
 		d.Type = messages.TypeRetry

@@ -48,7 +48,7 @@ const longest = 5000
 
 // faults are the kinds of events that need not happen.
 var faults = []string{
-	"crash", "defect", "give up", "lost reply", "journal away", "request lost", "redelivery", "early wake", "call failed", "call timed out", "person", "idle",
+	"crash", "defect", "give up", "lost reply", "journal away", "request lost", "redelivery", "early wake", "call failed", "call timed out", "call deferred", "call not sent", "person", "idle",
 	"purge", "lost ack", "lost delivery count",
 }
 
@@ -182,10 +182,18 @@ func (w *simulation) possibleFaults() []transition {
 			// A request of a stopped actor may get lost.
 			add("request lost", op.String(), func() { op.effective, op.replied = true, true })
 		case op.call:
-			add("call timed out", op.String(), func() { w.respond(op, failed) })
+			add("call timed out", op.String(), func() { w.respond(op, doubtful) })
+			add("call deferred", op.String(), func() { w.respond(op, deferred) })
+			if op.effective {
+				continue
+			}
 			add("call failed", op.String(), func() {
 				op.effective = true
 				w.respond(op, failed)
+			})
+			add("call not sent", op.String(), func() {
+				op.effective = true
+				w.respond(op, unsendable)
 			})
 		case op.append != nil && op.effective:
 			add("lost reply", op.String(), func() { w.respond(op, lost) })

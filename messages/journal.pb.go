@@ -233,10 +233,11 @@ type Checkpoint struct {
 	Takeovers uint32 `protobuf:"varint,18,opt,name=takeovers,proto3" json:"takeovers,omitempty"`
 	// An answer to the current call was unreadable: it is performed.
 	Performed bool `protobuf:"varint,19,opt,name=performed,proto3" json:"performed,omitempty"`
-	// Since when the current call may have been performed; absent: it has a definite answer, or was not made.
+	// Since when the current call may have been performed, or since a person last decided about it; absent: it has a definite
+	// answer, or was not made.
 	InDoubtSince *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=in_doubt_since,json=inDoubtSince,proto3" json:"in_doubt_since,omitempty"`
-	// Time of the last entry before this one.
-	Changed       *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=changed,proto3" json:"changed,omitempty"`
+	// Time of the last entry that is more than the recording of a message: the current call may have been made since.
+	CallableSince *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=callable_since,json=callableSince,proto3" json:"callable_since,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,9 +412,9 @@ func (x *Checkpoint) GetInDoubtSince() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *Checkpoint) GetChanged() *timestamppb.Timestamp {
+func (x *Checkpoint) GetCallableSince() *timestamppb.Timestamp {
 	if x != nil {
-		return x.Changed
+		return x.CallableSince
 	}
 	return nil
 }
@@ -1584,7 +1585,9 @@ type OrderParked struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Reason string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When the timer wakes the order.
-	Until         *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	Until *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=until,proto3" json:"until,omitempty"`
+	// The call was made and had no definite answer: it may have been performed.
+	InDoubt       bool `protobuf:"varint,3,opt,name=in_doubt,json=inDoubt,proto3" json:"in_doubt,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1631,6 +1634,13 @@ func (x *OrderParked) GetUntil() *timestamppb.Timestamp {
 		return x.Until
 	}
 	return nil
+}
+
+func (x *OrderParked) GetInDoubt() bool {
+	if x != nil {
+		return x.InDoubt
+	}
+	return false
 }
 
 // OrderResumed: a delivery became the order's driver, or took over from another holder of it.
@@ -1969,7 +1979,7 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\bprevious\x18\a \x01(\x04R\bprevious\x126\n" +
 	"\n" +
 	"checkpoint\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\n" +
-	"checkpoint\"\xb5\x06\n" +
+	"checkpoint\"\xc2\x06\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
@@ -1992,8 +2002,8 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x04need\x18\x11 \x01(\v2\x1f.orderly.v1.OrderNeedsAttentionR\x04need\x12\x1c\n" +
 	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\x12\x1c\n" +
 	"\tperformed\x18\x13 \x01(\bR\tperformed\x12@\n" +
-	"\x0ein_doubt_since\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\finDoubtSince\x124\n" +
-	"\achanged\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"\xb3\x03\n" +
+	"\x0ein_doubt_since\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\finDoubtSince\x12A\n" +
+	"\x0ecallable_since\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcallableSince\"\xb3\x03\n" +
 	"\bSnapshot\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12.\n" +
 	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12\x1f\n" +
@@ -2084,10 +2094,11 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\tSignalled\x12*\n" +
 	"\x06source\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06source\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
-	"\x04data\x18\x03 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\"W\n" +
+	"\x04data\x18\x03 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\"r\n" +
 	"\vOrderParked\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x120\n" +
-	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"r\n" +
+	"\x05until\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\x12\x19\n" +
+	"\bin_doubt\x18\x03 \x01(\bR\ainDoubt\"r\n" +
 	"\fOrderResumed\x12*\n" +
 	"\x06driver\x18\x01 \x01(\v2\x12.orderly.v1.SourceR\x06driver\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
@@ -2172,7 +2183,7 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	14, // 9: orderly.v1.Checkpoint.signals:type_name -> orderly.v1.Signalled
 	17, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
 	22, // 11: orderly.v1.Checkpoint.in_doubt_since:type_name -> google.protobuf.Timestamp
-	22, // 12: orderly.v1.Checkpoint.changed:type_name -> google.protobuf.Timestamp
+	22, // 12: orderly.v1.Checkpoint.callable_since:type_name -> google.protobuf.Timestamp
 	23, // 13: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
 	2,  // 14: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
 	15, // 15: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked

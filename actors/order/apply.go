@@ -39,7 +39,19 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 			return s.illegal(entry, messages.KindOf(e), why)
 		}
 	}
+	if slices.ContainsFunc(entry.Events, moves) {
+		s.CallableSince = s.ChangedAt
+	}
 	return nil
+}
+
+// moves reports whether the event is more than the recording of a message: its driver may make the current call after it.
+func moves(e *messages.Event) bool {
+	switch e.GetKind().(type) {
+	case *messages.Event_CancelRequested, *messages.Event_Signalled, *messages.Event_Recorded:
+		return false
+	}
+	return true
 }
 
 func (s *State) illegal(entry *messages.JournalEntry, what, why string) error {
@@ -111,14 +123,20 @@ func (s *State) stepCompleted(e *messages.StepCompleted) string {
 	}
 	s.Results = append(s.Results, Result{Data: e.GetData(), Skipped: e.GetSkipped()})
 	s.Closed = s.Closed || s.backward()
-	if name := e.GetSignal(); name != "" {
-		i := slices.IndexFunc(s.Signals, func(sig *messages.Signalled) bool { return sig.GetName() == name })
-		if i < 0 {
-			return fmt.Sprintf("no recorded signal %q", name)
-		}
-		s.Signals = slices.Delete(slices.Clone(s.Signals), i, i+1)
-	}
 	s.clearCall()
+	return s.useSignal(e.GetSignal())
+}
+
+// useSignal removes the oldest recorded signal of that name, if one is named.
+func (s *State) useSignal(name string) string {
+	if name == "" {
+		return ""
+	}
+	i := slices.IndexFunc(s.Signals, func(sig *messages.Signalled) bool { return sig.GetName() == name })
+	if i < 0 {
+		return fmt.Sprintf("no recorded signal %q", name)
+	}
+	s.Signals = slices.Delete(slices.Clone(s.Signals), i, i+1)
 	return ""
 }
 
@@ -127,7 +145,7 @@ func (s *State) expectStep(name string) string {
 	switch step := s.current(); {
 	case !s.Status.Driven():
 		return "no driver"
-	case s.Closed:
+	case s.Closed || s.Refusal != nil:
 		return "no step can become done any more"
 	case step == nil:
 		return "every step is done"
@@ -137,17 +155,29 @@ func (s *State) expectStep(name string) string {
 	return ""
 }
 
-// clearCall resets the attempts of a call that has its result.
+// clearCall resets what is known of a call that has its result.
 func (s *State) clearCall() {
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
+	s.InDoubtSince, s.Performed = time.Time{}, false
+}
+
+// doubt puts the current call in doubt: it may have been made since CallableSince.
+func (s *State) doubt() {
+	if s.InDoubtSince.IsZero() {
+		s.InDoubtSince = s.CallableSince
+	}
+}
+
+// expectCall checks that the call is the one that can be answered now.
+func (s *State) expectCall(step string, d messages.Direction) string {
+	if d == messages.Undo {
+		return s.expectUndo(step)
+	}
+	return s.expectStep(step)
 }
 
 func (s *State) stepFailed(e *messages.StepFailed) string {
-	expect := s.expectStep
-	if e.GetDirection() == messages.Undo {
-		expect = s.expectUndo
-	}
-	if why := expect(e.GetStep()); why != "" {
+	if why := s.expectCall(e.GetStep(), e.GetDirection()); why != "" {
 		return why
 	}
 	if e.GetAttempt() != uint32(s.Attempts)+1 {
@@ -157,6 +187,9 @@ func (s *State) stepFailed(e *messages.StepFailed) string {
 	s.Spent++
 	s.Takeovers = 0
 	s.LastFailure = e
+	if s.Performed = s.Performed || e.GetKind() == messages.Unreadable; s.Performed || e.GetInDoubt() {
+		s.doubt()
+	}
 	return ""
 }
 
@@ -164,13 +197,16 @@ func (s *State) stepRejected(e *messages.StepRejected) string {
 	if why := s.expectStep(e.GetStep()); why != "" {
 		return why
 	}
-	s.Refusal, s.Closed, s.Status = e, true, Compensating
+	if e.GetInDoubt() && (!s.maybePerformed() || !tombstone(s.current())) {
+		return "the step is not in doubt, or is not undone in doubt"
+	}
+	s.Refusal, s.Closed, s.Status = e, !e.GetInDoubt(), Compensating
 	s.clearCall()
 	return ""
 }
 
 func (s *State) stepPending(e *messages.StepPending) string {
-	if why := s.expectStep(e.GetStep()); why != "" {
+	if why := s.expectCall(e.GetStep(), e.GetDirection()); why != "" {
 		return why
 	}
 	s.Pending = e
@@ -193,7 +229,7 @@ func (s *State) stepUndone(e *messages.StepUndone) string {
 	s.Results[i].Undone = true
 	s.Closed = true
 	s.clearCall()
-	return ""
+	return s.useSignal(e.GetSignal())
 }
 
 // expectUndo checks that name is the step that can be undone now.
@@ -229,16 +265,18 @@ func (s *State) record(src *messages.Source) string {
 }
 
 func (s *State) cancelRequested(e *messages.CancelRequested) string {
-	if !s.backward() {
+	forward := !s.backward()
+	if forward {
 		// A skip of a step does not apply to its undo.
 		s.Skip = false
 	}
 	if s.Cancel == nil {
 		s.Cancel = e
-		if step := s.inDoubt(); step != nil && tombstone(step) {
-			// The next call is another one: the step's undo.
-			s.clearCall()
-		}
+	}
+	if step := s.inDoubt(); forward && step != nil && tombstone(step) {
+		// The next call is another one, the step's undo, and has not been made.
+		s.clearCall()
+		s.CallableSince = s.ChangedAt
 	}
 	s.Spent = 0
 	if s.Status == Running {
@@ -259,6 +297,9 @@ func (s *State) recorded(e *messages.MessageRecorded) string {
 func (s *State) parked(seq uint64, e *messages.OrderParked) string {
 	if !s.Status.Driven() {
 		return "no driver"
+	}
+	if e.GetInDoubt() {
+		s.doubt()
 	}
 	s.stopDriving(Parked)
 	s.Park, s.ParkedUntil, s.ParkReason = seq, e.GetUntil().AsTime(), e.GetReason()
@@ -294,9 +335,15 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 	case s.Status.Driven() && e.GetIncarnation() == s.Owner:
 		return "its driver owns the order already"
 	case s.Status.Driven():
+		// The driver that is replaced may have made the current call.
 		s.Takeovers++
+		s.doubt()
 	case s.Status == Attention:
 		s.Spent, s.Skip = 0, e.GetCause() == cause(messages.TypeSkip)
+		if s.maybePerformed() {
+			// A person has decided about the call: its key is used for another lifetime.
+			s.InDoubtSince = s.ChangedAt
+		}
 	}
 	s.Driver, s.Owner = driver, e.GetIncarnation()
 	s.Park, s.ParkedUntil, s.ParkReason, s.AttentionCause = 0, time.Time{}, "", nil

@@ -103,6 +103,20 @@ func TestIllegalHistories(t *testing.T) {
 	tomb := step("reserve", true)
 	tomb.InDoubt = messages.InDoubt_IN_DOUBT_UNDO
 	doubtful := evAccepted(1, "a", step("notify", true), tomb, step("capture", false))
+	inDoubt := evRefused("reserve")
+	inDoubt.GetStepRejected().InDoubt = true
+	uncertain := evFailed("reserve", messages.Do, 1)
+	uncertain.GetStepFailed().InDoubt = true
+	undoPending := func(step string) *messages.Event {
+		e := evPending(step)
+		e.GetStepPending().Direction = messages.Undo
+		return e
+	}
+	undoneBy := func(step, signal string) *messages.Event {
+		e := evUndone(step, false)
+		e.GetStepUndone().Signal = signal
+		return e
+	}
 	type history = []*messages.Event
 	tests := map[string]struct {
 		events history
@@ -148,6 +162,17 @@ func TestIllegalHistories(t *testing.T) {
 		"failure of an undo while running": {history{two, evFailed("reserve", messages.Undo, 1)}, "not compensating"},
 		"failure numbered twice":           {history{two, evFailed("reserve", messages.Do, 1), evFailed("reserve", messages.Do, 1)}, "want 2"},
 		"failure while parked":             {history{two, evParked(), evFailed("reserve", messages.Do, 1)}, "no driver"},
+
+		"refusal in doubt without doubt":      {history{doubtful, evCompleted("notify"), inDoubt}, "not in doubt"},
+		"refusal in doubt of another step":    {history{undoable, uncertain, inDoubt}, "not undone in doubt"},
+		"step after a refusal in doubt":       {history{doubtful, evCompleted("notify"), uncertain, inDoubt, evCompleted("reserve")}, "no step can become done"},
+		"refusal after a refusal in doubt":    {history{doubtful, evCompleted("notify"), uncertain, inDoubt, evRefused("reserve")}, "no step can become done"},
+		"undo before that of a step in doubt": {history{doubtful, evCompleted("notify"), uncertain, inDoubt, evUndone("notify", false)}, `want "reserve"`},
+		"ended before that undo":              {history{doubtful, evCompleted("notify"), uncertain, inDoubt, evEnd(no)}, "left to undo"},
+		"undo pending while running":          {history{two, evCompleted("reserve"), undoPending("reserve")}, "not compensating"},
+		"undo pending out of order":           {history{two, evCompleted("reserve"), evRefused("capture"), undoPending("capture")}, `want "reserve"`},
+		"undone by a signal that never was":   {history{two, evCompleted("reserve"), evRefused("capture"), evSignal(2, "other"), undoneBy("reserve", "released")}, "no recorded signal"},
+		"undone by a signal that a step used": {history{two, evSignal(2, "paid"), evBySignal("reserve", "paid"), evRefused("capture"), undoneBy("reserve", "paid")}, "no recorded signal"},
 
 		"undo while running":             {history{two, evCompleted("reserve"), evUndone("reserve", false)}, "not compensating"},
 		"undo out of order":              {history{evAccepted(1, "a", step("a", true), step("b", true), step("c", false)), evCompleted("a"), evCompleted("b"), evRefused("c"), evUndone("a", false)}, `want "b"`},

@@ -3,8 +3,10 @@ package order
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
 )
@@ -47,6 +49,10 @@ func (s *State) checkpoint() *messages.Checkpoint {
 		Skip:        s.Skip,
 		Need:        s.AttentionCause,
 		Takeovers:   uint32(s.Takeovers),
+		Performed:   s.Performed,
+
+		InDoubtSince:  timestampOf(s.InDoubtSince),
+		CallableSince: timestampOf(s.CallableSince),
 	}
 	for _, r := range s.Results {
 		c.Results = append(c.Results, &messages.StepResult{Data: r.Data, Skipped: r.Skipped, Undone: r.Undone})
@@ -75,6 +81,22 @@ func (s *State) restoreCheckpoint(c *messages.Checkpoint) {
 	s.Attempts, s.Spent, s.LastFailure = int(c.GetAttempts()), int(c.GetSpent()), c.GetLastFailure()
 	s.Pending, s.Signals, s.Skip = c.GetPending(), slices.Clip(c.GetSignals()), c.GetSkip()
 	s.AttentionCause, s.Takeovers = c.GetNeed(), int(c.GetTakeovers())
+	s.Performed, s.InDoubtSince, s.CallableSince = c.GetPerformed(), timeOf(c.GetInDoubtSince()), timeOf(c.GetCallableSince())
+}
+
+// timestampOf is the timestamp of t, nil of the zero time; timeOf is the opposite.
+func timestampOf(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func timeOf(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
 }
 
 // ErrCheckpoint is returned by CheckCheckpoint.

@@ -148,6 +148,14 @@ func write(events []*messages.Event) string {
 	return strings.Join(words, " ")
 }
 
+// stepOf names a step, and its direction if that is undo.
+func stepOf(step string, d messages.Direction) string {
+	if d == messages.Undo {
+		return step + "/undo"
+	}
+	return step
+}
+
 func details(e *messages.Event) string {
 	var parts []string
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
@@ -162,20 +170,35 @@ func details(e *messages.Event) string {
 		if k.StepCompleted.GetSkipped() {
 			add("skipped")
 		}
+		if d := k.StepCompleted.GetDropped(); d != "" {
+			add("dropped: %s", d)
+		}
 	case *messages.Event_StepFailed:
 		f := k.StepFailed
 		add("%s/%s %d %s", f.GetStep(), f.GetDirection().Label(), f.GetAttempt(), f.GetKind().Label())
 		if f.GetRetryAt() != nil {
 			add("again at %s", f.GetRetryAt().AsTime().Sub(epoch))
 		}
+		if f.GetInDoubt() {
+			add("in doubt")
+		}
 	case *messages.Event_StepRejected:
 		add("%s %s", k.StepRejected.GetStep(), k.StepRejected.GetCode())
+		if k.StepRejected.GetInDoubt() {
+			add("in doubt")
+		}
 	case *messages.Event_StepPending:
-		add("%s %s until %s", k.StepPending.GetStep(), k.StepPending.GetSignal(), k.StepPending.GetDeadline().AsTime().Sub(epoch))
+		add("%s %s until %s", stepOf(k.StepPending.GetStep(), k.StepPending.GetDirection()), k.StepPending.GetSignal(), k.StepPending.GetDeadline().AsTime().Sub(epoch))
 	case *messages.Event_StepUndone:
 		add("%s", k.StepUndone.GetStep())
 		if k.StepUndone.GetSkipped() {
 			add("skipped")
+		}
+		if signal := k.StepUndone.GetSignal(); signal != "" {
+			add("by %s", signal)
+		}
+		if code := k.StepUndone.GetCode(); code != "" {
+			add("code %s", code)
 		}
 	case *messages.Event_CancelRequested:
 		add("%d", k.CancelRequested.GetSource().GetSequence())
@@ -185,6 +208,9 @@ func details(e *messages.Event) string {
 		add("%d %s", k.Recorded.GetSource().GetSequence(), k.Recorded.GetType())
 	case *messages.Event_Parked:
 		add("until %s", k.Parked.GetUntil().AsTime().Sub(epoch))
+		if k.Parked.GetInDoubt() {
+			add("in doubt")
+		}
 	case *messages.Event_Resumed:
 		add("%s %d/%s", k.Resumed.GetCause(), k.Resumed.GetDriver().GetSequence(), k.Resumed.GetIncarnation())
 	case *messages.Event_Attention:

@@ -47,12 +47,21 @@ func (s *State) Next() Move {
 
 func (s *State) nextBack() Move {
 	if s.mustResolve() {
+		if s.Performed {
+			return appends(s.withEnd(s.withoutAnswer())...)
+		}
 		return s.call(len(s.Results), messages.Do)
 	}
-	if i := s.toUndo(); i >= 0 {
-		return s.call(i, messages.Undo)
+	i := s.toUndo()
+	if i < 0 {
+		return appends(s.undoneEnd())
 	}
-	return appends(s.undoneEnd())
+	if s.Pending != nil {
+		if sig := s.unusedSignal(s.Pending.GetSignal()); sig != nil {
+			return appends(s.withEnd(s.undoneBySignal(i, sig))...)
+		}
+	}
+	return s.call(i, messages.Undo)
 }
 
 // undoneEnd is the end of an order that is undone. After a cancel and a rejection it is cancelled.
@@ -80,12 +89,32 @@ func (s *State) skip() *messages.Event {
 		}
 		return s.undoneEnd()
 	}
+	if s.Performed {
+		return s.withoutAnswer()
+	}
 	return stepCompleted(&messages.StepCompleted{Step: s.current().GetName(), Skipped: true})
 }
 
+// withoutAnswer completes the current step, which is performed and whose answer is unreadable: it is undone like every other
+// one that is done.
+func (s *State) withoutAnswer() *messages.Event {
+	why := "its answer cannot be read"
+	if s.LastFailure.GetKind() == messages.Unreadable {
+		why = s.LastFailure.GetError()
+	}
+	return stepCompleted(&messages.StepCompleted{Step: s.current().GetName(), Attempt: uint32(s.Attempts), Dropped: why})
+}
+
+func (s *State) undoneBySignal(step int, sig *messages.Signalled) *messages.Event {
+	return stepUndone(&messages.StepUndone{
+		Step: s.Plan.Steps[step].GetName(), Signal: sig.GetName(), Attempt: uint32(s.Attempts) + 1,
+	})
+}
+
 func (s *State) bySignal(sig *messages.Signalled) *messages.Event {
+	data, dropped := s.keep(sig.GetData())
 	return stepCompleted(&messages.StepCompleted{
-		Step: s.current().GetName(), Signal: sig.GetName(), Data: sig.GetData(), Attempt: uint32(s.Attempts) + 1,
+		Step: s.current().GetName(), Signal: sig.GetName(), Data: data, Attempt: uint32(s.Attempts) + 1, Dropped: dropped,
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // TestPreviewCancel cancels every order of the scenarios at every point of its history, and compares the preview with the
@@ -113,11 +114,22 @@ func drawHistory(r *rapid.T) *history {
 			continue
 		}
 		a := order.CallResult{Call: move.Call}
-		switch rapid.IntRange(0, 6).Draw(r, "answer") {
+		switch rapid.IntRange(0, 10).Draw(r, "answer") {
 		case 0:
 			a.Failure = unavailable(messages.Transient)
+			a.Failure.InDoubt = rapid.Bool().Draw(r, "in doubt")
 		case 4:
 			a.Failure = unavailable(messages.Poison)
+		case 7:
+			a.Failure = unavailable(messages.Unreadable)
+			a.Failure.Done = rapid.Bool().Draw(r, "too large")
+		case 8:
+			a.Failure = unavailable(messages.Rejected)
+			a.Failure.Code = "422"
+		case 9:
+			a.Failure = unavailable(messages.Transient)
+			a.Failure.InDoubt = true
+			a.Failure.Deferral = &delivery.Deferral{Reason: "it is out", Until: epoch.Add(time.Minute)}
 		case 5:
 			a.Reply = retryReply(time.Hour)
 		case 1:

@@ -83,6 +83,7 @@ func TestOnlyApplyChangesTheState(t *testing.T) {
 	results := []order.CallResult{
 		{Reply: doneReply()}, {Reply: rejectedReply("no")}, {Reply: pendingReply("paid", epoch.Add(time.Hour))},
 		{Reply: retryReply(time.Hour)}, {Failure: unavailable(messages.Transient)}, {Failure: unavailable(messages.Poison)},
+		{Failure: unavailable(messages.Unreadable)}, {Failure: unavailable(messages.Rejected)}, {Failure: unavailable(messages.Setup)},
 	}
 	rapid.Check(t, func(r *rapid.T) {
 		h := drawHistory(r)
@@ -108,6 +109,8 @@ func TestOnlyApplyChangesTheState(t *testing.T) {
 		check("GiveUp")
 		call := h.state.Next().Call
 		check("Next")
+		h.state.Forgotten(call, "inventory", time.Second, env.Now)
+		check("Forgotten")
 		for _, result := range results {
 			result.Call = call
 			h.state.HandleReply(result, env)

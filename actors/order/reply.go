@@ -25,9 +25,6 @@ const (
 	maxPending   = time.Hour
 	// maxError bounds an error's text in the journal, in bytes.
 	maxError = 1024
-	// maxData bounds the data of a step, in bytes. The server stores no entry that is much larger, and an order
-	// whose entry cannot be stored would be driven for ever.
-	maxData = messages.MaxBody
 )
 
 // CallResult is the result of a call. The driver holds it until it is in the journal.
@@ -39,15 +36,6 @@ type CallResult struct {
 	Took    time.Duration
 }
 
-// certain reports whether the result determines if the step is performed.
-func (r CallResult) certain() bool {
-	switch r.Reply.GetResult().(type) {
-	case *messages.StepReply_Done, *messages.StepReply_Rejected:
-		return r.Failure == nil
-	}
-	return false
-}
-
 // HandleReply decides what to append for the result of a call, given what the journal holds by now, which may be more than
 // it held when the call was made (R4: merge). No events: the result is obsolete. A StepFailed alone is attempted again at its
 // RetryAt, at most Hold later.
@@ -56,31 +44,18 @@ func (s *State) HandleReply(r CallResult, e Env) []*messages.Event {
 		return nil
 	}
 	step := s.Plan.Steps[r.Call.Step]
-	undo := r.Call.Direction == messages.Undo
-	if s.backward() && !undo && !r.Call.ResolvesDoubt && !r.certain() {
-		// The order began to be compensated during the call. A result that leaves the effect in doubt does not count: the
-		// call that resolves the doubt, or the undo, is next.
-		return nil
+	if s.obsolete(r) {
+		return s.keepDoubt(r, step, e)
 	}
-	if f := r.Failure; f != nil {
-		if f.Deferral != nil {
-			return deferred(r.Call, step, f.Deferral)
-		}
-		return s.failed(r.Call, step, failure{kind: f.Kind, cause: f.Err.Error(), retryAfter: f.RetryAfter}, e)
+	if r.Failure != nil {
+		return s.handleFailure(r, step, e)
 	}
 	switch reply := r.Reply.GetResult().(type) {
 	case *messages.StepReply_Done:
-		return s.done(r, step, reply.Done.GetData(), e)
+		return s.done(r, step, reply.Done.GetData(), "")
 	case *messages.StepReply_Rejected:
-		code, reason := reply.Rejected.GetCode(), reply.Rejected.GetReason()
-		if undo {
-			return s.failed(r.Call, step, failure{kind: messages.Rejected, cause: "the undo was refused: " + code + ": " + reason}, e)
-		}
-		return s.withEnd(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)}))
+		return s.rejected(r, step, reply.Rejected, e)
 	case *messages.StepReply_Pending:
-		if undo {
-			return s.failed(r.Call, step, failure{kind: messages.Transient, cause: "the undo is pending"}, e)
-		}
 		return s.pending(r, step, reply.Pending, e)
 	case *messages.StepReply_Retry:
 		return s.failed(r.Call, step, failure{
@@ -98,23 +73,40 @@ func (s *State) expects(c Call) bool {
 	if c.Direction == messages.Undo {
 		return s.Status == Compensating && !s.mustResolve() && s.toUndo() == c.Step
 	}
-	return !s.Closed && c.Step == len(s.Results) && !s.Finished()
+	return !s.Closed && s.Refusal == nil && c.Step == len(s.Results) && !s.Finished()
 }
 
-func (s *State) done(r CallResult, step *messages.Step, data string, e Env) []*messages.Event {
+// obsolete reports whether the order began to be compensated during the call, and the result does not say if the step is
+// performed: the call that resolves the doubt, or the undo, is next.
+func (s *State) obsolete(r CallResult) bool {
+	if !s.backward() || r.Call.Direction == messages.Undo || r.Call.ResolvesDoubt {
+		return false
+	}
+	if f := r.Failure; f != nil {
+		// A step that is undone in doubt is undone, whether its status says no or not.
+		return f.Kind != messages.Unreadable && (f.Kind != messages.Rejected || !s.mustResolve())
+	}
+	switch r.Reply.GetResult().(type) {
+	case *messages.StepReply_Done, *messages.StepReply_Rejected:
+		return false
+	case *messages.StepReply_Pending:
+		return !s.mustResolve()
+	}
+	return true
+}
+
+// done journals that the call is performed. dropped says why data of the answer are missing, if they are.
+func (s *State) done(r CallResult, step *messages.Step, data, dropped string) []*messages.Event {
 	took := uint64(max(r.Took, 0) / time.Microsecond)
 	if r.Call.Direction == messages.Undo {
 		return s.withEnd(stepUndone(&messages.StepUndone{Step: step.GetName(), Attempt: r.Call.Attempt, TookUs: took}))
 	}
-	if size := len(data); size > maxData {
-		if !s.backward() {
-			cause := fmt.Sprintf("the answer's data has %d bytes: at most %d are kept", size, maxData)
-			return s.failed(r.Call, step, failure{kind: messages.Poison, cause: cause}, e)
-		}
-		// During compensation it only matters that the step is performed.
-		data = ""
+	if dropped == "" {
+		data, dropped = s.keep(data)
 	}
-	done := stepCompleted(&messages.StepCompleted{Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took})
+	done := stepCompleted(&messages.StepCompleted{
+		Step: step.GetName(), Data: data, Attempt: r.Call.Attempt, TookUs: took, Dropped: clip(dropped),
+	})
 	if s.backward() {
 		return s.withEnd(done)
 	}
@@ -124,14 +116,51 @@ func (s *State) done(r CallResult, step *messages.Step, data string, e Env) []*m
 	return []*messages.Event{done}
 }
 
+// keep returns the data that fit into the order's journal, or why they are dropped. The server stores no entry that is much
+// larger than messages.MaxBody, and an order whose entry cannot be stored would be driven for ever. The results of all steps
+// are in the calls of later ones.
+func (s *State) keep(data string) (kept, dropped string) {
+	total := len(data)
+	for _, r := range s.Results {
+		total += len(r.Data)
+	}
+	switch {
+	case len(data) > messages.MaxBody:
+		return "", fmt.Sprintf("the data have %d bytes: at most %d are kept", len(data), messages.MaxBody)
+	case total > messages.MaxResults && data != "":
+		return "", fmt.Sprintf("with these %d bytes the order's results would have %d: at most %d are kept", len(data), total, messages.MaxResults)
+	}
+	return data, ""
+}
+
+// rejected journals that the service refused the call: it does not perform the step, or does not undo it.
+func (s *State) rejected(r CallResult, step *messages.Step, reply *messages.StepRefused, e Env) []*messages.Event {
+	code, reason := reply.GetCode(), reply.GetReason()
+	if r.Call.Direction != messages.Undo {
+		return s.withEnd(stepRejected(&messages.StepRejected{Step: step.GetName(), Code: clip(code), Reason: clip(reason)}))
+	}
+	if nothingToUndo(step, code) {
+		return s.nothingLeft(r, step, code)
+	}
+	return s.failed(r.Call, step, failure{kind: messages.Rejected, cause: "the undo was refused: " + code + ": " + reason}, e)
+}
+
 // pending parks the order until the service sends its signal, unless the signal is recorded already.
 func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiting, e Env) []*messages.Event {
-	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !last {
+	undo := r.Call.Direction == messages.Undo
+	if last := r.Call.Step == len(s.Plan.Steps)-1 && step.GetUndo() == ""; s.backward() && !undo && !last {
 		// A pending step may still be performed: it counts as performed and is undone. Where the last step cannot be undone,
 		// the end of the order depends on it: the order waits.
-		return s.done(r, step, "", e)
+		return s.done(r, step, "", "")
 	}
-	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
+	signal := p.GetSignal()
+	if signal == "" {
+		signal = defaultSignal(r.Call, step)
+	}
+	if sig := s.unusedSignal(signal); sig != nil {
+		if undo {
+			return s.withEnd(s.undoneBySignal(r.Call.Step, sig))
+		}
 		return s.withEnd(s.bySignal(sig))
 	}
 	deadline := e.Now.Add(DefaultPending)
@@ -150,44 +179,24 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 		deadline = latest
 	}
 	return []*messages.Event{
-		stepPending(&messages.StepPending{Step: step.GetName(), Signal: p.GetSignal(), Deadline: timestamppb.New(deadline), Since: timestamppb.New(since)}),
-		parked("step "+step.GetName()+" waits for signal "+p.GetSignal(), deadline),
+		stepPending(&messages.StepPending{
+			Step: step.GetName(), Direction: r.Call.Direction, Signal: signal, Deadline: timestamppb.New(deadline), Since: timestamppb.New(since),
+		}),
+		parked(callName(r.Call, step)+" waits for signal "+signal, deadline),
 	}
 }
 
-// failed journals one failed attempt, with a park or attention unless the next attempt comes within Hold.
-func (s *State) failed(c Call, step *messages.Step, f failure, e Env) []*messages.Event {
-	if int(c.Attempt) <= s.Attempts {
-		// The attempt is in the journal; only the reply of its append was lost.
-		return nil
-	}
-	f.consecutive = s.Spent + 1
-	attempt := &messages.StepFailed{Step: step.GetName(), Direction: c.Direction, Attempt: c.Attempt, Kind: f.kind, Error: clip(f.cause)}
-	delay, again := f.retryDelay(step.GetRetry(), e)
-	if !again {
-		return []*messages.Event{stepFailed(attempt), attention(&messages.OrderNeedsAttention{
-			Step: step.GetName(), Direction: c.Direction, Kind: f.kind, Cause: clip(f.cause),
-		})}
-	}
-	retryAt := e.Now.Add(min(delay, maxPark))
-	attempt.RetryAt = timestamppb.New(retryAt)
-	if delay > e.Hold {
-		return []*messages.Event{stepFailed(attempt), parked("step "+step.GetName()+" is attempted again", retryAt)}
-	}
-	return []*messages.Event{stepFailed(attempt)}
-}
-
-// deferred parks the order until its service may accept the call. It does not count as an attempt, because the cause does
-// not depend on the order.
-func deferred(c Call, step *messages.Step, d *delivery.Deferral) []*messages.Event {
-	waits := "step " + step.GetName()
+// defaultSignal is the signal of a pending call that named none.
+func defaultSignal(c Call, step *messages.Step) string {
 	if c.Direction == messages.Undo {
-		waits = "undo of " + step.GetName()
+		return step.GetName() + "_undo"
 	}
-	return []*messages.Event{parked(clip(waits+" waits: "+d.Reason), d.Until)}
+	return step.GetName()
 }
 
 // clip cuts untrusted text to what the journal keeps: at most maxError bytes of valid UTF-8.
-func clip(s string) string {
-	return strings.ToValidUTF8(s[:min(len(s), maxError)], "?")
+func clip(s string) string { return clipTo(s, maxError) }
+
+func clipTo(s string, most int) string {
+	return strings.ToValidUTF8(s[:min(len(s), most)], "?")
 }

@@ -2,9 +2,11 @@ package order_test
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -68,37 +70,60 @@ func fits(t *testing.T, h *history, events []*messages.Event) {
 	}
 }
 
-// TestTooMuchData: an answer that is too large for an entry needs attention; during compensation it counts as performed.
+// TestTooMuchData: data that are too large for an entry, or with those of the steps before, are dropped, and the entry says
+// why; the order goes on.
 func TestTooMuchData(t *testing.T) {
-	answer := func(h *history, size int) order.CallResult {
-		data := strconv.Quote(strings.Repeat("x", size))
-		return order.CallResult{Call: h.state.Next().Call, Reply: &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}}
-	}
+	text := func(bytes int) string { return strconv.Quote(strings.Repeat("x", bytes-2)) }
+	const half = messages.MaxResults / 2
 	for name, test := range map[string]struct {
-		before []*messages.Event
-		size   int
-		want   string
-		data   bool
+		before []int
+		data   int
+		kept   bool
 	}{
-		"fits":          {nil, messages.MaxBody - 100, "step_completed(reserve)", true},
-		"too large":     {nil, messages.MaxBody, "step_failed(reserve/do 1 poison) attention(poison reserve/do)", false},
-		"while undoing": {[]*messages.Event{evCancel(2)}, messages.MaxBody, "step_completed(reserve)", false},
+		"fits":                       {data: messages.MaxBody, kept: true},
+		"too large":                  {data: messages.MaxBody + 1},
+		"all results together fit":   {before: []int{half - 1}, data: half, kept: true},
+		"all results are one over":   {before: []int{half, half - 1}, data: 2},
+		"nothing, when no room left": {before: []int{half, half}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		for _, signal := range []bool{false, true} {
 			h := newHistory()
-			if err := h.append(epoch, append([]*messages.Event{evAccepted(1, "a", step("reserve", true), step("ship", true))}, test.before...)...); err != nil {
-				t.Fatal(err)
+			steps := []*messages.Step{step("ship", true), step("notify", false)}
+			for i := range test.before {
+				steps = append([]*messages.Step{step(fmt.Sprint("s", i), true)}, steps...)
 			}
-			events := h.state.HandleReply(answer(h, test.size), order.Env{Now: epoch})
-			if got := write(events); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			must := func(events ...*messages.Event) {
+				t.Helper()
+				if err := h.append(epoch, events...); err != nil {
+					t.Fatalf("%s: %v", name, err)
+				}
 			}
-			if has := events[0].GetStepCompleted().GetData() != ""; has != test.data {
-				t.Errorf("data kept: %v, want %v", has, test.data)
+			must(evAccepted(1, "a", steps...))
+			for _, bytes := range test.before {
+				done := evCompleted(h.state.Plan.Steps[h.state.Done()].GetName())
+				done.GetStepCompleted().Data = text(bytes)
+				must(done)
 			}
-			if err := h.append(epoch, events...); err != nil {
-				t.Error(err)
+			data := ""
+			if test.data > 0 {
+				data = text(test.data)
 			}
-		})
+			answer := &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}
+			if signal {
+				message := evSignal(2, "shipped")
+				message.GetSignalled().Data = data
+				must(message)
+				answer = pendingReply("shipped", time.Time{})
+			}
+			events := h.state.HandleReply(order.CallResult{Call: h.state.Next().Call, Reply: answer}, order.Env{Now: epoch})
+			must(events...)
+			got := events[0].GetStepCompleted()
+			if kept := got.GetData() == data && got.GetDropped() == ""; kept != (test.kept || test.data == 0) {
+				t.Errorf("%s, by signal %v: %d bytes are kept, dropped: %q", name, signal, len(got.GetData()), got.GetDropped())
+			}
+			if move := h.state.Next(); move.Call.Direction != messages.Do || h.state.Plan.Steps[move.Call.Step].GetName() != "notify" {
+				t.Errorf("%s, by signal %v: the next move is %v", name, signal, move)
+			}
+		}
 	}
 }

@@ -23,6 +23,18 @@ type failure struct {
 	consecutive int
 	// retryAfter is the shortest delay the service asked for, or 0.
 	retryAfter time.Duration
+	// inDoubt: the attempt may have been performed.
+	inDoubt bool
+	// final: a person must decide, whatever attempts are left. question is the cause of that; empty: cause is.
+	final    bool
+	question string
+}
+
+func (f failure) attentionCause() string {
+	if f.question != "" {
+		return f.question
+	}
+	return f.cause
 }
 
 // retryDelay is how long to wait before the next attempt; again is false when a person must decide. Both directions of a
@@ -32,14 +44,15 @@ func (f failure) retryDelay(r *messages.Retry, e Env) (delay time.Duration, agai
 	if n := r.GetAttempts(); n > 0 {
 		attempts = int(n)
 	}
-	if f.kind == messages.Rejected || f.kind == messages.Poison || f.consecutive >= attempts {
+	if f.final || f.kind == messages.Rejected || f.kind == messages.Poison || f.consecutive >= attempts {
 		return 0, false
 	}
 	b := backoff.Exponential{Initial: r.GetInitial().AsDuration(), Max: r.GetMax().AsDuration()}
 	delay = b.WithDefaults(defaultInitial, defaultMax).Delay(f.consecutive, e.Jitter)
-	if f.kind != messages.Transient {
-		// A defect in the code around the call does not park the order.
-		return min(delay, max(e.Hold, 0)), true
+	switch f.kind {
+	case messages.Transient, messages.Setup, messages.Unreadable:
+		return max(delay, f.retryAfter), true
 	}
-	return max(delay, f.retryAfter), true
+	// A defect in the code around the call does not park the order.
+	return min(delay, max(e.Hold, 0)), true
 }

@@ -82,6 +82,8 @@ type scenario struct {
 	call    *order.Call
 	// lost: the reply of the append gets lost.
 	lost bool
+	// lifetime is how long the services remember a key.
+	lifetime time.Duration
 	// rules are those that decided, in all scenarios.
 	rules map[string]bool
 }
@@ -90,7 +92,7 @@ func newScenario(t *testing.T) *scenario { return scenarioOf(t, map[string]bool{
 
 // scenarioOf is a new scenario that notes the rules that decide.
 func scenarioOf(t *testing.T, rules map[string]bool) *scenario {
-	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, rules: rules}
+	return &scenario{t: t, history: newHistory(), plan: planOf(), now: epoch, rules: rules, lifetime: 24 * time.Hour}
 }
 
 // replay checks that the fold of the entries is the state of the scenario (I7).
@@ -124,6 +126,9 @@ func (s *scenario) play(words []string) string {
 		return s.deliver(args, refused)
 	case "next":
 		move := s.history.state.Next()
+		if len(move.Events) == 0 {
+			move.Events = s.history.state.Forgotten(move.Call, "inventory", s.lifetime, s.now)
+		}
 		if len(move.Events) > 0 {
 			return s.journal("append", move.Events, refused)
 		}
@@ -241,14 +246,16 @@ func (s *scenario) finishCall(words []string, refused bool) string {
 	r := order.CallResult{Call: *s.call, Took: time.Millisecond}
 	switch args := words[1:]; {
 	case words[0] == "fail":
-		r.Failure = unavailable(kindOf(args[0]))
+		r.Failure = s.failure(args)
 	case words[0] == "defer":
-		r.Failure = unavailable(messages.Transient)
+		r.Failure = s.failure(append([]string{"transient"}, args[1:]...))
 		r.Failure.Deferral = &delivery.Deferral{Reason: "it is out", Until: s.now.Add(s.duration(args[0]))}
 	case args[0] == "done":
 		r.Reply = doneReply()
 	case args[0] == "rejected":
 		r.Reply = rejectedReply(args[1])
+	case args[0] == "pending" && args[1] == "unnamed":
+		r.Reply = pendingReply("", time.Time{})
 	case args[0] == "pending":
 		deadline := time.Time{}
 		if len(args) > 2 {
@@ -272,6 +279,22 @@ func (s *scenario) finishCall(words []string, refused bool) string {
 		s.call = nil
 	}
 	return text
+}
+
+// failure reads KIND [CODE] [doubt|dropped]
+func (s *scenario) failure(args []string) *delivery.Failure {
+	f := unavailable(kindOf(args[0]))
+	for _, option := range args[1:] {
+		switch option {
+		case "doubt":
+			f.InDoubt = true
+		case "dropped":
+			f.Done = true
+		default:
+			f.Code = option
+		}
+	}
+	return f
 }
 
 func (s *scenario) writeCall(c order.Call) string {
@@ -307,6 +330,12 @@ func (s *scenario) show(facts []string) string {
 			v = fmt.Sprintf("%d/%d", st.Attempts, st.Spent)
 		case "takeovers":
 			v = st.Takeovers
+		case "performed":
+			v = st.Performed
+		case "doubt":
+			if v = "none"; !st.InDoubtSince.IsZero() {
+				v = "since " + st.InDoubtSince.Sub(epoch).String()
+			}
 		case "end":
 			v = st.End
 		default:
@@ -327,6 +356,8 @@ func (s *scenario) step(args []string) *messages.Step {
 			st.Undo, st.InDoubt = "sim:", messages.InDoubt_IN_DOUBT_UNDO
 		case "attempts:1":
 			st.Retry.Attempts = 1
+		case "nothing:gone":
+			st.NothingToUndo = []string{"404", "gone"}
 		default:
 			s.t.Fatalf("unknown option %q of a step", option)
 		}

@@ -44,8 +44,14 @@ type State struct {
 	Attempts, Spent int
 	// LastFailure is the latest failed attempt of the current call.
 	LastFailure *messages.StepFailed
-	// Pending is set while the current step waits for its signal.
+	// Pending is set while the current call waits for its signal.
 	Pending *messages.StepPending
+	// InDoubtSince is since when the current call may have been performed, or since when a person last decided about such a
+	// call; zero: it has a definite answer, or was not made. CallableSince is the time of the last entry that is more than the
+	// recording of a message: the current call may have been made since.
+	InDoubtSince, CallableSince time.Time
+	// Performed: an answer to the current call was unreadable; the call is performed.
+	Performed bool
 	// Signals are recorded and not yet used, oldest first.
 	Signals []*messages.Signalled
 	// Skip: a person skipped the current call.

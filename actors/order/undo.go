@@ -17,6 +17,9 @@ func (s *State) inDoubt() *messages.Step {
 	return s.current()
 }
 
+// maybePerformed reports whether the current call may have been performed without a definite answer.
+func (s *State) maybePerformed() bool { return !s.InDoubtSince.IsZero() }
+
 // tombstone reports whether the step's undo also accepts a key that was never performed, and the service then rejects a do
 // with that key.
 func tombstone(step *messages.Step) bool {

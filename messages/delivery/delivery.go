@@ -3,6 +3,8 @@
 package delivery
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -23,7 +25,7 @@ type Delivery struct {
 	Stored time.Time
 	// Received is when this node received the delivery.
 	Received time.Time
-	// Incarnation is fresh for every delivery and never a node's name (R0).
+	// Incarnation is fresh for every delivery, and for every restart of the actor that holds it, and never a node's name (R0).
 	Incarnation string
 	// Traceparent and Tracestate are the publisher's W3C trace context, or empty.
 	Traceparent, Tracestate string
@@ -40,14 +42,23 @@ type Delivery struct {
 	Snapshot []byte
 
 	// Started: an order actor has started to handle the delivery, so that the journal may hold something of it even if it is
-	// the first. It belongs to the actor that holds the delivery; the other fields are read-only.
+	// the first. It and Incarnation belong to the actor that holds the delivery; the other fields are read-only.
 	Started bool
+	// renewed counts the calls of Renew.
+	renewed int
 
 	Settler
 }
 
 // Fresh reports whether no actor can have acted on the message yet.
 func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Started }
+
+// Renew gives the delivery another incarnation.
+func (d *Delivery) Renew() {
+	d.renewed++
+	first, _, _ := strings.Cut(d.Incarnation, "/")
+	d.Incarnation = first + "/" + strconv.Itoa(d.renewed)
+}
 
 // Source names the stored message in events.
 func (d *Delivery) Source() *messages.Source {

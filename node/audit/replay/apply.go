@@ -43,6 +43,9 @@ func (o *Order) Apply(seq uint64, e *messages.JournalEntry) error {
 		if why == "" && o.Status() == before && f.endsRest(before) {
 			why = fmt.Sprintf("the order stays %s: the entry that records this message resumes it (R3.7)", before)
 		}
+		if why == "" && f.moves {
+			f.State.CallableSince = e.GetTime()
+		}
 	}
 	if why != "" {
 		return fmt.Errorf("%w: order %s, entry %d, %s in status %q: %s", ErrIllegal, e.GetOrderId(), e.GetNumber(), what, o.Status(), why)
@@ -59,6 +62,8 @@ type fold struct {
 	recordedType messages.Type
 	// wait is what a park in this entry waits for.
 	wait Wait
+	// moves: the entry is more than the recording of a message, so that a driver may make the next call after it.
+	moves bool
 }
 
 func (f *fold) begin(e *messages.JournalEntry) {
@@ -74,6 +79,7 @@ func (f *fold) begin(e *messages.JournalEntry) {
 // event folds one event and returns why it is illegal, or "".
 func (f *fold) event(e *messages.Event) string {
 	status, s := f.Status(), f.State
+	f.moves = f.moves || !records(e)
 	switch k := e.GetKind().(type) {
 	case *messages.Event_Accepted:
 		return f.accepted(k.Accepted)
@@ -107,6 +113,9 @@ func (f *fold) event(e *messages.Event) string {
 	case *messages.Event_StepUndone:
 		return f.stepUndone(k.StepUndone)
 	case *messages.Event_Parked:
+		if k.Parked.GetInDoubt() {
+			f.doubt()
+		}
 		f.rest(Parked)
 		f.Park, f.Parked, f.Wait = f.seq, k.Parked, f.wait
 	case *messages.Event_Attention:
@@ -122,6 +131,18 @@ func (f *fold) event(e *messages.Event) string {
 		return "an event of an unknown kind"
 	}
 	return ""
+}
+
+// records reports whether the event only records a message, which any delivery may do while another one drives the order.
+func records(e *messages.Event) bool {
+	return e.GetCancelRequested() != nil || e.GetSignalled() != nil || e.GetRecorded() != nil
+}
+
+// doubt notes that the call may have been performed since a driver could make it, unless an earlier time is known.
+func (f *fold) doubt() {
+	if s := f.State; s.GetInDoubtSince() == nil {
+		s.InDoubtSince = s.GetCallableSince()
+	}
 }
 
 func (f *fold) accepted(e *messages.OrderAccepted) string {
@@ -179,6 +200,7 @@ func (f *fold) cancelRequested(e *messages.CancelRequested) string {
 		s.Skip = false
 		if do, _ := f.due(); do >= 0 && undoneInDoubt(f.steps()[do]) {
 			f.nextCall()
+			s.CallableSince = f.Changed
 		}
 	}
 	if s.Cancel == nil {
@@ -210,9 +232,14 @@ func (f *fold) resumed(status Status, e *messages.OrderResumed) string {
 	}
 	switch {
 	case status.Driven():
+		// What the former driver called is unknown.
 		s.Takeovers++
+		f.doubt()
 	case status == Attention:
 		s.Spent, s.Skip = 0, f.recordedType == messages.TypeSkip
+		if s.GetInDoubtSince() != nil {
+			s.InDoubtSince = f.Changed
+		}
 	}
 	f.drive(driver, e.GetIncarnation())
 	return ""
@@ -237,6 +264,21 @@ func (f *fold) answers(step string, d messages.Direction) string {
 func (f *fold) nextCall() {
 	s := f.State
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
+	s.InDoubtSince, s.Performed = nil, false
+}
+
+// use removes the oldest recorded signal of the name, which an answer consumes; the empty name is none.
+func (f *fold) use(name string) string {
+	if name == "" {
+		return ""
+	}
+	for i, signal := range f.State.GetSignals() {
+		if signal.GetName() == name {
+			f.State.Signals = slices.Delete(f.State.Signals, i, i+1)
+			return ""
+		}
+	}
+	return fmt.Sprintf("no recorded signal %q", name)
 }
 
 func (f *fold) stepCompleted(e *messages.StepCompleted) string {
@@ -247,12 +289,11 @@ func (f *fold) stepCompleted(e *messages.StepCompleted) string {
 	if e.GetSkipped() && !s.GetSkip() {
 		return "skipped, and no skip was recorded"
 	}
-	if name := e.GetSignal(); name != "" {
-		i := slices.IndexFunc(s.Signals, func(sig *messages.Signalled) bool { return sig.GetName() == name })
-		if i < 0 {
-			return fmt.Sprintf("no recorded signal %q", name)
-		}
-		s.Signals = slices.Delete(s.Signals, i, i+1)
+	if e.GetSkipped() && s.GetPerformed() {
+		return "skipped, though it is performed (R4c)"
+	}
+	if why := f.use(e.GetSignal()); why != "" {
+		return why
 	}
 	s.Results = append(s.Results, &messages.StepResult{Data: e.GetData(), Skipped: e.GetSkipped()})
 	s.Closed = f.compensating()
@@ -274,6 +315,12 @@ func (f *fold) stepFailed(e *messages.StepFailed) string {
 	s.Attempts++
 	s.Spent++
 	s.Takeovers, s.LastFailure, f.wait = 0, e, WaitRetry
+	if e.GetKind() == messages.Unreadable {
+		s.Performed = true
+	}
+	if e.GetInDoubt() || s.GetPerformed() {
+		f.doubt()
+	}
 	return ""
 }
 
@@ -282,17 +329,23 @@ func (f *fold) stepRejected(e *messages.StepRejected) string {
 		return why
 	}
 	s := f.State
-	s.Refusal, s.Closed, s.Status = e, true, string(Compensating)
+	if e.GetInDoubt() && (s.GetInDoubtSince() == nil || !undoneInDoubt(f.steps()[len(s.GetResults())])) {
+		return "refused in doubt, and the step is not in doubt, or is not undone in doubt"
+	}
+	if e.GetInDoubt() && f.compensating() {
+		return "refused in doubt, and the step is undone anyway (R4c)"
+	}
+	s.Refusal, s.Closed, s.Status = e, !e.GetInDoubt(), string(Compensating)
 	f.nextCall()
 	return ""
 }
 
 func (f *fold) stepPending(e *messages.StepPending) string {
-	if why := f.answers(e.GetStep(), messages.Do); why != "" {
+	if why := f.answers(e.GetStep(), e.GetDirection()); why != "" {
 		return why
 	}
 	do, _ := f.due()
-	if last := do == len(f.steps())-1 && f.steps()[do].GetUndo() == ""; f.compensating() && !last {
+	if last := do == len(f.steps())-1 && do >= 0 && f.steps()[do].GetUndo() == ""; e.GetDirection() != messages.Undo && f.compensating() && !last {
 		return "a step in doubt that is pending counts as done (R4c)"
 	}
 	s := f.State
@@ -308,8 +361,11 @@ func (f *fold) stepUndone(e *messages.StepUndone) string {
 	if e.GetSkipped() && !s.GetSkip() {
 		return "skipped, and no skip was recorded"
 	}
-	do, undo := f.due()
-	if do == undo {
+	if why := f.use(e.GetSignal()); why != "" {
+		return why
+	}
+	_, undo := f.due()
+	if undo == len(s.GetResults()) {
 		s.Results = append(s.Results, &messages.StepResult{})
 	}
 	s.Results[undo].Undone, s.Closed = true, true

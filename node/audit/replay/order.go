@@ -88,6 +88,10 @@ func (o *Order) due() (do, undo int) {
 		if undoneInDoubt(steps[do]) {
 			undo = do
 		}
+		if o.State.GetRefusal() != nil {
+			// It was refused in doubt.
+			do = -1
+		}
 	default:
 		for i, r := range results {
 			if !r.GetUndone() && !r.GetSkipped() && steps[i].GetUndo() != "" {

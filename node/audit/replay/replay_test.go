@@ -77,6 +77,26 @@ func refused(step string) any { return &messages.StepRejected{Step: step} }
 func pending(step string) any {
 	return &messages.StepPending{Step: step, Signal: "paid", Deadline: at(90)}
 }
+func inDoubt(refused any) any {
+	e := refused.(*messages.StepRejected)
+	e.InDoubt = true
+	return e
+}
+func uncertain(failed any) any {
+	e := failed.(*messages.StepFailed)
+	e.InDoubt = true
+	return e
+}
+func unreadable(failed any) any {
+	e := failed.(*messages.StepFailed)
+	e.Kind = messages.Unreadable
+	return e
+}
+func undoPending(step string) any {
+	e := pending(step).(*messages.StepPending)
+	e.Direction = messages.Undo
+	return e
+}
 func parked(until int64) any { return &messages.OrderParked{Until: at(until)} }
 func attention() any         { return &messages.OrderNeedsAttention{Step: "a"} }
 func cancel(seq uint64) any  { return &messages.CancelRequested{Source: inbox(seq)} }
@@ -147,6 +167,11 @@ func TestLegalHistories(t *testing.T) {
 		"skipped":           {entries: []events{{accepted()}, {attention()}, {recorded(11, messages.TypeSkip), resumed(inbox(11), "j", "skip")}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, status: replay.Running},
 		"nothing to undo": {entries: []events{{accepted()}, {attention()}, {recorded(11, messages.TypeSkip), resumed(inbox(11), "j", "skip")},
 			{&messages.StepCompleted{Step: "a", Skipped: true}}, {refused("b"), &messages.OrderRejected{}}}, status: replay.Rejected},
+		"refused in doubt, then undone": {entries: []events{{accepted()}, {done("a")}, {uncertain(failed("b", messages.Do, 1))}, {inDoubt(refused("b"))},
+			{undone("b")}, {undone("a"), &messages.OrderRejected{}}}, status: replay.Rejected},
+		"undo pending": {entries: []events{{accepted()}, {done("a")}, {refused("b")}, {undoPending("a"), parked(90)}}, status: replay.Parked, wait: replay.WaitPending},
+		"undone by signal": {entries: []events{{accepted()}, {done("a")}, {refused("b")}, {signal(11)},
+			{&messages.StepUndone{Step: "a", Signal: "paid"}, &messages.OrderRejected{}}}, status: replay.Rejected},
 		"signal is used up": {entries: []events{{accepted()}, {signal(11)}, {&messages.StepCompleted{Step: "a", Signal: "paid"}}}, status: replay.Running},
 	} {
 		o, err := fold(c.entries...)
@@ -186,19 +211,29 @@ func TestIllegalHistories(t *testing.T) {
 		"beyond return":                  {[]events{{accepted()}, {done("a")}, {done("b")}, {cancel(11)}, {done("c"), &messages.OrderCancelled{}}}, "cannot be undone"},
 		"pending counts":                 {[]events{{accepted()}, {cancel(11)}, {pending("a")}}, "counts as done"},
 		"called in doubt":                {[]events{{accepted()}, {done("a")}, {cancel(11)}, {failed("b", messages.Do, 1)}}, "not called again"},
-		"recorded twice":                 {[]events{{accepted()}, {cancel(11)}, {signal(11)}}, "recorded already"},
-		"created recorded":               {[]events{{accepted()}, {cancel(10)}}, "recorded already"},
-		"after the end":                  {[]events{{accepted(), &messages.OrderRejected{}}, {cancel(11)}}, "has ended"},
-		"another driver":                 {[]events{{accepted()}, {resumed(inbox(11), "j", "takeover")}}, "another message drives"},
-		"own takeover":                   {[]events{{accepted()}, {resumed(inbox(10), "i", "takeover")}}, "owns the order already"},
-		"no incarnation":                 {[]events{{accepted()}, {resumed(inbox(10), "", "takeover")}}, "incarnation is missing"},
-		"stays parked":                   {[]events{{accepted()}, {parked(60)}, {signal(11)}}, "stays parked"},
-		"stays in attention":             {append(inAttention[:2:2], events{cancel(11)}), "stays attention"},
-		"park, split entry":              {[]events{{accepted()}, {signal(11)}, {parked(60)}, {resumed(inbox(11), "j", "signal")}}, "(R3.7)"},
-		"attention, split":               {append(inAttention[:2:2], events{recorded(11, messages.TypeSkip)}, events{resumed(inbox(11), "j", "skip")}), "(R3.7)"},
-		"attention by signal":            {append(inAttention[:2:2], events{signal(11), resumed(inbox(11), "j", "signal")}), "(R3.7)"},
-		"attention by timer":             {append(inAttention[:2:2], events{resumed(wake(5), "j", "wake")}), "(R3.7)"},
-		"skip without a skip message":    {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, "no skip was recorded"},
+		"refused without doubt":          {[]events{{accepted()}, {done("a")}, {inDoubt(refused("b"))}}, "not in doubt"},
+		"refused in doubt, settled":      {[]events{{accepted()}, {uncertain(failed("a", messages.Do, 1))}, {inDoubt(refused("a"))}}, "not undone in doubt"},
+		"done after a refusal in doubt": {[]events{{accepted()}, {done("a")}, {resumed(inbox(10), "j", "takeover")}, {inDoubt(refused("b"))}, {done("b")}},
+			"no do is due"},
+		"refused in doubt, cancelled": {[]events{{accepted()}, {done("a")}, {cancel(11)}, {uncertain(failed("b", messages.Undo, 1))}, {inDoubt(refused("b"))}},
+			"undone anyway"},
+		"undo pending while going on": {[]events{{accepted()}, {done("a")}, {undoPending("a")}}, "no undo is due"},
+		"undone without a signal":     {[]events{{accepted()}, {done("a")}, {refused("b")}, {&messages.StepUndone{Step: "a", Signal: "paid"}}}, "no recorded signal"},
+		"performed, and skipped": {[]events{{accepted()}, {unreadable(failed("a", messages.Do, 1)), attention()},
+			{recorded(11, messages.TypeSkip), resumed(inbox(11), "j", "skip")}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, "though it is performed"},
+		"recorded twice":              {[]events{{accepted()}, {cancel(11)}, {signal(11)}}, "recorded already"},
+		"created recorded":            {[]events{{accepted()}, {cancel(10)}}, "recorded already"},
+		"after the end":               {[]events{{accepted(), &messages.OrderRejected{}}, {cancel(11)}}, "has ended"},
+		"another driver":              {[]events{{accepted()}, {resumed(inbox(11), "j", "takeover")}}, "another message drives"},
+		"own takeover":                {[]events{{accepted()}, {resumed(inbox(10), "i", "takeover")}}, "owns the order already"},
+		"no incarnation":              {[]events{{accepted()}, {resumed(inbox(10), "", "takeover")}}, "incarnation is missing"},
+		"stays parked":                {[]events{{accepted()}, {parked(60)}, {signal(11)}}, "stays parked"},
+		"stays in attention":          {append(inAttention[:2:2], events{cancel(11)}), "stays attention"},
+		"park, split entry":           {[]events{{accepted()}, {signal(11)}, {parked(60)}, {resumed(inbox(11), "j", "signal")}}, "(R3.7)"},
+		"attention, split":            {append(inAttention[:2:2], events{recorded(11, messages.TypeSkip)}, events{resumed(inbox(11), "j", "skip")}), "(R3.7)"},
+		"attention by signal":         {append(inAttention[:2:2], events{signal(11), resumed(inbox(11), "j", "signal")}), "(R3.7)"},
+		"attention by timer":          {append(inAttention[:2:2], events{resumed(wake(5), "j", "wake")}), "(R3.7)"},
+		"skip without a skip message": {[]events{{accepted()}, {&messages.StepCompleted{Step: "a", Skipped: true}}}, "no skip was recorded"},
 		"skip after a retry": {append(inAttention[:2:2], events{recorded(11, messages.TypeRetry), resumed(inbox(11), "j", "skip")},
 			events{&messages.StepCompleted{Step: "a", Skipped: true}}), "no skip was recorded"},
 		"skip before a cancel": {append(inAttention[:2:2], events{recorded(11, messages.TypeSkip), resumed(inbox(11), "j", "skip")}, events{cancel(12)},

@@ -13,7 +13,7 @@ import (
 )
 
 // recheck is how old the content of a file may be when it is used.
-const recheck = time.Second
+const recheck = 2*time.Second
 
 // fileValue is a value made of files. It is made again when their content changes. It reads them when it is used, at most once
 // per recheck, so it needs no goroutine, and a file that is replaced through a symbolic link is noticed.

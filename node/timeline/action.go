@@ -58,6 +58,11 @@ func (v *View) advice() []advice {
 		case act == actSignal:
 			a.command += fmt.Sprintf(" %s '{…}'", shellQuote(v.WaitsSignal))
 			a.does = fmt.Sprintf("answers %s, with data", target)
+			if s.Pending.GetDirection() == messages.Undo {
+				a.does = fmt.Sprintf("says that %s is done", target)
+			}
+		case act == actRetry && s.Status == order.Attention && s.Performed:
+			a.does = fmt.Sprintf("calls %s once more", target)
 		case act == actRetry && s.Status == order.Attention:
 			a.does = fmt.Sprintf("calls %s again, with all the attempts of the plan", target)
 		case act == actRetry && s.ParkedFor() == order.ParkOutage:
@@ -66,6 +71,8 @@ func (v *View) advice() []advice {
 			a.does = fmt.Sprintf("calls %s again now", target)
 		case act == actSkip && s.AttentionCause.GetDirection() == messages.Undo:
 			a.does = fmt.Sprintf("continues as if %s were done", target)
+		case act == actSkip && s.Performed:
+			a.does = fmt.Sprintf("continues after %s, which is performed; it is undone later if need be", target)
 		case act == actSkip:
 			a.does = fmt.Sprintf("continues after %s as if it were done; it is not undone later", target)
 		case act == actCancel:

@@ -78,6 +78,31 @@ func failed(step string, d messages.Direction, attempt uint32, retry time.Durati
 	return &messages.Event{Kind: &messages.Event_StepFailed{StepFailed: f}}
 }
 
+// uncertain is a failed attempt that may have been performed, unreadable one that was.
+func uncertain(failed *messages.Event) *messages.Event {
+	failed.GetStepFailed().InDoubt = true
+	return failed
+}
+
+func unreadable(failed *messages.Event) *messages.Event {
+	failed.GetStepFailed().Kind = messages.Unreadable
+	failed.GetStepFailed().Error = "answered 200 with OK, which is no StepReply"
+	return failed
+}
+
+func undoPending(step, signal string, until time.Duration) *messages.Event {
+	e := pending(step, signal, until)
+	e.GetStepPending().Direction = messages.Undo
+	return e
+}
+
+// acceptedTombstone is accepted with a first step that is undone in doubt.
+func acceptedTombstone() *messages.Event {
+	e := accepted()
+	e.GetAccepted().Plan.Steps[0].InDoubt = messages.InDoubt_IN_DOUBT_UNDO
+	return e
+}
+
 func attention(step string, d messages.Direction, cause string) *messages.Event {
 	return &messages.Event{Kind: &messages.Event_Attention{Attention: &messages.OrderNeedsAttention{
 		Step: step, Direction: d, Kind: messages.Transient, Cause: cause,
@@ -154,6 +179,7 @@ func takeovers(n int) []eventContext {
 var viewed = map[string]time.Duration{
 	"running": 30 * time.Second, "retrying": 2500 * time.Millisecond, "taken-over": 12 * time.Second, "cancelling": 2 * time.Second,
 	"parked": 30 * time.Minute, "parked-retry": time.Minute, "parked-outage": time.Minute, "parked-outage-long": 30*time.Minute + 20*time.Second,
+	"in-doubt": time.Minute, "unreadable": time.Minute, "undo-pending": 30 * time.Minute,
 	"attention": 26 * time.Hour, "attention-undo": 5 * time.Minute, "attention-again": 3 * time.Hour,
 }
 
@@ -320,6 +346,58 @@ var stories = map[string][]journal.Entry{
 	),
 	// Every node that drives the order dies.
 	"stuck": entries(append([]eventContext{entryAfter(0, accepted())}, takeovers(order.MaxTakeovers+1)...)...),
+	// A time-out, and then a status that says no.
+	"in-doubt": entries(
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Second, uncertain(failed("reserve", messages.Do, 1, 3*time.Second))),
+		entryAfter(4*time.Second, failed("reserve", messages.Do, 2, 0),
+			attention("reserve", messages.Do, "answered 422: Unprocessable Entity, after an attempt that may have been performed: check with the service, then retry, skip or cancel")),
+	),
+	// The same of a step that is undone in doubt.
+	"refused-in-doubt": entries(
+		entryAfter(0, acceptedTombstone()),
+		entryAfter(2*time.Second, &messages.Event{Kind: &messages.Event_Parked{Parked: &messages.OrderParked{
+			Reason: "step reserve waits: nats://inventory is unavailable (circuit open): timeout", Until: at(time.Minute), InDoubt: true,
+		}}}),
+		entryAfter(time.Minute, recorded(2, messages.TypeRetry), resumed(2, "b", "retry")),
+		entryAfter(time.Minute+4*time.Second, &messages.Event{Kind: &messages.Event_StepRejected{StepRejected: &messages.StepRejected{
+			Step: "reserve", Code: "422", Reason: "answered 422: Unprocessable Entity", InDoubt: true,
+		}}}),
+		entryAfter(time.Minute+5*time.Second, &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{
+			Step: "reserve", Attempt: 1, TookUs: 900, Code: "unknown_key",
+		}}}, &messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "422", Reason: "answered 422: Unprocessable Entity"}}}),
+	),
+	"unreadable": entries(
+		entryAfter(0, accepted()),
+		entryAfter(time.Second, unreadable(failed("reserve", messages.Do, 1, 2*time.Second))),
+		entryAfter(3*time.Second, unreadable(failed("reserve", messages.Do, 2, 0)), attention("reserve", messages.Do, "it is performed, and its answer cannot be read: OK")),
+	),
+	"unreadable-skipped": entries(
+		entryAfter(0, accepted()),
+		entryAfter(time.Second, unreadable(failed("reserve", messages.Do, 1, 0)), attention("reserve", messages.Do, "it is performed, and its answer cannot be read: OK")),
+		entryAfter(time.Minute, recorded(2, messages.TypeSkip), resumed(2, "b", "skip")),
+		entryAfter(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{
+			Step: "reserve", Attempt: 1, Dropped: "answered 200 with OK, which is no StepReply",
+		}}}),
+		entryAfter(time.Minute+time.Second, &messages.Event{Kind: &messages.Event_StepCompleted{StepCompleted: &messages.StepCompleted{
+			Step: "pay", Attempt: 1, TookUs: 1234, Dropped: "the data have 300000 bytes: at most 262144 are kept",
+		}}}),
+	),
+	"undo-pending": entries(
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(4*time.Millisecond, undoPending("reserve", "released", time.Hour), parked("undo of reserve waits for signal released", time.Hour)),
+	),
+	"undone-by-signal": entries(
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(3*time.Millisecond, rejected("pay", "card_declined")),
+		entryAfter(4*time.Millisecond, undoPending("reserve", "released", time.Hour), parked("undo of reserve waits for signal released", time.Hour)),
+		entryAfter(time.Minute, signalled(2, "released"), resumed(2, "b", "signal")),
+		entryAfter(time.Minute+time.Millisecond, &messages.Event{Kind: &messages.Event_StepUndone{StepUndone: &messages.StepUndone{Step: "reserve", Signal: "released", Attempt: 1}}},
+			&messages.Event{Kind: &messages.Event_Rejected{Rejected: &messages.OrderRejected{Code: "card_declined", Reason: "the card was declined"}}}),
+	),
 	// Untrusted text stays on its line and cannot control the terminal.
 	"hostile": entries(
 		entryAfter(0, accepted()),

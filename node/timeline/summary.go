@@ -34,21 +34,23 @@ func (m eventContext) summary(e *messages.Event) string {
 	case *messages.Event_StepFailed:
 		return m.stepFailed(k.StepFailed)
 	case *messages.Event_StepRejected:
-		return fmt.Sprintf("%s refused%s", k.StepRejected.GetStep(), reasonSuffix(k.StepRejected.GetCode(), k.StepRejected.GetReason()))
+		return stepRejectedSummary(k.StepRejected)
 	case *messages.Event_StepPending:
-		return fmt.Sprintf("%s waits for signal %q until %s", k.StepPending.GetStep(), k.StepPending.GetSignal(), formatTime(k.StepPending.GetDeadline().AsTime()))
+		return fmt.Sprintf("%s waits for signal %q until %s", callName(k.StepPending.GetStep(), k.StepPending.GetDirection()),
+			k.StepPending.GetSignal(), formatTime(k.StepPending.GetDeadline().AsTime()))
 	case *messages.Event_StepUndone:
-		if k.StepUndone.GetSkipped() {
-			return fmt.Sprintf("undo of %s skipped on request", k.StepUndone.GetStep())
-		}
-		return fmt.Sprintf("%s undone%s", k.StepUndone.GetStep(), tookSuffix(k.StepUndone.GetAttempt(), k.StepUndone.GetTookUs()))
+		return stepUndoneSummary(k.StepUndone)
 	case *messages.Event_CancelRequested:
 		return "cancel requested" + reasonSuffix("", k.CancelRequested.GetReason())
 	case *messages.Event_Signalled:
 		return fmt.Sprintf("signal %q arrived", k.Signalled.GetName())
 	case *messages.Event_Parked:
 		until := k.Parked.GetUntil().AsTime()
-		return fmt.Sprintf("parked for %s, until %s: %s", roughDuration(until.Sub(m.at)), formatTime(until), k.Parked.GetReason())
+		s := fmt.Sprintf("parked for %s, until %s: %s", roughDuration(until.Sub(m.at)), formatTime(until), k.Parked.GetReason())
+		if k.Parked.GetInDoubt() {
+			s += mayBePerformed
+		}
+		return s
 	case *messages.Event_Resumed:
 		return m.resumed(k.Resumed.GetCause())
 	case *messages.Event_Attention:
@@ -79,13 +81,51 @@ func stepCompletedSummary(e *messages.StepCompleted) string {
 	case e.GetSkipped():
 		return e.GetStep() + " skipped on request"
 	case e.GetSignal() != "":
-		return fmt.Sprintf("%s done by signal %q", e.GetStep(), e.GetSignal())
+		return fmt.Sprintf("%s done by signal %q%s", e.GetStep(), e.GetSignal(), droppedSuffix(e.GetDropped()))
+	case e.GetDropped() != "" && e.GetTookUs() == 0:
+		return e.GetStep() + " done, without another call" + droppedSuffix(e.GetDropped())
 	}
-	return e.GetStep() + " done" + tookSuffix(e.GetAttempt(), e.GetTookUs())
+	return e.GetStep() + " done" + tookSuffix(e.GetAttempt(), e.GetTookUs()) + droppedSuffix(e.GetDropped())
 }
+
+// droppedSuffix is why a result has no data, if they were dropped.
+func droppedSuffix(why string) string {
+	if why == "" {
+		return ""
+	}
+	return "; it has no data: " + why
+}
+
+func stepRejectedSummary(e *messages.StepRejected) string {
+	s := e.GetStep() + " refused" + reasonSuffix(e.GetCode(), e.GetReason())
+	if e.GetInDoubt() {
+		s += "; it may have been performed by an earlier attempt, and is undone"
+	}
+	return s
+}
+
+func stepUndoneSummary(e *messages.StepUndone) string {
+	switch {
+	case e.GetSkipped():
+		return fmt.Sprintf("undo of %s skipped on request", e.GetStep())
+	case e.GetSignal() != "":
+		return fmt.Sprintf("%s undone by signal %q", e.GetStep(), e.GetSignal())
+	}
+	s := e.GetStep() + " undone" + tookSuffix(e.GetAttempt(), e.GetTookUs())
+	if code := e.GetCode(); code != "" {
+		s += ": nothing was left to undo, code " + code
+	}
+	return s
+}
+
+// mayBePerformed is said of an attempt without a definite answer.
+const mayBePerformed = "; it may have been performed"
 
 func (m eventContext) stepFailed(e *messages.StepFailed) string {
 	s := fmt.Sprintf("%s failed (%s, %s): %s", callName(e.GetStep(), e.GetDirection()), m.attemptPhrase(e), e.GetKind().Label(), e.GetError())
+	if e.GetInDoubt() {
+		s += mayBePerformed
+	}
 	if again := e.GetRetryAt(); again != nil {
 		s += "; again in " + preciseDuration(again.AsTime().Sub(m.at))
 	}
@@ -155,7 +195,7 @@ func (m eventContext) resumed(cause string) string {
 	case cause == "takeover" && m.previousDriver.Node != m.node:
 		return fmt.Sprintf("taken over from %s, which released it or stopped responding", m.previousDriver.Node)
 	case cause == "takeover":
-		return "taken over by another delivery on the same node"
+		return "taken over on the same node, by another delivery or after a failure"
 	case cause == "wake":
 		return "resumed by its timer"
 	}

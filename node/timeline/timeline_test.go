@@ -89,7 +89,7 @@ func TestAwaited(t *testing.T) {
 
 // TestJSON checks the stable JSON form: a key that is changed or removed breaks programs.
 func TestJSON(t *testing.T) {
-	for _, name := range []string{"completed", "parked", "attention", "retrying", "cancelled"} {
+	for _, name := range []string{"completed", "parked", "attention", "retrying", "cancelled", "unreadable"} {
 		v, err := timeline.New(stories[name])
 		if err != nil {
 			t.Fatal(err)

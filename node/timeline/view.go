@@ -45,6 +45,10 @@ type View struct {
 	WaitsUntil  *time.Time `json:"waits_until,omitempty"`
 	// LastError is the latest failed attempt of the current step.
 	LastError string `json:"last_error,omitempty"`
+	// InDoubtSince is since when the current call may have been performed, or since an operator last decided about it; nil: it
+	// has a definite answer, or was not made. Performed: it was performed, and its answer could not be read.
+	InDoubtSince *time.Time `json:"in_doubt_since,omitempty"`
+	Performed    bool       `json:"performed,omitempty"`
 	// Actions are the messages that have an effect now: signal, retry, skip, cancel.
 	Actions   []string  `json:"actions,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
@@ -104,6 +108,10 @@ func (v *View) fill() {
 	if s.LastFailure != nil {
 		v.LastError = s.LastFailure.GetError()
 	}
+	if !s.InDoubtSince.IsZero() && !s.Status.Terminal() {
+		since := s.InDoubtSince
+		v.InDoubtSince, v.Performed = &since, s.Performed
+	}
 	if s.Status.Driven() {
 		driver := v.story.driver
 		v.Driver = &driver
@@ -135,6 +143,9 @@ func (v *View) fillPark(s *order.State) {
 			return
 		}
 		v.WaitsFor = fmt.Sprintf("signal %q for step %s", v.WaitsSignal, s.Pending.GetStep())
+		if s.Pending.GetDirection() == messages.Undo {
+			v.WaitsFor = fmt.Sprintf("signal %q for the undo of %s", v.WaitsSignal, s.Pending.GetStep())
+		}
 	case order.ParkOutage:
 		// Next names the step.
 		if _, cause, ok := strings.Cut(s.ParkReason, " waits: "); ok {

@@ -48,6 +48,9 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	if v.LastError != "" && !v.Ended() {
 		field("last error", "%s", v.LastError)
 	}
+	if v.InDoubtSince != nil {
+		field("in doubt", "%s", v.doubtLine(now))
+	}
 	if v.Status == order.Attention.String() && v.Reason != v.LastError {
 		field("cause", "%s", v.Reason)
 	}
@@ -61,6 +64,15 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// doubtLine says what is known about the current call.
+func (v *View) doubtLine(now time.Time) string {
+	since := timeAndDistance(*v.InDoubtSince, now)
+	if v.Performed {
+		return "since " + since + ": the call was performed, and its answer could not be read"
+	}
+	return "since " + since + ": the call may have been performed"
 }
 
 func (v *View) planLine() string {

@@ -205,7 +205,9 @@ func TestTimeoutIsTransient(t *testing.T) {
 			c := call(target)
 			c.Step.Timeout = durationpb.New(30 * time.Millisecond)
 			_, err := callAndWait(t, set, c)
-			_ = requireFailure(t, err, messages.Transient, "did not answer within 30ms")
+			if f := requireFailure(t, err, messages.Transient, "did not answer within 30ms"); !f.InDoubt {
+				t.Error("a call that timed out is not in doubt")
+			}
 		})
 	}
 }

@@ -147,9 +147,13 @@ type usedConnection struct {
 	before uint64
 }
 
-// noteConnection has the connection of the call noted.
+// noteConnection has the connection of the call noted: from then on the request may have reached the service.
 func (p *pendingCall) noteConnection(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+	var connected atomic.Bool // the transport may send a request again, over another connection
+	getting := func(string) { p.sent.Store(connected.Load()) }
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GetConn: getting, GotConn: func(got httptrace.GotConnInfo) {
+		connected.Store(true)
+		p.sent.Store(true)
 		conn := got.Conn
 		for {
 			outer, ok := conn.(interface{ NetConn() net.Conn }) // TLS

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"strconv"
-	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -25,21 +24,9 @@ func encodeRequest(b []byte, c *Call) (body []byte, contentType string, err erro
 		contentType = contentJSON
 	}
 	if err != nil {
-		return b, "", poison("encode request of step %s: %w", c.Step.GetName(), err)
+		return b, "", fail(messages.Poison, false, "encode request of step %s: %w", c.Step.GetName(), err)
 	}
 	return body, contentType, nil
-}
-
-// isJSON reports whether a reply is JSON: by its content type if that names an encoding, else by its first byte (no StepReply
-// in protobuf begins with a brace) and the encoding of the request.
-func isJSON(contentType string, body []byte, asked messages.Encoding) bool {
-	switch contentType = strings.ToLower(contentType); {
-	case strings.Contains(contentType, "json"):
-		return true
-	case strings.Contains(contentType, "protobuf"):
-		return false
-	}
-	return len(body) > 0 && body[0] == '{' || asked != messages.Encoding_ENCODING_PROTOBUF
 }
 
 // headers passes to set the headers of a request, which the body does not have but the key.

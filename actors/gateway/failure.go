@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -15,29 +14,32 @@ import (
 // ErrClosed is wrapped by the failure of calls that Close interrupted or that were made after it.
 var ErrClosed = errors.New("gateway is closed")
 
-// maxReasonBytes bounds a service's error text in the journal.
-const maxReasonBytes = 1024
+const (
+	// maxReasonBytes bounds a service's error text in the journal.
+	maxReasonBytes = 1024
+	// maxErrorBytes bounds the text of a failure: the target, and what went wrong.
+	maxErrorBytes = 3 * maxReasonBytes
+)
 
-func transient(format string, args ...any) error {
-	return &delivery.Failure{Kind: messages.Transient, Err: fmt.Errorf(format, args...)}
+// fail returns a failure. Its text is one line of valid UTF-8 with at most maxErrorBytes. inDoubt: the step may have been
+// performed.
+func fail(kind messages.FailureKind, inDoubt bool, format string, args ...any) *delivery.Failure {
+	err := fmt.Errorf(format, args...)
+	return &delivery.Failure{Kind: kind, InDoubt: inDoubt, Err: &failureText{sanitize(err.Error(), maxErrorBytes), err}}
 }
 
-func transientAfter(after time.Duration, format string, args ...any) error {
-	return &delivery.Failure{Kind: messages.Transient, RetryAfter: after, Err: fmt.Errorf(format, args...)}
+// fail returns a failure whose text begins with the target.
+func (p *pendingCall) fail(kind messages.FailureKind, inDoubt bool, format string, args ...any) *delivery.Failure {
+	return fail(kind, inDoubt, "%s: "+format, append([]any{p.target.name}, args...)...)
 }
 
-func poison(format string, args ...any) error {
-	return &delivery.Failure{Kind: messages.Poison, Err: fmt.Errorf(format, args...)}
+type failureText struct {
+	text  string
+	cause error
 }
 
-// withTarget adds the target to a failure.
-func withTarget(t *target, err error) error {
-	if err == nil {
-		return nil
-	}
-	f := delivery.AsFailure(err)
-	return &delivery.Failure{Kind: f.Kind, RetryAfter: f.RetryAfter, Err: fmt.Errorf("%s: %w", t.name, f.Err)}
-}
+func (f *failureText) Error() string { return f.text }
+func (f *failureText) Unwrap() error { return f.cause }
 
 // sanitize makes untrusted text safe for the journal and a log line: valid UTF-8, one line, no control characters, at most
 // limit bytes.

@@ -135,14 +135,15 @@ func (g *functionGateway) perform(function Function, p *pendingCall) {
 		if cause := recover(); cause != nil {
 			g.set.cfg.Logger.Error("step function panicked", "function", p.target.function, "step", p.call.Step.GetName(),
 				"order_id", p.call.Request.GetOrderId(), "panic", fmt.Sprint(cause), "stack", string(debug.Stack()))
-			reply, err = nil, defect("%s panicked: %s (%s)", p.target.name, sanitize(fmt.Sprint(cause), maxReasonBytes), panicLocation())
+			reply, err = nil, fail(messages.Defect, true, "%s panicked: %s (%s)", p.target.name, sanitize(fmt.Sprint(cause), maxReasonBytes), panicLocation())
 		} else if !returned {
-			err = defect("%s ended its goroutine: return an error instead", p.target.name)
+			err = fail(messages.Defect, true, "%s ended its goroutine: return an error instead", p.target.name)
 		}
 		p.finishOnce(reply, err)
 	}()
 	ctx, cancel := context.WithDeadline(p.functionContext(), p.start.Add(p.timeout()))
 	defer cancel()
+	p.sent.Store(true)
 	answer, failed := function(ctx, p.call)
 	returned = true
 	if errors.Is(failed, context.DeadlineExceeded) && ctx.Err() != nil {
@@ -164,35 +165,34 @@ func (p *pendingCall) functionContext() context.Context {
 // function may keep the reply, and one that cannot be encoded must not reach the journal.
 func (p *pendingCall) readFunctionReply(reply *messages.StepReply, err error) (*messages.StepReply, error) {
 	if err != nil {
-		failure := &delivery.Failure{Kind: messages.Transient}
+		failure := p.fail(messages.Transient, true, "%s", sanitize(err.Error(), maxReasonBytes))
 		var typed *delivery.Failure
 		if errors.As(err, &typed) {
-			failure.RetryAfter = min(typed.RetryAfter, maxDelay)
+			failure.RetryAfter = min(max(typed.RetryAfter, 0), maxDelay)
 			if typed.Kind == messages.Poison || typed.Kind == messages.Defect {
 				failure.Kind = typed.Kind
 			}
 		}
-		failure.Err = fmt.Errorf("%s: %s", p.target.name, sanitize(err.Error(), maxReasonBytes))
 		return nil, failure
 	}
 	if reply.GetResult() == nil {
-		return nil, defect("%s returned neither a result nor an error", p.target.name)
+		return nil, fail(messages.Defect, true, "%s returned neither a result nor an error", p.target.name)
 	}
 	body, err := proto.Marshal(reply)
-	if limit := p.set.cfg.MaxReply; err == nil && len(body) > limit {
-		err = fmt.Errorf("it has %d bytes: at most %d are allowed", len(body), limit)
-	}
 	kept := &messages.StepReply{}
 	if err == nil {
 		err = proto.Unmarshal(body, kept)
 	}
 	if err == nil {
-		err = normalizeReply(kept, p.call.Step)
+		err = p.accept(&response{larger: len(body) > p.set.cfg.MaxReply, limit: p.set.cfg.MaxReply}, kept)
 	}
-	if err != nil {
-		return nil, defect("%s returned a reply that cannot be used: %w", p.target.name, err)
+	switch {
+	case err == nil:
+		return kept, nil
+	case reply.GetDone() != nil:
+		return nil, p.doneWithoutData(err)
 	}
-	return kept, nil
+	return nil, fail(messages.Defect, true, "%s returned a reply that cannot be used: %w", p.target.name, err)
 }
 
 // panicLocation returns the function and line where the recovered panic began.
@@ -212,10 +212,6 @@ func panicLocation() string {
 			return "unknown place"
 		}
 	}
-}
-
-func defect(format string, args ...any) error {
-	return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf(format, args...)}
 }
 
 // close waits for running functions; their contexts have ended.

@@ -76,16 +76,19 @@ func TestInvalidFunctionResults(t *testing.T) {
 		}, messages.Defect, "neither a result nor an error"},
 		"not JSON": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return done("NaN"), nil
-		}, messages.Defect, "is not JSON"},
+		}, messages.Unreadable, "is not JSON"},
 		"not text": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return done("\xff"), nil
-		}, messages.Defect, "UTF-8"},
+		}, messages.Unreadable, "UTF-8"},
 		"deep": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return done(strings.Repeat("[", 65) + strings.Repeat("]", 65)), nil
-		}, messages.Defect, "deeper than 64"},
+		}, messages.Unreadable, "deeper than 64"},
 		"large": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			return done(strconv.Quote(strings.Repeat("x", 1000))), nil
-		}, messages.Defect, "at most 1000"},
+		}, messages.Unreadable, "more than 1000 bytes"},
+		"long signal": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
+			return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{Signal: strings.Repeat("x", 200)}}}, nil
+		}, messages.Defect, "200 bytes"},
 		"panic": {func(context.Context, *gateway.Call) (*messages.StepReply, error) {
 			panic("out of paper")
 		}, messages.Defect, "func:wrap panicked: out of paper (github.com/orderly-engine/orderly/actors/gateway_test.TestInvalidFunctionResults"},
@@ -99,7 +102,10 @@ func TestInvalidFunctionResults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := withFunction(t, c.f)
-			_ = requireFailure(t, err, c.kind, c.want)
+			f := requireFailure(t, err, c.kind, c.want)
+			if !f.InDoubt || f.Done != (c.kind == messages.Unreadable) {
+				t.Errorf("in doubt %t, done %t: the function ran", f.InDoubt, f.Done)
+			}
 		})
 	}
 }

@@ -2,12 +2,8 @@ package gateway
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"net/http"
-	"net/url"
 	"sync"
-	"time"
 
 	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/messages"
@@ -99,7 +95,7 @@ func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply,
 	}
 	request, err := http.NewRequestWithContext(p.noteConnection(p.ctx), http.MethodPost, p.target.url.String(), bytes.NewReader(body))
 	if err != nil {
-		return nil, poison("call %s: the request cannot be made", p.target.name)
+		return nil, fail(messages.Poison, false, "call %s: the request cannot be made", p.target.name)
 	}
 	request.Header.Set(messages.HeaderContentType, contentType)
 	request.Header.Set("Accept", contentJSON+", "+contentProtobuf)
@@ -109,44 +105,16 @@ func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply,
 	g.set.cfg.Probe.sendingHTTP(p.call, request, body)
 	c := s.acquire()
 	defer c.release()
-	httpResponse, err := c.transport.RoundTrip(request)
+	p.sent.Store(true) // a transport that reports no connections may have sent it
+	// No http.Client: it would read the Location of a redirect, and repeat it in errors.
+	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
-		return nil, transient("call %s: %w", p.target.name, withoutURL(err))
+		return nil, p.httpError(err)
 	}
-	defer httpResponse.Body.Close()
-	if httpResponse.StatusCode == http.StatusUnauthorized {
+	if answer.StatusCode == http.StatusUnauthorized {
 		p.target.entry.CredentialsRefused()
 	}
-	limit := g.set.cfg.MaxReply
-	read, err := io.ReadAll(io.LimitReader(httpResponse.Body, int64(limit)+1))
-	if err != nil {
-		return nil, transient("call %s: read answer %d: %w", p.target.name, httpResponse.StatusCode, withoutURL(err))
-	}
-	g.set.cfg.Probe.received(p.call, httpResponse.StatusCode, httpResponse.Header, read)
-	if len(read) > limit {
-		// The status still counts: a 409 with a huge page is a rejection.
-		read = nil
-		if httpResponse.StatusCode < 300 {
-			return nil, transient("%s: answer has more than %d bytes", p.target.name, limit)
-		}
-	}
-	a := response{
-		status:      httpResponse.StatusCode,
-		contentType: httpResponse.Header.Get(messages.HeaderContentType),
-		retryAfter:  httpResponse.Header.Get("Retry-After"),
-		body:        read,
-	}
-	reply, err := a.reply(p.call.Step, time.Now())
-	return reply, withTarget(p.target, err)
-}
-
-// withoutURL strips the URL from the client's error: its query may hold a secret.
-func withoutURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return err
+	return p.readHTTP(answer)
 }
 
 func (g *httpGateway) close() {

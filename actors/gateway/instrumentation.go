@@ -12,6 +12,7 @@ import (
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // result is the attribute orderly.outcome of metrics and spans.
@@ -23,15 +24,25 @@ const (
 	resultPending
 	resultRetry
 	resultFailed
+	resultSetup
+	resultUnreadable
 	resultCount
 )
 
 func (r result) String() string {
-	return [...]string{"done", "rejected", "pending", "retry", "failed"}[r]
+	return [...]string{"done", "rejected", "pending", "retry", "failed", "setup", "unreadable"}[r]
 }
 
 func resultOf(reply *messages.StepReply, err error) result {
 	if err != nil {
+		switch delivery.AsFailure(err).Kind {
+		case messages.Rejected:
+			return resultRejected
+		case messages.Setup:
+			return resultSetup
+		case messages.Unreadable:
+			return resultUnreadable
+		}
 		return resultFailed
 	}
 	switch reply.GetResult().(type) {

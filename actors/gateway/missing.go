@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -60,9 +59,7 @@ func (m *missingTargets) deferral(c *Call, why string) error {
 	now := time.Now()
 	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Attempt}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
-	return &delivery.Failure{
-		Kind:     messages.Transient,
-		Deferral: &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))},
-		Err:      errors.New(why),
-	}
+	f := fail(messages.Transient, false, "%s", why)
+	f.Deferral = &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))}
+	return f
 }

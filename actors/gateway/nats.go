@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -26,8 +25,9 @@ type natsGateway struct {
 	set *Set
 	nc  *nats.Conn
 
-	mu        sync.Mutex // held while the Requester is made
+	mu        sync.Mutex // held while the Requester is made or taken away
 	requester atomic.Pointer[natsclient.Requester]
+	refused   sync.WaitGroup // Requesters whose subscription was refused, while they are closed
 	buffers   sync.Pool
 }
 
@@ -44,15 +44,15 @@ func (g *natsGateway) send(p *pendingCall) {
 
 func (g *natsGateway) publish(p *pendingCall) error {
 	if g.nc == nil {
-		return poison("call %s: there is no NATS connection", p.target.name)
+		return fail(messages.Poison, false, "call %s: there is no NATS connection", p.target.name)
 	}
 	requester, err := g.connect()
 	if err != nil {
-		return transient("call %s: %w", p.target.name, err)
+		return fail(messages.Transient, false, "call %s: %w", p.target.name, err)
 	}
 	// Without a connection the client would buffer the request and send it long after its timeout.
 	if !g.nc.IsConnected() {
-		return transient("call %s: %w", p.target.name, nats.ErrDisconnected)
+		return fail(messages.Transient, false, "call %s: %w", p.target.name, nats.ErrDisconnected)
 	}
 	buffer := g.buffers.Get().(*[]byte)
 	body, contentType, err := encodeRequest((*buffer)[:0], p.call)
@@ -68,6 +68,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 		p.headers(set)
 		body = g.set.cfg.Probe.sendingNATS(p.call, header, body)
 		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
+			p.sent.Store(true)
 			// PublishMsg copies the body.
 			err := g.nc.PublishMsg(&nats.Msg{Subject: p.target.subject, Reply: to.String(), Header: header, Data: body})
 			if err != nil {
@@ -92,6 +93,7 @@ func (g *natsGateway) connect() (*natsclient.Requester, error) {
 	if r := g.requester.Load(); r != nil {
 		return r, nil
 	}
+	g.hookErrors() // before the subscription that the server may refuse
 	r, err := natsclient.NewRequester(g.nc, natsclient.Config{})
 	if err == nil {
 		g.requester.Store(r)
@@ -107,46 +109,49 @@ func (c *natsCall) Reply(m *nats.Msg) bool {
 	p := (*pendingCall)(c)
 	if p.set.remove(p.id) != nil { // otherwise it timed out
 		p.set.cfg.Probe.received(p.call, 0, m.Header, m.Data)
-		reply, err := p.set.nats.read(m, p.call.Step)
-		p.finish(reply, withTarget(p.target, err))
+		p.finish(p.readNATS(m))
 	}
 	return true
 }
 
 func (c *natsCall) Fail(err error) {
 	p := (*pendingCall)(c)
+	kind := messages.Transient
 	if errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrBadSubject) {
-		err = poison("call %s: %w", p.target.name, err)
-	} else {
-		err = transient("call %s: %w", p.target.name, err)
+		kind = messages.Poison
 	}
-	p.finishOnce(nil, err)
+	inDoubt := !errors.Is(err, natsclient.ErrNotSent) && !errors.Is(err, nats.ErrNoResponders)
+	p.finishOnce(nil, fail(kind, inDoubt, "call %s: %w", p.target.name, err))
 }
 
-func (g *natsGateway) read(msg *nats.Msg, step *messages.Step) (*messages.StepReply, error) {
-	if len(msg.Data) > g.set.cfg.MaxReply {
-		return nil, transient("answer has %d bytes: at most %d are allowed", len(msg.Data), g.set.cfg.MaxReply)
+// readNATS reads a reply.
+func (p *pendingCall) readNATS(m *nats.Msg) (*messages.StepReply, error) {
+	a := &response{
+		contentType: m.Header.Get(messages.HeaderContentType),
+		retryAfter:  m.Header.Get("Retry-After"),
+		reason:      m.Header.Get(micro.ErrorHeader),
+		body:        m.Data,
+		limit:       p.set.cfg.MaxReply,
 	}
-	a := response{
-		contentType: msg.Header.Get(messages.HeaderContentType),
-		retryAfter:  msg.Header.Get("Retry-After"),
-		reason:      msg.Header.Get(micro.ErrorHeader),
-		body:        msg.Data,
+	if len(a.body) > a.limit {
+		a.body, a.larger = a.body[:a.limit], true
 	}
-	if code := msg.Header.Get(micro.ErrorCodeHeader); code != "" {
-		status, err := strconv.Atoi(code)
-		if err != nil {
-			return nil, transient("answered with error code %q: %s", sanitize(code, maxNameBytes), a.errorText())
+	if a.code = m.Header.Get(micro.ErrorCodeHeader); a.code != "" || a.reason != "" {
+		a.status = statusOther
+		if status, err := strconv.ParseUint(a.code, 10, 16); err == nil && status >= 100 && status <= 599 {
+			a.status = int(status)
 		}
-		a.status = status
-	} else if a.reason != "" {
-		return nil, transient("answered with an error: %s", a.errorText())
 	}
-	return a.reply(step, time.Now())
+	return p.read(a)
 }
 
 func (g *natsGateway) close() {
-	if r := g.requester.Load(); r != nil {
+	g.mu.Lock()
+	r := g.requester.Swap(nil)
+	g.mu.Unlock()
+	if r != nil {
 		r.Close()
 	}
+	g.refused.Wait()
+	g.unhookErrors()
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // startService runs a NATS micro service for "wrap".
@@ -31,60 +32,28 @@ func TestNoRespondersFailsAtOnce(t *testing.T) {
 	c := call("nats://no.listener")
 	c.Step.Timeout = durationpb.New(time.Minute)
 	_, err := callAndWait(t, set, c)
-	_ = requireFailure(t, err, messages.Transient, "nats://no.listener", "no responders")
-}
-
-func TestServiceErrorCodesMeanHTTPStatuses(t *testing.T) {
-	for code, want := range map[string]string{
-		"400": "rejected", "404": "rejected", "409": "rejected", "422": "rejected",
-		"408": "transient", "425": "transient", "429": "transient", "500": "transient", "503": "transient", "302": "transient",
-		"TOO_BAD": "transient",
-	} {
-		t.Run(code, func(t *testing.T) {
-			nc := connect(t)
-			startService(t, nc, func(r micro.Request) {
-				_ = r.Error(code, "no paper left", nil, micro.WithHeaders(micro.Headers{"Retry-After": {"3"}}))
-			})
-			reply, err := callAndWait(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
-			if want == "rejected" {
-				if err != nil {
-					t.Fatal(err)
-				}
-				if r := reply.GetRejected(); r.GetCode() != code || r.GetReason() != "no paper left" {
-					t.Errorf("got %s", reply)
-				}
-				return
-			}
-			f := requireFailure(t, err, messages.Transient, "nats://wrap")
-			if code == "503" && f.RetryAfter != 3*time.Second {
-				t.Errorf("RetryAfter is %s, want 3s", f.RetryAfter)
-			}
-		})
+	if f := requireFailure(t, err, messages.Transient, "nats://no.listener", "no responders"); f.InDoubt {
+		t.Error("a call without a responder is in doubt")
 	}
 }
 
-func TestRejectionInServiceErrorBody(t *testing.T) {
+// A micro service's error has its code and its text in headers.
+func TestErrorsOfMicroServices(t *testing.T) {
 	nc := connect(t)
+	var code string
 	startService(t, nc, func(r micro.Request) {
-		_ = r.Error("409", "conflict", []byte(`{"rejected":{"code":"out_of_stock","reason":"no paper"}}`))
+		_ = r.Error(code, "no paper left", nil, micro.WithHeaders(micro.Headers{"Retry-After": {"3"}}))
 	})
-	reply, err := callAndWait(t, newSet(t, nc, gateway.Config{}), call("nats://wrap"))
-	if err != nil || reply.GetRejected().GetCode() != "out_of_stock" {
-		t.Errorf("got %s, %v", reply, err)
-	}
-}
-
-func TestNATSReplyNeedsAResult(t *testing.T) {
-	for name, body := range map[string]string{
-		"empty": "", "no result": "{}", "plain data": `{"reservation":"r-1"}`, "garbage": "<html>", "two results": `{"done":{},"retry":{}}`,
-		"huge": `{"done":{"data":"` + strings.Repeat("x", 3<<10) + `"}}`,
-	} {
-		t.Run(name, func(t *testing.T) {
-			nc := connect(t)
-			startService(t, nc, func(r micro.Request) { _ = r.Respond([]byte(body)) })
-			_, err := callAndWait(t, newSet(t, nc, gateway.Config{MaxReply: 2 << 10}), call("nats://wrap"))
-			_ = requireFailure(t, err, messages.Transient, "nats://wrap", "answer")
-		})
+	set := newSet(t, nc, gateway.Config{})
+	for want, c := range map[string]string{refused: "422", setup: "404", transient: "429", transientInDoubt: "503"} {
+		code = c
+		_, err := callAndWait(t, set, call("nats://wrap"))
+		if got := meaning(nil, err); got != want || !strings.Contains(err.Error(), "no paper left") {
+			t.Errorf("%s is %s: %v, want %s", code, got, err, want)
+		}
+		if f := delivery.AsFailure(err); f.Kind == messages.Transient && f.RetryAfter != 3*time.Second {
+			t.Errorf("%s: RetryAfter is %s, want 3s", code, f.RetryAfter)
+		}
 	}
 }
 
@@ -126,7 +95,9 @@ func TestRequestTooLargeIsPoison(t *testing.T) {
 	c := call("nats://wrap")
 	c.Request.Order.CustomerId = strings.Repeat("x", int(nc.MaxPayload()))
 	_, err := callAndWait(t, newSet(t, nc, gateway.Config{}), c)
-	_ = requireFailure(t, err, messages.Poison, "nats://wrap", "payload")
+	if f := requireFailure(t, err, messages.Poison, "nats://wrap", "payload"); f.InDoubt {
+		t.Error("a call that was not sent is in doubt")
+	}
 }
 
 func TestLostConnectionIsTransient(t *testing.T) {
@@ -136,5 +107,7 @@ func TestLostConnectionIsTransient(t *testing.T) {
 	_ = requireFailure(t, err, messages.Transient)
 	nc.Close()
 	_, err = callAndWait(t, set, call("nats://wrap"))
-	_ = requireFailure(t, err, messages.Transient, "nats://wrap")
+	if f := requireFailure(t, err, messages.Transient, "nats://wrap"); f.InDoubt {
+		t.Error("a call that was not sent is in doubt")
+	}
 }

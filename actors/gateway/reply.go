@@ -2,14 +2,14 @@ package gateway
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/messages"
@@ -20,119 +20,210 @@ const (
 	maxDelay = 24 * time.Hour
 	// maxNameBytes bounds codes and signal names.
 	maxNameBytes = 128
+	// maxQuoteBytes bounds what an error quotes of an answer.
+	maxQuoteBytes = 100
 )
 
-var errNoResult = errors.New("it has no result: want one of done, rejected, pending, retry")
+// statusOther is the status of an answer whose error code is not an HTTP status.
+const statusOther = -1
 
-// response is a service's response over any transport.
+// response is a service's answer over HTTP or NATS.
 type response struct {
-	// status is the HTTP status or Nats-Service-Error-Code; 0 if none was sent and the body alone decides.
-	status                  int
+	// status is the HTTP status or Nats-Service-Error-Code, 0 if none was sent, or statusOther.
+	status int
+	// code is the error code of statusOther.
+	code                    string
 	contentType, retryAfter string
+	// location is where a redirect points to, without query and credentials.
+	location string
 	// reason is the error text of the transport.
 	reason string
 	body   []byte
+	// larger: the body has more than limit bytes, and body is its beginning.
+	larger bool
+	limit  int
+	// cut is why the rest of the body did not arrive, or nil.
+	cut error
 }
 
-// reply turns a response into a reply, as the package documentation says. The error is a Transient failure.
-func (a *response) reply(step *messages.Step, now time.Time) (*messages.StepReply, error) {
-	var r *messages.StepReply
-	var err error
-	switch {
-	case a.status == 0:
-		r, err = a.decode(step)
-	case a.status >= 200 && a.status <= 299:
-		r, err = a.readSuccess(step, now)
-	case isRejection(a.status):
-		r = a.readRejection(step)
-	default:
-		return nil, a.transientError(step, now)
-	}
-	if err == nil {
-		err = normalizeReply(r, step)
-	}
-	if err != nil {
-		return nil, transient("answer cannot be read: %w", err)
-	}
-	return r, nil
-}
+// readFunc reads a JSON answer that is not a StepReply as the step says; nil: it has no opinion.
+type readFunc func(step *messages.Step, direction messages.Direction, status int, body []byte) *messages.StepReply
 
-// isRejection reports whether a status means that the service rejects the step.
-func isRejection(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
-		return false
-	}
-	return status >= 400 && status <= 499
-}
-
-// decode reads the body as a StepReply that has a result.
-func (a *response) decode(step *messages.Step) (*messages.StepReply, error) {
-	r := &messages.StepReply{}
-	var err error
-	if isJSON(a.contentType, a.body, step.GetEncoding()) {
-		err = messages.UnmarshalForeignJSON(a.body, r)
-	} else {
-		err = proto.Unmarshal(a.body, r)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s (it begins with %q)", sanitize(err.Error(), 200), sanitize(string(a.body), 60))
-	}
-	if r.GetResult() == nil {
-		return nil, errNoResult
-	}
-	return r, nil
-}
-
-// readSuccess reads a response with a 2xx status.
-func (a *response) readSuccess(step *messages.Step, now time.Time) (*messages.StepReply, error) {
-	var data string
-	if len(a.body) > 0 {
-		r, err := a.decode(step)
-		if err == nil || !isJSON(a.contentType, a.body, step.GetEncoding()) {
-			return r, err
+// read turns an answer into a reply or a failure:
+//
+//  1. A StepReply in the body counts, whatever the status.
+//  2. The acknowledgement of a stream is not the service's answer: Setup.
+//  3. The step's own reading of a JSON body counts, if it has an opinion.
+//  4. Otherwise the status decides: an empty 2xx is done, or pending if it is 202. Any other 2xx, and an answer without a
+//     status, is Unreadable. For the rest see ruleOf.
+func (p *pendingCall) read(a *response) (*messages.StepReply, error) {
+	r, problem := a.stepReply(p.call.Step.GetEncoding())
+	if problem == nil {
+		if problem = p.accept(a, r); problem == nil {
+			return r, nil
 		}
-		data = string(a.body)
-		var fields map[string]json.RawMessage
-		_ = json.Unmarshal(a.body, &fields)
-		for _, name := range [...]string{"done", "rejected", "pending", "retry"} {
-			if _, isReply := fields[name]; isReply {
-				return nil, err
+		if r.GetDone() != nil {
+			return nil, p.doneWithoutData(problem)
+		}
+	}
+	if err := p.streamAck(a); err != nil {
+		return nil, err
+	}
+	if read := p.set.read; read != nil && a.whole() && json.Valid(a.json()) {
+		if r := read(p.call.Step, p.call.Direction, a.status, a.json()); r != nil {
+			if problem = p.accept(a, r); problem == nil {
+				return r, nil
+			}
+			if r.GetDone() != nil {
+				return nil, p.doneWithoutData(problem)
 			}
 		}
 	}
-	if a.status == http.StatusAccepted {
-		waiting := &messages.StepWaiting{Signal: step.GetName()}
-		if after := parseRetryAfter(a.retryAfter, now); after > 0 {
-			waiting.Deadline = timestamppb.New(now.Add(after))
-		}
-		return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: waiting}}, nil
-	}
-	return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: data}}}, nil
+	return p.readStatus(a, problem)
 }
 
-func (a *response) readRejection(step *messages.Step) *messages.StepReply {
-	if r, err := a.decode(step); err == nil && r.GetRejected() != nil {
-		return r
+// accept makes r valid for the journal, or says why it cannot be.
+func (p *pendingCall) accept(a *response, r *messages.StepReply) error {
+	if a.larger && r.GetDone() != nil {
+		return fmt.Errorf("the answer has more than %d bytes", a.limit)
 	}
-	return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{
-		Code: strconv.Itoa(a.status), Reason: a.errorText(),
-	}}}
+	if retry := r.GetRetry(); retry != nil {
+		if after := parseRetryAfter(a.retryAfter, time.Now()); after > retry.GetAfter().AsDuration() {
+			retry.After = durationpb.New(after)
+		}
+	}
+	return normalizeReply(r, p.call.Step)
 }
 
-func (a *response) transientError(step *messages.Step, now time.Time) error {
-	after := parseRetryAfter(a.retryAfter, now)
-	text := a.errorText()
-	if r, err := a.decode(step); err == nil && r.GetRetry() != nil && normalizeReply(r, step) == nil {
-		if reason := r.GetRetry().GetReason(); reason != "" {
-			text = reason
+func (p *pendingCall) doneWithoutData(problem error) error {
+	f := p.fail(messages.Unreadable, true, "the step is done, but its data cannot be kept: %w", problem)
+	f.Done = true
+	return f
+}
+
+// readStatus decides by the status alone. problem says why the body is not a StepReply.
+func (p *pendingCall) readStatus(a *response, problem error) (*messages.StepReply, error) {
+	if s := a.status; s == 0 || s >= 200 && s <= 299 {
+		if s == 0 || s == http.StatusPartialContent || s == http.StatusIMUsed || !a.whole() || len(a.body) > 0 {
+			return nil, p.fail(messages.Unreadable, true, "%s, and the answer is not a StepReply: %w%s", a.answered(), problem, a.quote())
 		}
-		after = max(after, r.GetRetry().GetAfter().AsDuration())
+		if s == http.StatusAccepted {
+			return a.pending(p.call.Step), nil
+		}
+		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}, nil
 	}
-	if a.status >= 300 && a.status <= 399 {
-		text = "redirects are not followed: name the final URL in the plan"
+	rule := ruleOf(a.status, p.target.entry.Rejects)
+	if rule.kind == messages.Rejected {
+		// The text becomes the reason of the rejection: it is the service's own.
+		f := fail(rule.kind, rule.inDoubt, "%s", a.errorText())
+		f.Code = strconv.Itoa(a.status)
+		return nil, f
 	}
-	return transientAfter(after, "answered %d: %s", a.status, text)
+	f := p.fail(rule.kind, rule.inDoubt, "%s: %s", a.answered(), a.explain(rule.advice))
+	if f.Kind == messages.Transient {
+		f.RetryAfter = parseRetryAfter(a.retryAfter, time.Now())
+	}
+	return nil, f
+}
+
+// statusRule is what a status means if the body says nothing.
+type statusRule struct {
+	kind messages.FailureKind
+	// inDoubt: the step may have been performed.
+	inDoubt bool
+	// advice is what to do about it.
+	advice string
+}
+
+const (
+	adviceRedirect    = "redirects are not followed: name the final URL in the plan or in the downstreams file"
+	adviceTarget      = "check the target in the plan and in the downstreams file"
+	adviceCredentials = "check the credentials of this downstream"
+	adviceSize        = "the service must accept larger requests"
+)
+
+// statusRules are the statuses that differ from their class.
+var statusRules = map[int]statusRule{
+	// 303 points to the result of a request that was performed.
+	303: {messages.Setup, true, adviceRedirect},
+	304: {messages.Setup, false, adviceTarget},
+	401: {messages.Setup, false, adviceCredentials},
+	403: {messages.Setup, false, adviceCredentials},
+	404: {messages.Setup, false, adviceTarget},
+	405: {messages.Setup, false, adviceTarget},
+	407: {messages.Setup, false, "check the credentials of the proxy"},
+	408: {messages.Transient, true, ""},
+	409: {messages.Transient, true, ""},
+	413: {messages.Setup, false, adviceSize},
+	415: {messages.Setup, false, "check the encoding of the step"},
+	421: {messages.Setup, false, adviceTarget},
+	425: {messages.Transient, false, ""},
+	429: {messages.Transient, false, ""},
+	431: {messages.Setup, false, adviceSize},
+}
+
+// ruleOf returns the rule of a status that is not 2xx. rejects are the statuses that mean a business no.
+func ruleOf(status int, rejects []int) statusRule {
+	if slices.Contains(rejects, status) {
+		return statusRule{kind: messages.Rejected}
+	}
+	if rule, ok := statusRules[status]; ok {
+		return rule
+	}
+	switch status / 100 {
+	case 3:
+		return statusRule{messages.Setup, false, adviceRedirect}
+	case 4:
+		return statusRule{messages.Setup, false, "check the plan and the downstreams file"}
+	}
+	return statusRule{messages.Transient, true, ""}
+}
+
+// pending is the reply of an empty 202.
+func (a *response) pending(step *messages.Step) *messages.StepReply {
+	waiting := &messages.StepWaiting{Signal: step.GetName()}
+	now := time.Now()
+	if after := parseRetryAfter(a.retryAfter, now); after > 0 {
+		waiting.Deadline = timestamppb.New(now.Add(after))
+	}
+	return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: waiting}}
+}
+
+// whole reports whether all of the body is there.
+func (a *response) whole() bool { return !a.larger && a.cut == nil }
+
+// answered says how the service answered.
+func (a *response) answered() string {
+	switch a.status {
+	case 0:
+		return "answered"
+	case statusOther:
+		if a.code == "" {
+			return "answered with an error"
+		}
+		return fmt.Sprintf("answered with error code %q", sanitize(a.code, maxNameBytes))
+	}
+	return fmt.Sprintf("answered %d", a.status)
+}
+
+// quote returns the beginning of the body, as the end of an error.
+func (a *response) quote() string {
+	text := sanitize(string(a.body[:min(len(a.body), 4*maxQuoteBytes)]), maxQuoteBytes)
+	if text == "" {
+		return ""
+	}
+	return fmt.Sprintf("; it begins with %q", text)
+}
+
+// explain is the text of a failure by status.
+func (a *response) explain(advice string) string {
+	if a.location != "" {
+		return "Location " + a.location + ": " + advice
+	}
+	if advice == "" {
+		return a.errorText()
+	}
+	return a.errorText() + ": " + advice
 }
 
 // errorText returns the reason for an error: from the transport, a problem document, plain text, or the name of the status.
@@ -158,21 +249,6 @@ func (a *response) errorText() string {
 		return w
 	}
 	return "no reason given"
-}
-
-// parseRetryAfter reads a Retry-After header, in seconds or as an HTTP date; 0 if it is absent or invalid.
-func parseRetryAfter(value string, now time.Time) time.Duration {
-	value = strings.TrimSpace(value)
-	if value == "" {
-		return 0
-	}
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return min(time.Duration(seconds)*time.Second, maxDelay)
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return min(max(at.Sub(now), 0), maxDelay)
-	}
-	return 0
 }
 
 // normalizeReply makes a reply valid for the journal and for later requests: it bounds texts and delays and fills in the

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,7 @@ type Set struct {
 	http    httpGateway
 	funcs   functionGateway
 	missing missingTargets
+	read    readFunc // nil: none
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // one count per Done that has not returned, one per Do that is sending
@@ -87,12 +89,12 @@ func Check(target string) error { return Functions(nil).Check(target) }
 // Do makes one attempt and calls done with its end. It does not block.
 func (s *Set) Do(c *Call, done Done) {
 	if s.closed.Load() {
-		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
+		done(nil, fail(messages.Transient, false, "call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
 	t, err := s.targets.get(c.Target(), s.cfg.Directory)
 	if err != nil {
-		done(nil, poison("call step %s %s: %w", c.Step.GetName(), c.Direction.Label(), err))
+		done(nil, fail(messages.Poison, false, "call step %s %s: %w", c.Step.GetName(), c.Direction.Label(), err))
 		return
 	}
 	if t.missing != "" {
@@ -105,7 +107,7 @@ func (s *Set) Do(c *Call, done Done) {
 	}
 	p := s.register(c, t, done)
 	if p == nil {
-		done(nil, transient("call step %s: %w", c.Step.GetName(), ErrClosed))
+		done(nil, fail(messages.Transient, false, "call step %s: %w", c.Step.GetName(), ErrClosed))
 		return
 	}
 	switch {
@@ -146,6 +148,10 @@ type pendingCall struct {
 	span   trace.Span // nil without a tracer
 	// conn is the connection of an HTTP call that was sent.
 	conn atomic.Pointer[usedConnection]
+	// sent: the request may have reached the service.
+	sent atomic.Bool
+	// head is an HTTP answer whose body is being read.
+	head atomic.Pointer[response]
 	// ctx ends with the call; only for HTTP and functions.
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -158,6 +164,7 @@ func (s *Set) register(c *Call, t *target, done Done) *pendingCall {
 	if t.url != nil || t.function != "" {
 		p.ctx, p.cancel = context.WithCancel(context.Background())
 	}
+	p.sent.Store(t.sim != nil)
 	p.startSpan(s.cfg.Tracer)
 
 	s.mu.Lock()
@@ -189,6 +196,20 @@ func (s *Set) remove(id uint64) *pendingCall {
 	return p
 }
 
+// removeAll removes the calls to the targets that match.
+func (s *Set) removeAll(match func(*target) bool) []*pendingCall {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var removed []*pendingCall
+	for id, p := range s.pending {
+		if match(p.target) {
+			removed = append(removed, p)
+			delete(s.pending, id)
+		}
+	}
+	return removed
+}
+
 // finish calls done with the end of the call. It must follow a successful remove.
 func (p *pendingCall) finish(reply *messages.StepReply, err error) {
 	p.timer.Stop()
@@ -211,13 +232,21 @@ func (p *pendingCall) finishOnce(reply *messages.StepReply, err error) {
 	}
 }
 
+// onTimeout ends the call when its time is over. If the answer has begun, its status counts.
 func (p *pendingCall) onTimeout() {
 	p.checkConnection()
-	p.finishOnce(nil, p.timeoutError())
+	head := p.head.Load()
+	if head == nil {
+		p.finishOnce(nil, p.timeoutError())
+		return
+	}
+	a := *head
+	a.cut = fmt.Errorf("it did not end within %s", p.timeout())
+	p.finishOnce(p.read(&a))
 }
 
 func (p *pendingCall) timeoutError() error {
-	return transient("%s did not answer within %s", p.target.name, p.timeout())
+	return fail(messages.Transient, p.sent.Load(), "%s did not answer within %s", p.target.name, p.timeout())
 }
 
 // answerSim finishes a simulated call.
@@ -239,7 +268,7 @@ func (s *Set) Close() {
 	s.pending = map[uint64]*pendingCall{}
 	s.mu.Unlock()
 	for _, p := range pending {
-		p.finish(nil, transient("call %s: %w", p.target.name, ErrClosed))
+		p.finish(nil, fail(messages.Transient, p.sent.Load(), "call %s: %w", p.target.name, ErrClosed))
 	}
 	s.calls.Wait()
 	s.nats.close()

@@ -93,7 +93,7 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	}
 	key, attempt := c.Request.GetIdempotencyKey(), c.Attempt
 	if s.draw("fail", key, attempt) < s.fail {
-		return nil, transient("sim: simulated failure")
+		return nil, fail(messages.Transient, false, "sim: simulated failure")
 	}
 	if c.Direction == messages.Undo {
 		return simDone, nil

@@ -91,6 +91,9 @@ func NewRequester(nc *nats.Conn, cfg Config) (*Requester, error) {
 	return r, nil
 }
 
+// Inbox is the subject to which the Requester subscribes for replies.
+func (r *Requester) Inbox() string { return r.inbox + "*" }
+
 // ReplyTo is the reply subject of one request; the zero value is empty.
 type ReplyTo struct {
 	inbox string

@@ -2,7 +2,7 @@ package messages
 
 // The kinds of failure.
 const (
-	// Transient: timeout, 5xx, 429, malformed reply, unreachable. Another attempt may succeed.
+	// Transient: timeout, 5xx, 429, unreachable. Another attempt may succeed.
 	Transient = FailureKind_FAILURE_KIND_TRANSIENT
 	// Rejected: the service refused the step for a business reason.
 	Rejected = FailureKind_FAILURE_KIND_REJECTED

@@ -380,3 +380,51 @@ func TestRetryAfterOverNATS(t *testing.T) {
 		}
 	}
 }
+
+// A reading of the step is asked for JSON that is not a StepReply, on any status, and decides before the status.
+func TestReadingsPrecedeTheStatus(t *testing.T) {
+	var status int
+	var body string
+	set := newSet(t, nil, gateway.Config{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return respond(status, nil, body), nil
+	})})
+	var asked int
+	set.ReadWith(func(step *messages.Step, d messages.Direction, status int, body []byte) *messages.StepReply {
+		asked++
+		switch {
+		case step.GetName() != "wrap" || d != messages.Undo:
+			t.Errorf("asked about %s of %s", d.Label(), step.GetName())
+		case strings.Contains(string(body), "large"):
+			return done(`"` + strings.Repeat("x", messages.MaxBody) + `"`)
+		case strings.Contains(string(body), "box"):
+			return done(string(body))
+		case status == 404:
+			return &messages.StepReply{Result: &messages.StepReply_Rejected{Rejected: &messages.StepRefused{Code: "gone"}}}
+		}
+		return nil
+	})
+	for _, c := range []struct {
+		answer
+		asked bool
+	}{
+		{answer{status: 200, body: `{"box":"b-1"}`, want: "done", words: "b-1"}, true},
+		{answer{status: 503, body: "\ufeff{\"box\":\"b-2\"}", want: "done", words: "b-2"}, true},
+		{answer{status: 200, body: `{"large":1}`, want: dropped}, true},
+		{answer{status: 404, body: `[]`, want: "rejected", words: "gone"}, true},
+		{answer{status: 200, body: `{}`, want: unreadable}, true},
+		{answer{status: 422, body: `{}`, want: refused}, true},
+		{answer{status: 409, body: `{"done":{}}`, want: "done"}, false},
+		{answer{status: 404, want: setup}, false},
+		{answer{status: 404, body: "box", want: setup}, false},
+		{answer{status: 200, body: `{"box":`, want: unreadable}, false},
+	} {
+		status, body, asked = c.status, c.body, 0
+		undo := call("http://packing.example/wrap")
+		undo.Direction = messages.Undo
+		reply, err := callAndWait(t, set, undo)
+		checkAnswer(t, c.answer, reply, err)
+		if (asked == 1) != c.asked {
+			t.Errorf("%d %q: asked %d times", status, body, asked)
+		}
+	}
+}

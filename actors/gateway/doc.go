@@ -2,20 +2,17 @@
 // program (func:name) and simulated services (sim:…). It handles targets, encodings and responses, and has no knowledge of
 // orders, retries or plans: each Do is one attempt.
 //
-// # Replies
+// # Answers
 //
-// A service replies with a StepReply, in the encoding of the request (JSON or protobuf); unknown fields are ignored. A reply
-// in the other encoding needs a Content-Type, unless it is a JSON object. If the response has a status (HTTP, or the header
-// Nats-Service-Error-Code of NATS), the status decides:
+// A service answers with a StepReply that has exactly one result, in JSON or protobuf; unknown fields are ignored. It counts
+// whatever the status (HTTP, or the header Nats-Service-Error-Code of NATS). Without one, an empty 2xx means done, or pending if
+// it is 202; any other 2xx, and a NATS reply without a status, is Unreadable: the service performed the step, and what it says is
+// unknown. The other statuses are business refusals, faults of the set-up or transient failures: ruleOf has the table. What is not
+// understood is never a success and never a refusal.
 //
-//   - 2xx: a StepReply in the body is used as it is. An empty body means done; with 202 it means pending, with the step's name
-//     as signal and Retry-After as deadline. Any other JSON body means done, with the body as data.
-//   - 4xx except 408, 425 and 429: rejected, with code and reason of a rejection in the body, or else the status and the text
-//     of the body (problem document or plain text).
-//   - Others, redirects included: Transient failure, to be retried after Retry-After or the delay of a retry in the body.
-//
-// A NATS reply without that header must be a StepReply with a result. A reply that cannot be read is a Transient failure: the
-// service may recover. So is a reply with more than messages.MaxBody bytes of data, which no journal entry could hold.
+// Protobuf counts without its content type only as an answer to a request in protobuf, with a status 2xx or none. A body that
+// broke off is not read. A larger body than Config.MaxReply is read as far as its result is known: its texts are clipped, and the
+// data of done are dropped. So are data of more than messages.MaxBody bytes.
 //
 // # Ordering
 //
@@ -33,7 +30,20 @@
 //
 // # Failure
 //
-// Errors wrap a *delivery.Failure: Transient (timeout, 5xx, 429, malformed reply, unreachable), Poison (no attempt can succeed
-// with this target or request) or Defect (a function panicked or returned an unusable reply). A call of a function that this
-// program lacks is deferred (delivery.Deferral): another node may have it. No error contains credentials or the query of a URL.
+// Errors wrap a *delivery.Failure, whose text is one line of at most 3 KiB without credentials and without the query of a URL:
+//
+//   - Transient: no answer, or one that asks for another attempt.
+//   - Rejected: a status that means a business refusal of this downstream. Code is the status. A rejection in a StepReply is a
+//     reply.
+//   - Setup: credentials, address, method, size, certificate, permission, or a stream that answers in place of the service.
+//   - Unreadable: see above. Done says that the step is certainly done, and only its data are missing.
+//   - Poison: no attempt can succeed with this target or request, or a function says so.
+//   - Defect: a function panicked or returned an unusable reply.
+//
+// InDoubt says that the step may have been performed: not if the request cannot have reached the service, and not if the answer
+// means that it was refused. A call of a function or downstream that this node lacks is deferred (delivery.Deferral): another node
+// may have it.
+//
+// NATS reports a forbidden subject asynchronously, to the error handler of the connection. The Set puts one of its own before it
+// from the first NATS call to Close, and passes everything on.
 package gateway

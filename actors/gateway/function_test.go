@@ -212,17 +212,19 @@ func TestFunctionsAreBounded(t *testing.T) {
 		if err := <-packed; err != nil || !time.Now().Equal(begun) {
 			t.Errorf("the other function ended after %s with %v", time.Since(begun), err)
 		}
-		var good, late int
+		var good, late, inDoubt int
 		for range 100 {
 			if err := <-ended; err == nil {
 				good++
 			} else {
-				_ = requireFailure(t, err, messages.Transient, "did not answer within 20.5s")
+				if f := requireFailure(t, err, messages.Transient, "did not answer within 20.5s"); f.InDoubt {
+					inDoubt++
+				}
 				late++
 			}
 		}
-		if good != 60 || late != 40 || most.Load() != 3 {
-			t.Errorf("%d calls succeeded, %d timed out, %d ran at a time: want 60, 40, 3", good, late, most.Load())
+		if good != 60 || late != 40 || inDoubt != 3 || most.Load() != 3 {
+			t.Errorf("%d calls succeeded, %d timed out, %d of them in doubt, %d ran at a time: want 60, 40, 3, 3", good, late, inDoubt, most.Load())
 		}
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,10 +14,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
-
-	"google.golang.org/protobuf/types/known/durationpb"
+	"testing/synctest"
 
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/messages"
@@ -88,54 +88,53 @@ var rawAnswers = []struct {
 	{answer{name: "large status", want: transientInDoubt}, "HTTP/1.1 2" + strings.Repeat("0", 32<<10) + " OK\r\n\r\n", closes},
 }
 
-// serveRaw answers every request of a connection with the bytes, and ends the connection that way.
-func serveRaw(t *testing.T, answer string, end connectionEnd) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan struct{})
-	over := make(chan struct{})
-	go func() {
-		defer close(served)
-		for {
-			conn, err := l.Accept()
+// dialRaw connects to a server in this process that answers a request with the bytes and ends the connection that way.
+func dialRaw(t *testing.T, answer string, end connectionEnd) func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) {
+		client, server := net.Pipe()
+		over := make(chan struct{})
+		t.Cleanup(func() { close(over) })
+		go func() {
+			defer server.Close()
+			r, err := http.ReadRequest(bufio.NewReader(server))
 			if err != nil {
+				t.Error(err)
 				return
 			}
-			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				_, _ = io.Copy(io.Discard, r.Body)
-				_, _ = io.WriteString(conn, answer)
-				switch end {
-				case hangs:
-					<-over
-				case resets:
-					_ = conn.(*net.TCPConn).SetLinger(0)
-				}
+			_, _ = io.Copy(io.Discard, r.Body)
+			if _, err = io.WriteString(server, answer); err == nil && end == hangs {
+				<-over
 			}
-			_ = conn.Close()
+		}()
+		if end == resets {
+			return resetConn{client}, nil
 		}
-	}()
-	t.Cleanup(func() {
-		close(over)
-		_ = l.Close()
-		<-served
-	})
-	return l.Addr().String()
+		return client, nil
+	}
+}
+
+// resetConn is a connection that is reset, not closed, by its other end.
+type resetConn struct{ net.Conn }
+
+func (c resetConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.EOF) {
+		err = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
+	}
+	return n, err
 }
 
 func TestRawAnswers(t *testing.T) {
 	for _, a := range rawAnswers {
 		t.Run(a.name, func(t *testing.T) {
-			t.Parallel()
-			address := serveRaw(t, a.bytes, a.end)
-			c := call("http://" + address + "/wrap")
-			if a.end == hangs && a.want != "done" {
-				c.Step.Timeout = durationpb.New(500 * time.Millisecond)
-			}
-			reply, err := callAndWait(t, newSet(t, nil, gateway.Config{}), c)
-			checkAnswer(t, a.answer, reply, err)
+			synctest.Test(t, func(t *testing.T) {
+				set := newSet(t, nil, gateway.Config{Transport: &http.Transport{
+					DialContext: dialRaw(t, a.bytes, a.end), MaxResponseHeaderBytes: 64 << 10,
+				}})
+				reply, err := callAndWait(t, set, call("http://packing.example/wrap"))
+				checkAnswer(t, a.answer, reply, err)
+				set.Close()
+			})
 		})
 	}
 }
@@ -182,26 +181,31 @@ func TestUnreachableServicesAreNotInDoubt(t *testing.T) {
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
 	for name, c := range map[string]struct {
-		transport http.RoundTripper
-		target    string
-		want      string
-		words     string
+		target, want, words string
 	}{
-		"refused":              {nil, gone.URL, transient, "connection refused"},
-		"unknown certificate":  {nil, secure.URL, setup, "certificate"},
-		"no TLS":               {nil, strings.Replace(plain.URL, "http:", "https:", 1), setup, "does not look like a TLS handshake"},
-		"silent while dialing": {&http.Transport{DialContext: dialUntilCancelled}, "http://packing.example", transient, "did not answer within"},
+		"refused":             {gone.URL, transient, "connection refused"},
+		"unknown certificate": {secure.URL, setup, "certificate"},
+		"no TLS":              {strings.Replace(plain.URL, "http:", "https:", 1), setup, "does not look like a TLS handshake"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			request := call(c.target + "/wrap?token=s3cret")
-			request.Step.Timeout = durationpb.New(time.Second)
-			reply, err := callAndWait(t, newSet(t, nil, gateway.Config{Transport: c.transport}), request)
+			reply, err := callAndWait(t, newSet(t, nil, gateway.Config{}), longCall(c.target+"/wrap?token=s3cret"))
 			checkAnswer(t, answer{want: c.want, words: c.words}, reply, err)
 			if strings.Contains(err.Error(), "s3cret") {
 				t.Errorf("error contains a secret: %v", err)
 			}
 		})
 	}
+}
+
+func TestTimeoutWhileDialingIsNotInDoubt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := newSet(t, nil, gateway.Config{Transport: &http.Transport{DialContext: dialUntilCancelled}})
+		_, err := callAndWait(t, set, call("http://packing.example/wrap"))
+		if f := requireFailure(t, err, messages.Transient, "did not answer within 5s"); f.InDoubt {
+			t.Error("a call without a connection is in doubt")
+		}
+		set.Close()
+	})
 }
 
 func dialUntilCancelled(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -216,6 +220,6 @@ func TestMissingClientCertificateIsSetup(t *testing.T) {
 	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
 	s.StartTLS()
 	defer s.Close()
-	_, err := callAndWait(t, newSet(t, nil, gateway.Config{Transport: s.Client().Transport}), call(s.URL+"/wrap"))
+	_, err := callAndWait(t, newSet(t, nil, gateway.Config{Transport: s.Client().Transport}), longCall(s.URL+"/wrap"))
 	_ = requireFailure(t, err, messages.Setup, "certificate required")
 }

@@ -86,8 +86,14 @@ func TestTimeoutIncludesWaiting(t *testing.T) {
 			c.Step.Timeout = durationpb.New(2 * time.Second)
 			set.Do(c, func(_ *messages.StepReply, err error) { ended <- err })
 		}
+		var inDoubt int
 		for range 2 {
-			_ = requireFailure(t, <-ended, messages.Transient, "did not answer within 2s")
+			if f := requireFailure(t, <-ended, messages.Transient, "did not answer within 2s"); f.InDoubt {
+				inDoubt++
+			}
+		}
+		if inDoubt != 1 {
+			t.Errorf("%d calls are in doubt, want the one that was made", inDoubt)
 		}
 		set.Close()
 		if calls.Load() != 1 {

@@ -67,7 +67,9 @@ func TestLateAndDuplicateRepliesAreIgnored(t *testing.T) {
 	late := call("nats://wrap")
 	late.Step.Timeout = durationpb.New(20 * time.Millisecond)
 	_, err := callAndWait(t, set, late)
-	_ = requireFailure(t, err, messages.Transient, "did not answer")
+	if f := requireFailure(t, err, messages.Transient, "did not answer"); !f.InDoubt {
+		t.Error("a call that timed out is not in doubt")
+	}
 
 	ended := make(chan callEnd, 4)
 	set.Do(call("nats://wrap"), func(r *messages.StepReply, err error) { ended <- callEnd{r, err} })

@@ -104,7 +104,7 @@ refunds:
 			"ca.pem": string(certificates.CA), "cert.pem": string(certificates.ClientCert), "key.pem": string(certificates.ClientKey),
 		}, "payments: {url: '"+s.URL+"'"+text+"}")
 		_, err := callAndWait(t, newSet(t, nil, gateway.Config{Directory: d}), call("payments/x"))
-		_ = requireFailure(t, err, messages.Transient, want)
+		_ = requireFailure(t, err, messages.Setup, want)
 	}
 }
 

@@ -20,10 +20,12 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/cli/plandraw"
+	"github.com/orderly-engine/orderly/node/server/config"
 )
 
 func newPlanShow(t terminal) *cobra.Command {
 	output := drawingFormat("text")
+	calls := serviceCalls{t: t}
 	cmd := &cobra.Command{
 		Use:   "show FILE | NAME[@VERSION]",
 		Short: "Draw the plan of a file, or one that nodes have registered",
@@ -34,14 +36,23 @@ highest one. An argument that is the path of a file is that file.
 		Example: "  orderly plan show plan.yaml\n  orderly plan show order@1\n  orderly plan show order -o mermaid",
 		Args:    arguments("FILE|NAME[@VERSION]"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := config.Load(t.environ)
+			if err != nil {
+				return err
+			}
+			d, err := calls.directory(cfg)
+			if err != nil {
+				return err
+			}
 			p, err := findPlan(cmd.Context(), t, args[0])
 			if err != nil {
 				return err
 			}
-			return writePlan(t.out, output, plandraw.Drawing{Plan: p})
+			return writePlan(t.out, output, plandraw.Drawing{Plan: p, Downstreams: d})
 		},
 	}
 	cmd.Flags().VarP(&output, "output", "o", "output format")
+	calls.addDownstreamsFlag(cmd)
 	return cmd
 }
 

@@ -2,8 +2,13 @@ package demo
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,7 +58,7 @@ func (s *Services) handle(e *endpoint, r micro.Request) {
 	ctx := propagation.TraceContext{}.Extract(context.Background(), carrier(header))
 	_, span := s.tracer.Start(ctx, e.subject(), trace.WithSpanKind(trace.SpanKindServer))
 	inJSON := isJSON(header.Get(messages.HeaderContentType), r.Data())
-	answer := s.answer(e, b, r.Data(), inJSON)
+	answer := s.answer(e, b, r, inJSON)
 	span.SetAttributes(attribute.String("orderly.outcome", answer.outcome()))
 
 	msg, err := answer.message(r.Reply(), inJSON)
@@ -75,13 +80,13 @@ func (s *Services) handle(e *endpoint, r micro.Request) {
 	s.after(b.Latency, send)
 }
 
-func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) reply {
+func (s *Services) answer(e *endpoint, b Behavior, r micro.Request, inJSON bool) reply {
 	request := &messages.StepRequest{}
 	var err error
 	if inJSON {
-		err = messages.UnmarshalForeignJSON(body, request)
+		err = messages.UnmarshalForeignJSON(r.Data(), request)
 	} else {
-		err = proto.Unmarshal(body, request)
+		err = proto.Unmarshal(r.Data(), request)
 	}
 	if err != nil {
 		return malformed("malformed request: " + err.Error())
@@ -96,6 +101,10 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 	if request.GetDirection() != e.direction.Label() {
 		return malformed(e.subject() + " takes direction " + e.direction.Label() + " only")
 	}
+	token, err := fencingToken(r.Headers())
+	if err != nil {
+		return malformed(err.Error())
+	}
 	s.ledger.count(key)
 	fails := chance(b.Fail) || e.service == "payments" && request.GetOrder().GetCustomerId() == CustomerUnavailable
 	before := fails && rand.IntN(2) == 0
@@ -103,19 +112,29 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 		s.count(e, false, true)
 		return unavailable("simulated failure before the effect")
 	}
-	entry, again, err := s.ledger.call(key, func(known map[string]*entry) []*entry {
+	called := &entry{
+		Key: key, Order: request.GetOrderId(), Step: request.GetStep(), Direction: e.direction.Label(), Body: digest(r.Data()), Token: token,
+	}
+	entry, again, err := s.ledger.call(called, func(known map[string]*entry) []*entry {
 		if e.direction == messages.Undo {
-			return undo(key, request, known)
+			return undo(called, known)
 		}
-		return []*entry{perform(e, b, key, request)}
+		perform(called, e, b, request)
+		return []*entry{called}
 	})
 	s.count(e, again, fails || err != nil)
 	switch {
+	case errors.Is(err, errStale):
+		return reply{step: &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{Reason: err.Error()}}}}
+	case errors.Is(err, errOtherBody):
+		return reply{code: "409", reason: err.Error()}
 	case err != nil:
 		s.logger.LogAttrs(context.Background(), slog.LevelError, "demo effect not kept", slog.Any("error", err))
 		return unavailable("ledger cannot be written")
 	case fails:
 		return unavailable("simulated failure after the effect")
+	case entry.Verdict == performed && s.ledger.undone(entry):
+		return reply{step: refusedUndone()}
 	}
 	if wait := time.Until(entry.Ready); !entry.Ready.IsZero() && wait > 0 {
 		if !again {
@@ -129,10 +148,27 @@ func (s *Services) answer(e *endpoint, b Behavior, body []byte, inJSON bool) rep
 	return reply{step: entry.answer}
 }
 
+// fencingToken is 0 without the header, as in a call by hand.
+func fencingToken(h micro.Headers) (uint64, error) {
+	text := h.Get(messages.HeaderFencingToken)
+	if text == "" {
+		return 0, nil
+	}
+	token, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("header %s is not a number", messages.HeaderFencingToken)
+	}
+	return token, nil
+}
+
+func digest(body []byte) string {
+	sum := sha256.Sum256(body)
+	return hex.EncodeToString(sum[:])
+}
+
 // perform decides the first do with a key.
-func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entry {
-	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label()}
-	data, refusal := e.perform(key, r)
+func perform(decided *entry, e *endpoint, b Behavior, r *messages.StepRequest) {
+	data, refusal := e.perform(decided.Key, r)
 	if refusal == nil && chance(b.Reject) {
 		refusal = &messages.StepRefused{Code: "simulated", Reason: "simulated rejection"}
 	}
@@ -142,30 +178,42 @@ func perform(e *endpoint, b Behavior, key string, r *messages.StepRequest) *entr
 	}
 	if refusal != nil {
 		decided.Verdict, decided.answer = refused, rejected(refusal)
-		return decided
+		return
 	}
 	decided.Verdict, decided.answer = performed, done(text)
 	if chance(b.Pending) {
 		decided.Ready = time.Now().Add(b.finish())
 	}
-	return decided
 }
 
 // undo decides the first undo with a key. Without an earlier do it seals the do's key first, so that the undo can be called again
 // after a crash between the two lines.
-func undo(key string, r *messages.StepRequest, known map[string]*entry) []*entry {
-	decided := &entry{Key: key, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Undo.Label(), Verdict: idle, answer: done("")}
-	doKey := strings.TrimSuffix(key, "/"+messages.Undo.Label()) + "/" + messages.Do.Label()
-	switch did := known[doKey]; {
+func undo(decided *entry, known map[string]*entry) []*entry {
+	decided.Verdict, decided.answer = idle, done("")
+	key := doKey(decided.Key)
+	switch did := known[key]; {
 	case did == nil:
 		return []*entry{{
-			Key: doKey, Order: r.GetOrderId(), Step: r.GetStep(), Direction: messages.Do.Label(), Verdict: sealed,
-			answer: rejected(&messages.StepRefused{Code: "undone", Reason: "the step was undone before it was called"}),
+			Key: key, Order: decided.Order, Step: decided.Step, Direction: messages.Do.Label(), Token: decided.Token,
+			Verdict: sealed, answer: refusedUndone(),
 		}, decided}
 	case did.Verdict == performed:
 		decided.Verdict = performed
 	}
 	return []*entry{decided}
+}
+
+// refusedUndone answers a do whose undo was called, before it or after it.
+func refusedUndone() *messages.StepReply {
+	return rejected(&messages.StepRefused{Code: "undone", Reason: "the step was undone"})
+}
+
+func doKey(undo string) string {
+	return strings.TrimSuffix(undo, messages.Undo.Label()) + messages.Do.Label()
+}
+
+func undoKey(do string) string {
+	return strings.TrimSuffix(do, messages.Do.Label()) + messages.Undo.Label()
 }
 
 // signal sends the order the signal that pending work is finished.

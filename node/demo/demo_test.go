@@ -2,6 +2,7 @@ package demo_test
 
 import (
 	"encoding/json"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -155,11 +156,11 @@ func TestSameKeySameAnswerOneEffect(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// A refusal is stored like any other answer and repeated, although the order has changed.
+	// A refusal is stored like any other answer.
 	refusedOrder := order("o-2")
 	refusedOrder.CustomerId = demo.CustomerDeclined
 	no := c.must("authorize_payment", messages.Do, refusedOrder)
-	if again := c.must("authorize_payment", messages.Do, order("o-2")); no.GetRejected().GetCode() != "card_declined" || !proto.Equal(again, no) {
+	if again := c.must("authorize_payment", messages.Do, refusedOrder); no.GetRejected().GetCode() != "card_declined" || !proto.Equal(again, no) {
 		t.Errorf("got %s, then %s", no, again)
 	}
 	st := s.Stats()
@@ -185,6 +186,60 @@ func TestAnotherKeyForTheSameStepIsNoticed(t *testing.T) {
 	}
 }
 
+// TestCallsThatAreNotPerformed: another body under a key, and a fencing token that is smaller than one seen before, also after a
+// restart.
+func TestCallsThatAreNotPerformed(t *testing.T) {
+	nc := natstest.Start(t, natstest.NoJetStream).Connect()
+	ledger := filepath.Join(t.TempDir(), "effects")
+	send := func(subject string, d messages.Direction, token string, o *messages.OrderCreated) *nats.Msg {
+		t.Helper()
+		body, err := messages.MarshalJSON(&messages.StepRequest{
+			OrderId: "o-1", Step: "reserve_inventory", Direction: d.Label(), Order: o,
+			IdempotencyKey: messages.IdempotencyKey("o-1", "reserve_inventory", d),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := nats.NewMsg(subject)
+		m.Header.Set(messages.HeaderFencingToken, token)
+		m.Data = body
+		answer, err := nc.RequestMsg(m, soon)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer
+	}
+	other := order("o-1")
+	other.CustomerId = "c-2"
+	for range 2 {
+		s, err := demo.Start(nc, demo.Config{Ledger: ledger})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := send("inventory.reserve", messages.Do, "10", order("o-1")); !strings.Contains(string(m.Data), `"done"`) {
+			t.Errorf("do: %v %s", m.Header, m.Data)
+		}
+		if m := send("inventory.reserve", messages.Do, "11", other); m.Header.Get("Nats-Service-Error-Code") != "409" {
+			t.Errorf("another body under the key: %v %s, want 409", m.Header, m.Data)
+		}
+		if m := send("inventory.release", messages.Undo, "9", order("o-1")); !strings.Contains(string(m.Data), `"retry"`) {
+			t.Errorf("undo with a smaller token: %v %s, want retry", m.Header, m.Data)
+		}
+		if m := send("inventory.reserve", messages.Do, "9", order("o-1")); !strings.Contains(string(m.Data), `"done"`) {
+			t.Errorf("a known key with a smaller token: %v %s, want the stored answer", m.Header, m.Data)
+		}
+		if m := send("inventory.release", messages.Undo, "x", order("o-1")); m.Header.Get("Nats-Service-Error-Code") != "400" {
+			t.Errorf("a token that is not a number: %v %s, want 400", m.Header, m.Data)
+		}
+		if got := s.Stats().Effects; got != 1 {
+			t.Errorf("%d effects, want 1", got)
+		}
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestUndo(t *testing.T) {
 	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	s := start(t, nc, demo.Config{})
@@ -201,6 +256,10 @@ func TestUndo(t *testing.T) {
 	c.must("reserve_inventory", messages.Undo, order("o-1"))
 	if got := verdicts("o-1"); got != "do performed, undo performed" {
 		t.Errorf("undo of a step that was done: %s", got)
+	}
+
+	if r := c.must("reserve_inventory", messages.Do, order("o-1")); r.GetRejected().GetCode() != "undone" {
+		t.Errorf("do after its undo: %s, want it refused", r)
 	}
 
 	if r := c.must("reserve_inventory", messages.Undo, order("o-2")); r.GetDone() == nil {

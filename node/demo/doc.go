@@ -8,8 +8,9 @@
 //	demo.stats          calls and effects, as JSON; with an order id in the request, the calls of that order
 //
 // The services take StepRequest and answer StepReply, in JSON or protobuf, and do what a real service must: the effect of a call
-// happens once per idempotency key, and later calls get the reply of the first. An undo without an earlier do is accepted, and
-// refuses the do from then on.
+// happens once per idempotency key, and later calls get the reply of the first; another body under the key is answered 409. An undo,
+// also one without an earlier do, refuses the do from then on. A new key with a smaller fencing token than one of an earlier call
+// for the order is answered retry.
 //
 // Their latency and failures are a Behavior that can change while they run. Some orders are refused by their content, see
 // CustomerDeclined and the constants beside it.

@@ -35,6 +35,10 @@ type entry struct {
 	Step      string  `json:"step"`
 	Direction string  `json:"direction"`
 	Verdict   verdict `json:"verdict"`
+	// Body is the digest of the request; empty: any, as that of a do that is sealed.
+	Body string `json:"body,omitempty"`
+	// Token is the fencing token of the call.
+	Token uint64 `json:"token,omitempty"`
 	// Ready is when pending work is finished; zero: never pending.
 	Ready time.Time       `json:"ready,omitzero"`
 	Reply json.RawMessage `json:"reply"`
@@ -51,13 +55,21 @@ type ledger struct {
 	file    *os.File // nil: memory only
 	size    int64
 	entries map[string]*entry
-	calls   map[string]int // by key; this process only
-	effects map[string]int // by target
+	tokens  map[string]uint64 // largest fencing token by order
+	calls   map[string]int    // by key; this process only
+	effects map[string]int    // by target
 }
+
+var (
+	// errStale refuses a call of a node that no longer owns the order.
+	errStale = errors.New("the fencing token is smaller than one of an earlier call for the order")
+	// errOtherBody refuses another request under a key.
+	errOtherBody = errors.New("the idempotency key was used with another body")
+)
 
 // openLedger reads the file at path, which need not exist; empty: memory only.
 func openLedger(path string) (*ledger, error) {
-	l := &ledger{entries: map[string]*entry{}, calls: map[string]int{}, effects: map[string]int{}}
+	l := &ledger{entries: map[string]*entry{}, tokens: map[string]uint64{}, calls: map[string]int{}, effects: map[string]int{}}
 	if path == "" {
 		return l, nil
 	}
@@ -112,13 +124,20 @@ func (l *ledger) count(key string) {
 	l.mu.Unlock()
 }
 
-// call returns the key's entry. For a new key decide makes the entries, which are recorded and, with a file, written before call
-// returns. again reports that the key had an entry.
-func (l *ledger) call(key string, decide func(known map[string]*entry) []*entry) (e *entry, again bool, err error) {
+// call returns the entry of the key of a request. For a new key decide completes the entry, or makes more, which are recorded and,
+// with a file, written before call returns. again reports that the key had an entry. The error is errStale, errOtherBody, or that
+// of the file.
+func (l *ledger) call(request *entry, decide func(known map[string]*entry) []*entry) (e *entry, again bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e := l.entries[key]; e != nil {
+	if e := l.entries[request.Key]; e != nil {
+		if e.Body != "" && e.Body != request.Body {
+			return nil, true, errOtherBody
+		}
 		return e, true, nil
+	}
+	if request.Token > 0 && request.Token < l.tokens[request.Order] {
+		return nil, false, errStale
 	}
 	decided := decide(l.entries)
 	if err := l.write(decided); err != nil {
@@ -127,11 +146,19 @@ func (l *ledger) call(key string, decide func(known map[string]*entry) []*entry)
 	for _, e := range decided {
 		l.enter(e)
 	}
-	return l.entries[key], false, nil
+	return l.entries[request.Key], false, nil
+}
+
+// undone reports whether the undo of a do has been called.
+func (l *ledger) undone(e *entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return e.Direction == messages.Do.Label() && l.entries[undoKey(e.Key)] != nil
 }
 
 func (l *ledger) enter(e *entry) {
 	l.entries[e.Key] = e
+	l.tokens[e.Order] = max(l.tokens[e.Order], e.Token)
 	if e.Verdict == performed {
 		l.effects[e.target()]++
 	}

@@ -7,13 +7,14 @@
 // Calls are safe to repeat, by any number of nodes, before and after a crash:
 //
 // - A call's answer is in the ledger, under its idempotency key, before it is given. The same key again gets the same
-//   answer and does nothing.
+//   answer and does nothing; with another body it is answered 409.
 // - A void leaves a tombstone: an authorization that arrives after it, however late, is refused.
 // - A fencing token smaller than one seen for the order comes from a node that no longer owns the order: it does nothing.
 //
 // A large amount waits for the bank: the answer is pending, the order parks, and the bank's decision is sent to the order as
 // a signal, repeatedly until it is stored, also after a restart.
 
+import { createHash } from "node:crypto";
 import { Ledger } from "./ledger.js";
 
 const { connect, headers } = await import(process.env.PAYMENTS_NATS_CLIENT ?? "./nats.js");
@@ -48,13 +49,20 @@ function voidPayment({ order_id, step }) {
   return { reply: { done: {} }, answers, payment: { state: "void", cents: ledger.payment(order_id)?.cents ?? 0 } };
 }
 
-// answer performs a call at most once per key.
-function answer(request, token, direction, act) {
+// Failure is answered with an error code instead of a StepReply.
+class Failure extends Error {
+  constructor(code, message) { super(message); this.code = code; }
+}
+
+// answer performs a call at most once per key. digest is that of its body.
+function answer(request, digest, token, direction, act) {
   const { order_id: order, step, idempotency_key: key } = request;
   if (!order || !token || !request.order || key !== `${order}/${step}/${direction}`) {
-    return { rejected: { code: "bad_request", reason: `want a StepRequest with the key <order_id>/<step>/${direction}, and a fencing token` } };
+    // No rejection: a caller that sends this is set up wrongly, and the order is not to blame.
+    throw new Failure(400, `bad request: want a StepRequest with the key <order_id>/<step>/${direction}, and a fencing token`);
   }
   const known = ledger.answer(key);
+  if (known && (ledger.body(key) ?? digest) !== digest) throw new Failure(409, "the idempotency key was used with another body");
   if (known?.pending && ledger.payment(order)?.state !== "pending") {
     return { done: { data: { authorization: `a-${order}` } } }; // the bank has decided since
   }
@@ -64,7 +72,7 @@ function answer(request, token, direction, act) {
     return { retry: { reason: `fencing token ${token} is older than ${ledger.token(order)}`, after: "1s" } };
   }
   const { reply, answers, payment } = act(request);
-  ledger.write({ order, token, answers: { ...answers, [key]: reply }, payment });
+  ledger.write({ order, token, answers: { ...answers, [key]: reply }, bodies: { [key]: digest }, payment });
   return reply;
 }
 
@@ -74,17 +82,18 @@ function serve(subject, direction, act) {
     let request;
     try {
       request = msg.json();
-      const reply = answer(request, msg.headers?.get("Orderly-Fencing-Token"), direction, act);
+      const digest = createHash("sha256").update(msg.data).digest("hex");
+      const reply = answer(request, digest, msg.headers?.get("Orderly-Fencing-Token"), direction, act);
       log("call", {
         key: request.idempotency_key, attempt: msg.headers?.get("Orderly-Attempt"), result: Object.keys(reply)[0],
         traceparent: msg.headers?.get("traceparent"),
       });
       msg.respond(JSON.stringify(reply));
-    } catch (error) { // the node calls again with the same key
+    } catch (error) { // 500: the node calls again with the same key
       log("call failed", { key: request?.idempotency_key, error: error.message });
       const h = headers();
-      h.set("Nats-Service-Error-Code", "500");
-      h.set("Nats-Service-Error", "internal error");
+      h.set("Nats-Service-Error-Code", error instanceof Failure ? `${error.code}` : "500");
+      h.set("Nats-Service-Error", error instanceof Failure ? error.message : "internal error");
       msg.respond("", { headers: h });
     }
   } });

@@ -7,12 +7,13 @@ GET /health whether the service works. SIGTERM finishes the calls under way and 
 What makes it safe to call any number of times, by any number of nodes, before and after a crash:
 
 - What a call does and its answer are written in one transaction, under the call's idempotency key. The same key again
-  gets the same answer and does nothing.
+  gets the same answer and does nothing; with another body it is answered 409.
 - A release leaves a tombstone: a reservation that arrives after its release, however late, is refused. This is what
   "in_doubt: undo" in the plan relies on.
 - A fencing token smaller than one seen for the order comes from a node that no longer owns the order: it does nothing.
 """
 
+import hashlib
 import json
 import os
 import signal
@@ -23,11 +24,12 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MAX_BODY = 1 << 20
+ANY = "any"  # in place of a digest: the answer holds for every body under the key
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS stock  (product TEXT PRIMARY KEY, left INTEGER NOT NULL CHECK (left >= 0));
 CREATE TABLE IF NOT EXISTS held   (order_id TEXT, product TEXT, quantity INTEGER NOT NULL, PRIMARY KEY (order_id, product));
-CREATE TABLE IF NOT EXISTS calls  (key TEXT PRIMARY KEY, status INTEGER NOT NULL, reply TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS calls  (key TEXT PRIMARY KEY, body TEXT NOT NULL, status INTEGER NOT NULL, reply TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS tokens (order_id TEXT PRIMARY KEY, token INTEGER NOT NULL);
 """
 
@@ -47,23 +49,25 @@ class Stock:
         self.db.execute("PRAGMA synchronous = FULL")  # an answer that was given survives a power cut
         self.db.executescript(SCHEMA)
 
-    def perform(self, request, token, act):
-        """Acts on the request once, whatever happens; returns (HTTP status, StepReply)."""
+    def perform(self, request, body, token, act):
+        """Acts on the request once, whatever happens; returns (HTTP status, StepReply). body is its digest."""
         with self.lock:
             self.db.execute("BEGIN IMMEDIATE")
             try:
-                status, reply = self._remembered(request) or self._first(request, token, act)
+                status, reply = self._remembered(request, body) or self._first(request, body, token, act)
                 self.db.execute("COMMIT")
                 return status, reply
             except BaseException:
                 self.db.execute("ROLLBACK")
                 raise
 
-    def _remembered(self, request):
-        row = self.db.execute("SELECT status, reply FROM calls WHERE key = ?", (request["idempotency_key"],)).fetchone()
-        return (row[0], json.loads(row[1])) if row else None
+    def _remembered(self, request, body):
+        row = self.db.execute("SELECT body, status, reply FROM calls WHERE key = ?", (request["idempotency_key"],)).fetchone()
+        if row and row[0] not in (ANY, body):
+            return 409, {"error": "the idempotency key was used with another body"}
+        return (row[1], json.loads(row[2])) if row else None
 
-    def _first(self, request, token, act):
+    def _first(self, request, body, token, act):
         order = request["order_id"]
         row = self.db.execute("SELECT token FROM tokens WHERE order_id = ?", (order,)).fetchone()
         if row and token < row[0]:
@@ -71,11 +75,11 @@ class Stock:
             return 503, {"retry": {"reason": f"fencing token {token} is older than {row[0]}"}}
         self.db.execute("INSERT OR REPLACE INTO tokens VALUES (?, ?)", (order, token))
         status, reply = act(request)
-        self._remember(request["idempotency_key"], status, reply)
+        self._remember(request["idempotency_key"], body, status, reply)
         return status, reply
 
-    def _remember(self, key, status, reply):
-        self.db.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?)", (key, status, json.dumps(reply)))
+    def _remember(self, key, body, status, reply):
+        self.db.execute("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?)", (key, body, status, json.dumps(reply)))
 
     def reserve(self, request):
         wanted = {}
@@ -95,7 +99,7 @@ class Stock:
             self.db.execute("UPDATE stock SET left = left + ? WHERE product = ?", (quantity, product))
         self.db.execute("DELETE FROM held WHERE order_id = ?", (request["order_id"],))
         # The tombstone, whether anything was reserved or not.
-        self._remember(f"{request['order_id']}/{request['step']}/do", 409, {"rejected": {"code": "undone", "reason": "it was released"}})
+        self._remember(f"{request['order_id']}/{request['step']}/do", ANY, 409, {"rejected": {"code": "undone", "reason": "it was released"}})
         return 200, {"done": {}}
 
     def left(self, product):
@@ -130,18 +134,20 @@ class Handler(BaseHTTPRequestHandler):
         stock = self.server.stock
         acts = {"/reserve": ("do", stock.reserve), "/release": ("undo", stock.release)}
         if self.path not in acts:
-            return self.answer(404, {"rejected": {"code": "not_found", "reason": "POST /reserve or /release"}})
+            return self.answer(404, {"error": "not found: POST /reserve or /release"})
         direction, act = acts[self.path]
         try:
             size = int(self.headers.get("Content-Length", 0))
             if not 0 < size <= MAX_BODY:
                 raise ValueError(f"Content-Length is {size}: want 1 to {MAX_BODY}")
-            request = check(json.loads(self.rfile.read(size)), direction)
+            body = self.rfile.read(size)
+            request = check(json.loads(body), direction)
             token = int(self.headers.get("Orderly-Fencing-Token", ""))
         except (ValueError, AttributeError) as wrong:
-            return self.answer(400, {"rejected": {"code": "bad_request", "reason": str(wrong)}})
+            # No StepReply: a caller that sends this is set up wrongly, and the order is not to blame.
+            return self.answer(400, {"error": "bad request: " + str(wrong)})
         try:
-            status, reply = stock.perform(request, token, act)
+            status, reply = stock.perform(request, hashlib.sha256(body).hexdigest(), token, act)
         except Exception as trouble:  # the node calls again, under the same key
             log("call failed", key=request["idempotency_key"], error=repr(trouble))
             return self.answer(500, {"retry": {"reason": "internal error"}})

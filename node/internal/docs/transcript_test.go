@@ -262,6 +262,8 @@ var varying = []struct {
 	{regexp.MustCompile(`\(\d+ orders/s\)`), "(RATE)"},
 	{regexp.MustCompile(`orderly (dev|v?[0-9a-f.]+(-\w+)*), node [\w-]+`), "orderly VERSION, node NODE"},
 	{regexp.MustCompile(`\b[a-z0-9]{8}-0001\b`), "GENERATED"},
+	{regexp.MustCompile(`\bcheck-[A-Z2-7]{10}\b`), "GENERATED"},
+	{regexp.MustCompile(`"r-[a-z0-9]{8,13}"`), `"RESERVATION"`},
 	{regexp.MustCompile(`(?m)\d+ completed(, \d+ rejected)?$`), "ENDED"},
 	// Progress, once a second: whether a line of it is printed depends on how busy the machine is.
 	{regexp.MustCompile(`(?m)^(\d+ stored(, \d+ ended, \d+ open)?|\d+ of \d+ sent)\n`), ""},

@@ -31,7 +31,7 @@ var (
 
 	meansRetry     = Meaning{"retry", "the call is made again under the same key, not before the delay that was asked for; after the last attempt the order needs attention", true}
 	meansTemporary = Meaning{"temporary failure", "nothing was performed; the call is made again under the same key, and after the last attempt the order needs attention", false}
-	meansInDoubt   = Meaning{"in doubt", "the call may have been performed; it is made again under the same key, and after the last attempt the order needs attention", false}
+	meansInDoubt   = Meaning{"in doubt", "the call may have been performed; it is made again under the same key; after the last attempt, or when the service may have forgotten the key, the order needs attention", false}
 	meansSetup     = Meaning{"set-up fault", "nothing about the order: the circuit opens, and all orders wait for the service without spending attempts until the set-up is right", false}
 
 	meansUnreadable = Meaning{"unreadable", "performed, and the answer cannot be read; the call is made once more under the same key, then the order needs attention", false}
@@ -83,7 +83,7 @@ func meaningOfFailure(undo bool, err error) Meaning {
 		return meansUnreadable
 	case f.Kind == messages.Rejected:
 		return pick(undo, meansUndoRejected, meansRejectedStatus)
-	case f.Kind == messages.Poison && !f.InDoubt:
+	case f.Kind == messages.Poison:
 		return meansPoison
 	case f.Kind == messages.Defect:
 		return meansDefect

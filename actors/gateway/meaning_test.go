@@ -48,7 +48,7 @@ func TestMeaningOf(t *testing.T) {
 		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Unreadable, InDoubt: true}), "unreadable", false},
 		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Unreadable, Done: true}), "done, data too large", false},
 		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Poison}), "impossible", false},
-		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Poison, InDoubt: true}), "in doubt", false},
+		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Poison, InDoubt: true}), "impossible", false},
 		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Defect}), "defect", false},
 		{messages.Do, nil, failed(delivery.Failure{Kind: messages.Transient, Deferral: &delivery.Deferral{}}), "deferred", false},
 		{messages.Do, nil, errors.New("untyped"), "temporary failure", false},

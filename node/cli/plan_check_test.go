@@ -30,7 +30,7 @@ func TestPlanCheck(t *testing.T) {
 		t.Errorf("with a larger ORDERLY_HOLD:\n%s", p.err)
 	}
 
-	p = command(t, noServer, "", "plan", "check", bad, good, missing)
+	p = command(t, noServer, "", "plan", "check", bad, missing, good)
 	want := []string{
 		bad + ":2: version is missing or 0: want at least 1",
 		bad + ":4: step wrap: do: target has an unknown scheme",
@@ -67,7 +67,8 @@ func TestPlanCheck(t *testing.T) {
 // TestPlanShow: a plan is drawn from a file, or by the name and version under which nodes registered it; as JSON it is a plan file.
 func TestPlanShow(t *testing.T) {
 	t.Parallel()
-	const text = "name: gift\nversion: %d\nsteps:\n  - {name: wrap, do: 'nats://wrap.v%[1]d', undo: 'nats://wrap.undo', limits: {concurrency: 0}, in_doubt: undo}\n"
+	const text = "name: gift\nversion: %d\nsteps:\n  - {name: wrap, do: 'nats://wrap.v%[1]d', undo: 'nats://wrap.undo', limits: {concurrency: 0}, in_doubt: undo, " +
+		"reply: {rejected_when: 'body.ok == false', code: body.code}, nothing_to_undo: [gone]}\n"
 	path := write(t, "gift.yaml", fmt.Sprintf(text, 9))
 	environ := []string{"ORDERLY_DATA_DIR=" + filepath.Join(t.TempDir(), "data")}
 	for _, version := range []int{2, 10} { // 10 is higher than 2
@@ -97,6 +98,9 @@ func TestPlanShow(t *testing.T) {
 	}
 	if !proto.Equal(again, original) {
 		t.Errorf("as JSON\n%s\nit is another plan:\n%s\n%s", out, again, original)
+	}
+	if strings.Contains(out, `""`) {
+		t.Errorf("it has empty fields:\n%s", out)
 	}
 	if out := ok(t, noServer, "plan", "show", path, "-o", "mermaid"); !strings.HasPrefix(out, "flowchart TD\n") {
 		t.Errorf("got %s", out)

@@ -82,8 +82,11 @@ func writePlan(w io.Writer, f drawingFormat, d plandraw.Drawing) error {
 	return d.WriteText(w)
 }
 
-// emptyField is a text or a list without content, which is never the first field of an object: that is a name.
-var emptyField = regexp.MustCompile(`,\s*"\w+":\s*(""|\[\])`)
+// emptyField and firstEmptyField are texts and lists without content, within an object and at its beginning.
+var (
+	emptyField      = regexp.MustCompile(`,\s*"\w+":\s*(?:""|\[\])`)
+	firstEmptyField = regexp.MustCompile(`(\{\s*)"\w+":\s*(?:""|\[\]),`)
+)
 
 // writePlanJSON writes a plan as a plan file, with limits of 0, which are not the defaults of a file.
 func writePlanJSON(w io.Writer, p *messages.Plan) error {
@@ -91,8 +94,9 @@ func writePlanJSON(w io.Writer, p *messages.Plan) error {
 	if err != nil {
 		return err
 	}
+	text = firstEmptyField.ReplaceAll(emptyField.ReplaceAll(text, nil), []byte("$1"))
 	var indented bytes.Buffer
-	if err := json.Indent(&indented, emptyField.ReplaceAll(text, nil), "", jsonIndent); err != nil {
+	if err := json.Indent(&indented, text, "", jsonIndent); err != nil {
 		return err
 	}
 	indented.WriteByte('\n')

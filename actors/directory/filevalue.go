@@ -13,7 +13,7 @@ import (
 )
 
 // recheck is how old the content of a file may be when it is used.
-const recheck = 2 * time.Second
+const recheck = time.Second
 
 // fileValue is a value made of files. It is made again when their content changes. It reads them when it is used, at most once
 // per recheck, so it needs no goroutine, and a file that is replaced through a symbolic link is noticed.
@@ -66,7 +66,7 @@ func (f *fileValue[T]) get() T {
 	switch log := f.log.Load(); {
 	case err != nil:
 		next = &fileVersion[T]{value: last.value, content: last.content, checked: time.Now()}
-		if true {
+		if !f.failed {
 			log.Warn("file of a downstream cannot be used, keeping its last content", "downstream", f.label, "error", err)
 		}
 	case f.failed:

@@ -115,7 +115,10 @@ func TestBodyOfAKeyNeverChanges(t *testing.T) {
 			natstest.Receive(t, services.silent, "the call without an answer")
 			one.Close()
 			two := start("n-2")
-			natstest.Eventually(t, "the call of the last step", func() bool { return services.count("o-1/doubt/do") == 1 })
+			natstest.Eventually(t, "the park of the last step", func() bool {
+				_, kinds := s.history("o-1")
+				return services.count("o-1/doubt/do") == 1 && kinds[len(kinds)-1] == "parked"
+			})
 			s.publish(ingress.Outgoing{OrderID: "o-1", Body: &messages.CancelOrder{}})
 			natstest.Receive(t, services.silent, "the undo without an answer")
 			two.Close()

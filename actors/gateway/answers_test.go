@@ -242,7 +242,7 @@ func checkAnswer(t *testing.T, a answer, reply *messages.StepReply, err error) {
 	if len(text) > 4<<10 {
 		t.Errorf("%d bytes are kept", len(text))
 	}
-	if f := delivery.AsFailure(err); err != nil && f.Kind == messages.Rejected && f.Code != strconv.Itoa(a.status) {
+	if f := delivery.AsFailure(err); err != nil && a.status >= 300 && a.want != dropped && f.Code != strconv.Itoa(a.status) {
 		t.Errorf("code %q, want %d", f.Code, a.status)
 	}
 }
@@ -329,6 +329,9 @@ func TestErrorCodesThatAreNoStatuses(t *testing.T) {
 		header = nats.Header{"Nats-Service-Error-Code": {code}, "Nats-Service-Error": {"no paper"}}
 		reply, err := callAndWait(t, set, call("nats://wrap"))
 		checkAnswer(t, answer{want: transientInDoubt, words: fmt.Sprintf("nats://wrap: answered with error code %q: no paper", code)}, reply, err)
+		if f := delivery.AsFailure(err); f.Code != code {
+			t.Errorf("code %q, want %q", f.Code, code)
+		}
 	}
 }
 

@@ -33,16 +33,15 @@
 // Errors wrap a *delivery.Failure, whose text is one line of at most 3 KiB without credentials and without the query of a URL:
 //
 //   - Transient: no answer, or one that asks for another attempt.
-//   - Rejected: a status that means a business refusal of this downstream. Code is the status. A rejection in a StepReply is a
-//     reply.
+//   - Rejected: a status that means a business refusal of this downstream. A rejection in a StepReply is a reply.
 //   - Setup: credentials, address, method, size, certificate, permission, or a stream that answers in place of the service.
 //   - Unreadable: see above. Done says that the step is certainly done, and only its data are missing.
 //   - Poison: no attempt can succeed with this target or request, or a function says so.
 //   - Defect: a function panicked or returned an unusable reply.
 //
-// InDoubt says that the step may have been performed: not if the request cannot have reached the service, and not if the answer
-// means that it was refused. A call of a function or downstream that this node lacks is deferred (delivery.Deferral): another node
-// may have it.
+// Code is the status or error code, if it decided. InDoubt says that the step may have been performed: not if the request cannot
+// have reached the service, and not if the answer means that it was refused. A call of a function or downstream that this node
+// lacks is deferred (delivery.Deferral): another node may have it.
 //
 // NATS reports a forbidden subject asynchronously, to the error handler of the connection. The Set puts one of its own before it
 // from the first NATS call to Close, and passes everything on.

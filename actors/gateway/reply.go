@@ -113,15 +113,16 @@ func (p *pendingCall) readStatus(a *response, problem error) (*messages.StepRepl
 		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}, nil
 	}
 	rule := ruleOf(a.status, p.target.entry.Rejects)
-	if rule.kind == messages.Rejected {
-		// The text becomes the reason of the rejection: it is the service's own.
-		f := fail(rule.kind, rule.inDoubt, "%s", a.errorText())
-		f.Code = strconv.Itoa(a.status)
-		return nil, f
-	}
 	f := p.fail(rule.kind, rule.inDoubt, "%s: %s", a.answered(), a.explain(rule.advice))
-	if f.Kind == messages.Transient {
+	switch rule.kind {
+	case messages.Rejected:
+		// The text becomes the reason of the rejection: it is the service's own.
+		f = fail(rule.kind, rule.inDoubt, "%s", a.errorText())
+	case messages.Transient:
 		f.RetryAfter = parseRetryAfter(a.retryAfter, time.Now())
+	}
+	if f.Code = strconv.Itoa(a.status); a.status == statusOther {
+		f.Code = sanitize(a.code, maxNameBytes)
 	}
 	return nil, f
 }

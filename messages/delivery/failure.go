@@ -20,8 +20,8 @@ type Failure struct {
 	InDoubt bool
 	// Done: an Unreadable answer says that the step is done, but its data are too large to keep. The call is not repeated.
 	Done bool
-	// Code is that of a Rejected failure: the status of an answer that says no by its status alone. An explicit rejection is
-	// a reply, not a failure.
+	// Code is the status or error code of an answer that says by it alone that the step failed. An explicit rejection is a
+	// reply, not a failure.
 	Code string
 	Err  error
 }

@@ -103,6 +103,9 @@ func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply,
 	p.target.entry.Headers(request.Header.Set)
 	p.headers(request.Header.Set)
 	g.set.cfg.Probe.sendingHTTP(p.call, request, body)
+	// Because of its Idempotency-Key, net/http would send the request again when a connection in use before breaks. The answer
+	// to that would look like the answer to a first call, although the step may be performed already.
+	request.GetBody = nil
 	c := s.acquire()
 	defer c.release()
 	p.sent.Store(true) // a transport that reports no connections may have sent it

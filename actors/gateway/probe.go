@@ -24,8 +24,7 @@ func (p *Probe) sendingHTTP(c *Call, request *http.Request, body []byte) {
 	}
 	body = p.Sending(c, request.Header, body)
 	request.ContentLength = int64(len(body))
-	request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
-	request.Body, _ = request.GetBody()
+	request.Body = io.NopCloser(bytes.NewReader(body))
 }
 
 func (p *Probe) sendingNATS(c *Call, header nats.Header, body []byte) []byte {

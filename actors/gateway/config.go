@@ -28,7 +28,8 @@ var ErrConfig = errors.New("gateway configuration")
 
 // Config holds the optional dependencies and settings of a Set. The zero value works.
 type Config struct {
-	// HTTPConcurrency is how many HTTP calls to one host run at a time; others wait, within their timeout. Default 256.
+	// HTTPConcurrency is how many HTTP calls to one downstream run at a time, unless its entry has a larger limit; others wait,
+	// within their timeout. Default 256.
 	HTTPConcurrency int
 	// MaxReply is the largest reply, in bytes. Default 1 MiB.
 	MaxReply int

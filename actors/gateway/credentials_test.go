@@ -175,22 +175,29 @@ func TestRotatedCredentials(t *testing.T) {
 	})
 }
 
-// TestNATSHeaders: a service over NATS gets the headers of its entry.
+// TestNATSHeaders: a service over NATS gets the headers of its entry, and the new content of their files after a 401.
 func TestNATSHeaders(t *testing.T) {
 	nc := connect(t)
 	seen := make(chan nats.Header, 1)
 	if _, err := nc.Subscribe("shop.stock.reserve.now", func(m *nats.Msg) {
 		seen <- m.Header
-		_ = m.Respond([]byte(`{"done":{}}`))
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Nats-Service-Error-Code": {"401"}}})
 	}); err != nil {
 		t.Fatal(err)
 	}
-	d := directoryWith(t, map[string]string{"token": "s3cret"}, "stock: {nats: shop.stock, headers: {X-Shop-Token: {file: token}}}")
-	set := newSet(t, nc, gateway.Config{Directory: d})
-	if _, err := callAndWait(t, set, call("stock/reserve/now")); err != nil {
+	dir := t.TempDir()
+	writeFile(t, filepath.Join(dir, "token"), "first")
+	d, err := directory.Parse([]byte("stock: {nats: shop.stock, headers: {X-Shop-Token: {file: token}}}"), dir)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if h := natstest.Receive(t, seen, "the request"); h.Get("X-Shop-Token") != "s3cret" || h.Get("Content-Type") == "" {
-		t.Errorf("headers %v", h)
+	set := newSet(t, nc, gateway.Config{Directory: d})
+	for _, want := range []string{"first", "second"} {
+		_, err := callAndWait(t, set, call("stock/reserve/now"))
+		_ = requireFailure(t, err, messages.Setup, "401")
+		if h := natstest.Receive(t, seen, "the request"); h.Get("X-Shop-Token") != want || h.Get("Content-Type") == "" {
+			t.Errorf("headers %v, want token %s", h, want)
+		}
+		writeFile(t, filepath.Join(dir, "token"), "second")
 	}
 }

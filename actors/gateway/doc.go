@@ -1,5 +1,5 @@
-// Package gateway makes step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), functions of this
-// program (func:name) and simulated services (sim:…). It handles targets, encodings and responses, and has no knowledge of
+// Package gateway makes step calls: NATS request-reply (nats://subject), HTTP POST (http://…, https://…), either to a downstream of
+// the node's directory (name/path), functions of this program (func:name) and simulated services (sim:…). It handles targets, encodings and responses, and has no knowledge of
 // orders, retries or plans: each Do is one attempt.
 //
 // # Answers
@@ -24,9 +24,12 @@
 // StepReply, which calls may share. Done is called exactly once, by any goroutine: the caller's, one that reads NATS replies, a
 // timer's, or one of an HTTP call or a function. It must not block.
 //
-// A Set starts two goroutines for NATS replies at the first NATS call, up to Config.HTTPConcurrency per HTTP host, and up to
-// Config.FunctionConcurrency per function. Close ends them all and waits, for functions that ignore their context five seconds
+// A Set starts two goroutines for NATS replies at the first NATS call, up to Config.HTTPConcurrency per downstream that is called
+// over HTTP (or as many as the limit of its entry), and up to Config.FunctionConcurrency per function. Close ends them all and waits, for functions that ignore their context five seconds
 // at most.
+//
+// Each downstream that is called over HTTP has connections of its own. They are replaced when its certificates change, and when a
+// call times out on a connection on which nothing has arrived meanwhile; calls in flight end on the old ones.
 //
 // # Failure
 //

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// httpGateway posts calls, a bounded number per host at a time.
+// httpGateway posts calls, a bounded number per downstream at a time.
 type httpGateway struct {
 	set *Set
 
@@ -17,7 +17,7 @@ type httpGateway struct {
 	services map[string]*httpService // by downstream
 }
 
-// callQueue holds the calls to one host or function that wait for others to end.
+// callQueue holds the calls to one downstream or function that wait for others to end.
 type callQueue struct {
 	mu      sync.Mutex
 	running int
@@ -113,9 +113,6 @@ func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply,
 	answer, err := c.transport.RoundTrip(request)
 	if err != nil {
 		return nil, p.httpError(err)
-	}
-	if answer.StatusCode == http.StatusUnauthorized {
-		p.target.entry.CredentialsRefused()
 	}
 	return p.readHTTP(answer)
 }

@@ -57,6 +57,9 @@ type readFunc func(step *messages.Step, direction messages.Direction, status int
 //  4. Otherwise the status decides: an empty 2xx is done, or pending if it is 202. Any other 2xx, and an answer without a
 //     status, is Unreadable. For the rest see ruleOf.
 func (p *pendingCall) read(a *response) (*messages.StepReply, error) {
+	if a.status == http.StatusUnauthorized {
+		p.target.entry.CredentialsRefused()
+	}
 	r, problem := a.stepReply(p.call.Step.GetEncoding())
 	if problem == nil {
 		if problem = p.accept(a, r); problem == nil {

@@ -23,6 +23,9 @@
 //
 // An order in attention waits for an operator, who retries, skips or cancels.
 //
+// URL("payments/charge") names one of Config.Downstreams, which LoadDownstreams reads from a file: where the service is, and its
+// credentials. It can move while orders are in flight.
+//
 // Package client publishes orders and follows them. Package enginetest runs a plan in a test, without NATS, and with a crash
 // at every point.
 //

@@ -154,6 +154,8 @@ func TestSecretsStayOut(t *testing.T) {
 		case 2:
 			panic(http.ErrAbortHandler) // the connection breaks
 		case 3:
+			w.WriteHeader(http.StatusUnauthorized)
+		case 4:
 			_, _ = io.WriteString(w, "<html>")
 		default:
 			_, _ = io.WriteString(w, `{"done":{}}`)

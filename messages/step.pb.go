@@ -381,8 +381,9 @@ func (x *StepRefused) GetReason() string {
 
 // StepWaiting: the result will come as a signal.
 type StepWaiting struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Signal string                 `protobuf:"bytes,1,opt,name=signal,proto3" json:"signal,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Default: the name of the step, for an undo <step>_undo.
+	Signal string `protobuf:"bytes,1,opt,name=signal,proto3" json:"signal,omitempty"`
 	// When to call again if no signal came; optional.
 	Deadline      *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields

@@ -262,6 +262,23 @@ func TestAnswersOverHTTP(t *testing.T) {
 	}
 }
 
+// An undo that is pending waits for another signal than its step, unless it names one.
+func TestSignalOfAPendingUndo(t *testing.T) {
+	for _, a := range []answer{
+		{status: 202, want: "pending", words: `signal:"wrap_undo"`},
+		{status: 200, body: `{"pending":{}}`, want: "pending", words: `signal:"wrap_undo"`},
+		{status: 200, body: `{"pending":{"signal":"unwrapped"}}`, want: "pending", words: `signal:"unwrapped"`},
+	} {
+		set := newSet(t, nil, gateway.Config{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			return respond(a.status, nil, a.body), nil
+		})})
+		undo := call("http://packing.example/wrap")
+		undo.Direction = messages.Undo
+		reply, err := callAndWait(t, set, undo)
+		checkAnswer(t, a, reply, err)
+	}
+}
+
 func TestAnswersOverNATS(t *testing.T) {
 	nc := connect(t)
 	requests := make(chan *nats.Msg, 1)

@@ -95,7 +95,7 @@ func (p *pendingCall) accept(a *response, r *messages.StepReply) error {
 			retry.After = durationpb.New(after)
 		}
 	}
-	return normalizeReply(r, p.call.Step)
+	return normalizeReply(r, p.call)
 }
 
 func (p *pendingCall) doneWithoutData(problem error) error {
@@ -111,7 +111,7 @@ func (p *pendingCall) readStatus(a *response, problem error) (*messages.StepRepl
 			return nil, p.fail(messages.Unreadable, true, "%s, and the answer is not a StepReply: %w%s", a.answered(), problem, a.quote())
 		}
 		if s == http.StatusAccepted {
-			return a.pending(p.call.Step), nil
+			return a.pending(p.call), nil
 		}
 		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}, nil
 	}
@@ -184,8 +184,8 @@ func ruleOf(status int, rejects []int) statusRule {
 }
 
 // pending is the reply of an empty 202.
-func (a *response) pending(step *messages.Step) *messages.StepReply {
-	waiting := &messages.StepWaiting{Signal: step.GetName()}
+func (a *response) pending(c *Call) *messages.StepReply {
+	waiting := &messages.StepWaiting{Signal: c.signal()}
 	now := time.Now()
 	if after := parseRetryAfter(a.retryAfter, now); after > 0 {
 		waiting.Deadline = timestamppb.New(now.Add(after))
@@ -257,7 +257,7 @@ func (a *response) errorText() string {
 
 // normalizeReply makes a reply valid for the journal and for later requests: it bounds texts and delays and fills in the
 // signal. The error says why the data cannot be stored.
-func normalizeReply(r *messages.StepReply, step *messages.Step) error {
+func normalizeReply(r *messages.StepReply, c *Call) error {
 	switch result := r.GetResult().(type) {
 	case *messages.StepReply_Done:
 		if result.Done == nil {
@@ -276,7 +276,7 @@ func normalizeReply(r *messages.StepReply, step *messages.Step) error {
 			return fmt.Errorf("its signal has %d bytes: at most %d are allowed", len(result.Pending.GetSignal()), maxNameBytes)
 		}
 		if result.Pending.GetSignal() == "" {
-			result.Pending.Signal = step.GetName()
+			result.Pending.Signal = c.signal()
 		}
 		if d := result.Pending.GetDeadline(); d != nil {
 			if err := d.CheckValid(); err != nil {

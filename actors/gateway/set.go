@@ -46,6 +46,14 @@ func (c *Call) Target() string {
 	return c.Step.GetDo()
 }
 
+// signal is the signal of a pending answer that names none: an undo has another one than its do.
+func (c *Call) signal() string {
+	if c.Direction == messages.Undo {
+		return c.Step.GetName() + "_undo"
+	}
+	return c.Step.GetName()
+}
+
 // Done gets the end of a call: a reply, which is read-only, or an error that wraps a *delivery.Failure. It is called exactly
 // once per call, from any goroutine, perhaps before Do returns, and must not block.
 type Done func(*messages.StepReply, error)

@@ -105,7 +105,7 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	}
 	if s.draw("pending", key, attempt) < s.pending {
 		return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
-			Signal: c.Step.GetName(), Deadline: timestamppb.New(time.Now().Add(simDeadline)),
+			Signal: c.signal(), Deadline: timestamppb.New(time.Now().Add(simDeadline)),
 		}}}, nil
 	}
 	return simDone, nil

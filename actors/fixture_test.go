@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/orderly-engine/orderly/actors"
+	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
@@ -69,6 +70,12 @@ var testPlan = &messages.Plan{Name: "test", Version: 1, Steps: []*messages.Step{
 
 func newFixture(t *testing.T, options ...func(*actors.Config)) *fixture {
 	t.Helper()
+	return newFixtureOf(t, nil, options...)
+}
+
+// newFixtureOf is newFixture with downstreams.
+func newFixtureOf(t *testing.T, downstreams *directory.Directory, options ...func(*actors.Config)) *fixture {
+	t.Helper()
 	log := &record{moved: make(chan struct{})}
 	s := &fixture{
 		record: log,
@@ -82,7 +89,8 @@ func newFixture(t *testing.T, options ...func(*actors.Config)) *fixture {
 	for _, option := range options {
 		option(&cfg)
 	}
-	orders, err := actors.NewFactory(actors.Deps{Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers}, cfg)
+	d := actors.Deps{Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Downstreams: downstreams}
+	orders, err := actors.NewFactory(d, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

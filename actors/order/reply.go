@@ -153,11 +153,7 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 		// the end of the order depends on it: the order waits.
 		return s.done(r, step, "", "")
 	}
-	signal := p.GetSignal()
-	if signal == "" {
-		signal = defaultSignal(r.Call, step)
-	}
-	if sig := s.unusedSignal(signal); sig != nil {
+	if sig := s.unusedSignal(p.GetSignal()); sig != nil {
 		if undo {
 			return s.withEnd(s.undoneBySignal(r.Call.Step, sig))
 		}
@@ -180,18 +176,10 @@ func (s *State) pending(r CallResult, step *messages.Step, p *messages.StepWaiti
 	}
 	return []*messages.Event{
 		stepPending(&messages.StepPending{
-			Step: step.GetName(), Direction: r.Call.Direction, Signal: signal, Deadline: timestamppb.New(deadline), Since: timestamppb.New(since),
+			Step: step.GetName(), Direction: r.Call.Direction, Signal: p.GetSignal(), Deadline: timestamppb.New(deadline), Since: timestamppb.New(since),
 		}),
-		parked(callName(r.Call, step)+" waits for signal "+signal, deadline),
+		parked(callName(r.Call, step)+" waits for signal "+p.GetSignal(), deadline),
 	}
-}
-
-// defaultSignal is the signal of a pending call that named none.
-func defaultSignal(c Call, step *messages.Step) string {
-	if c.Direction == messages.Undo {
-		return step.GetName() + "_undo"
-	}
-	return step.GetName()
 }
 
 // clip cuts untrusted text to what the journal keeps: at most maxError bytes of valid UTF-8.

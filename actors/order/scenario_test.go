@@ -254,8 +254,6 @@ func (s *scenario) finishCall(words []string, refused bool) string {
 		r.Reply = doneReply()
 	case args[0] == "rejected":
 		r.Reply = rejectedReply(args[1])
-	case args[0] == "pending" && args[1] == "unnamed":
-		r.Reply = pendingReply("", time.Time{})
 	case args[0] == "pending":
 		deadline := time.Time{}
 		if len(args) > 2 {

@@ -129,7 +129,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.orders, err = actors.NewFactory(actors.Deps{
-		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js),
+		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js), Downstreams: c.Downstreams,
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})

@@ -55,7 +55,7 @@ func (r *retry) Unwrap() error { return r.err }
 
 // Pending returns the error of a step that a signal of that name completes later; the signal's data become its result.
 // The order is parked and holds no memory. Without the signal the step is called again at the deadline, or after an hour if
-// the deadline is zero. An undo cannot be pending: it is attempted again.
+// the deadline is zero. An undo may be pending too: the signal says that the step is undone.
 func Pending(signal string, deadline time.Time) error { return &pending{signal, deadline} }
 
 type pending struct {

@@ -33,6 +33,8 @@ type Case struct {
 	//
 	// Nil: none.
 	Script func(*Env)
+
+	answered answeredFunc
 }
 
 // CrashEverywhere runs the order of the case to its end once without a crash, and then once for each point at which a
@@ -140,7 +142,7 @@ func (c *crasher) run(what crash) *run {
 	}
 	r := &run{crash: what, env: newEnv(c.t, cs.Plan, c.system), first: state()}
 	defer r.env.stopNode()
-	r.env.killAt = what.at
+	r.env.killAt, r.env.answered = what.at, cs.answered
 	r.env.around = func(call *Call, f func()) {
 		before := state()
 		f()

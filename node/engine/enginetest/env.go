@@ -32,8 +32,9 @@ type Env struct {
 	moved chan struct{}
 	// onKill is called once, when the first node was killed and before the next one starts.
 	onKill func()
-	// around runs each call of a step function.
-	around func(*Call, func())
+	// around runs each call of a step function. answered, if set, replaces what the order gets for a call.
+	around   func(*Call, func())
+	answered answeredFunc
 
 	mu    sync.Mutex
 	calls []*Call
@@ -43,6 +44,9 @@ type Env struct {
 	// lost is the call that a killed node was about to make.
 	lost *gateway.Call
 }
+
+// answeredFunc gets the end of a call and returns what the order gets.
+type answeredFunc func(*messages.StepReply, error) (*messages.StepReply, error)
 
 // New makes an engine in memory that runs orders by the plan. It must be called inside synctest.Test, whose clock all waits
 // use. Steps must be functions; put one in the place of a URL with Plan.Step.

@@ -102,6 +102,9 @@ func (n *node) Do(c *gateway.Call, done gateway.Done) {
 		return
 	}
 	n.guard.Do(c, func(reply *messages.StepReply, err error) {
+		if n.env.answered != nil {
+			reply, err = n.env.answered(reply, err)
+		}
 		if n.env.passes(n, "after "+name) {
 			done(reply, err)
 		}

@@ -8,9 +8,9 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// large has a list of 300,000 numbers, one of 1,000, and texts of 1 MiB and of 15 KiB.
+// large has a list of 300,000 numbers, one of 1,000, and texts of 1 MiB, 17 KiB and 15 KiB.
 var large = []byte(`{"list":[` + strings.Repeat("1,", 300_000-1) + `1],"short":[` + strings.Repeat("1,", 999) + `1],` +
-	`"text":"` + strings.Repeat("a", 1<<20) + `","word":"` + strings.Repeat("a", 15<<10) + `"}`)
+	`"text":"` + strings.Repeat("a", 1<<20) + `","letter":"` + strings.Repeat("a", 17<<10) + `","word":"` + strings.Repeat("a", 15<<10) + `"}`)
 
 // double returns an expression whose macros double a value in each of 30 steps.
 func double(from, step, last string) string {
@@ -47,6 +47,7 @@ func TestCostIsBounded(t *testing.T) {
 		double(`[[1]]`, shared, `.exists(x, x == x)`):         "it compares lists or objects",
 		double(`[[1]]`, shared, `.exists(x, x in dyn([1]))`):  "it compares lists or objects",
 		`body.text.startsWith("b") || body.text.matches("a")`: "it takes too long",
+		`body.letter.matches("b")`:                            "matches: the text has 17408 bytes: at most 16384",
 	} {
 		a, err := compile(t, &messages.Reading{DoneWhen: condition}).Read(200, large)
 		if err == nil || !strings.HasPrefix(err.Error(), "done_when: "+want) {

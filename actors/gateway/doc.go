@@ -5,7 +5,8 @@
 // # Answers
 //
 // A service answers with a StepReply that has exactly one result, in JSON or protobuf; unknown fields are ignored. It counts
-// whatever the status (HTTP, or the header Nats-Service-Error-Code of NATS). Without one, an empty 2xx means done, or pending if
+// whatever the status (HTTP, or the header Nats-Service-Error-Code of NATS). A JSON body that is not a StepReply is read as the step
+// says (reply, or undo_reply for an undo; see package reading). If it does not say so, an empty 2xx means done, or pending if
 // it is 202; any other 2xx, and a NATS reply without a status, is Unreadable: the service performed the step, and what it says is
 // unknown. The other statuses are business refusals, faults of the set-up or transient failures: ruleOf has the table. What is not
 // understood is never a success and never a refusal.
@@ -44,7 +45,7 @@
 //
 // Code is the status or error code, if it decided. InDoubt says that the step may have been performed: not if the request cannot
 // have reached the service, and not if the answer means that it was refused. A call of a function or downstream that this node
-// lacks is deferred (delivery.Deferral): another node may have it.
+// lacks, or whose reading it cannot compile, is deferred (delivery.Deferral): another node may be able to make it.
 //
 // NATS reports a forbidden subject asynchronously, to the error handler of the connection. The Set puts one of its own before it
 // from the first NATS call to Close, and passes everything on.

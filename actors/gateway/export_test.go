@@ -14,8 +14,3 @@ func (s *Set) ReadNATS(c *Call, m *nats.Msg) (*messages.StepReply, error) {
 	}
 	return (&pendingCall{set: s, call: c, target: t}).readNATS(m)
 }
-
-// ReadWith makes read the reading of every step.
-func (s *Set) ReadWith(read func(step *messages.Step, direction messages.Direction, status int, body []byte) *messages.StepReply) {
-	s.read = read
-}

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// A call of a function or downstream that this node lacks is deferred, so that a node that has it may get the order: by a
-	// tenth of the time since this node first missed it in that attempt, within these bounds, plus up to as long again as
-	// jitter. Each deferral adds to the order's history: about 90 a day, not 4,000.
+	// A call of a function or downstream that this node lacks, and one whose answers it cannot read, is deferred, so that a node
+	// that can make it may get the order: by a tenth of the time since this node first could not in that attempt, within these
+	// bounds, plus up to as long again as jitter. Each deferral adds to the order's history: about 90 a day, not 4,000.
 	minMissingDelay   = 15 * time.Second
 	missingAgeDivisor = 10
 	maxMissingDelay   = 15 * time.Minute
@@ -22,8 +22,7 @@ const (
 	maxMissingEntries = 1 << 15
 )
 
-// missingTargets stores when each attempt first missed its function or downstream on this node; the call does not contain it.
-// It is in memory only. The zero value is empty.
+// missingTargets stores when this node first could not make each attempt; the call does not contain it. It is in memory only. The zero value is empty.
 type missingTargets struct {
 	mu sync.Mutex
 	// since maps attempts to the time; older is the previous generation, replaced at rotated.
@@ -37,7 +36,7 @@ type attemptKey struct {
 	number uint32
 }
 
-// age returns how long ago the attempt first missed its target.
+// age returns how long ago the attempt could first not be made.
 func (m *missingTargets) age(a attemptKey, now time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -54,7 +53,7 @@ func (m *missingTargets) age(a attemptKey, now time.Time) time.Duration {
 	return now.Sub(first)
 }
 
-// deferral fails a call that this node cannot make, without costing the order an attempt. why names what the node lacks.
+// deferral fails a call that this node cannot make, without costing the order an attempt. why says what the node lacks.
 func (m *missingTargets) deferral(c *Call, why string) error {
 	now := time.Now()
 	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Attempt}, now)

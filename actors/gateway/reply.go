@@ -44,16 +44,15 @@ type response struct {
 	limit  int
 	// cut is why the rest of the body did not arrive, or nil.
 	cut error
+	// unread is why the plan's reading of the body failed, or nil.
+	unread error
 }
-
-// readFunc reads a JSON answer that is not a StepReply as the step says; nil: it has no opinion.
-type readFunc func(step *messages.Step, direction messages.Direction, status int, body []byte) *messages.StepReply
 
 // read turns an answer into a reply or a failure:
 //
 //  1. A StepReply in the body counts, whatever the status.
 //  2. The acknowledgement of a stream is not the service's answer: Setup.
-//  3. The step's own reading of a JSON body counts, if it has an opinion.
+//  3. The plan's reading of a JSON body counts, if one of its conditions is true.
 //  4. Otherwise the status decides: an empty 2xx is done, or pending if it is 202. Any other 2xx, and an answer without a
 //     status, is Unreadable. For the rest see ruleOf.
 func (p *pendingCall) read(a *response) (*messages.StepReply, error) {
@@ -72,14 +71,18 @@ func (p *pendingCall) read(a *response) (*messages.StepReply, error) {
 	if err := p.streamAck(a); err != nil {
 		return nil, err
 	}
-	if read := p.set.read; read != nil && a.whole() && json.Valid(a.json()) {
-		if r := read(p.call.Step, p.call.Direction, a.status, a.json()); r != nil {
+	if expressions, field := p.call.reading(); expressions != nil && a.whole() && json.Valid(a.json()) {
+		r, err := p.readForeign(a)
+		switch {
+		case err != nil:
+			problem, a.unread = err, err
+		case r == nil:
+			problem = fmt.Errorf("no condition of %s is true for it", field)
+		default:
 			if problem = p.accept(a, r); problem == nil {
 				return r, nil
 			}
-			if r.GetDone() != nil {
-				return nil, p.doneWithoutData(problem)
-			}
+			return nil, p.doneWithoutData(problem)
 		}
 	}
 	return p.readStatus(a, problem)
@@ -116,7 +119,11 @@ func (p *pendingCall) readStatus(a *response, problem error) (*messages.StepRepl
 		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}, nil
 	}
 	rule := ruleOf(a.status, p.target.entry.Rejects)
-	f := p.fail(rule.kind, rule.inDoubt, "%s: %s", a.answered(), a.explain(rule.advice))
+	text := a.explain(rule.advice)
+	if a.unread != nil {
+		text += "; " + a.unread.Error()
+	}
+	f := p.fail(rule.kind, rule.inDoubt, "%s: %s", a.answered(), text)
 	switch rule.kind {
 	case messages.Rejected:
 		// The text becomes the reason of the rejection: it is the service's own.

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/orderly-engine/orderly/actors/reading"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -60,14 +61,14 @@ type Done func(*messages.StepReply, error)
 
 // Set makes step calls over every transport. It is safe for concurrent use.
 type Set struct {
-	cfg     Config
-	targets targetCache
-	metrics *instrumentation
-	nats    natsGateway
-	http    httpGateway
-	funcs   functionGateway
-	missing missingTargets
-	read    readFunc // nil: none
+	cfg      Config
+	targets  targetCache
+	readings reading.Cache
+	metrics  *instrumentation
+	nats     natsGateway
+	http     httpGateway
+	funcs    functionGateway
+	missing  missingTargets
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // one count per Done that has not returned, one per Do that is sending
@@ -107,6 +108,10 @@ func (s *Set) Do(c *Call, done Done) {
 	}
 	if t.missing != "" {
 		done(nil, s.missing.deferral(c, t.missing))
+		return
+	}
+	if why := s.checkReading(c); why != "" {
+		done(nil, s.missing.deferral(c, why))
 		return
 	}
 	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {

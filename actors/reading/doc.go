@@ -3,8 +3,8 @@
 //
 // # Expressions
 //
-// An expression has the variables body, the JSON value, and status, a whole number: the HTTP status, the value of
-// Nats-Service-Error-Code, or 0 for a NATS answer without one. It has the standard library of CEL and nothing else.
+// An expression has the variables body, the JSON value, and status, a whole number: the HTTP status, or the value of
+// Nats-Service-Error-Code, or 0 for a NATS answer without one, and -1 if the value is no HTTP status. It has the standard library of CEL and nothing else.
 //
 // The conditions are asked in the order done, rejected, pending, retry, and the first that is true decides. A condition that
 // asks for a place the body lacks is false: body.status == "ok" is false for {}, and so is body.status != "ok". So is one

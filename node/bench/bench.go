@@ -18,6 +18,7 @@ type Report struct {
 	Orders int       `json:"orders"`
 	Rounds int       `json:"rounds"`
 	Rate   int       `json:"rate"`
+	Steps  Steps     `json:"steps"`
 	Modes  []Result  `json:"modes"`
 	// Waiting is the live heap of one order that waits for a step.
 	Waiting Memory `json:"waiting_order"`
@@ -45,7 +46,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	cfg = cfg.withDefaults()
 	report := &Report{
 		Date: time.Now(), CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(), System: runtime.GOOS + "/" + runtime.GOARCH,
-		Orders: cfg.Orders, Rounds: cfg.Rounds, Rate: cfg.Rate,
+		Orders: cfg.Orders, Rounds: cfg.Rounds, Rate: cfg.Rate, Steps: cfg.Steps,
 	}
 	for _, mode := range cfg.Modes {
 		result, err := measureMode(ctx, cfg, mode)
@@ -67,7 +68,7 @@ func measureMode(ctx context.Context, cfg Config, mode Mode) (Result, error) {
 	var ratios []float64
 	var indexes []Indexed
 	rawLoop := func(g *benchServer) (workload, error) { return startRaw(ctx, g, cfg.InFlight, false) }
-	engine := func(g *benchServer) (workload, error) { return startEngine(ctx, g, cfg.InFlight, simPlan()) }
+	engine := func(g *benchServer) (workload, error) { return startSteps(ctx, g, cfg) }
 	for round := range cfg.Rounds {
 		raw, err := measureThroughput(ctx, cfg, mode, rawLoop)
 		if err != nil {

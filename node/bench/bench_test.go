@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -61,7 +62,7 @@ func checkText(t *testing.T, report *bench.Report) {
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
 	}
-	if !regexp.MustCompile(`^20\d\d-\d\d-\d\d, \w+/\w+, \d+ CPUs, go\S+; 60 orders of four steps a round, medians of 1 rounds?; latency at 500 orders/s
+	if !regexp.MustCompile(`^20\d\d-\d\d-\d\d, \w+/\w+, \d+ CPUs, go\S+; 60 orders of four func steps a round, medians of 1 rounds?; latency at 500 orders/s
 
 \| durability \| raw loop, orders/s \| engine, orders/s \| engine / raw \| raw, CPU per order \| engine, CPU per order \| raw, p50 / p99 \| engine, p50 \| p95 \| p99 \|
 \| --- (\| ---: ){9}\|
@@ -78,7 +79,7 @@ func checkJSON(t *testing.T, report *bench.Report) {
 	t.Helper()
 	v := written(t, report)
 	mode := v["modes"].([]any)[0]
-	checkKeys(t, v, "cpus date go modes orders rate rounds system waiting_order")
+	checkKeys(t, v, "cpus date go modes orders rate rounds steps system waiting_order")
 	checkKeys(t, v["waiting_order"], "engine_bytes raw_bytes")
 	checkKeys(t, mode, "engine latency mode ratio raw raw_latency")
 	checkKeys(t, mode.(map[string]any)["raw"], "cpu_per_order_ns orders_per_second")
@@ -105,6 +106,43 @@ func checkKeys(t *testing.T, object any, want string) {
 	}
 }
 
+// TestRunCallsServices: the steps can be those of services. Each is called once for every order, under the key of step and order.
+func TestRunCallsServices(t *testing.T) {
+	for _, steps := range []bench.Steps{bench.OverNATS, bench.OverHTTP} {
+		cfg := tiny(t, bench.Relaxed)
+		cfg.Steps, cfg.Index = steps, true
+		var mu sync.Mutex
+		calls := map[string]int{} // by target and key without the order
+		keys := map[string]bool{}
+		cfg.Observe(func(target, key string) {
+			mu.Lock()
+			defer mu.Unlock()
+			_, step, _ := strings.Cut(key, "/")
+			calls[target+" "+step]++
+			keys[key] = true
+		})
+		report, err := bench.Run(t.Context(), cfg)
+		if err != nil {
+			t.Errorf("%s: %v", steps, err)
+			continue
+		}
+		const orders = 60 + 60 + 10 // without an index, with one, and for the latency
+		if want := map[string]int{
+			"inventory.reserve reserve_inventory/do": orders, "payments.authorize authorize_payment/do": orders,
+			"shipping.create create_shipment/do": orders, "payments.capture capture_payment/do": orders,
+		}; !maps.Equal(calls, want) || len(keys) != 4*orders {
+			t.Errorf("%s: %d keys, calls %v: want %v", steps, len(keys), calls, want)
+		}
+		var text bytes.Buffer
+		if err := report.WriteText(&text); err != nil || !strings.Contains(text.String(), "; 60 orders of four "+string(steps)+" steps a round, ") {
+			t.Errorf("error %v, got\n%s", err, &text)
+		}
+		if got := written(t, report)["steps"]; got != string(steps) {
+			t.Errorf("steps in JSON: %v", got)
+		}
+	}
+}
+
 // TestRunStops: Run returns when its context ends, and leaves no files.
 func TestRunStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -122,8 +160,8 @@ func TestValidate(t *testing.T) {
 	if err := (bench.Config{}).Validate(); err != nil {
 		t.Errorf("the defaults are refused: %v", err)
 	}
-	err := bench.Config{Orders: -1, Rounds: 101, InFlight: 1, Rate: 100_000, Samples: 1, Waiting: 20_000, Modes: []bench.Mode{"fast"}}.Validate()
-	for _, want := range []string{"orders is -1: want 1–", "rounds is 101", "in flight is 1", "rate is 100000", "samples is 1", "waiting is 20000", `mode "fast": want relaxed or strict`} {
+	err := bench.Config{Orders: -1, Rounds: 101, InFlight: 1, Rate: 100_000, Samples: 1, Waiting: 20_000, Modes: []bench.Mode{"fast"}, Steps: "grpc"}.Validate()
+	for _, want := range []string{"orders is -1: want 1–", "rounds is 101", "in flight is 1", "rate is 100000", "samples is 1", "waiting is 20000", `mode "fast": want relaxed or strict`, `steps "grpc": want func, nats or http`} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v: want %q in it", err, want)
 		}

@@ -17,6 +17,8 @@ type Config struct {
 	InFlight int
 	// Rate of the latency measurement, orders per second, and how many orders it takes. Default 50 and 500.
 	Rate, Samples int
+	// Steps of the orders that the engine handles; default InProcess. Those of the memory measurement are in process.
+	Steps Steps
 	// Waiting orders of the memory measurement; default 5,000.
 	Waiting int
 	// Index: each round also runs the engine while it maintains an index of orders.
@@ -27,6 +29,9 @@ type Config struct {
 	Modes []Mode
 	// Progress gets a line per round.
 	Progress io.Writer
+
+	// observe gets each call of a service, for tests.
+	observe func(target, key string)
 }
 
 // Mode is a durability of the embedded server.
@@ -36,6 +41,16 @@ type Mode string
 const (
 	Relaxed Mode = "relaxed"
 	Strict  Mode = "strict"
+)
+
+// Steps says how the four steps of an order are performed.
+type Steps string
+
+// The kinds of steps. Services are on loopback, in this process.
+const (
+	InProcess Steps = "func"
+	OverNATS  Steps = "nats"
+	OverHTTP  Steps = "http"
 )
 
 // timeLimit is the longest a round may take.
@@ -53,6 +68,9 @@ func (c Config) withDefaults() Config {
 	defaults(&c.Rate, 50)
 	defaults(&c.Samples, 500)
 	defaults(&c.Waiting, 5_000)
+	if c.Steps == "" {
+		c.Steps = InProcess
+	}
 	if len(c.Modes) == 0 {
 		c.Modes = []Mode{Relaxed, Strict}
 	}
@@ -68,6 +86,9 @@ func (c Config) Validate() error { return c.withDefaults().ValidateCounts() }
 // ValidateCounts is Validate for a caller that sets all counts: zero is out of range.
 func (c Config) ValidateCounts() error {
 	errs := checkModes(c.Modes)
+	if c.Steps != InProcess && c.Steps != OverNATS && c.Steps != OverHTTP {
+		errs = append(errs, fmt.Errorf("steps %q: want %s, %s or %s", c.Steps, InProcess, OverNATS, OverHTTP))
+	}
 	errs = append(errs,
 		checkRange("orders", c.Orders, 1, 10_000_000),
 		checkRange("rounds", c.Rounds, 1, 100),

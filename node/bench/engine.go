@@ -16,6 +16,31 @@ type engineRun struct {
 	telemetry *telemetry.Telemetry
 	cancel    context.CancelFunc
 	ended     chan error
+	services  *services // nil: the steps are in process
+}
+
+// startSteps starts an engine whose plan has the configured steps.
+func startSteps(ctx context.Context, g *benchServer, cfg Config) (*engineRun, error) {
+	if cfg.Steps == InProcess {
+		return startEngine(ctx, g, cfg.InFlight, simPlan())
+	}
+	s := newServices()
+	serve := s.serveHTTP
+	if cfg.Steps == OverNATS {
+		serve = func() error { return s.serveNATS(g) }
+	}
+	s.observe = cfg.observe
+	if err := serve(); err != nil {
+		s.stop()
+		return nil, err
+	}
+	r, err := startEngine(ctx, g, cfg.InFlight, s.plan)
+	if err != nil {
+		s.stop()
+		return nil, err
+	}
+	r.services = s
+	return r, nil
 }
 
 func startEngine(ctx context.Context, g *benchServer, inFlight int, p *messages.Plan) (*engineRun, error) {
@@ -45,7 +70,18 @@ func (r *engineRun) inFlight() int { return r.engine.InFlight() }
 func (r *engineRun) stop(ctx context.Context) error {
 	r.cancel()
 	r.engine.Close()
+	if r.services != nil {
+		r.services.stop()
+	}
 	return errors.Join(<-r.ended, r.telemetry.Shutdown(ctx))
+}
+
+// check returns an error unless services, if there are any, were called as n orders need.
+func (r *engineRun) check(n int) error {
+	if r.services == nil {
+		return nil
+	}
+	return r.services.check(n)
 }
 
 // simPlan has the four steps of the built-in plan, which return at once in process.

@@ -37,8 +37,8 @@ type indexedEngine struct {
 	maxLag atomic.Int64
 }
 
-func startIndexing(ctx context.Context, g *benchServer, inFlight int) (*indexedEngine, error) {
-	r, err := startEngine(ctx, g, inFlight, simPlan())
+func startIndexing(ctx context.Context, g *benchServer, cfg Config) (*indexedEngine, error) {
+	r, err := startSteps(ctx, g, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (i *indexedEngine) stop(ctx context.Context) error {
 func measureIndexed(ctx context.Context, cfg Config, mode Mode, without Throughput) (with Indexed, err error) {
 	var i *indexedEngine
 	with.Throughput, err = measureThroughput(ctx, cfg, mode, func(g *benchServer) (workload, error) {
-		i, err = startIndexing(ctx, g, cfg.InFlight)
+		i, err = startIndexing(ctx, g, cfg)
 		return i, err
 	})
 	if err != nil {

@@ -56,6 +56,11 @@ func measureLatency(ctx context.Context, cfg Config, mode Mode, start func(*benc
 			return l, fmt.Errorf("%d of %d orders ended: %w", len(took), cfg.Samples, ctx.Err())
 		}
 	}
+	if f, ok := c.(checked); ok {
+		if err := f.check(cfg.Samples); err != nil {
+			return l, err
+		}
+	}
 	slices.Sort(took)
 	return Latency{P50: quantile(took, 0.50), P95: quantile(took, 0.95), P99: quantile(took, 0.99)}, nil
 }

@@ -8,10 +8,10 @@ import (
 
 // WriteText writes the report as a Markdown table.
 func (r *Report) WriteText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders of four steps a round, medians of %d rounds; latency at %d orders/s\n\n"+
+	_, err := fmt.Fprintf(w, "%s, %s, %d CPUs, %s; %d orders of four %s steps a round, medians of %d rounds; latency at %d orders/s\n\n"+
 		"| durability | raw loop, orders/s | engine, orders/s | engine / raw | raw, CPU per order | engine, CPU per order | raw, p50 / p99 | engine, p50 | p95 | p99 |\n"+
 		"| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
-		r.Date.UTC().Format(time.DateOnly), r.System, r.CPUs, r.Go, r.Orders, r.Rounds, r.Rate)
+		r.Date.UTC().Format(time.DateOnly), r.System, r.CPUs, r.Go, r.Orders, r.Steps, r.Rounds, r.Rate)
 	if err != nil {
 		return err
 	}

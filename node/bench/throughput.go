@@ -27,6 +27,12 @@ type trailing interface {
 	catchUp(context.Context) error
 }
 
+// checked is a workload that knows whether it did all its work, and nothing twice.
+type checked interface {
+	// check is about n orders that have ended.
+	check(n int) error
+}
+
 // measureThroughput measures a workload on a new server: from the first publish to the last acknowledgement.
 func measureThroughput(ctx context.Context, cfg Config, mode Mode, start func(*benchServer) (workload, error)) (t Throughput, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeLimit)
@@ -50,6 +56,9 @@ func measureThroughput(ctx context.Context, cfg Config, mode Mode, start func(*b
 		err = f.catchUp(ctx)
 	}
 	cpu := cpuTime() - used
+	if f, ok := c.(checked); ok && err == nil {
+		err = f.check(cfg.Orders)
+	}
 	if stopErr := c.stop(ctx); err == nil {
 		err = stopErr
 	}

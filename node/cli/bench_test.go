@@ -19,6 +19,7 @@ func TestBenchRefusesZero(t *testing.T) {
 		"--samples 0":            "samples is 0: want 10–1000000",
 		"--waiting 0":            "waiting is 0: want 100–10000",
 		"--waiting -1":           "waiting is -1: want 100–10000",
+		"--steps=grpc":           `steps "grpc": want func, nats or http`,
 		"--parked 0":             "parked is 0: want 10–1000000",
 		parked + "--in-flight 0": "in flight is 0: want 16–20000",
 		parked + "--rate 0":      "rate is 0: want 1–10000",
@@ -38,5 +39,12 @@ func TestBench(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
 	}
 	hasKeys(t, decode[map[string]any](t, ok(t, noServer, append(args, "-o", "json")...)),
-		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "system", "waiting_order")
+		"cpus", "date", "go", "modes", "orders", "rate", "rounds", "steps", "system", "waiting_order")
+
+	for _, steps := range []string{"nats", "http"} { // the run fails unless each step is called once for every order
+		report := decode[map[string]any](t, ok(t, noServer, append(args, "--steps", steps, "-o", "json")...))
+		if report["steps"] != steps {
+			t.Errorf("steps %v: want %s", report["steps"], steps)
+		}
+	}
 }

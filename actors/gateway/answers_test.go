@@ -400,3 +400,31 @@ func TestRetryAfterOverNATS(t *testing.T) {
 		}
 	}
 }
+
+// A downstream's entry says which statuses are a business no; the defaults do not add to them.
+func TestRejectsOfADownstream(t *testing.T) {
+	d := directoryWith(t, nil, "packing: {url: 'http://packing.example', rejects: [404, 409]}\nsending: {nats: send, rejects: [404]}")
+	nc := connect(t)
+	var status int
+	if _, err := nc.Subscribe("send.*", func(m *nats.Msg) {
+		_ = m.RespondMsg(&nats.Msg{Header: nats.Header{"Nats-Service-Error-Code": {strconv.Itoa(status)}}})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	set := newSet(t, nc, gateway.Config{Directory: d, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return respond(status, nil, ""), nil
+	})})
+	for _, c := range []struct {
+		target string
+		status int
+		want   string
+	}{
+		{"packing/wrap", 404, refused}, {"packing/wrap", 409, refused}, {"packing/wrap", 422, setup},
+		{"http://packing.example/wrap", 404, refused},
+		{"sending/wrap", 404, refused}, {"sending/wrap", 402, setup}, {"nats://send.wrap", 404, refused},
+	} {
+		status = c.status
+		reply, err := callAndWait(t, set, call(c.target))
+		checkAnswer(t, answer{status: c.status, want: c.want}, reply, err)
+	}
+}

@@ -160,7 +160,10 @@ var answerCases = []answer{
 	{name: "large rejected", status: 200, body: `{"rejected":{"code":"no_paper","reason":"` + strings.Repeat("x", answerLimit) + `"}}`, want: "rejected", words: "no_paper"},
 	{name: "large rejected in protobuf", status: 200, header: asProtobuf, body: large(&messages.StepReply{Result: &messages.StepReply_Rejected{
 		Rejected: &messages.StepRefused{Code: "no_paper", Reason: strings.Repeat("ü", answerLimit)}}}), want: "rejected", words: "no_paper"},
+	{name: "large rejected in protobuf, cut in a character", status: 200, header: asProtobuf, body: large(&messages.StepReply{Result: &messages.StepReply_Rejected{
+		Rejected: &messages.StepRefused{Code: "no_paper2", Reason: strings.Repeat("ü", answerLimit)}}}), want: "rejected", words: "no_paper2"},
 	{name: "large pending", status: 200, body: `{"pending":{"signal":"wrapped","note":"` + strings.Repeat("x", answerLimit) + `"}}`, want: "pending", words: "wrapped"},
+	{name: "large retry, cut in a character", status: 200, body: `{"retry":{"after":"22s","reason":"` + strings.Repeat("ü", answerLimit) + `"}}`, want: "retry", words: "seconds:22"},
 	{name: "large retry", status: 200, body: `{"retry":{"after":"2s","reason":"` + strings.Repeat("ü", answerLimit) + `"}}`, want: "retry", words: "seconds:2"},
 	{name: "large data that is no reply", status: 200, body: `{"boxes":["` + strings.Repeat("x", answerLimit) + `"]}`, want: unreadable, words: "more than 307200 bytes"},
 	{name: "large list", status: 200, body: `[` + strings.Repeat("1,", answerLimit) + `1]`, want: unreadable},
@@ -306,6 +309,24 @@ func TestAnswersOverNATS(t *testing.T) {
 	}
 }
 
+// A body in protobuf that does not say so counts only with a status that means success, if the step asked for protobuf.
+func TestProtobufWithoutContentType(t *testing.T) {
+	var a answer
+	set := newSet(t, nil, gateway.Config{Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		return respond(a.status, a.header, "\x0a\x00"), nil
+	})})
+	octets := map[string]string{"Content-Type": "application/octet-stream"}
+	for _, a = range []answer{
+		{status: 200, want: "done"}, {status: 200, header: octets, want: "done"}, {status: 200, header: asText, want: unreadable},
+		{status: 500, want: transientInDoubt}, {status: 404, header: octets, want: setup},
+	} {
+		c := call("http://packing.example/wrap")
+		c.Step.Encoding = messages.Encoding_ENCODING_PROTOBUF
+		reply, err := callAndWait(t, set, c)
+		checkAnswer(t, a, reply, err)
+	}
+}
+
 // Every status without a body means what its class says, with the exceptions listed here.
 func TestEveryStatus(t *testing.T) {
 	exceptions := map[int]string{
@@ -350,6 +371,9 @@ func TestErrorCodesThatAreNoStatuses(t *testing.T) {
 			t.Errorf("code %q, want %q", f.Code, code)
 		}
 	}
+	header = nats.Header{"Nats-Service-Error": {"no paper"}}
+	reply, err := callAndWait(t, set, call("nats://wrap"))
+	checkAnswer(t, answer{want: transientInDoubt, words: "nats://wrap: answered with an error: no paper"}, reply, err)
 }
 
 func TestRetryAfter(t *testing.T) {

@@ -44,7 +44,7 @@ func (a *response) unmarshal(inProtobuf bool) (*messages.StepReply, error) {
 	case inProtobuf && a.larger:
 		err = proto.Unmarshal(completeProtobuf(a.body, 1), r)
 	case inProtobuf:
-		if err = proto.Unmarshal(a.body, r); err == nil && resultsInProtobuf(a.body) > 1 {
+		if err = proto.Unmarshal(a.body, r); err == nil && hasTwoResults(a.body) {
 			err = errTwoResults
 		}
 	case a.larger:
@@ -76,19 +76,24 @@ func isProtobuf(contentType string, body []byte, asked messages.Encoding, succes
 	return success && asked == messages.Encoding_ENCODING_PROTOBUF
 }
 
-// resultsInProtobuf counts the different results of a StepReply, of which the last one wins. In JSON a second one is an error.
-func resultsInProtobuf(body []byte) int {
+// hasTwoResults reports whether a StepReply in protobuf has two different results, of which the last one would win. In JSON a
+// second result is an error.
+func hasTwoResults(body []byte) bool {
 	results := (&messages.StepReply{}).ProtoReflect().Descriptor().Oneofs().ByName("result").Fields()
-	found := map[protowire.Number]bool{}
+	var first protowire.Number
 	for len(body) > 0 {
 		number, _, n := protowire.ConsumeField(body)
 		if n < 0 {
 			break
 		}
-		if results.ByNumber(number) != nil {
-			found[number] = true
-		}
 		body = body[n:]
+		if results.ByNumber(number) == nil {
+			continue
+		}
+		if first != 0 && number != first {
+			return true
+		}
+		first = number
 	}
-	return len(found)
+	return false
 }

@@ -31,7 +31,7 @@ type Config struct {
 	// HTTPConcurrency is how many HTTP calls to one downstream run at a time, unless its entry has a larger limit; others wait,
 	// within their timeout. Default 256.
 	HTTPConcurrency int
-	// MaxReply is the largest reply, in bytes. Default 1 MiB.
+	// MaxReply is the largest reply that is read as a whole, in bytes. Default 1 MiB.
 	MaxReply int
 	// Directory has the downstreams that targets name. Default: none, and every URL is called as it is.
 	Directory *directory.Directory

@@ -41,7 +41,7 @@ func completeJSON(text []byte) []byte {
 		}
 	}
 	slices.Reverse(closers)
-	return append(slices.Clip(trimRune(text[:safe])), closers...)
+	return append(slices.Clip(text[:safe]), closers...)
 }
 
 // scanString returns the index of the quote that closes the string whose content begins at i, or else where its last whole

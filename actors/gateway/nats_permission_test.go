@@ -125,6 +125,13 @@ func TestErrorHandlerIsRestored(t *testing.T) {
 	}
 	a.Close()
 	b.Close()
+	node.SetErrorHandler(nil)
+	c := gateway.New(node, gateway.Config{})
+	_, err = callAndWait(t, c, longCall("nats://wrap"))
+	_ = requireFailure(t, err, messages.Setup)
+	if c.Close(); node.ErrorHandler() != nil {
+		t.Error("the connection has an error handler after Close, and had none before")
+	}
 }
 
 func TestStreamAcknowledgementIsSetup(t *testing.T) {

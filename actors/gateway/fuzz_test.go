@@ -37,6 +37,7 @@ func FuzzReply(f *testing.F) {
 	for _, value := range []string{"1", "null", "", "[", ` [1e400, "\ud800"] `} {
 		f.Add(200, "", "application/protobuf", "", "", "", []byte(large(done(value))), true)
 	}
+	f.Add(0, "0", "", "", "", "", []byte("0"), true)
 	var answer *http.Response
 	set := newSet(f, nil, gateway.Config{MaxReply: 1 << 10, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
 		return answer, nil
@@ -62,8 +63,8 @@ func FuzzReply(f *testing.F) {
 		natsStatus := status
 		if status == 0 && (code != "" || reason != "") {
 			natsStatus = -1
-			if n, err := strconv.Atoi(code); err == nil {
-				natsStatus = n
+			if n, err := strconv.ParseUint(code, 10, 16); err == nil && n >= 100 && n <= 599 {
+				natsStatus = int(n)
 			}
 		}
 		natsReply, natsErr := set.ReadNATS(overNATS, &nats.Msg{Header: header, Data: body})

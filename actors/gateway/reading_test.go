@@ -105,6 +105,18 @@ func TestReading(t *testing.T) {
 	}
 }
 
+func TestPendingOfAReadingHasTheSignalOfItsDirection(t *testing.T) {
+	set := newSet(t, nil, gateway.Config{})
+	for d, want := range map[messages.Direction]string{messages.Do: "wrap", messages.Undo: "wrap_undo"} {
+		c := call("nats://wrap")
+		c.Direction, c.Step.Reply, c.Step.UndoReply = d, shop, shop
+		reply, err := set.ReadNATS(c, &nats.Msg{Data: []byte(`{"status":"later"}`)})
+		if got := reply.GetPending(); got.GetSignal() != want || got.GetDeadline() != nil {
+			t.Errorf("%s: got %s, %v, want signal %s", d.Label(), reply, err, want)
+		}
+	}
+}
+
 func TestReadingOfABrokenBody(t *testing.T) {
 	c := call("http://packing.example/wrap")
 	c.Step.Reply = &messages.Reading{DoneWhen: "true"}

@@ -12,7 +12,7 @@ import (
 // TestReadStopsAtACheckpoint: Read continues with the first entry after it has read a valid checkpoint; History reads all
 // entries.
 func TestReadStopsAtACheckpoint(t *testing.T) {
-	const n = 20
+	const n, version = 20, messages.CheckpointVersion
 	whole := numbers(1, n)
 	for name, c := range map[string]struct {
 		// checkpoints: from the number of the entry that contains one to the number of the entry that it names as the first
@@ -22,12 +22,12 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 		pages       bool
 	}{
 		"none":              {want: whole},
-		"the last one":      {checkpoints: map[int]*messages.Checkpoint{8: {Version: 1}, 16: {Version: 1}}, first: 1, want: append(numbers(1, 1), numbers(16, n)...)},
-		"in the last entry": {checkpoints: map[int]*messages.Checkpoint{n: {Version: 1}}, first: 1, want: []uint32{1, n}},
-		"in the second":     {checkpoints: map[int]*messages.Checkpoint{2: {Version: 1}}, first: 1, want: whole},
-		"another version":   {checkpoints: map[int]*messages.Checkpoint{8: {Version: 1}, 16: {Version: 2}}, first: 1, want: append(numbers(1, 1), numbers(8, n)...)},
+		"the last one":      {checkpoints: map[int]*messages.Checkpoint{8: {Version: version}, 16: {Version: version}}, first: 1, want: append(numbers(1, 1), numbers(16, n)...)},
+		"in the last entry": {checkpoints: map[int]*messages.Checkpoint{n: {Version: version}}, first: 1, want: []uint32{1, n}},
+		"in the second":     {checkpoints: map[int]*messages.Checkpoint{2: {Version: version}}, first: 1, want: whole},
+		"another version":   {checkpoints: map[int]*messages.Checkpoint{8: {Version: version}, 16: {Version: version + 1}}, first: 1, want: append(numbers(1, 1), numbers(8, n)...)},
 		"no version":        {checkpoints: map[int]*messages.Checkpoint{16: {}}, first: 1, want: whole},
-		"not the first":     {checkpoints: map[int]*messages.Checkpoint{16: {Version: 1}}, first: 2, want: whole, pages: true},
+		"not the first":     {checkpoints: map[int]*messages.Checkpoint{16: {Version: version}}, first: 2, want: whole, pages: true},
 	} {
 		for _, way := range ways[:2] {
 			t.Run(name+", "+way.name, func(t *testing.T) {

@@ -62,10 +62,12 @@ func (f *foreign) overNATS(s *server) string {
 	return "nats://shop."
 }
 
+var transports = map[string]func(*foreign, *server) string{"HTTP": (*foreign).overHTTP, "NATS": (*foreign).overNATS}
+
 // An order goes to a shop that does not know Orderly: it authorizes a payment, refuses the shipment, and voids the payment.
 func TestServicesThatDoNotKnowOrderly(t *testing.T) {
 	const payment = `{"id":"p-1","amount":1.10}`
-	for name, serve := range map[string]func(*foreign, *server) string{"HTTP": (*foreign).overHTTP, "NATS": (*foreign).overNATS} {
+	for name, serve := range transports {
 		for refusal, c := range map[string]struct {
 			foreignAnswer
 			code, reason string
@@ -119,5 +121,65 @@ func TestServicesThatDoNotKnowOrderly(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// An undo that the shop refuses, since nothing is left to undo, counts as undone.
+func TestNothingToUndo(t *testing.T) {
+	for name, serve := range transports {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			f := &foreign{calls: make(chan foreignCall, 100), answers: map[string]foreignAnswer{
+				"authorize": {200, `{"done":{}}`},
+				"ship":      {200, `{"rejected":{"code":"no_truck"}}`},
+				"void":      {409, `{"error":{"code":"already_voided"}}`},
+			}}
+			prefix := serve(f, s)
+			s.start(engine.Plan{Name: "shop", Version: 1, Steps: []engine.Step{
+				{
+					Name: "authorize_payment", Do: engine.URL(prefix + "authorize"), Undo: engine.URL(prefix + "void"),
+					UndoReply:     engine.Reading{DoneWhen: "body.voided", RejectedWhen: "has(body.error)", Code: "body.error.code"},
+					NothingToUndo: []string{"already_voided"},
+				},
+				{Name: "ship", Do: engine.URL(prefix + "ship")},
+			}}, engine.Config{})
+			s.publish(created("o-1"))
+			s.untilEmpty()
+			entries, kinds := s.history("o-1")
+			if want := []string{"accepted", "step_completed", "step_rejected", "step_undone", "rejected"}; !slices.Equal(kinds, want) {
+				t.Errorf("history %v, want %v", kinds, want)
+			}
+			for _, e := range entries {
+				for _, event := range e.Entry.GetEvents() {
+					if undone := event.GetStepUndone(); undone != nil && undone.GetCode() != "already_voided" {
+						t.Errorf("undone with code %q", undone.GetCode())
+					}
+				}
+			}
+		})
+	}
+}
+
+// An answer that the plan does not understand is neither a success nor a refusal: the call is made once more, then a person decides.
+func TestAnswerThatThePlanDoesNotUnderstand(t *testing.T) {
+	for name, serve := range transports {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			f := &foreign{calls: make(chan foreignCall, 100), answers: map[string]foreignAnswer{"authorize": {200, `{"success":false}`}}}
+			prefix := serve(f, s)
+			s.start(engine.Plan{Name: "shop", Version: 1, Steps: []engine.Step{
+				{Name: "authorize_payment", Do: engine.URL(prefix + "authorize"), Reply: engine.Reading{DoneWhen: "body.success"}},
+			}}, engine.Config{})
+			s.publish(created("o-1"))
+			s.untilEmpty()
+			entries, kinds := s.history("o-1")
+			if want := []string{"accepted", "step_failed", "step_failed", "attention"}; !slices.Equal(kinds, want) {
+				t.Errorf("history %v, want %v", kinds, want)
+			}
+			last := entries[len(entries)-1].Entry.String()
+			if len(f.calls) != 2 || !strings.Contains(last, "no condition of reply is true") || !strings.Contains(last, "success") {
+				t.Errorf("%d calls, and %s", len(f.calls), last)
+			}
+		})
 	}
 }

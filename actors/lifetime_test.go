@@ -78,7 +78,7 @@ func TestRestartTakesOver(t *testing.T) {
 		t.Errorf("journal %q, want %q", got, want)
 	}
 	resumed := s.memory.History(id)[1].Entry.Events[0].GetResumed()
-	if resumed.GetIncarnation() == incarnation || resumed.GetIncarnation() == "" || resumed.GetCause() != "takeover" {
+	if resumed.GetIncarnation() == incarnation || resumed.GetIncarnation() == "" || resumed.GetCause() != "restart" {
 		t.Errorf("%v after incarnation %s", resumed, incarnation)
 	}
 }

@@ -1648,7 +1648,8 @@ type OrderResumed struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Driver      *Source                `protobuf:"bytes,1,opt,name=driver,proto3" json:"driver,omitempty"`
 	Incarnation string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// takeover | wake | signal | cancel | retry | skip
+	// takeover | restart | wake | signal | cancel | retry | skip. restart: the same delivery, after a failure of the actor that
+	// held it; it does not count as a takeover.
 	Cause         string `protobuf:"bytes,3,opt,name=cause,proto3" json:"cause,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

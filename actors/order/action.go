@@ -46,9 +46,16 @@ func accept(_ *State, d *delivery.Delivery, e Env) Decision {
 	return Decision{Action: AppendAndDrive, Events: events}
 }
 
+// causeRestart is the cause in OrderResumed for a delivery that takes over from itself: its actor failed.
+const causeRestart = "restart"
+
 // takeOver fences the delivery that drove the order before.
-func takeOver(_ *State, d *delivery.Delivery, _ Env) Decision {
-	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, "takeover")}}
+func takeOver(s *State, d *delivery.Delivery, _ Env) Decision {
+	cause := "takeover"
+	if d.Renews(s.Owner) {
+		cause = causeRestart
+	}
+	return Decision{Action: AppendAndDrive, Events: []*messages.Event{resumed(d, cause)}}
 }
 
 // resume ends a park whose timer fired.

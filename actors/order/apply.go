@@ -335,8 +335,10 @@ func (s *State) resumed(e *messages.OrderResumed) string {
 	case s.Status.Driven() && e.GetIncarnation() == s.Owner:
 		return "its driver owns the order already"
 	case s.Status.Driven():
-		// The driver that is replaced may have made the current call.
-		s.Takeovers++
+		// The driver that is replaced may have made the current call. The supervisor counts restarts.
+		if e.GetCause() != causeRestart {
+			s.Takeovers++
+		}
 		s.doubt()
 	case s.Status == Attention:
 		s.Spent, s.Skip = 0, e.GetCause() == cause(messages.TypeSkip)

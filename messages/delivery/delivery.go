@@ -56,8 +56,18 @@ func (d *Delivery) Fresh() bool { return d.Deliveries <= 1 && !d.Started }
 // Renew gives the delivery another incarnation.
 func (d *Delivery) Renew() {
 	d.renewed++
-	first, _, _ := strings.Cut(d.Incarnation, "/")
-	d.Incarnation = first + "/" + strconv.Itoa(d.renewed)
+	d.Incarnation = first(d.Incarnation) + "/" + strconv.Itoa(d.renewed)
+}
+
+// Renews reports whether the incarnation is another one of this delivery.
+func (d *Delivery) Renews(incarnation string) bool {
+	return incarnation != d.Incarnation && first(incarnation) == first(d.Incarnation)
+}
+
+// first is the first incarnation of the delivery that has this one.
+func first(incarnation string) string {
+	base, _, _ := strings.Cut(incarnation, "/")
+	return base
 }
 
 // Source names the stored message in events.

@@ -29,7 +29,7 @@ type Event struct {
 type Driver struct {
 	Node  string    `json:"node"`
 	Since time.Time `json:"since"`
-	// Cause is why the node began: accepted, takeover, wake, signal, cancel, retry or skip.
+	// Cause is why the node began: accepted, takeover, restart, wake, signal, cancel, retry or skip.
 	Cause string `json:"cause"`
 }
 
@@ -90,7 +90,7 @@ func (s *Story) track(ev *messages.Event, at time.Time, node string) {
 		}
 	case *messages.Event_StepPending, *messages.Event_StepFailed:
 	case *messages.Event_Resumed:
-		if cause := k.Resumed.GetCause(); cause != "wake" && cause != "takeover" {
+		if cause := k.Resumed.GetCause(); cause != "wake" && cause != "takeover" && cause != "restart" {
 			s.parks = 0
 		}
 	default:

@@ -208,6 +208,12 @@ var stories = map[string][]journal.Entry{
 		onNode("node-2", 7*time.Second, resumed(1, "b", "takeover")),
 		onNode("node-2", 7100*time.Millisecond, done("pay")),
 	),
+	"restarted": entries(
+		entryAfter(0, accepted()),
+		entryAfter(2*time.Millisecond, done("reserve")),
+		entryAfter(time.Second, resumed(1, "a/1", "restart")),
+		entryAfter(1100*time.Millisecond, done("pay")),
+	),
 	"rejected": entries(
 		entryAfter(0, accepted()),
 		entryAfter(2*time.Millisecond, done("reserve")),

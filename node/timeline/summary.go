@@ -195,7 +195,9 @@ func (m eventContext) resumed(cause string) string {
 	case cause == "takeover" && m.previousDriver.Node != m.node:
 		return fmt.Sprintf("taken over from %s, which released it or stopped responding", m.previousDriver.Node)
 	case cause == "takeover":
-		return "taken over on the same node, by another delivery or after a failure"
+		return "taken over by another delivery on the same node"
+	case cause == "restart":
+		return "restarted after a failure on the node"
 	case cause == "wake":
 		return "resumed by its timer"
 	}

@@ -126,7 +126,7 @@ func candidates(t *rapid.T, o *replay.Order) (all []*messages.JournalEntry) {
 		{&messages.OrderParked{Until: at(30), InDoubt: true}},
 		{attention()},
 		{cancel(seq)}, {signal(seq)}, {recorded(seq, messages.TypeRetry)},
-		{resumed(driver, incarnation, "takeover")},
+		{resumed(driver, incarnation, "takeover")}, {resumed(driver, incarnation, "restart")},
 		{cancel(seq), resumed(inbox(seq), incarnation, "cancel")},
 		{signal(seq), resumed(inbox(seq), incarnation, "signal")},
 		{recorded(seq, messages.TypeRetry), resumed(inbox(seq), incarnation, "retry")},

@@ -232,8 +232,10 @@ func (f *fold) resumed(status Status, e *messages.OrderResumed) string {
 	}
 	switch {
 	case status.Driven():
-		// What the former driver called is unknown.
-		s.Takeovers++
+		// What the former driver called is unknown. A restart of the same delivery is no takeover.
+		if e.GetCause() != "restart" {
+			s.Takeovers++
+		}
 		f.doubt()
 	case status == Attention:
 		s.Spent, s.Skip = 0, f.recordedType == messages.TypeSkip

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
@@ -67,7 +68,7 @@ func (g *natsGateway) publish(p *pendingCall) error {
 		p.target.entry.Headers(set)
 		p.headers(set)
 		body = g.set.cfg.Probe.sendingNATS(p.call, header, body)
-		requester.SendWithin(p.timeout(), (*natsCall)(p), func(to natsclient.ReplyTo) error {
+		requester.SendWithin(p.timeout()+time.Second, (*natsCall)(p), func(to natsclient.ReplyTo) error {
 			p.sent.Store(true)
 			// PublishMsg copies the body.
 			err := g.nc.PublishMsg(&nats.Msg{Subject: p.target.subject, Reply: to.String(), Header: header, Data: body})
@@ -102,7 +103,7 @@ func (g *natsGateway) connect() (*natsclient.Requester, error) {
 }
 
 // natsCall is a pendingCall as the handler of its request. The call's own timer ends it on time; the Requester's time limit,
-// which is less exact, only frees its entry.
+// which is less exact and a second longer, only frees its entry.
 type natsCall pendingCall
 
 func (c *natsCall) Reply(m *nats.Msg) bool {

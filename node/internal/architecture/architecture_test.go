@@ -51,6 +51,7 @@ var nodePackages = []struct {
 	{"engine", nil},
 	{"engine/client", []string{"timeline", "engine"}},
 	{"engine/enginetest", []string{"timeline", "engine"}},
+	{"conformance", []string{"timeline", "engine", "engine/client"}},
 	{"server/config", nil},
 	{"server/telemetry", nil},
 	{"server/embedded", nil},

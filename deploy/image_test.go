@@ -71,6 +71,30 @@ func TestImage(t *testing.T) {
 	}
 }
 
+// TestImageStarts: a node refuses an HTTP address beyond the loopback without the promise, which the image explains.
+func TestImageStarts(t *testing.T) {
+	env := map[string]string{}
+	for _, line := range final(t) {
+		if pairs, ok := strings.CutPrefix(line, "ENV "); ok {
+			for pair := range strings.FieldsSeq(pairs) {
+				name, value, _ := strings.Cut(pair, "=")
+				env[name] = value
+			}
+		}
+	}
+	if env["ORDERLY_HTTP_ADDR"] != "0.0.0.0:8080" || env["ORDERLY_HTTP_INSECURE"] != "true" {
+		t.Errorf("the image sets %v", env)
+	}
+	if !regexp.MustCompile(`(?m)^# .*ORDERLY_HTTP_INSECURE=true promises`).MatchString(read(t, "Dockerfile")) {
+		t.Error("no comment says what ORDERLY_HTTP_INSECURE promises")
+	}
+	for _, name := range composeFiles {
+		if !strings.Contains(read(t, name), "# The image sets ORDERLY_HTTP_INSECURE=true:") {
+			t.Errorf("%s does not say how it keeps the promise", name)
+		}
+	}
+}
+
 func TestImageBuild(t *testing.T) {
 	text := strings.Join(instructions(t), "\n")
 	for _, want := range []string{"CGO_ENABLED=0", "-trimpath", "-X github.com/orderly-engine/orderly/node/cli.version=$VERSION", "-X github.com/orderly-engine/orderly/node/cli.commit=$COMMIT", "./node/orderly"} {
@@ -132,8 +156,12 @@ func TestPrometheusScrapesTheNode(t *testing.T) {
 		for _, group := range job.StaticConfigs {
 			for _, target := range group.Targets {
 				host, port, _ := strings.Cut(target, ":")
-				if _, ok := services[host]; !ok || !slices.Contains(exposed(t), port) {
+				s, ok := services[host]
+				if !ok || !slices.Contains(exposed(t), port) {
 					t.Errorf("target %s is not a port of a service", target)
+				}
+				if !slices.Contains(strings.Split(s.Environment["ORDERLY_HTTP_ALLOWED_HOSTS"], ","), host) {
+					t.Errorf("target %s: the node does not answer requests for host %s", target, host)
 				}
 				targets++
 			}

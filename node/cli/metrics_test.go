@@ -16,7 +16,7 @@ var seldom = []string{
 	"orderly_orders_fenced_total", "orderly_orders_takeovers_total", "orderly_supervision_escalations_total",
 	"orderly_supervision_give_ups_total", "orderly_supervision_restarts_total", "orderly_supervision_crashes_total", "orderly_settlements_ignored_total", "orderly_ack_progress_total",
 	"orderly_index_entries_skipped_total",
-	"orderly_circuit_opens_total", "orderly_downstream_deferred_total",
+	"orderly_api_refused_total", "orderly_circuit_opens_total", "orderly_downstream_deferred_total",
 }
 
 // TestMetrics: /metrics has the metrics that docs/operations.md documents, and no others.

@@ -157,6 +157,34 @@ func TestPortInUse(t *testing.T) {
 	requireStartFailure(t, "cannot listen on "+addr+": stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address", nil, "ORDERLY_HTTP_ADDR="+addr)
 }
 
+// TestHTTPIsGuarded: a node does not serve everybody without a promise, and answers under its names only.
+func TestHTTPIsGuarded(t *testing.T) {
+	requireStartFailure(t, `ORDERLY_HTTP_ADDR="0.0.0.0:0" is beyond the loopback`, nil, "ORDERLY_HTTP_ADDR=0.0.0.0:0")
+	p := start(t, nil, "ORDERLY_HTTP_ADDR=0.0.0.0:0", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_ALLOWED_HOSTS=orders.example")
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.http, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer http.DefaultClient.CloseIdleConnections()
+	for host, status := range map[string]int{"orders.example": 200, "localhost:" + port: 200, "evil.example": 421} {
+		for _, path := range []string{"/livez", "/metrics"} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Host = host
+			answer, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = answer.Body.Close()
+			if answer.StatusCode != status {
+				t.Errorf("%s for host %s: %d, want %d", path, host, answer.StatusCode, status)
+			}
+		}
+	}
+}
+
 func TestDataDirectory(t *testing.T) {
 	p := start(t, nil)
 	requireStartFailure(t, "data directory in use: "+p.dir+" is held by process ", nil, "ORDERLY_DATA_DIR="+p.dir)

@@ -68,11 +68,20 @@ type Deps struct {
 type Config struct {
 	// Addr to listen on, host:port. Default 127.0.0.1:8080.
 	Addr string
-	// MaxRequests bounds the concurrent requests, probes and metrics excepted. Default 512.
+	// Hosts are names and addresses, without port, under which clients may reach the node besides those of the loopback, Addr's
+	// and the local end of their connection.
+	Hosts []string
+	// MaxConnections bounds the open connections; one client may have half of them, and of the limits below. Default: half of
+	// the files that the process may open, 128 to 2048; the other half is for JetStream, the index and downstream services.
+	MaxConnections int
+	// MaxRequests bounds the concurrent requests, probes, metrics and bodies that are still on their way excepted. Default: half
+	// of MaxConnections.
 	MaxRequests int
-	// MaxStreams bounds the open event streams. Default 256.
+	// MaxStreams bounds the open event streams. Default: a quarter of MaxConnections.
 	MaxStreams int
-	// Timeout of one request, event streams excepted. Default 10s.
+	// BodyTimeout is the longest time in which a body has to bring 16 KiB, or its end. Default 5s.
+	BodyTimeout time.Duration
+	// Timeout of one request after its body, event streams excepted. Default 10s.
 	Timeout time.Duration
 	// Heartbeat is the interval of comments in an event stream without events. Default 15s.
 	Heartbeat time.Duration
@@ -85,16 +94,29 @@ type Config struct {
 // Limits of a connection. The limit of a body is messages.MaxBody.
 const (
 	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 30 * time.Second
 	writeTimeout      = 30 * time.Second
 	idleTimeout       = 2 * time.Minute
 	maxHeader         = 32 << 10
 )
 
+const (
+	minConnections = 128
+	maxConnections = 2048
+	// maxScrapes bounds the concurrent requests for metrics.
+	maxScrapes = 16
+	// maxLargeBodies bounds the bodies of more than bodyChunk in memory.
+	maxLargeBodies = 128
+)
+
 // Validate reports what is out of range.
 func (c Config) Validate() error {
-	if c.MaxRequests < 0 || c.MaxStreams < 0 || c.Timeout < 0 || c.Heartbeat < 0 {
-		return fmt.Errorf("api: max requests %d, max streams %d, timeout %s, heartbeat %s: want 0 or more", c.MaxRequests, c.MaxStreams, c.Timeout, c.Heartbeat)
+	if min(c.MaxConnections, c.MaxRequests, c.MaxStreams) < 0 || min(c.Timeout, c.BodyTimeout, c.Heartbeat) < 0 {
+		return fmt.Errorf("api: max connections %d, max requests %d, max streams %d, timeout %s, body timeout %s, heartbeat %s: want 0 or more",
+			c.MaxConnections, c.MaxRequests, c.MaxStreams, c.Timeout, c.BodyTimeout, c.Heartbeat)
+	}
+	full := c.withDefaults()
+	if slots := half(full.MaxRequests) + half(full.MaxStreams) + half(maxScrapes); slots >= half(full.MaxConnections) {
+		return fmt.Errorf("api: max connections %d, max requests %d, max streams %d: want more connections", full.MaxConnections, full.MaxRequests, full.MaxStreams)
 	}
 	if c.Timeout >= writeTimeout {
 		return fmt.Errorf("api: timeout %s: want less than %s, after which a connection is closed", c.Timeout, writeTimeout)
@@ -106,11 +128,17 @@ func (c Config) withDefaults() Config {
 	if c.Addr == "" {
 		c.Addr = "127.0.0.1:8080"
 	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = max(minConnections, min(openFiles()/2, maxConnections))
+	}
 	if c.MaxRequests == 0 {
-		c.MaxRequests = 512
+		c.MaxRequests = c.MaxConnections / 2
 	}
 	if c.MaxStreams == 0 {
-		c.MaxStreams = 256
+		c.MaxStreams = c.MaxConnections / 4
+	}
+	if c.BodyTimeout == 0 {
+		c.BodyTimeout = 5 * time.Second
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
@@ -139,12 +167,14 @@ type API struct {
 	// stopping is closed by Shutdown, and ends the event streams.
 	stopping chan struct{}
 	stop     sync.Once
-	// requests and streams hold a token for each request in progress.
-	requests, streams chan struct{}
-	measure           *instrumentation
+	// The slots of requests in progress.
+	requests, streams, scrapes, largeBodies *limiter
+	// hosts are the allowed names besides those of the loopback, in canonical form.
+	hosts   map[string]bool
+	measure *instrumentation
 
-	listener net.Listener
-	serving  sync.WaitGroup
+	connections *connections
+	serving     sync.WaitGroup
 }
 
 // New returns an API that does not listen yet.
@@ -163,16 +193,21 @@ func New(deps Deps, cfg Config) (*API, error) {
 	a := &API{
 		deps: deps, cfg: cfg, measure: measure,
 		stopping: make(chan struct{}),
-		requests: make(chan struct{}, cfg.MaxRequests),
-		streams:  make(chan struct{}, cfg.MaxStreams),
+		requests: newLimiter(cfg.MaxRequests), streams: newLimiter(cfg.MaxStreams),
+		scrapes: newLimiter(maxScrapes), largeBodies: newLimiter(maxLargeBodies),
+		hosts: map[string]bool{},
+	}
+	for _, host := range cfg.Hosts {
+		a.addHost(host)
 	}
 	a.server = &http.Server{
 		Handler:           a.routes(),
 		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
+		ReadTimeout:       cfg.BodyTimeout, // of bodies that nobody reads; others have it anew
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		ConnContext:       withConnection,
 		ErrorLog:          slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
 	}
 	return a, nil
@@ -184,9 +219,15 @@ func (a *API) Start(onFailure func(error)) error {
 	if err != nil {
 		return fmt.Errorf("api: cannot listen on %s: stop the program that listens there, or set ORDERLY_HTTP_ADDR to another address: %w", a.cfg.Addr, err)
 	}
-	a.listener = l
+	a.connections = newConnections(l.(*net.TCPListener), a.cfg.MaxConnections, func() {
+		a.measure.refused(context.Background(), refusedConnection)
+	})
+	for _, addr := range []string{a.cfg.Addr, a.Addr()} {
+		host, _, _ := net.SplitHostPort(addr) // no error: it was listened on
+		a.addHost(host)
+	}
 	a.serving.Go(func() {
-		if err := a.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := a.server.Serve(a.connections); !errors.Is(err, http.ErrServerClosed) {
 			onFailure(err)
 		}
 	})
@@ -195,7 +236,7 @@ func (a *API) Start(onFailure func(error)) error {
 }
 
 // Addr is the address in use, host:port. Only after Start.
-func (a *API) Addr() string { return a.listener.Addr().String() }
+func (a *API) Addr() string { return a.connections.Addr().String() }
 
 // Shutdown accepts no further requests, ends the event streams, and waits for the requests in progress until ctx ends; then
 // it cuts them off and returns an error that wraps the context's.

@@ -1,29 +1,70 @@
 package api
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
+	"time"
 
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// body reads the body and finds its content type: JSON or protobuf by the header, else by the content, so that
-// `curl -d '{…}'`, which declares a form, works. A compressed body or another charset than UTF-8 is refused.
-func body(r *http.Request) (contentType string, content []byte, p *problem) {
+// bodyChunk is how much a body has to bring within Config.BodyTimeout, and how large a body may be without a slot, in bytes.
+const bodyChunk = 16 << 10
+
+// receiveBody replaces the body, which may come slowly, by its content. A compressed body is refused. The caller calls release when
+// the content is no longer needed, also after a problem.
+func (a *API) receiveBody(w http.ResponseWriter, r *http.Request) (release func(), p *problem) {
+	release = func() {}
 	if p := checkEncoding(r); p != nil {
-		return "", nil, p
+		return release, p
 	}
+	control := http.NewResponseController(w)
+	limited := http.MaxBytesReader(w, r.Body, messages.MaxBody)
+	var content bytes.Buffer
+	for {
+		// An error means that there is no connection.
+		_ = control.SetReadDeadline(time.Now().Add(a.cfg.BodyTimeout))
+		_, err := io.CopyN(&content, limited, bodyChunk)
+		var large *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			r.Body = io.NopCloser(&content)
+			// The time of the body is not the response's.
+			_ = control.SetWriteDeadline(time.Now().Add(a.server.WriteTimeout))
+			return release, nil
+		case errors.As(err, &large):
+			return release, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			w.Header().Set("Connection", "close")
+			return release, a.refuse(r.Context(), refusedSlowBody, newProblem(http.StatusRequestTimeout,
+				fmt.Sprintf("the body is too slow: %d bytes, or its end, did not come within %s", bodyChunk, a.cfg.BodyTimeout)))
+		case err != nil:
+			return release, newProblem(http.StatusBadRequest, "the body is incomplete: send it again")
+		}
+		if content.Len() > bodyChunk {
+			continue
+		}
+		client := clientOf(r.RemoteAddr)
+		if p := a.take(r.Context(), a.largeBodies, client, "large bodies"); p != nil {
+			return release, p
+		}
+		release = func() { a.largeBodies.release(client) }
+		content.Grow(messages.MaxBody)
+	}
+}
+
+// body returns the body and its content type: JSON or protobuf by the header, else by the content, so that `curl -d '{…}'`,
+// which declares a form, works. Another charset than UTF-8 is refused.
+func body(r *http.Request) (contentType string, content []byte, p *problem) {
 	content, err := io.ReadAll(r.Body)
-	var large *http.MaxBytesError
-	switch {
-	case errors.As(err, &large):
-		return "", nil, newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", large.Limit))
-	case err != nil:
-		return "", nil, newProblem(http.StatusBadRequest, "the body is incomplete: send it again")
+	if err != nil {
+		panic(err) // receiveBody has read it
 	}
 	declared := r.Header.Get("Content-Type")
 	if declared == "" {

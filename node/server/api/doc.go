@@ -6,6 +6,10 @@
 // Ownership: the API owns its listener, its connections and a goroutine per event stream; Shutdown waits for all of them. It
 // reaches the node through the interfaces of Deps.
 //
+// Limits: a body is read before its request takes a slot, and has to make progress. One client address can take half of the
+// slots and of the connections. There are fewer slots than connections, so some connections always wait, and the one that has
+// waited longest gives way to a new one at a limit. Requests for other hosts and of other web sites are refused.
+//
 // Failure: every error is a problem of RFC 9457 (application/problem+json). A request beyond a limit is refused at once. A
 // failed publish is answered 503, which says whether the message is certainly not stored or may be, and can be sent again
 // under the same order id. A panic ends its own request only. Liveness does not depend on NATS, so that a NATS outage does

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,12 +108,32 @@ func (w *fakeBackend) Follow(ctx context.Context, id messages.OrderID, after uin
 // serve starts an API over the fake backend on a free port.
 func serve(t *testing.T, w *fakeBackend, cfg api.Config) (base string, a *api.API) {
 	t.Helper()
-	cfg.Addr = "127.0.0.1:0"
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
+	a = serveWith(t, w, metrics, cfg)
+	return "http://" + a.Addr(), a
+}
+
+// serveWith is serve with metrics.
+func serveWith(t *testing.T, w *fakeBackend, metrics http.Handler, cfg api.Config) *api.API {
+	t.Helper()
+	a := newAPI(t, w, metrics, cfg)
+	start(t, a)
+	return a
+}
+
+func newAPI(t *testing.T, w *fakeBackend, metrics http.Handler, cfg api.Config) *api.API {
+	t.Helper()
+	cfg.Addr = "127.0.0.1:0"
 	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: metrics}, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a
+}
+
+// start serves until the end of the test.
+func start(t *testing.T, a *api.API) {
+	t.Helper()
 	if err := a.Start(func(err error) { t.Errorf("serving failed: %v", err) }); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +145,6 @@ func serve(t *testing.T, w *fakeBackend, cfg api.Config) (base string, a *api.AP
 		}
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return "http://" + a.Addr(), a
 }
 
 // reply is a response with its body.
@@ -188,6 +208,11 @@ func (r reply) success(t *testing.T, status int, words ...string) {
 			t.Errorf("%s %s: no %q in %s", r.Request.Method, r.Request.URL, word, r.body)
 		}
 	}
+}
+
+// withLocalEnd is the context of a request whose connection ends at ip.
+func withLocalEnd(ctx context.Context, ip string) context.Context {
+	return context.WithValue(ctx, http.LocalAddrContextKey, &net.TCPAddr{IP: net.ParseIP(ip), Port: 8080})
 }
 
 func newRecorder() *httptest.ResponseRecorder { return httptest.NewRecorder() }

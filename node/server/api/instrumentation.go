@@ -13,7 +13,19 @@ import (
 type instrumentation struct {
 	duration metric.Float64Histogram
 	streams  metric.Int64UpDownCounter
+	refusals metric.Int64Counter
 }
+
+// The reasons of refusals.
+const (
+	refusedHost        = "host"
+	refusedCrossOrigin = "cross_origin"
+	refusedSlowBody    = "slow_body"
+	refusedClientLimit = "client_limit"
+	refusedNodeLimit   = "node_limit"
+	// refusedConnection: a waiting connection was closed in favor of a new one.
+	refusedConnection = "connection"
+)
 
 func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	duration, err := m.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), metric.WithDescription("Time to answer a request, event streams excepted."))
@@ -24,7 +36,15 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make instrument: %w", err)
 	}
-	return &instrumentation{duration: duration, streams: streams}, nil
+	refusals, err := m.Int64Counter("orderly.api.refused", metric.WithUnit("{request}"), metric.WithDescription("Requests and connections refused because of their origin or of a limit."))
+	if err != nil {
+		return nil, fmt.Errorf("make instrument: %w", err)
+	}
+	return &instrumentation{duration: duration, streams: streams, refusals: refusals}, nil
+}
+
+func (i *instrumentation) refused(ctx context.Context, reason string) {
+	i.refusals.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))
 }
 
 func (i *instrumentation) request(ctx context.Context, method, route string, status int, took time.Duration) {

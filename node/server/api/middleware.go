@@ -3,8 +3,10 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -19,7 +21,7 @@ import (
 // crossOrigin refuses requests of other web sites, sent by the browser of a user who can reach the node.
 var crossOrigin = http.NewCrossOriginProtection()
 
-// middleware wraps an endpoint of orders: a span that continues the caller's trace, a metric, limits of requests and body, and
+// middleware wraps an endpoint of orders: a span that continues the caller's trace, a metric, the reading of the body, limits, and
 // the writing of problems.
 func (a *API) middleware(route string, e endpoint) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +50,7 @@ func (a *API) middleware(route string, e endpoint) http.Handler {
 		}()
 
 		if p := a.admit(ctx, sent, r.WithContext(ctx), e); p != nil {
-			if p.Status >= http.StatusInternalServerError {
+			if p.Status >= http.StatusInternalServerError && !p.counted {
 				a.cfg.Logger.WarnContext(ctx, "request refused", telemetry.KeyMethod, r.Method, telemetry.KeyRoute, route,
 					telemetry.KeyStatus, p.Status, telemetry.KeyError, p.Detail)
 			}
@@ -57,32 +59,59 @@ func (a *API) middleware(route string, e endpoint) http.Handler {
 	})
 }
 
-// admit runs the endpoint unless the request is cross-origin or exceeds a limit.
+// admit runs the endpoint unless the request is cross-origin or exceeds a limit. It takes a slot when the body is there.
 func (a *API) admit(ctx context.Context, w *statusRecorder, r *http.Request, e endpoint) *problem {
 	if err := crossOrigin.Check(r); err != nil {
-		return newProblem(http.StatusForbidden, "requests of other web sites are not accepted")
+		return a.refuse(ctx, refusedCrossOrigin, newProblem(http.StatusForbidden, "requests of other web sites are not accepted"))
 	}
 	if wantsStream(r) {
 		w.stream = true
-		return withToken(a.streams, "event streams", func() *problem { return e(w, r) })
+		return a.hold(r, a.streams, "event streams", func() *problem { return e(w, r) })
 	}
-	return withToken(a.requests, "requests", func() *problem {
+	if r.Method == http.MethodPost {
+		release, p := a.receiveBody(w, r)
+		defer release()
+		if p != nil {
+			return p
+		}
+	}
+	return a.hold(r, a.requests, "requests", func() *problem {
 		ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
 		defer cancel()
-		r.Body = http.MaxBytesReader(w, r.Body, messages.MaxBody)
 		return e(w, r.WithContext(ctx))
 	})
 }
 
-// withToken runs work while it holds one of the tokens, and refuses at once if all are taken.
-func withToken(tokens chan struct{}, what string, work func() *problem) *problem {
-	select {
-	case tokens <- struct{}{}:
-		defer func() { <-tokens }()
-		return work()
-	default:
-		return unavailable("too many " + what + " at once: try again in a second")
+// hold runs work while its client holds one of the slots, and refuses at once if no slot is left for it.
+func (a *API) hold(r *http.Request, slots *limiter, what string, work func() *problem) *problem {
+	client := clientOf(r.RemoteAddr)
+	if p := a.take(r.Context(), slots, client, what); p != nil {
+		return p
 	}
+	defer slots.release(client)
+	defer busy(r.Context())()
+	return work()
+}
+
+// take takes a slot for the client, or returns why there is none.
+func (a *API) take(ctx context.Context, slots *limiter, client netip.Addr, what string) *problem {
+	switch slots.take(client) {
+	case full:
+		return a.refuse(ctx, refusedNodeLimit, unavailable("too many "+what+" at once: try again in a second"))
+	case clientFull:
+		return a.refuse(ctx, refusedClientLimit, &problem{
+			Status: http.StatusTooManyRequests, retryAfter: 1,
+			Detail: fmt.Sprintf("too many %s of one client address at once (at most %d): try again in a second", what, slots.perClient),
+		})
+	}
+	return nil
+}
+
+// refuse counts a request that is refused. The log has no line about it: those who cause many could fill the disk.
+func (a *API) refuse(ctx context.Context, reason string, p *problem) *problem {
+	a.measure.refused(ctx, reason)
+	p.counted = true
+	return p
 }
 
 // recoverPanics answers a panic with 500 unless a response was begun.

@@ -247,6 +247,7 @@ func FuzzBody(f *testing.F) {
 			t.Fatal(err)
 		}
 		r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(string(body)))
+		r.Host = "localhost"
 		r.Header["Content-Type"] = []string{contentType}
 		answer := httptest.NewRecorder()
 		a.Handler().ServeHTTP(answer, r)

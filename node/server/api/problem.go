@@ -16,6 +16,8 @@ type problem struct {
 	Errors []string `json:"errors,omitempty"`
 	// retryAfter in seconds; 0: none.
 	retryAfter int
+	// counted: the metric of refused requests has it.
+	counted bool
 }
 
 // newProblem is a problem with a status and a detail.

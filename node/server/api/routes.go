@@ -12,11 +12,13 @@ type endpoint func(w http.ResponseWriter, r *http.Request) *problem
 func (a *API) routes() http.Handler {
 	mux := http.NewServeMux()
 
-	// Probes and metrics are not limited: they must answer while all requests are refused.
+	// Probes are not limited, and metrics have a limit of their own: they must answer while all requests are refused.
 	mux.HandleFunc("GET /livez", withoutMiddleware(a.live))
 	mux.HandleFunc("GET /readyz", withoutMiddleware(a.ready))
 	mux.HandleFunc("GET /health", withoutMiddleware(a.health))
-	mux.Handle("GET /metrics", a.deps.Metrics)
+	mux.HandleFunc("GET /metrics", withoutMiddleware(func(w http.ResponseWriter, r *http.Request) *problem {
+		return a.hold(r, a.scrapes, "requests for metrics", func() *problem { a.deps.Metrics.ServeHTTP(w, r); return nil })
+	}))
 
 	for pattern, e := range map[string]endpoint{
 		"POST /v1/orders":                     withoutQuery(a.create),
@@ -31,7 +33,7 @@ func (a *API) routes() http.Handler {
 		_, route, _ := strings.Cut(pattern, " ")
 		mux.Handle(pattern, a.middleware(route, e))
 	}
-	return a.recoverPanics(notFound(mux))
+	return a.recoverPanics(a.checkHost(notFound(mux)))
 }
 
 func withoutMiddleware(e endpoint) http.HandlerFunc {

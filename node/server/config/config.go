@@ -55,8 +55,11 @@ type Config struct {
 	DataDir  string `env:"ORDERLY_DATA_DIR" envDefault:"data" help:"directory of the embedded server's store and of the index"`
 	NATSAddr string `env:"ORDERLY_NATS_ADDR" envDefault:"127.0.0.1:4222" form:"address" help:"where the embedded server listens (port 0: any free one)"`
 	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal and metrics"`
-	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one)"`
-	PlanFile string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
+	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one); beyond the loopback only with ORDERLY_HTTP_INSECURE=true"`
+	// HTTPInsecure is the user's promise that something else authenticates clients.
+	HTTPInsecure     bool   `env:"ORDERLY_HTTP_INSECURE" envDefault:"false" oneof:"true false" help:"true: ORDERLY_HTTP_ADDR may be beyond the loopback, because only an authenticating proxy, or nobody else, can reach it"`
+	HTTPAllowedHosts string `env:"ORDERLY_HTTP_ALLOWED_HOSTS" form:"hosts" shown:"empty" help:"names under which clients reach the node over HTTP besides localhost and its addresses, separated by commas"`
+	PlanFile         string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
 	// DownstreamsFile names files of secrets; it holds none.
 	DownstreamsFile string `env:"ORDERLY_DOWNSTREAMS" shown:"empty" help:"path of the file of downstreams (YAML): where the services that plans name are, and their credentials"`
 
@@ -123,6 +126,17 @@ func Load(environ []string) (Config, error) {
 
 // Validate checks every value and their combinations. Its errors are like those of Load.
 func (c Config) Validate() error { return errors.Join(c.problems(nil)...) }
+
+// HTTPAllowedHostList are the names in HTTPAllowedHosts.
+func (c Config) HTTPAllowedHostList() []string {
+	var list []string
+	for host := range strings.SplitSeq(c.HTTPAllowedHosts, ",") {
+		if host = strings.TrimSpace(host); host != "" {
+			list = append(list, host)
+		}
+	}
+	return list
+}
 
 // Embedded reports whether the node embeds its NATS server.
 func (c Config) Embedded() bool { return c.NATSURL == "" }

@@ -66,6 +66,8 @@ func allowedOf(f reflect.StructField) string {
 	switch f.Tag.Get("form") {
 	case "address":
 		return "host:port"
+	case "hosts":
+		return "host names"
 	case "urls":
 		return "URLs"
 	case "name":

@@ -37,6 +37,10 @@ func (c Config) conflicts() []error {
 	if c.NATSCreds != "" && c.NATSNKey != "" {
 		found = append(found, fmt.Errorf("NATS_CREDS and NATS_NKEY exclude each other: set one"))
 	}
+	if !c.HTTPInsecure && isAddress(c.HTTPAddr) && !isLoopback(c.HTTPAddr) {
+		found = append(found, fmt.Errorf("ORDERLY_HTTP_ADDR=%q is beyond the loopback, and everybody who reaches it can create, read and change orders: "+
+			"use 127.0.0.1, or put an authenticating proxy in front and set ORDERLY_HTTP_INSECURE=true", c.HTTPAddr))
+	}
 	if c.Embedded() {
 		for _, v := range [][2]string{{"NATS_CREDS", c.NATSCreds}, {"NATS_NKEY", c.NATSNKey},
 			{"NATS_TLS_CA", c.NATSTLSCA}, {"NATS_TLS_CERT", c.NATSTLSCert}} {
@@ -68,6 +72,8 @@ func valid(f reflect.StructField, v reflect.Value) bool {
 	switch f.Tag.Get("form") {
 	case "address":
 		return isAddress(s)
+	case "hosts":
+		return s == "" || areHosts(s)
 	case "urls":
 		return s == "" || areURLs(s)
 	case "name":
@@ -105,6 +111,23 @@ func isAddress(s string) bool {
 	}
 	_, err = strconv.ParseUint(port, 10, 16)
 	return err == nil
+}
+
+// isLoopback reports whether only this machine can reach an address. Names other than localhost may resolve to anything.
+func isLoopback(addr string) bool {
+	host, _, _ := net.SplitHostPort(addr)
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// areHosts reports whether the list has names and addresses only, without ports.
+func areHosts(list string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		one = strings.TrimSpace(one)
+		if one == "" || strings.ContainsAny(one, " /@*[]") || strings.Contains(one, ":") && net.ParseIP(one) == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func areURLs(list string) bool {
@@ -155,6 +178,8 @@ func want(f reflect.StructField) string {
 	switch f.Tag.Get("form") {
 	case "address":
 		return "host:port, for example 127.0.0.1:4222"
+	case "hosts":
+		return "names without ports, separated by commas, for example orders.example"
 	case "urls":
 		return "URLs of NATS servers separated by commas, for example nats://127.0.0.1:4222"
 	case "name":

@@ -156,7 +156,9 @@ func TestScrapesAreBounded(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	w := &fakeBackend{connected: true}
 	metrics := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave })
-	base := "http://" + serveWith(t, w, metrics, api.Config{}).Addr()
+	a := newAPI(t, w, metrics, api.Config{})
+	start(t, a)
+	base := "http://" + a.Addr()
 	var wait sync.WaitGroup
 	for range api.MaxScrapes / 2 {
 		wait.Go(func() { do(t, "GET", base+"/metrics", "") })

@@ -109,18 +109,12 @@ func (w *fakeBackend) Follow(ctx context.Context, id messages.OrderID, after uin
 func serve(t *testing.T, w *fakeBackend, cfg api.Config) (base string, a *api.API) {
 	t.Helper()
 	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "up 1\n") })
-	a = serveWith(t, w, metrics, cfg)
+	a = newAPI(t, w, metrics, cfg)
+	start(t, a)
 	return "http://" + a.Addr(), a
 }
 
-// serveWith is serve with metrics.
-func serveWith(t *testing.T, w *fakeBackend, metrics http.Handler, cfg api.Config) *api.API {
-	t.Helper()
-	a := newAPI(t, w, metrics, cfg)
-	start(t, a)
-	return a
-}
-
+// newAPI makes an API over the fake backend that will listen on a free port.
 func newAPI(t *testing.T, w *fakeBackend, metrics http.Handler, cfg api.Config) *api.API {
 	t.Helper()
 	cfg.Addr = "127.0.0.1:0"

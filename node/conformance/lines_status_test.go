@@ -1,6 +1,7 @@
 package conformance_test
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -86,6 +87,15 @@ var statusLines = []line{
 	{answer: "a `StepReply` of retry at every attempt", over: both, do: always(conformance.Retry("0.01s", "still busy")),
 		end: attention, says: "still busy", events: begun + " step_failed step_failed step_failed attention", calls: 3},
 
+	{answer: "a `StepReply` of retry after a year", over: both, do: always(conformance.Retry("31536000s", "busy")),
+		end: parked, says: "is attempted again", note: "for a day at most", events: begun + " step_failed parked", calls: 1, check: waitsADay},
+	{answer: "a `StepReply` of rejected without a code", over: both, do: always(conformance.Answer{Body: `{"rejected":{}}`}),
+		end: rejected, events: begun + " step_rejected step_undone rejected", calls: 1, undos: none},
+	{answer: "a `StepReply` of pending, after its signal", over: both, run: signalsFirst,
+		end: completed, performed: 1, calls: 1},
+	{answer: "a `StepReply` of pending with a deadline in the past, then done", over: both,
+		do:  then(conformance.Answer{Perform: true, Body: `{"pending":{"signal":"paid","deadline":"2001-01-01T00:00:00Z"}}`}),
+		end: completed, note: "the step is called again after a second", events: begun + " step_pending parked resumed " + toEnd, performed: 1, calls: 2},
 	{answer: "402 or 422", over: both,
 		cases: forStatuses(func(s int) conformance.Script { return always(bare(s)) }, 402, 422),
 		end:   rejected, says: "out of paper", note: "its code is the status",
@@ -137,14 +147,28 @@ var statusLines = []line{
 		end: completed, events: begun + " step_failed " + toEnd, performed: 1, calls: 2},
 	{answer: "503 with a `Retry-After` of a year", over: both, do: always(bare(503).With("Retry-After", "31536000")),
 		end: parked, says: "is attempted again", note: "for a day at most", events: begun + " step_failed parked", calls: 1,
-		check: func(b *bench) {
-			if until := b.view(orderID).WaitsUntil; until == nil || time.Until(*until) > 24*time.Hour {
-				b.Errorf("the order waits until %v, want a day at most", until)
-			}
-		}},
+		check: waitsADay},
 	{answer: "a status above 599, then done", over: both,
 		cases: forStatuses(func(s int) conformance.Script { return then(bare(s)) }, 600, 999),
 		end:   completed, events: begun + " step_failed " + toEnd, performed: 1, calls: 2},
+}
+
+// waitsADay: the order is parked for at most a day.
+func waitsADay(b *bench) {
+	if until := b.view(orderID).WaitsUntil; until == nil || time.Until(*until) > 24*time.Hour {
+		b.Errorf("the order waits until %v, want a day at most", until)
+	}
+}
+
+// signalsFirst lets the service send the signal before it answers that the signal will come.
+func signalsFirst(b *bench) {
+	b.hostile.Set("do", func(conformance.Call) conformance.Answer {
+		if err := b.orders.Signal(context.Background(), orderID, "paid", nil); err != nil {
+			return bare(500)
+		}
+		return conformance.Pending("paid").Performing()
+	})
+	b.create(orderID)
 }
 
 // waitedBetweenCalls: the second call came at least about a second after the first failed.

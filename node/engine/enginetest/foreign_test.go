@@ -50,9 +50,9 @@ func (s *shop) answers(step *engine.Step, errs ...error) {
 // TestCrashEverywhereForeignAnswers: services that answer a key that they have performed as if it were another one. Wherever a
 // node dies, the order ends with no effect that it does not know of.
 func TestCrashEverywhereForeignAnswers(t *testing.T) {
-	always := make([]error, 100)
+	always, pages := make([]error, 100), make([]error, 100)
 	for i := range always {
-		always[i] = errStatus
+		always[i], pages[i] = errStatus, errPage
 	}
 	// persons retry what needs attention, until the order has ended.
 	persons := func(env *enginetest.Env) {
@@ -73,6 +73,10 @@ func TestCrashEverywhereForeignAnswers(t *testing.T) {
 		"a page twice, then a person retries": func(s *shop, c *enginetest.Case) {
 			s.answers(&c.Plan.Steps[1], errPage, errPage)
 			c.Script = persons
+		},
+		"pages, then a person cancels": func(s *shop, c *enginetest.Case) {
+			s.answers(&c.Plan.Steps[1], pages...)
+			c.Script = func(env *enginetest.Env) { env.Run(); env.Cancel("o-1", "unreadable") }
 		},
 		"a page, then 422": func(s *shop, c *enginetest.Case) {
 			s.answers(&c.Plan.Steps[1], errPage, errStatus)

@@ -103,7 +103,7 @@ func (s *services) called(target, key string, body []byte) {
 	case !ok || !bytes.Contains(body, []byte(`"`+order+`"`)):
 		s.wrong = fmt.Errorf("%s was called with the key %q: not that of its step and of the order in the body", target, key)
 	case again:
-		s.wrong = fmt.Errorf("%s was called twice with the key %s", target, key)
+		s.wrong = fmt.Errorf("%s was called twice with the key %s: measure again while the machine is less busy", target, key)
 	}
 }
 

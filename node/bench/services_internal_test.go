@@ -15,7 +15,7 @@ func TestServicesCheck(t *testing.T) {
 	}{
 		"right":         {right, ""},
 		"missing":       {right[:3], "the services were called 3 times: want 4"},
-		"twice":         {append(right[:4:4], right[0]), "inventory.reserve was called twice with the key o-1/reserve_inventory/do"},
+		"twice":         {append(right[:4:4], right[0]), "inventory.reserve was called twice with the key o-1/reserve_inventory/do: measure again while the machine is less busy"},
 		"step's key":    {append(right[:3:3], call{"payments.capture", "o-2/create_shipment/do", "o-2"}), `payments.capture was called with the key "o-2/create_shipment/do": not that of its step and of the order in the body`},
 		"order's key":   {append(right[:3:3], call{"payments.capture", "o-2/capture_payment/do", "o-1"}), `payments.capture was called with the key "o-2/capture_payment/do": not that of its step and of the order in the body`},
 		"other service": {append(right[:3:3], call{"payments.void", "o-1/capture_payment/do", "o-1"}), `payments.void was called with the key "o-1/capture_payment/do": not that of its step and of the order in the body`},

@@ -160,7 +160,7 @@ func TestPrometheusScrapesTheNode(t *testing.T) {
 				if !ok || !slices.Contains(exposed(t), port) {
 					t.Errorf("target %s is not a port of a service", target)
 				}
-				if !slices.Contains(strings.Split(s.Environment["ORDERLY_HTTP_ALLOWED_HOSTS"], ","), host) {
+				if !slices.Contains(strings.Split(s.Environment["ORDERLY_HTTP_HOST_NAMES"], ","), host) {
 					t.Errorf("target %s: the node does not answer requests for host %s", target, host)
 				}
 				targets++

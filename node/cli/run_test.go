@@ -160,7 +160,7 @@ func TestPortInUse(t *testing.T) {
 // TestHTTPIsGuarded: a node does not serve everybody without a promise, and answers under its names only.
 func TestHTTPIsGuarded(t *testing.T) {
 	requireStartFailure(t, `ORDERLY_HTTP_ADDR="0.0.0.0:0" is beyond the loopback`, nil, "ORDERLY_HTTP_ADDR=0.0.0.0:0")
-	p := start(t, nil, "ORDERLY_HTTP_ADDR=0.0.0.0:0", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_ALLOWED_HOSTS=orders.example")
+	p := start(t, nil, "ORDERLY_HTTP_ADDR=0.0.0.0:0", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_HOST_NAMES=orders.example")
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(p.http, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ type startedNode struct {
 func (n *node) startAPI(context.Context) error {
 	b := &n.backend
 	a, err := api.New(api.Deps{Health: b, Publisher: b, Orders: b, Lister: b, Metrics: n.telemetry.MetricsHandler()}, api.Config{
-		Addr: n.cfg.HTTPAddr, Hosts: n.cfg.HTTPAllowedHostList(), Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
+		Addr: n.cfg.HTTPAddr, Hosts: n.cfg.HTTPHostList(), Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	})
 	if err != nil {
 		return err

@@ -18,7 +18,7 @@ func (a *API) checkHost(next http.Handler) http.Handler {
 		if !a.ownHost(r) {
 			a.measure.refused(r.Context(), refusedHost)
 			newProblem(http.StatusMisdirectedRequest, fmt.Sprintf("the request is for host %.100q, which is not a name of this node: "+
-				"use localhost or an address of the node, or set ORDERLY_HTTP_ALLOWED_HOSTS to the names that clients use", r.Host)).write(w)
+				"use localhost or an address of the node, or set ORDERLY_HTTP_HOST_NAMES to the names that clients use", r.Host)).write(w)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -36,7 +36,7 @@ func TestHost(t *testing.T) {
 			if host != "" {
 				// The browser believes that the request stays on one site.
 				asHost(t, base, host, q.method, q.path, q.body, "Origin: http://"+host+"\r\nSec-Fetch-Site: same-origin\r\n").
-					problem(t, 421, "ORDERLY_HTTP_ALLOWED_HOSTS")
+					problem(t, 421, "ORDERLY_HTTP_HOST_NAMES")
 			}
 		}
 		for _, host := range own {

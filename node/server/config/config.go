@@ -57,9 +57,9 @@ type Config struct {
 	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal and metrics"`
 	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one); beyond the loopback only with ORDERLY_HTTP_INSECURE=true"`
 	// HTTPInsecure is the user's promise that something else authenticates clients.
-	HTTPInsecure     bool   `env:"ORDERLY_HTTP_INSECURE" envDefault:"false" oneof:"true false" help:"true: ORDERLY_HTTP_ADDR may be beyond the loopback, because only an authenticating proxy, or nobody else, can reach it"`
-	HTTPAllowedHosts string `env:"ORDERLY_HTTP_ALLOWED_HOSTS" form:"hosts" shown:"empty" help:"names under which clients reach the node over HTTP besides localhost and its addresses, separated by commas"`
-	PlanFile         string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
+	HTTPInsecure  bool   `env:"ORDERLY_HTTP_INSECURE" envDefault:"false" oneof:"true false" help:"true: ORDERLY_HTTP_ADDR may be beyond the loopback, because only an authenticating proxy, or nobody else, can reach it"`
+	HTTPHostNames string `env:"ORDERLY_HTTP_HOST_NAMES" form:"hosts" shown:"empty" help:"names under which clients reach the node over HTTP besides localhost and its addresses, separated by commas"`
+	PlanFile      string `env:"ORDERLY_PLAN" shown:"built-in order plan" help:"path of a plan file (YAML or JSON of the Plan message)"`
 	// DownstreamsFile names files of secrets; it holds none.
 	DownstreamsFile string `env:"ORDERLY_DOWNSTREAMS" shown:"empty" help:"path of the file of downstreams (YAML): where the services that plans name are, and their credentials"`
 
@@ -127,10 +127,10 @@ func Load(environ []string) (Config, error) {
 // Validate checks every value and their combinations. Its errors are like those of Load.
 func (c Config) Validate() error { return errors.Join(c.problems(nil)...) }
 
-// HTTPAllowedHostList are the names in HTTPAllowedHosts.
-func (c Config) HTTPAllowedHostList() []string {
+// HTTPHostList are the names in HTTPHostNames.
+func (c Config) HTTPHostList() []string {
 	var list []string
-	for host := range strings.SplitSeq(c.HTTPAllowedHosts, ",") {
+	for host := range strings.SplitSeq(c.HTTPHostNames, ",") {
 		if host = strings.TrimSpace(host); host != "" {
 			list = append(list, host)
 		}

@@ -58,13 +58,13 @@ func TestDefaults(t *testing.T) {
 // Every variable is read into its field.
 func TestEveryVariable(t *testing.T) {
 	got := load(t, "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
-		"ORDERLY_DATA_DIR=/d", "ORDERLY_NATS_ADDR=[::1]:0", "ORDERLY_NODE_ID=n-1", "ORDERLY_HTTP_ADDR=:9090", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_ALLOWED_HOSTS=a.example, ::1", "ORDERLY_PLAN=p.yaml", "ORDERLY_DOWNSTREAMS=d.yaml",
+		"ORDERLY_DATA_DIR=/d", "ORDERLY_NATS_ADDR=[::1]:0", "ORDERLY_NODE_ID=n-1", "ORDERLY_HTTP_ADDR=:9090", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_HOST_NAMES=a.example, ::1", "ORDERLY_PLAN=p.yaml", "ORDERLY_DOWNSTREAMS=d.yaml",
 		"ORDERLY_MAX_IN_FLIGHT=20000", "ORDERLY_ACK_WAIT=100ms", "ORDERLY_HOLD=1s", "ORDERLY_DRAIN_TIMEOUT=1m", "ORDERLY_UNKNOWN_AGE=2m",
 		"ORDERLY_REPLICAS=3", "ORDERLY_DURABILITY=relaxed", "ORDERLY_RETENTION=1h", "ORDERLY_INDEX=off", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
 		"ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s", "ORDERLY_DEMO_FAIL_RATE=0.5", "ORDERLY_DEMO_REJECT_RATE=1")
 	want := config.Config{
 		NATSURL: "nats://a:4222, tls://b", NATSCreds: "/c", NATSTLSCA: "ca", NATSTLSCert: "cert", NATSTLSKey: "key",
-		DataDir: "/d", NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPAllowedHosts: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
+		DataDir: "/d", NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPHostNames: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
 		MaxInFlight: 20000, AckWait: 100 * time.Millisecond, Hold: time.Second, DrainTimeout: time.Minute, UnknownAge: 2 * time.Minute,
 		Replicas: 3, Durability: config.Relaxed, Retention: time.Hour, Index: config.IndexOff, LogLevel: slog.LevelWarn, LogFormat: config.LogJSON,
 		DemoFailRate: 0.5, DemoRejectRate: 1,
@@ -84,7 +84,7 @@ func TestWrongValues(t *testing.T) {
 	for _, wrong := range []string{
 		"NATS_URL=http://a:1", "NATS_URL=nats://", "NATS_URL=a:70000", "NATS_URL=nats://a:4222,,",
 		"ORDERLY_NATS_ADDR=4222", "ORDERLY_NATS_ADDR=localhost", "ORDERLY_HTTP_ADDR=a:b", "ORDERLY_HTTP_ADDR=http://a:80", "ORDERLY_HTTP_ADDR=a:65536",
-		"ORDERLY_HTTP_INSECURE=yes", "ORDERLY_HTTP_ALLOWED_HOSTS=a:80", "ORDERLY_HTTP_ALLOWED_HOSTS=http://a", "ORDERLY_HTTP_ALLOWED_HOSTS=a,,b", "ORDERLY_HTTP_ALLOWED_HOSTS=*",
+		"ORDERLY_HTTP_INSECURE=yes", "ORDERLY_HTTP_HOST_NAMES=a:80", "ORDERLY_HTTP_HOST_NAMES=http://a", "ORDERLY_HTTP_HOST_NAMES=a,,b", "ORDERLY_HTTP_HOST_NAMES=*",
 		"ORDERLY_NODE_ID=a b", "ORDERLY_NODE_ID=" + strings.Repeat("x", 65),
 		"ORDERLY_MAX_IN_FLIGHT=0", "ORDERLY_MAX_IN_FLIGHT=20001", "ORDERLY_MAX_IN_FLIGHT=many", "ORDERLY_MAX_IN_FLIGHT=1.5",
 		"ORDERLY_ACK_WAIT=99ms", "ORDERLY_ACK_WAIT=5", "ORDERLY_ACK_WAIT=-5s", "ORDERLY_ACK_WAIT=2h",
@@ -169,11 +169,11 @@ func TestHTTPBeyondTheLoopback(t *testing.T) {
 	}
 }
 
-func TestHTTPAllowedHostList(t *testing.T) {
-	if got := load(t).HTTPAllowedHostList(); got != nil {
+func TestHTTPHostList(t *testing.T) {
+	if got := load(t).HTTPHostList(); got != nil {
 		t.Errorf("got %q", got)
 	}
-	if got := load(t, "ORDERLY_HTTP_ALLOWED_HOSTS=a.example, ::1").HTTPAllowedHostList(); !slices.Equal(got, []string{"a.example", "::1"}) {
+	if got := load(t, "ORDERLY_HTTP_HOST_NAMES=a.example, ::1").HTTPHostList(); !slices.Equal(got, []string{"a.example", "::1"}) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -3,6 +3,7 @@ package conformance_test
 import (
 	"strings"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/conformance"
 )
 
@@ -83,8 +84,13 @@ steps:
   - {name: last, do: nats://good.after, timeout: 1m}
 `
 
-// sixUndone: every step of the plan six was performed once and undone once.
+// sixUndone: every step of the plan six was performed once and undone once, and no request had more data than an order keeps.
 func sixUndone(b *bench) {
+	for _, c := range b.hostile.Calls() {
+		if most := messages.MaxResults + 1024; len(c.Body) > most {
+			b.Errorf("%s received %d bytes, want at most %d", c.Key, len(c.Body), most)
+		}
+	}
 	for _, step := range []string{"r1", "r2", "r3", "r4", "r5", "r6"} {
 		b.wantEffects(step+"/do", b.hostile, 1)
 		b.wantEffects(step+"/undo", b.hostile, 1)

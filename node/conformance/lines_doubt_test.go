@@ -78,6 +78,13 @@ var doubtLines = []line{
 		acts: []act{onAttention("did not answer within 250ms", "a cancel", cancel)},
 		end:  cancelled, note: "no further call of the step", events: begun + " step_failed step_failed step_failed attention cancel_requested resumed step_undone step_undone cancelled",
 		performed: 1, undone: 1},
+	{answer: "no answer at any attempt; a cancel, and then a body that is not a `StepReply`", over: both, timeout: "250ms",
+		do: always(silent),
+		acts: []act{onAttention("did not answer within 250ms", "a cancel", func(b *bench) {
+			b.hostile.Set("do", always(declined))
+			cancel(b)
+		})},
+		end: cancelled, note: "the step counts as performed", performed: 1, undone: 1},
 	{answer: "no answer at any attempt; a cancel, and then an explicit rejected", over: both, timeout: "250ms",
 		do: always(silent),
 		acts: []act{onAttention("did not answer within 250ms", "a cancel", func(b *bench) {

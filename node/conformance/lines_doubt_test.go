@@ -84,7 +84,8 @@ var doubtLines = []line{
 			b.hostile.Set("do", always(declined))
 			cancel(b)
 		})},
-		end: cancelled, note: "the step counts as performed", performed: 1, undone: 1},
+		end: cancelled, note: "the step counts as performed", performed: 1, undone: 1,
+		events: begun + " step_failed step_failed step_failed attention cancel_requested resumed step_completed step_undone step_undone cancelled"},
 	{answer: "no answer at any attempt; a cancel, and then an explicit rejected", over: both, timeout: "250ms",
 		do: always(silent),
 		acts: []act{onAttention("did not answer within 250ms", "a cancel", func(b *bench) {

@@ -328,7 +328,7 @@ func TestFailedRepliesDoNotOpen(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				for _, one := range r.list() {
-					if one.err != c.err {
+					if !errors.Is(one.err, c.err) {
 						t.Fatalf("%+v, want the failure itself", one)
 					}
 				}

@@ -47,6 +47,7 @@ func FuzzReply(f *testing.F) {
 		if asksProtobuf {
 			overHTTP.Step.Encoding, overNATS.Step.Encoding = messages.Encoding_ENCODING_PROTOBUF, messages.Encoding_ENCODING_PROTOBUF
 		}
+		//nolint:bodyclose // the gateway closes it
 		answer = respond(status, map[string]string{"Content-Type": contentType, "Retry-After": retryAfter, "Location": location}, string(body))
 		reply, err := callAndWait(t, set, overHTTP)
 		if status != 0 {

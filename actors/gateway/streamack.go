@@ -23,14 +23,14 @@ func (p *pendingCall) streamAck(a *response) error {
 			Description string
 		}
 	}
-	if json.Unmarshal(a.body, &ack) != nil {
-		return nil
-	}
+	isAck := json.Unmarshal(a.body, &ack) == nil
 	stream := "a stream"
 	if ack.Stream != "" {
 		stream = "stream " + sanitize(ack.Stream, maxNameBytes)
 	}
 	switch {
+	case !isAck:
+		return nil
 	case ack.Error.Code >= minStreamError:
 		return p.fail(messages.Setup, true, "%s stores the messages of subject %s, refused this one (%s) and answered in place of the service: take the subject out of the stream",
 			stream, p.target.subject, sanitize(ack.Error.Description, maxReasonBytes/2))

@@ -63,7 +63,7 @@ const wantTarget = "want nats://subject, http(s)://host/path, downstream/path or
 func parseRemote(s string, d *directory.Directory) (*target, error) {
 	address, e, err := d.Resolve(s)
 	if err != nil {
-		return &target{name: e.Name, missing: err.Error()}, nil
+		return &target{name: e.Name, missing: err.Error()}, nil //nolint:nilerr // a call of it is deferred: another node may have it
 	}
 	a, err := directory.ParseAddress(address)
 	if err != nil {

@@ -162,18 +162,18 @@ steps:
   - {name: e, do: "nats://e", timeout: 31s}
 `
 	const (
-		noUndo   = `line 5: step a: there is no undo, and later steps may be refused: what the step did is kept then; give it an undo, or move it to the end`
-		clearDo  = `line 9: step b: do is http:// to another host: orders, answers and credentials cross the network unencrypted; use https://`
-		clear    = `line 10: step b: undo is http:// to another host: orders, answers and credentials cross the network unencrypted; use https://`
-		attempts = `line 11: step b: retry.attempts is 1: a single lost answer stops the order until a person decides; want 2 or more`
+		noUndo    = `line 5: step a: there is no undo, and later steps may be refused: what the step did is kept then; give it an undo, or move it to the end`
+		clearDo   = `line 9: step b: do is http:// to another host: orders, answers and credentials cross the network unencrypted; use https://`
+		clearUndo = `line 10: step b: undo is http:// to another host: orders, answers and credentials cross the network unencrypted; use https://`
+		attempts  = `line 11: step b: retry.attempts is 1: a single lost answer stops the order until a person decides; want 2 or more`
 	)
 	long := func(line int, step, is, limit string) string {
 		return fmt.Sprintf("line %d: step %s: timeout is %s, more than %s: a service that hangs holds its orders in memory that long; let slow work answer pending", line, step, is, limit)
 	}
 	for hold, want := range map[time.Duration][]string{
-		0: {noUndo, clearDo, clear, attempts, long(14, "e", "31s", "30s")},
+		0: {noUndo, clearDo, clearUndo, attempts, long(14, "e", "31s", "30s")},
 		10 * time.Second: {
-			noUndo, long(7, "a", "11s", "10s"), clearDo, clear, attempts, long(13, "d", "30s", "10s"), long(14, "e", "31s", "10s"),
+			noUndo, long(7, "a", "11s", "10s"), clearDo, clearUndo, attempts, long(13, "d", "30s", "10s"), long(14, "e", "31s", "10s"),
 		},
 	} {
 		if got := load(text, hold); !slices.Equal(got, want) {

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-
-	"github.com/orderly-engine/orderly/messages"
 )
 
 // budget bounds failures. spend records one, of the order c or of a shard supervisor if c is nil, and returns an error that
@@ -32,36 +30,24 @@ func (b orderBudget) spend(c *child, f error) error {
 	return nil
 }
 
-// subsystemBudget bounds the crashes of shard supervisors and the orders that failed together. An order counts once, from
-// its latest failure.
+// subsystemBudget bounds the crashes of shard supervisors.
 type subsystemBudget struct {
 	Budget
 
 	mu      sync.Mutex
 	crashes *actor.RestartStatistics
-	orders  map[messages.OrderID]time.Time
 }
 
 func newSubsystemBudget(b Budget) *subsystemBudget {
-	return &subsystemBudget{Budget: b, crashes: actor.NewRestartStatistics(), orders: make(map[messages.OrderID]time.Time)}
+	return &subsystemBudget{Budget: b, crashes: actor.NewRestartStatistics()}
 }
 
-func (b *subsystemBudget) spend(c *child, f error) error {
+func (b *subsystemBudget) spend(_ *child, f error) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	now := time.Now()
-	if c == nil {
-		b.crashes.Fail()
-	} else {
-		b.orders[c.id] = now
-	}
-	for id, at := range b.orders {
-		if now.Sub(at) >= b.Within {
-			delete(b.orders, id)
-		}
-	}
-	if crashes := b.crashes.NumberOfFailures(b.Within); crashes+len(b.orders) > b.Count {
-		return fmt.Errorf("%d crashes and %d orders that could not be given up within %s, the last: %w", crashes, len(b.orders), b.Within, f)
+	b.crashes.Fail()
+	if crashes := b.crashes.NumberOfFailures(b.Within); crashes > b.Count {
+		return fmt.Errorf("%d crashes within %s, the last: %w", crashes, b.Within, f)
 	}
 	return nil
 }

@@ -29,8 +29,7 @@ type Config struct {
 	Backoff backoff.Exponential
 	// OrderBudget bounds the defects of one order since its last delivery done. Default: 5 within 10 minutes.
 	OrderBudget Budget
-	// SubsystemBudget bounds the crashes of shard supervisors and the orders whose give-up failed, together. An order
-	// counts once. Default: 16 within 10 minutes.
+	// SubsystemBudget bounds the crashes of shard supervisors. Default: 16 within 10 minutes.
 	SubsystemBudget Budget
 	// OutageLimit bounds the time of infrastructure failures with no delivery done. Default: 1 minute. Negative: no limit.
 	OutageLimit time.Duration

@@ -85,14 +85,23 @@ func quickWithSubsystem(failures int) supervision.Config {
 	return cfg
 }
 
-func TestOrdersThatCannotBeGivenUpEscalateBeyondTheBudget(t *testing.T) {
+// TestOrdersThatCannotBeGivenUpStopNothing: whatever fails one order, and however many orders, is not a failure of the node.
+func TestOrdersThatCannotBeGivenUpStopNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := start(t, quickWithSubsystem(3), always(errBoom))
-		for n := range uint64(5) {
+		f := start(t, quickWithSubsystem(3), onDelivery(func(ctx actor.Context, _ int, d *delivery.Delivery) {
+			if d.OrderID == "good" {
+				answer(ctx, d, delivery.Done())
+				return
+			}
+			panic(errBoom)
+		}))
+		for n := range uint64(50) {
 			f.deliver(fmt.Sprint("o-", n), n)
-			f.after(time.Minute)
-			f.wantEscalations(int(n / 3))
+			f.after(time.Second)
 		}
+		f.after(time.Hour)
+		f.wantEscalations(0)
+		want(t, f.deliver("good", 100), delivery.Done())
 	})
 }
 

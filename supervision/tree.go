@@ -17,7 +17,8 @@ import (
 //	   └─ order actor      one for each order with unsettled deliveries
 //	      └─ step call     no actor: its failure is a reply, which the order handles by its plan (package order)
 //
-// Both strategies are one for one: no actor is restarted because a sibling failed.
+// Both strategies are one for one: no actor is restarted because a sibling failed. Only failures of the node are escalated: of
+// its infrastructure, and of the shard supervisors. A failure that belongs to an order stays with it.
 type levels struct {
 	// node supervises the shard supervisors, as their guardian.
 	node level
@@ -41,7 +42,8 @@ func newLevels(c Config, outage *outageLimit) levels {
 			rules: map[failure]rule{
 				infrastructure: {directive: restart, delay: backoff, budget: outage, exceeded: escalate},
 				defect:         {directive: restart, delay: backoff, budget: orderBudget(c.OrderBudget), exceeded: giveUp},
-				failedGiveUp:   {directive: redeliver, delay: fixed, budget: subsystem, exceeded: escalate},
+				// However many orders fail so, the failures are theirs: others go on.
+				failedGiveUp: {directive: redeliver, delay: fixed},
 			},
 		},
 	}
@@ -59,7 +61,7 @@ type rule struct {
 	directive directive
 	// delay of the directive for the n-th consecutive failure, from 1; nil if the strategy has its own.
 	delay func(n int) time.Duration
-	// budget of failures that get the directive. The next one gets the one named exceeded.
+	// budget of failures that get the directive, nil for any number. The next one gets the one named exceeded.
 	budget   budget
 	exceeded directive
 }
@@ -108,6 +110,9 @@ func classify(f *delivery.Failure, givingUp bool) failure {
 // apply records a failure and returns the directive and its delay. The error is what to escalate, or nil. c is the order that
 // failed, or nil for a shard supervisor.
 func (r rule) apply(c *child, f error) (directive, error) {
+	if r.budget == nil {
+		return r.directive, nil
+	}
 	err := r.budget.spend(c, f)
 	if err != nil && r.exceeded != escalate {
 		return r.exceeded, nil

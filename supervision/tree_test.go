@@ -31,7 +31,7 @@ func TestRules(t *testing.T) {
 		{"infrastructure", messages.Infrastructure, false, restart, restart, true, "o-2", 2 * time.Second},
 		{"infrastructure while giving up", messages.Infrastructure, true, restart, restart, true, "o-2", 2 * time.Second},
 		{"defect", messages.Defect, false, restart, giveUp, false, "o-1", 2 * time.Second},
-		{"defect while giving up", messages.Defect, true, redeliver, redeliver, true, "o-2", time.Hour},
+		{"defect while giving up", messages.Defect, true, redeliver, redeliver, false, "o-2", time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 
@@ -22,7 +23,7 @@ func planWith(target string, version uint32) *messages.Plan {
 
 func register(t *testing.T, js jetstream.JetStream, p *messages.Plan) *messages.Plan {
 	t.Helper()
-	got, err := ingress.RegisterPlan(natstest.Context(t), js, p)
+	got, err := ingress.RegisterPlan(natstest.Context(t), js, p, discardLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func registerAtOnce(t *testing.T, nodes []jetstream.JetStream) {
 		for i, js := range nodes {
 			wg.Go(func() {
 				var err error
-				if got[i], err = ingress.RegisterPlan(natstest.Context(t), js, planWith(fmt.Sprintf("nats://node-%d", i), version)); err != nil {
+				if got[i], err = ingress.RegisterPlan(natstest.Context(t), js, planWith(fmt.Sprintf("nats://node-%d", i), version), discardLog()); err != nil {
 					t.Error(err)
 				}
 			})
@@ -96,4 +97,42 @@ func TestFirstOfManyRegistrationsWinsOnThreeReplicas(t *testing.T) {
 		return err == nil
 	})
 	registerAtOnce(t, nodes)
+}
+
+// TestForeignMessageInPlaceOfAPlan: what a plan's subject stores and no node stored is no plan: it hides no other version, and the
+// node that registers the plan removes it.
+func TestForeignMessageInPlaceOfAPlan(t *testing.T) {
+	_, js := startServer(t)
+	first := register(t, js, planWith("nats://a", 1))
+	other, err := proto.Marshal(planWith("nats://a", 7))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version, m := range map[uint32]*nats.Msg{
+		2: {Data: []byte(`{"stream":"ORDERS","seq":17}`)},
+		3: {Header: nats.Header{messages.HeaderContentType: {"application/protobuf"}}, Data: []byte{0xff}},
+		4: {Header: nats.Header{messages.HeaderContentType: {"application/protobuf"}}, Data: other},
+		5: {},
+	} {
+		m.Subject = fmt.Sprintf("ORDER_PLAN.gift.%d", version)
+		if _, err := js.PublishMsg(natstest.Context(t), m); err != nil {
+			t.Fatal(err)
+		}
+		newest, err := ingress.RegisteredPlan(natstest.Context(t), js, "gift", 0)
+		if err != nil || !proto.Equal(newest, first) {
+			t.Fatalf("newest plan %s, %v; want %s", newest, err, first)
+		}
+		if p, err := ingress.RegisteredPlan(natstest.Context(t), js, "gift", version); err != nil || p != nil {
+			t.Fatalf("plan %s, %v; want none", p, err)
+		}
+	}
+	for version := uint32(2); version <= 5; version++ {
+		want := planWith("nats://b", version)
+		if got := register(t, js, want); !proto.Equal(got, want) {
+			t.Errorf("registered %s, want %s", got, want)
+		}
+		if got := register(t, js, planWith("nats://c", version)); !proto.Equal(got, want) {
+			t.Errorf("then %s, want %s", got, want)
+		}
+	}
 }

@@ -119,7 +119,11 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (deleted int, err 
 	}
 }
 
+// isTerminal reports whether the headers are those of an entry that ends its order.
 func isTerminal(h nats.Header) bool {
+	if _, ok := messages.Fence(h); !ok {
+		return false
+	}
 	events := strings.Split(headerValue(h, messages.HeaderEvent), ",")
 	return slices.ContainsFunc(terminalEvents, func(end string) bool { return slices.Contains(events, end) })
 }

@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -17,7 +18,31 @@ import (
 // storeEntry stores a journal entry of the order with these events and returns its sequence.
 func storeEntry(t *testing.T, js jetstream.JetStream, id, events string) uint64 {
 	t.Helper()
-	return storeMsg(t, js, messages.SubjectEvent+id, nats.Header{messages.HeaderEvent: {events}}, "entry")
+	return storeMsg(t, js, messages.SubjectEvent+id, nats.Header{messages.HeaderEvent: {events}, messages.HeaderExpected: {fmt.Sprint(lastOn(t, js, id))}}, "entry")
+}
+
+// lastOn is the last sequence on the order's subject, 0 for none.
+func lastOn(t *testing.T, js jetstream.JetStream, id string) uint64 {
+	t.Helper()
+	m, err := openStream(t, js, messages.StreamEvents).GetLastMsgForSubject(natstest.Context(t), messages.SubjectEvent+id)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Sequence
+}
+
+// TestRetentionIgnoresForeignMessages: a message that says that the order has ended, and that no node stored, deletes nothing.
+func TestRetentionIgnoresForeignMessages(t *testing.T) {
+	_, js := startServer(t)
+	storeEntry(t, js, "running", "accepted")
+	storeMsg(t, js, messages.SubjectEvent+"running", nats.Header{messages.HeaderEvent: {"completed"}}, "foreign")
+	if n := sweep(t, js, 2*time.Hour); n != 0 {
+		t.Errorf("%d orders deleted", n)
+	}
+	checkStored(t, js, messages.StreamEvents, messages.SubjectEvent, map[string]bool{"running": true})
 }
 
 // sweep deletes orders that ended more than an hour before now plus later.

@@ -90,7 +90,7 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
 		return nil, err
 	}
-	registered, err := ingress.RegisterPlan(ctx, js, e.plan)
+	registered, err := ingress.RegisterPlan(ctx, js, e.plan, cfg.Logger)
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ var appendPool = sync.Pool{New: func() any {
 	return a
 }}
 
-// startAppend journals the events as one entry, fenced by the last entry that this actor has read or appended.
+// startAppend journals the events as one entry, fenced by the last message of the order that this actor has read or appended.
 func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 	entry := &messages.JournalEntry{
 		OrderId:     string(o.id()),
@@ -56,9 +56,9 @@ func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 		o.fail(defect(err))
 	}
 	a.operation, a.entry, a.onAppended = o.newOperation(), entry, onAppended
-	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.state.Last, journal.Kinds(entry), body
+	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.fence, journal.Kinds(entry), body
 	o.busy = true
-	if a.Expected == 0 {
+	if entry.Number == 1 {
 		failpoint.Pass(failpoint.BeforeAccept)
 	}
 	if events[len(events)-1].GetAttention() != nil {
@@ -70,7 +70,7 @@ func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 
 // complete applies the entry, or reads the journal when another entry was stored first, or the reply was lost (R0).
 func (a *pendingAppend) complete() {
-	o, entry, onAppended, expected, sequence, err := a.actor, a.entry, a.onAppended, a.Expected, a.sequence, a.err
+	o, entry, onAppended, sequence, err := a.actor, a.entry, a.onAppended, a.sequence, a.err
 	a.operation, a.entry, a.onAppended, a.err = operation{}, nil, nil, nil
 	appendPool.Put(a)
 
@@ -82,7 +82,7 @@ func (a *pendingAppend) complete() {
 	case err != nil:
 		o.fail(err)
 	}
-	if expected == 0 {
+	if entry.Number == 1 {
 		failpoint.Pass(failpoint.Accepted)
 	}
 	if entry.Events[len(entry.Events)-1].GetResumed() != nil {
@@ -92,6 +92,7 @@ func (a *pendingAppend) complete() {
 	if err := o.state.Apply(sequence, entry); err != nil {
 		o.fail(defect(err))
 	}
+	o.fence = sequence
 	o.instr.journaled(o.state, entry)
 	if endsDriving(entry) {
 		o.logRest(o.state)

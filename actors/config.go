@@ -23,8 +23,9 @@ import (
 type Journal interface {
 	Append(*journal.Append)
 	// Read returns the entries that the order's state is folded from: all of them, or, if some have a checkpoint, the
-	// first and those from the last checkpoint on.
-	Read(context.Context, messages.OrderID) ([]journal.Entry, error)
+	// first and those from the last checkpoint on. fence is the last sequence on the order's subject, which an append after them
+	// must expect.
+	Read(context.Context, messages.OrderID) (entries []journal.Entry, fence uint64, err error)
 }
 
 // Steps performs step calls.

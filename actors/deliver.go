@@ -34,7 +34,7 @@ func (o *Order) decide() {
 	d.Started = true
 	if o.state == nil && d.Type == messages.TypeCreated && fresh {
 		// R2: no node has acted on the message, so the journal holds nothing of it; if it does, the fence refuses the append.
-		o.state = &order.State{}
+		o.state, o.fence = &order.State{}, 0
 		o.current = true
 	}
 	if o.mustRead(d) {
@@ -88,18 +88,21 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 	if d.Type != messages.TypeWake {
 		return false
 	}
-	state := o.state
+	state, fence := o.state, o.fence
 	if state == nil {
 		state = order.FromSnapshot(d.OrderID, o.cfg.Plan, journal.DecodeSnapshot(d.Snapshot))
 	}
 	if state == nil {
 		return false
 	}
+	if o.state == nil {
+		fence = state.Last
+	}
 	decision := o.receive(state, d)
 	if decision.Action != order.AppendAndDrive {
 		return false
 	}
-	o.state = state
+	o.state, o.fence = state, fence
 	o.startAppend(decision.Events, (*Order).becomeDriver)
 	return true
 }

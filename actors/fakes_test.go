@@ -80,7 +80,7 @@ func (m *memory) append(a *journal.Append) (uint64, error) {
 	return sequence, nil
 }
 
-func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, error) {
+func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
@@ -88,7 +88,8 @@ func (m *memory) Read(_ context.Context, id messages.OrderID) ([]journal.Entry, 
 		m.readPanic = false
 		panic("no such page")
 	}
-	return m.Journal.Read(id), m.readErr
+	entries, fence := m.Journal.Read(id)
+	return entries, fence, m.readErr
 }
 
 func (m *memory) readSoFar() int {

@@ -10,6 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 // Order is the actor of one order. It exists while deliveries about the order are unsettled.
@@ -19,6 +20,8 @@ type Order struct {
 
 	// state is what the journal holds; nil until read or started.
 	state *order.State
+	// fence is what the next append expects: the last sequence on the order's subject, at least that of the last entry.
+	fence uint64
 	// current: state was read since the last decision, or is fenced because this actor drives the order.
 	current bool
 
@@ -94,12 +97,13 @@ func (o *Order) settle(d *delivery.Delivery, outcome delivery.Outcome) {
 	o.ctx.Send(o.ctx.Parent(), &delivery.Settled{Delivery: d, Outcome: outcome})
 }
 
-// fail panics with the error, for the supervisor. A journal that cannot be understood and a panic are defects, which lead to
-// attention; everything else is infrastructure.
+// fail panics with the error, for the supervisor. A panic, and what only this order cannot do, are defects: its journal cannot
+// be understood, or its data are too large. They lead to attention; everything else is infrastructure, which stops the node
+// if it lasts.
 func (o *Order) fail(err error) {
 	kind := messages.Infrastructure
 	var f *delivery.Failure
-	if errors.As(err, &f) && (f.Kind == messages.Poison || f.Kind == messages.Defect) {
+	if errors.As(err, &f) && f.Kind == messages.Defect || natsclient.TooLarge(err) {
 		kind = messages.Defect
 	}
 	panic(&delivery.Failure{Kind: kind, Err: fmt.Errorf("order %s: %w", o.id(), err)})

@@ -12,31 +12,38 @@ import (
 // read reads the order's journal again.
 func (o *Order) read() {
 	id := o.id()
-	pipeToSelf(o, func(ctx context.Context) (*order.State, error) { return o.load(ctx, id) }, (*Order).merge)
+	pipeToSelf(o, func(ctx context.Context) (loaded, error) { return o.load(ctx, id) }, (*Order).merge)
+}
+
+// loaded is an order as its journal has it, and the fence of the next append.
+type loaded struct {
+	state *order.State
+	fence uint64
 }
 
 // load folds the order's journal.
-func (f *Factory) load(ctx context.Context, id messages.OrderID) (*order.State, error) {
-	entries, err := f.Journal.Read(ctx, id)
+func (f *Factory) load(ctx context.Context, id messages.OrderID) (loaded, error) {
+	entries, fence, err := f.Journal.Read(ctx, id)
 	if err != nil {
-		return nil, err
+		return loaded{}, err
 	}
 	state := &order.State{}
 	for _, e := range entries {
 		if err := state.Restore(e.Sequence, e.Entry); err != nil {
-			return nil, defect(err)
+			return loaded{}, defect(err)
 		}
 	}
-	return state, nil
+	return loaded{state, fence}, nil
 }
 
 // merge replaces the state by the one that was read. A driver whose incarnation is no longer the owner has been fenced: it
 // drops everything it holds, settles nothing, calls nothing (R4).
-func (o *Order) merge(state *order.State, err error) {
+func (o *Order) merge(read loaded, err error) {
 	if err != nil {
 		o.fail(err)
 	}
-	o.state, o.current = state, true
+	state := read.state
+	o.state, o.fence, o.current = state, read.fence, true
 	if o.driver != nil && (state.Driver != order.SourceOf(o.driver) || state.Owner != o.driver.Incarnation) {
 		o.instr.fenced()
 		o.settle(o.driver, delivery.Dropped())

@@ -130,7 +130,7 @@ func (w *simulation) checkJournal() {
 	if d := ordertest.Difference(w.truth, replayed); d != "" {
 		w.fail("I7: the fold of the journal differs: %s", d)
 	}
-	if entries, err = w.store.read(); err != nil {
+	if entries, _, err = w.store.read(); err != nil {
 		w.fail("read: %v", err)
 	}
 	recalled := &order.State{}

@@ -113,14 +113,15 @@ func (s simulatedDeps) Append(a *journal.Append) {
 	w.start(op)
 }
 
-func (s simulatedDeps) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, error) {
+func (s simulatedDeps) Read(ctx context.Context, _ messages.OrderID) ([]journal.Entry, uint64, error) {
 	var entries []journal.Entry
+	var fence uint64
 	var err error
 	answer := s.hold(ctx, "read", func() {
-		entries, err = s.i.node.w.store.read()
+		entries, fence, err = s.i.node.w.store.read()
 		s.i.knows = s.i.knows || len(entries) > 0
 	}, false)
-	return entries, errors.Join(err, answer)
+	return entries, fence, errors.Join(err, answer)
 }
 
 func (s simulatedDeps) FirstStored(ctx context.Context, _ messages.OrderID, from uint64) (m messages.StoredMessage, found bool, err error) {
@@ -252,7 +253,7 @@ type store interface {
 	// append returns an error that wraps journal.ErrConflict when the fence misses.
 	append(*journal.Append) (uint64, error)
 	// read returns what an actor reads, history all entries.
-	read() ([]journal.Entry, error)
+	read() ([]journal.Entry, uint64, error)
 	history() ([]journal.Entry, error)
 }
 
@@ -265,6 +266,9 @@ func newMemoryStore() *memoryStore {
 
 func (*memoryStore) id() messages.OrderID { return id }
 
-func (s *memoryStore) read() ([]journal.Entry, error) { return s.Journal.Read(id), nil }
+func (s *memoryStore) read() ([]journal.Entry, uint64, error) {
+	entries, fence := s.Journal.Read(id)
+	return entries, fence, nil
+}
 
 func (s *memoryStore) history() ([]journal.Entry, error) { return s.History(id), nil }

@@ -59,12 +59,14 @@ func (k *streamStore) append(a *journal.Append) (sequence uint64, err error) {
 	return sequence, err
 }
 
-func (k *streamStore) read() ([]journal.Entry, error) { return k.ask(k.journal.Read) }
-
-func (k *streamStore) history() ([]journal.Entry, error) { return k.ask(k.journal.History) }
-
-func (k *streamStore) ask(read func(context.Context, messages.OrderID) ([]journal.Entry, error)) ([]journal.Entry, error) {
+func (k *streamStore) read() (entries []journal.Entry, fence uint64, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	return read(ctx, k.order)
+	return k.journal.Read(ctx, k.order)
+}
+
+func (k *streamStore) history() ([]journal.Entry, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return k.journal.History(ctx, k.order)
 }

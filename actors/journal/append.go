@@ -17,7 +17,7 @@ import (
 // be used for another append.
 type Append struct {
 	OrderID messages.OrderID
-	// Expected is the journal sequence of the order's last entry; 0: the order has none.
+	// Expected is the last sequence on the order's subject, 0 for none: that of its last entry, or of a foreign message after it.
 	Expected uint64
 	// Kinds is the value of the header Orderly-Event.
 	Kinds string
@@ -80,7 +80,7 @@ var (
 
 func newMessage() *message {
 	m := &message{expected: make([]string, 1), kinds: make([]string, 1)}
-	m.msg.Header = nats.Header{natsclient.HeaderExpectedLastSubjectSequence: m.expected, messages.HeaderEvent: m.kinds}
+	m.msg.Header = nats.Header{messages.HeaderExpected: m.expected, messages.HeaderEvent: m.kinds}
 	return m
 }
 

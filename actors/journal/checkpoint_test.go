@@ -48,11 +48,7 @@ func TestReadStopsAtACheckpoint(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					ack, err := js.Publish(t.Context(), messages.SubjectEvent+"a", body)
-					if err != nil {
-						t.Fatal(err)
-					}
-					last = ack.Sequence
+					last = store(t, js, "a", body, last)
 					sequences = append(sequences, last)
 				}
 				j := open(t, nc, way.cfg)

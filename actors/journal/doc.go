@@ -1,12 +1,16 @@
 // Package journal appends to and reads the stream ORDER_EVENTS, the authoritative state of all orders.
 //
 // Every append is fenced: it names the journal sequence of the order's last entry, and the stream refuses it if another
-// entry was stored since. Without group commit, appends are published at once and pipelined. With it, appends that wait at
+// message was stored since. Without group commit, appends are published at once and pipelined. With it, appends that wait at
 // the same time are published as one atomic batch, which shares one sync to disk (natsclient.Publisher).
 //
 // An order is read backwards: its last entry first, and from each the one before, which the entry names. Each takes one
-// round trip and a look-up by sequence. A history that is long, or that has an entry which names none, is read in pages,
-// for which the server looks at every message in between. In both cases the stream's leader determines the last entry.
+// round trip and a look-up by sequence. A history that is long, or that foreign messages follow, is read in pages, for which
+// the server looks at every message in between. In both cases the stream's leader determines the last entry.
+//
+// Not every message on an order's subject is an entry: JetStream acknowledges a publish to whatever subject the publisher
+// names, with the server's rights. Reads pass over messages that no node stored (Chain), and return their last sequence as the
+// fence. The next entry is appended after them and names the entry before them: from then on they cost no read anything.
 //
 // # Ordering
 //

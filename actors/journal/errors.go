@@ -42,12 +42,13 @@ func classify(ack jetstream.PubAck, err error) error {
 		return infrastructure(fmt.Errorf("stream %q took the append instead of %s; remove ORDER_EVENT.* from its subjects", ack.Stream, messages.StreamEvents))
 	case natsclient.WrongLastSequence(err):
 		return fmt.Errorf("%w (%d)", errFenced, natsclient.ErrorCode(err))
+	case natsclient.TooLarge(err):
+		// The journal is there: only this order's entry does not fit.
+		return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("the entry is larger than the server's max_payload, or a limit of stream %s; raise it there: %w", messages.StreamEvents, err)}
 	case natsclient.ErrorCode(err) != 0:
 		return infrastructure(err)
 	case errors.Is(err, nats.ErrNoResponders):
 		return infrastructure(errNoStream)
-	case errors.Is(err, nats.ErrMaxPayload):
-		return infrastructure(fmt.Errorf("the entry is larger than the server's max_payload; raise it there: %w", err))
 	case errors.Is(err, natsclient.ErrClosed) && errors.Is(err, natsclient.ErrNotSent):
 		return infrastructure(ErrClosed)
 	case errors.Is(err, natsclient.ErrNotSent):

@@ -93,8 +93,12 @@ func TestAppendNamesWhatIsWrongWithTheStream(t *testing.T) {
 				for i := range done {
 					err := await(t, done[i]).err
 					var f *delivery.Failure
-					if !errors.As(err, &f) || f.Kind != messages.Infrastructure || errors.Is(err, journal.ErrConflict) {
-						t.Fatalf("got %v, want an infrastructure failure", err)
+					want := messages.Infrastructure
+					if c.size > 0 {
+						want = messages.Defect // the stream is there: it is a failure of the order
+					}
+					if !errors.As(err, &f) || f.Kind != want || errors.Is(err, journal.ErrConflict) {
+						t.Fatalf("got %v, want a failure of kind %s", err, want)
 					}
 					if !strings.Contains(err.Error(), c.want) {
 						t.Fatalf("got %q, want it to contain %q", err, c.want)

@@ -14,6 +14,7 @@ type instrumentation struct {
 	fenced   metric.Int64Counter
 	lost     metric.Int64Counter
 	batch    metric.Int64Histogram
+	foreign  metric.Int64Counter
 }
 
 func newInstrumentation(m metric.Meter) (*instrumentation, error) {
@@ -27,10 +28,12 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	batch, err4 := m.Int64Histogram("orderly.journal.batch.size", metric.WithUnit("{append}"),
 		metric.WithDescription("Appends in one atomic batch."),
 		metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000))
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
+	foreign, err5 := m.Int64Counter("orderly.journal.foreign", metric.WithUnit("{message}"),
+		metric.WithDescription("Messages in the journal that no node stored, and that a read of an order passed over; each read counts."))
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, fmt.Errorf("create the journal's instruments: %w", err)
 	}
-	return &instrumentation{duration, fenced, lost, batch}, nil
+	return &instrumentation{duration, fenced, lost, batch, foreign}, nil
 }
 
 // completed records the end of one append.

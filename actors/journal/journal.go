@@ -23,7 +23,8 @@ type Journal struct {
 	// directGet and leaderGet are the subjects of the two kinds of get.
 	directGet, leaderGet string
 	// paging bounds the orders that are read page by page.
-	paging chan struct{}
+	paging  chan struct{}
+	foreign foreignMessages
 }
 
 // New starts a journal over js, whose connection stays the caller's. The error names the invalid value.
@@ -40,6 +41,7 @@ func New(js jetstream.JetStream, cfg Config) (*Journal, error) {
 		return nil, err
 	}
 	j := &Journal{api: natsclient.NewAPI(js), cfg: cfg, instr: instr, epoch: time.Now(), paging: make(chan struct{}, maxPaging)}
+	j.foreign.counter, j.foreign.log = instr.foreign, cfg.Logger
 	j.directGet, j.leaderGet = j.api.DirectGet(messages.StreamEvents), j.api.LeaderGet(messages.StreamEvents)
 	j.publisher, err = natsclient.NewPublisher(js.Conn(), natsclient.PublisherConfig{
 		Config: natsclient.Config{Timeout: cfg.AckTimeout, FailFast: true, Logger: cfg.Logger.With("node", cfg.Node)},

@@ -115,7 +115,7 @@ func put(tb testing.TB, j *journal.Journal, id messages.OrderID, expected uint64
 
 func read(tb testing.TB, j *journal.Journal, id messages.OrderID) []journal.Entry {
 	tb.Helper()
-	entries, err := j.Read(natstest.Context(tb), id)
+	entries, _, err := j.Read(natstest.Context(tb), id)
 	if err != nil {
 		tb.Fatal(err)
 	}

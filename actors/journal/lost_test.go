@@ -330,7 +330,7 @@ func insist(t *testing.T, j *journal.Journal, id messages.OrderID, n int) {
 			have, last = have+1, seq
 			continue
 		}
-		entries, err := j.Read(t.Context(), id)
+		entries, _, err := j.Read(t.Context(), id)
 		if err != nil {
 			<-time.After(5 * time.Millisecond)
 			continue
@@ -349,7 +349,7 @@ func TestNotSent(t *testing.T) {
 	j := open(t, nc, journal.Config{})
 	s.Shutdown()
 	natstest.Eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
-	_, read := j.Read(t.Context(), "o-1")
+	_, _, read := j.Read(t.Context(), "o-1")
 	for what, err := range map[string]error{"read": read, "append": await(t, begin(t, j, "o-1", 0, 1)).err} {
 		var failure *delivery.Failure
 		if !errors.As(err, &failure) || failure.Kind != messages.Infrastructure || errors.Is(err, journal.ErrConflict) {

@@ -2,10 +2,12 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
@@ -17,39 +19,48 @@ const (
 
 // Read returns the entries that give the order's state, oldest first: all of them, or, if some have a checkpoint, the
 // first one and those from the last checkpoint on; none if the order has none. They are at least as new as the stream
-// leader's last entry of the order at the time of the call. The error wraps a delivery.Failure, of kind Poison if an
-// entry cannot be decoded and else Infrastructure, or is the context's if that was canceled.
-func (j *Journal) Read(ctx context.Context, id messages.OrderID) ([]Entry, error) {
+// leader's last entry of the order at the time of the call. fence is the Expected of an append after them: messages that no
+// node stored are passed over. The error wraps a delivery.Failure: Infrastructure if the journal is away, Defect if only this
+// order cannot be read, or is the context's if that was canceled.
+func (j *Journal) Read(ctx context.Context, id messages.OrderID) (entries []Entry, fence uint64, err error) {
 	return j.read(ctx, id, true)
 }
 
 // History returns all entries of the order, otherwise as Read does. It takes one round trip for each of up to 256 entries.
 func (j *Journal) History(ctx context.Context, id messages.OrderID) ([]Entry, error) {
-	return j.read(ctx, id, false)
+	entries, _, err := j.read(ctx, id, false)
+	return entries, err
 }
 
-func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) ([]Entry, error) {
+func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) (entries []Entry, fence uint64, err error) {
 	entries, ok, err := j.walk(ctx, id, short)
-	if err == nil && !ok {
-		entries, err = j.readPages(ctx, id)
+	switch {
+	case err != nil:
+	case !ok:
+		entries, fence, err = j.readPages(ctx, id)
+	case len(entries) > 0:
+		fence = entries[len(entries)-1].Sequence
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read order %s: %w", id, err)
+		return nil, 0, fmt.Errorf("read order %s: %w", id, err)
 	}
-	return entries, nil
+	return entries, fence, nil
 }
 
-// Last returns the order's last entry, from the stream's leader; found is false if the order has none. Errors are those
-// of Read.
+// Last returns the order's last entry, at least as new as the leader's; found is false if the order has none. Errors are
+// those of Read.
 func (j *Journal) Last(ctx context.Context, id messages.OrderID) (e Entry, found bool, err error) {
-	s, err := j.last(ctx, id)
-	if err == nil && s != nil {
-		e, err = entryOf(id, s)
+	entries, _, err := j.read(ctx, id, true)
+	if err != nil || len(entries) == 0 {
+		return Entry{}, false, err
 	}
-	if err != nil {
-		return Entry{}, false, fmt.Errorf("read last entry of order %s: %w", id, err)
-	}
-	return e, s != nil, nil
+	return entries[len(entries)-1], true, nil
+}
+
+// unbroken reports whether the message is an entry that was stored right after the one at sequence previous.
+func unbroken(s *natsclient.StoredMsg, previous uint64) bool {
+	expected, ok := messages.Fence(s.Headers())
+	return ok && expected == previous
 }
 
 // last asks the leader for the order's last message, nil if there is none.
@@ -86,36 +97,37 @@ const (
 	pageBytes = 4 << 20
 )
 
-// readPages reads the order in pages.
-func (j *Journal) readPages(ctx context.Context, id messages.OrderID) (entries []Entry, err error) {
+// readPages reads the order in pages, and passes over what is not an entry. fence is the last sequence on its subject.
+func (j *Journal) readPages(ctx context.Context, id messages.OrderID) (entries []Entry, fence uint64, err error) {
 	select {
 	case j.paging <- struct{}{}:
 		defer func() { <-j.paging }()
 	case <-ctx.Done():
-		return nil, infrastructure(context.Cause(ctx))
+		return nil, 0, infrastructure(context.Cause(ctx))
 	}
+	p := &pages{journal: j, id: id, chain: NewChain(id)}
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {
 		// A server that lags may answer direct gets, so the leader is asked at the same time how far to read.
 		leader := j.requestLast(ctx, id)
-		entries, err = j.readFrom(ctx, id, entries)
+		err = p.read(ctx)
 		last := <-leader
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, 0, err
 		case last.err != nil:
-			return nil, last.err
-		case last.sequence == 0 || len(entries) > 0 && entries[len(entries)-1].Sequence >= last.sequence:
-			return entries, nil
+			return nil, 0, last.err
+		case p.end >= last.sequence:
+			return p.entries, p.end, nil
 		}
 		select {
 		case <-ctx.Done():
-			return nil, infrastructure(fmt.Errorf("its entry at sequence %d is not readable yet: %w", last.sequence, context.Cause(ctx)))
+			return nil, 0, infrastructure(fmt.Errorf("its entry at sequence %d is not readable yet: %w", last.sequence, context.Cause(ctx)))
 		case <-time.After(pause):
 		}
 	}
 }
 
-// lastSequence is the sequence of the leader's reply; 0 when the order has no entries.
+// lastSequence is the sequence of the leader's reply; 0 when the order's subject has no messages.
 type lastSequence struct {
 	sequence uint64
 	err      error
@@ -133,44 +145,45 @@ func (j *Journal) requestLast(ctx context.Context, id messages.OrderID) <-chan l
 	return answer
 }
 
-// readFrom appends the entries after those given.
-func (j *Journal) readFrom(ctx context.Context, id messages.OrderID, entries []Entry) ([]Entry, error) {
+// pages is a read of one order in pages.
+type pages struct {
+	journal *Journal
+	id      messages.OrderID
+	chain   *Chain
+	entries []Entry
+	// end is the sequence of the last message read.
+	end uint64
+}
+
+// read reads on to the last message.
+func (p *pages) read(ctx context.Context) error {
 	for {
-		get := natsclient.Get{Sequence: 1, NextBySubject: messages.SubjectEvent + string(id), Batch: pageMax, MaxBytes: pageBytes}
-		if n := len(entries); n > 0 {
-			get.Sequence = entries[n-1].Sequence + 1
+		page, err := p.journal.reads.GetPage(ctx, p.journal.api, messages.StreamEvents, natsclient.Get{
+			Sequence: p.end + 1, NextBySubject: messages.SubjectEvent + string(p.id), Batch: pageMax, MaxBytes: pageBytes,
+		})
+		switch {
+		case err != nil && p.end > 0 && errors.Is(err, context.DeadlineExceeded):
+			// The journal answered before: the messages of this order are too many.
+			return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf(
+				"its messages in stream %s are too many to be read in time, up to sequence %d; \"orderly repair\" removes those that no node stored: %w", messages.StreamEvents, p.end, err)}
+		case err != nil:
+			return readFailure(err)
 		}
-		page, err := j.reads.GetPage(ctx, j.api, messages.StreamEvents, get)
-		if err != nil {
-			return nil, readFailure(err)
+		for i := range page.Msgs {
+			p.take(&page.Msgs[i])
 		}
-		further, err := decodeAll(id, page.Msgs)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, further...)
 		if page.Pending == 0 || len(page.Msgs) == 0 {
-			return entries, nil
+			return nil
 		}
 	}
 }
 
-func decodeAll(id messages.OrderID, found []natsclient.StoredMsg) ([]Entry, error) {
-	entries := make([]Entry, 0, len(found))
-	for i := range found {
-		e, err := entryOf(id, &found[i])
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, nil
-}
-
-func entryOf(id messages.OrderID, s *natsclient.StoredMsg) (Entry, error) {
-	e, err := decode(id, s.Sequence, s.Data)
+func (p *pages) take(s *natsclient.StoredMsg) {
+	p.end = s.Sequence
+	e, err := p.chain.Take(s)
 	if err != nil {
-		return Entry{}, err
+		p.journal.foreign.passedOver(p.id, s.Sequence, err)
+		return
 	}
-	return Entry{Sequence: s.Sequence, Time: s.Time, Entry: e}, nil
+	p.entries = append(p.entries, e)
 }

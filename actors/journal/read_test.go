@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -67,43 +66,17 @@ func TestReadSeesWhatWasAppended(t *testing.T) {
 	})
 }
 
-func TestReadSaysWhichEntryIsUnusable(t *testing.T) {
-	for name, foreign := range map[string][]byte{"garbage": {0xff, 0xff}, "another order's": body(t, "b", 1)} {
-		t.Run(name, func(t *testing.T) {
-			nc := natstest.Start(t).Connect()
-			js := stream(t, nc, nil)
-			j := open(t, nc, journal.Config{})
-			if _, err := put(t, j, "a", 0, 1); err != nil {
-				t.Fatal(err)
-			}
-			ack, err := js.Publish(t.Context(), "ORDER_EVENT.a", foreign)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, readErr := j.Read(t.Context(), "a")
-			_, _, lastErr := j.Last(t.Context(), "a")
-			scanErr := journal.Scan(t.Context(), js, func(journal.Entry) error { return nil })
-			for _, err := range []error{readErr, lastErr, scanErr} {
-				var f *delivery.Failure
-				if !errors.As(err, &f) || f.Kind != messages.Poison || !strings.Contains(err.Error(), fmt.Sprintf(`at sequence %d is unusable, and the order cannot be read with it: if no node wrote it, remove it with "nats stream rmm ORDER_EVENTS %[1]d": `, ack.Sequence)) {
-					t.Errorf("got %v, want poison at sequence %d", err, ack.Sequence)
-				}
-			}
-		})
-	}
-}
-
 func TestReadFailsInTime(t *testing.T) {
 	nc := natstest.Start(t).Connect()
 	j := open(t, nc, journal.Config{})
-	_, err := j.Read(t.Context(), "a")
+	_, _, err := j.Read(t.Context(), "a")
 	var f *delivery.Failure
 	if !errors.As(err, &f) || f.Kind != messages.Infrastructure {
 		t.Errorf("without a stream: got %v, want an infrastructure failure", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := j.Read(ctx, "a"); !errors.Is(err, context.Canceled) {
+	if _, _, err := j.Read(ctx, "a"); !errors.Is(err, context.Canceled) {
 		t.Errorf("canceled: got %v", err)
 	}
 }

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -41,11 +42,16 @@ func send(t *testing.T, nc *nats.Conn, m *nats.Msg) {
 }
 
 // direct sends the reply to a direct get that finds the sequences; those in lost do not arrive.
+// The whole history is at 3, 5 and 8.
 func direct(t *testing.T, nc *nats.Conn, m *nats.Msg, id messages.OrderID, pending int, lost uint64, sequences ...uint64) {
 	var last uint64
-	for i, seq := range sequences {
+	all := []uint64{0, 3, 5, 8}
+	for _, seq := range sequences {
 		if seq != lost {
-			send(t, nc, &nats.Msg{Subject: m.Reply, Data: body(t, id, i+1), Header: nats.Header{
+			number := slices.Index(all, seq)
+			previous := all[number-1]
+			send(t, nc, &nats.Msg{Subject: m.Reply, Data: body(t, id, number, previous), Header: nats.Header{
+				messages.HeaderEvent: {"parked"}, messages.HeaderExpected: {fmt.Sprint(previous)},
 				"Nats-Stream": {"ORDER_EVENTS"}, "Nats-Subject": {"ORDER_EVENT." + string(id)},
 				"Nats-Sequence": {fmt.Sprint(seq)}, "Nats-Last-Sequence": {fmt.Sprint(last)},
 				"Nats-Time-Stamp": {time.Now().UTC().Format(time.RFC3339Nano)},
@@ -100,7 +106,7 @@ func TestReadNoticesMissingReplies(t *testing.T) {
 			_ = m.Respond([]byte(`{"message":{"subject":"ORDER_EVENT.a","seq":8,"time":"2025-01-01T00:00:00Z"}}`))
 		})
 		answer(t, nc, directGet, func(m *nats.Msg) { direct(t, nc, m, "a", 0, lost, 3, 5, 8) })
-		_, err := open(t, nc, journal.Config{}).Read(t.Context(), "a")
+		_, _, err := open(t, nc, journal.Config{}).Read(t.Context(), "a")
 		var f *delivery.Failure
 		if !errors.As(err, &f) || f.Kind != messages.Infrastructure {
 			t.Errorf("without sequence %d: got %v, want an infrastructure failure", lost, err)

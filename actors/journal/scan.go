@@ -26,7 +26,8 @@ const (
 )
 
 // Scan calls visit for each entry of all orders that is in the journal at the time of the call, in the order of the
-// stream. It stops at the first error of visit and returns it; its own errors are those of Read.
+// stream. It stops at the first error of visit and returns it; its own errors are those of Read. Messages that cannot be
+// entries are passed over; that an entry follows the one before is not checked.
 func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) error {
 	failed := func(err error) error { return fmt.Errorf("scan the journal: %w", err) }
 	stream, err := js.Stream(ctx, messages.StreamEvents)
@@ -68,17 +69,18 @@ func Scan(ctx context.Context, js jetstream.JetStream, visit func(Entry) error) 
 		if err != nil {
 			return failed(infrastructure(err))
 		}
-		e, err := decodeScanned(m)
+		sequence, e, ok, err := decodeScanned(m)
 		switch {
 		case err != nil:
 			return failed(err)
-		case e.Sequence > last:
+		case sequence > last:
 			return nil
+		case ok:
+			if err := visit(e); err != nil {
+				return err
+			}
 		}
-		if err := visit(e); err != nil {
-			return err
-		}
-		from = e.Sequence + 1
+		from = sequence + 1
 	}
 	return nil
 }
@@ -103,15 +105,17 @@ func removeConsumer(ctx context.Context, js jetstream.JetStream, c jetstream.Con
 	_ = js.DeleteConsumer(ctx, messages.StreamEvents, c.CachedInfo().Name)
 }
 
-func decodeScanned(m jetstream.Msg) (Entry, error) {
+// decodeScanned returns the message's sequence, and its entry if it has the form of one.
+func decodeScanned(m jetstream.Msg) (sequence uint64, e Entry, ok bool, err error) {
 	meta, err := m.Metadata()
 	if err != nil {
-		return Entry{}, infrastructure(err)
+		return 0, Entry{}, false, infrastructure(err)
 	}
-	s := &natsclient.StoredMsg{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Data: m.Data()}
+	sequence = meta.Sequence.Stream
 	id, err := messages.IDFromSubject(messages.SubjectEvent, m.Subject())
-	if err != nil {
-		return Entry{}, poison(messages.OrderID(m.Subject()), s.Sequence, err)
+	if _, fenced := messages.Fence(m.Headers()); err != nil || !fenced {
+		return sequence, Entry{}, false, nil //nolint:nilerr // a foreign message
 	}
-	return entryOf(id, s)
+	e, err = entryOf(id, &natsclient.StoredMsg{Sequence: sequence, Time: meta.Timestamp, Data: m.Data()})
+	return sequence, e, err == nil, nil
 }

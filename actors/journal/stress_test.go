@@ -28,7 +28,7 @@ func TestManyOwners(t *testing.T) {
 			group.Go(func() {
 				for range rounds {
 					id := order(rand.IntN(orders))
-					entries, err := j.Read(t.Context(), id)
+					entries, _, err := j.Read(t.Context(), id)
 					if err != nil {
 						t.Error(err)
 						return

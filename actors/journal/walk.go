@@ -33,7 +33,8 @@ type walk struct {
 	next  uint64
 	// number is that of the entry asked for.
 	number uint64
-	// broken: an entry is missing, does not name the one before, or there are too many.
+	// broken: an entry is missing, does not name the one before, or there are too many; or foreign messages are stored before
+	// or after the last entry.
 	broken bool
 	err    error
 	done   chan struct{}
@@ -56,9 +57,15 @@ func (j *Journal) walk(ctx context.Context, id messages.OrderID, short bool) (en
 	if w.err != nil || w.broken {
 		return nil, false, readFailure(w.err)
 	}
-	slices.Reverse(w.found)
-	entries, err = decodeAll(id, w.found)
-	return entries, true, err
+	entries = make([]Entry, 0, len(w.found))
+	for i := range slices.Backward(w.found) {
+		e, err := entryOf(id, &w.found[i])
+		if err != nil {
+			return nil, false, nil //nolint:nilerr // a read in pages passes it over
+		}
+		entries = append(entries, e)
+	}
+	return entries, true, nil
 }
 
 // singleServer reports whether only the connected server can answer a direct get: then its answer is as new as the
@@ -115,6 +122,9 @@ func (w *walk) take(m *nats.Msg) (more bool, err error) {
 	l, ok := parseLinks(s.Data)
 	if w.next != 0 {
 		ok = ok && l.number == w.number
+	} else {
+		// What else is on the subject before it, or instead of it, only a read in pages passes over.
+		ok = ok && unbroken(s, l.previous)
 	}
 	w.found = append(w.found, *s)
 	w.broken = !ok || (l.number == 1) != (l.previous == 0) || !w.short && l.number > walkMax

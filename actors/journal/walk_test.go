@@ -17,38 +17,46 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-// ways are the methods of reading a history. Entries that do not name the one before are read page by page.
+// ways are the methods of reading a history. One that a foreign message follows is read page by page.
 var ways = []struct {
-	name   string
-	cfg    journal.Config
-	linked bool
+	name    string
+	cfg     journal.Config
+	foreign bool
 }{
-	{"walk", journal.Config{SingleServer: true}, true},
-	{"walk from the leader's last", journal.Config{}, true},
-	{"pages", journal.Config{}, false},
+	{"walk", journal.Config{SingleServer: true}, false},
+	{"walk from the leader's last", journal.Config{}, false},
+	{"pages", journal.Config{}, true},
+}
+
+// store stores an entry as a journal does, after the message at sequence last.
+func store(t testing.TB, js jetstream.JetStream, id messages.OrderID, body []byte, last uint64) uint64 {
+	t.Helper()
+	ack, err := js.PublishMsg(t.Context(), &nats.Msg{Subject: messages.SubjectEvent + string(id), Data: body, Header: nats.Header{
+		messages.HeaderEvent: {"step_completed"}, messages.HeaderExpected: {fmt.Sprint(last)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ack.Sequence
 }
 
 // write stores n entries of the order between entries of other orders, and returns their sequences.
-func write(t *testing.T, js jetstream.JetStream, id messages.OrderID, n int, linked bool) []uint64 {
+func write(t *testing.T, js jetstream.JetStream, id messages.OrderID, n int, foreign bool) []uint64 {
 	t.Helper()
 	var sequences []uint64
-	put := func(id messages.OrderID, n int, previous uint64) uint64 {
-		if !linked {
-			previous = 0
-		}
-		ack, err := js.Publish(t.Context(), messages.SubjectEvent+string(id), body(t, id, n, previous))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return ack.Sequence
-	}
 	var last uint64
 	for i := range n {
 		if i%3 == 1 {
-			put(messages.OrderID(fmt.Sprintf("between-%s-%d", id, i)), 1, 0)
+			between := messages.OrderID(fmt.Sprintf("between-%s-%d", id, i))
+			store(t, js, between, body(t, between, 1, 0), 0)
 		}
-		last = put(id, i+1, last)
+		last = store(t, js, id, body(t, id, i+1, last), last)
 		sequences = append(sequences, last)
+	}
+	if foreign {
+		if _, err := js.Publish(t.Context(), messages.SubjectEvent+string(id), nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return sequences
 }
@@ -63,7 +71,7 @@ func TestReadsAgree(t *testing.T) {
 			j := open(t, nc, way.cfg)
 			for _, n := range []int{0, 1, 2, 7, 255, 256, 257, 300} {
 				id := order(n)
-				want := write(t, js, id, n, way.linked)
+				want := write(t, js, id, n, way.foreign)
 				entries := read(t, j, id)
 				if len(entries) != n {
 					t.Fatalf("read %d entries, want %d", len(entries), n)
@@ -150,8 +158,8 @@ func burstOf(t *testing.T, j *journal.Journal, orders, n int, last []uint64) []r
 func TestWalkWithLaggingServer(t *testing.T) {
 	nc := natstest.Start(t, natstest.NoJetStream).Connect()
 	answer(t, nc, leaderGet, func(m *nats.Msg) {
-		_ = m.Respond(fmt.Appendf(nil, `{"message":{"subject":"ORDER_EVENT.a","seq":8,"data":%q,"time":"2025-01-01T00:00:00Z"}}`,
-			base64.StdEncoding.EncodeToString(body(t, "a", 3, 5))))
+		_ = m.Respond(fmt.Appendf(nil, `{"message":{"subject":"ORDER_EVENT.a","seq":8,"data":%q,"hdrs":%q,"time":"2025-01-01T00:00:00Z"}}`,
+			base64.StdEncoding.EncodeToString(body(t, "a", 3, 5)), base64.StdEncoding.EncodeToString([]byte("NATS/1.0\r\nOrderly-Event: parked\r\nNats-Expected-Last-Subject-Sequence: 5\r\n\r\n"))))
 	})
 	var walked, paged atomic.Int32
 	answer(t, nc, directGet, func(m *nats.Msg) {
@@ -198,6 +206,7 @@ func TestWalkIgnoresOtherReplies(t *testing.T) {
 						}
 					case strings.Contains(request, "last_by_subj"):
 						send(t, nc, &nats.Msg{Subject: m.Reply, Data: body(t, "a", 3, 5), Header: nats.Header{
+							messages.HeaderEvent: {"parked"}, messages.HeaderExpected: {"5"},
 							"Nats-Sequence": {"8"}, "Nats-Time-Stamp": {"2025-01-01T00:00:00Z"},
 						}})
 					case strings.Contains(request, `"seq":5`):
@@ -234,7 +243,7 @@ func TestReadsDuringAppends(t *testing.T) {
 				group.Go(func() {
 					for ctx.Err() == nil {
 						least := known.Load()
-						entries, err := j.Read(t.Context(), "a")
+						entries, _, err := j.Read(t.Context(), "a")
 						if err != nil {
 							t.Error(err)
 							return
@@ -252,15 +261,16 @@ func TestReadsDuringAppends(t *testing.T) {
 			}
 			var last uint64
 			for i := range 60 {
-				if !way.linked {
-					last = 0
+				fence := last
+				if way.foreign {
+					ack, err := js.Publish(t.Context(), messages.SubjectEvent+"a", nil)
+					if err != nil {
+						t.Error(err)
+						break
+					}
+					fence = ack.Sequence
 				}
-				ack, err := js.Publish(t.Context(), messages.SubjectEvent+"a", body(t, "a", i+1, last))
-				if err != nil {
-					t.Error(err)
-					break
-				}
-				last = ack.Sequence
+				last = store(t, js, "a", body(t, "a", i+1, last), fence)
 				known.Store(last)
 			}
 			stop()

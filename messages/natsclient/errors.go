@@ -27,6 +27,7 @@ var (
 
 // Error codes of the server that package jetstream does not name.
 const (
+	ErrorCodeMessageTooLarge     jetstream.ErrorCode = 10054
 	ErrorCodeHeaderTooLarge      jetstream.ErrorCode = 10097
 	ErrorCodeAtomicDisabled      jetstream.ErrorCode = 10174
 	ErrorCodeAtomicBatchTooLarge jetstream.ErrorCode = 10199
@@ -47,6 +48,12 @@ func ErrorCode(err error) jetstream.ErrorCode {
 func WrongLastSequence(err error) bool {
 	code := ErrorCode(err)
 	return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
+}
+
+// TooLarge reports whether a message was refused for its size, by nats.go or by the server.
+func TooLarge(err error) bool {
+	code := ErrorCode(err)
+	return errors.Is(err, nats.ErrMaxPayload) || code == ErrorCodeMessageTooLarge || code == ErrorCodeHeaderTooLarge
 }
 
 // SendError wraps ErrNotSent around an error of a publish of nats.go if nothing can have been sent. Any other error may be

@@ -36,11 +36,26 @@ type StoredMsg struct {
 	// Header is the block of headers as it was published, see nats.DecodeHeadersMsg. Reads from the leader only.
 	Header []byte `json:"hdrs"`
 	Data   []byte `json:"data"`
+	// Fields are the decoded headers, with those that the server adds. Direct gets with headers only.
+	Fields nats.Header `json:"-"`
+}
+
+// Headers returns the decoded headers; nil without any, or if they are unreadable.
+func (s *StoredMsg) Headers() nats.Header {
+	if s.Fields != nil || len(s.Header) == 0 {
+		return s.Fields
+	}
+	h, err := nats.DecodeHeadersMsg(s.Header)
+	if err != nil {
+		return nil
+	}
+	return h
 }
 
 const (
 	headerStatus       = "Status"
 	headerSequence     = "Nats-Sequence"
+	headerSubject      = "Nats-Subject"
 	headerLastSequence = "Nats-Last-Sequence"
 	headerPending      = "Nats-Num-Pending"
 
@@ -117,7 +132,7 @@ func parseStored(m *nats.Msg) (s StoredMsg, err error) {
 	if err := errors.Join(err1, err2); err != nil {
 		return s, fmt.Errorf("direct get: %w", err)
 	}
-	return StoredMsg{Sequence: sequence, Time: at, Data: m.Data}, nil
+	return StoredMsg{Sequence: sequence, Time: at, Subject: m.Header.Get(headerSubject), Data: m.Data, Fields: m.Header}, nil
 }
 
 func number(m *nats.Msg, header string) (uint64, error) {

@@ -15,10 +15,9 @@ import (
 
 // Headers of a message.
 const (
-	HeaderExpectedLastSubjectSequence = "Nats-Expected-Last-Subject-Sequence"
-	HeaderBatchID                     = "Nats-Batch-Id"
-	HeaderBatchSequence               = "Nats-Batch-Sequence"
-	HeaderBatchCommit                 = "Nats-Batch-Commit"
+	HeaderBatchID       = "Nats-Batch-Id"
+	HeaderBatchSequence = "Nats-Batch-Sequence"
+	HeaderBatchCommit   = "Nats-Batch-Commit"
 )
 
 const (

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/nats-io/nats.go"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/audit/replay"
 )
@@ -15,7 +16,7 @@ type journal struct {
 	report *Report
 	live   map[messages.OrderID]*history
 	// closed orders have ended, or have an illegal history: none of their later entries is folded.
-	closed       map[messages.OrderID]closing
+	closed       map[messages.OrderID]closed
 	attributions []attribution
 	// plans holds one copy of each plan, by its encoding.
 	plans map[string]*messages.Plan
@@ -26,6 +27,14 @@ type history struct {
 	replay.Order
 	// driver is the latest one, also while the order is parked or in attention.
 	driver *messages.Source
+	// messages counts those on the order's subject, seen is the sequence of the last one: foreign ones are among them.
+	messages, seen uint64
+}
+
+// closed is an order that takes no further entry, with the number and the sequence of its last one.
+type closed struct {
+	why          closing
+	number, last uint64
 }
 
 // closing is why no entry may follow.
@@ -37,35 +46,37 @@ const (
 )
 
 func newJournal(r *Report) *journal {
-	return &journal{report: r, live: map[messages.OrderID]*history{}, closed: map[messages.OrderID]closing{}, plans: map[string]*messages.Plan{}}
+	return &journal{report: r, live: map[messages.OrderID]*history{}, closed: map[messages.OrderID]closed{}, plans: map[string]*messages.Plan{}}
 }
 
-// add folds the entry stored at seq.
-func (j *journal) add(seq uint64, subject string, body []byte) {
+// add folds the entry stored at seq, and reports whether it is one: a message that no node stored is only counted.
+func (j *journal) add(seq uint64, subject string, header nats.Header, body []byte) bool {
 	id, err := messages.IDFromSubject(messages.SubjectEvent, subject)
-	if err != nil {
-		j.report.violate("", fmt.Sprintf("journal entry %d: %v", seq, err))
-		return
-	}
-	entry := new(messages.JournalEntry)
-	if err := proto.Unmarshal(body, entry); err != nil {
-		j.reject(id, fmt.Sprintf("journal entry %d cannot be decoded: %v; %s", seq, err, remedy(seq)))
-		return
-	}
-	if entry.GetOrderId() != string(id) {
-		j.reject(id, fmt.Sprintf("journal entry %d is about order %q; %s", seq, entry.GetOrderId(), remedy(seq)))
-		return
-	}
-	switch j.closed[id] {
-	case ended:
-		j.reject(id, fmt.Sprintf("entry %d follows the end of the order", entry.GetNumber()))
-		return
-	case illegal:
-		return
+	entry, place := new(messages.JournalEntry), messages.Foreign
+	expected, fenced := messages.Fence(header)
+	if err == nil && fenced && proto.Unmarshal(body, entry) == nil && entry.GetOrderId() == string(id) {
+		link := messages.Link{Number: uint64(entry.GetNumber()), Previous: entry.GetPrevious(), Expected: expected}
+		place = link.After(j.last(id))
 	}
 	h := j.live[id]
+	if h != nil {
+		h.messages, h.seen = h.messages+1, seq
+	}
+	if place == messages.Foreign {
+		if j.closed[id].why != illegal || !fenced {
+			j.report.foreign(messages.StreamEvents, seq, subject)
+		}
+		return false
+	}
+	switch j.closed[id].why {
+	case ended:
+		j.reject(id, fmt.Sprintf("entry %d follows the end of the order", entry.GetNumber()))
+		return true
+	case illegal:
+		return true
+	}
 	if h == nil {
-		h = new(history)
+		h = &history{messages: 1, seen: seq}
 		h.ID = messages.OrderID(strings.Clone(string(id))) // the subject may be collected
 		j.live[h.ID] = h
 	}
@@ -74,18 +85,23 @@ func (j *journal) add(seq uint64, subject string, body []byte) {
 	trim(entry)
 	if err := h.Apply(seq, entry); err != nil {
 		j.reject(id, err.Error())
-		return
+		return true
 	}
 	h.ID = id
 	h.Accepted.Order = nil
 	if h.Status().Ended() {
-		j.end(id, h.Status())
+		j.end(h)
 	}
+	return true
 }
 
-// remedy is the advice about an entry that makes its order unreadable.
-func remedy(seq uint64) string {
-	return fmt.Sprintf("no node can read the order with it: if no node wrote it, remove it with \"nats stream rmm %s %d\"", messages.StreamEvents, seq)
+// last returns the number and the sequence of the order's last entry.
+func (j *journal) last(id messages.OrderID) (number, sequence uint64) {
+	if h := j.live[id]; h != nil {
+		return uint64(h.Number), h.Last
+	}
+	c := j.closed[id]
+	return c.number, c.last
 }
 
 // attribute notes the order that the entry accepts, the messages and the drivers that it names, and shares its plan with
@@ -160,10 +176,10 @@ func trimState(c *messages.Checkpoint) {
 	}
 }
 
-func (j *journal) end(id messages.OrderID, status replay.Status) {
-	delete(j.live, id)
-	j.closed[id] = ended
-	switch status {
+func (j *journal) end(h *history) {
+	delete(j.live, h.ID)
+	j.closed[h.ID] = closed{ended, uint64(h.Number), h.Last}
+	switch h.Status() {
 	case replay.Completed:
 		j.report.Orders.Completed++
 	case replay.Rejected:
@@ -175,12 +191,12 @@ func (j *journal) end(id messages.OrderID, status replay.Status) {
 
 // reject reports an illegal history; later entries of the order are not folded.
 func (j *journal) reject(id messages.OrderID, reason string) {
-	if j.closed[id] == illegal {
+	if j.closed[id].why == illegal {
 		return
 	}
 	id = messages.OrderID(strings.Clone(string(id)))
 	delete(j.live, id)
-	j.closed[id] = illegal
+	j.closed[id] = closed{why: illegal}
 	j.report.violate(id, reason)
 }
 

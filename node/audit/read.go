@@ -19,7 +19,7 @@ func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
 	r.journal = newJournal(r.report)
 	for name, s := range map[string]*jetstream.Stream{
 		messages.StreamOrders: &r.orders, messages.StreamEvents: &r.events,
-		messages.StreamTimers: &r.timers, messages.StreamDead: &r.dead,
+		messages.StreamTimers: &r.timers, messages.StreamDead: &r.dead, messages.StreamPlans: &r.plans,
 	} {
 		var err error
 		if *s, err = js.Stream(ctx, name); err != nil {
@@ -33,10 +33,10 @@ func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
 }
 
 type reader struct {
-	js                           jetstream.JetStream
-	orders, events, timers, dead jetstream.Stream
-	report                       *Report
-	journal                      *journal
+	js                                  jetstream.JetStream
+	orders, events, timers, dead, plans jetstream.Stream
+	report                              *Report
+	journal                             *journal
 	// stored is what ORDER_TIMERS stores.
 	stored *timers
 	// stranded orders have a Violation of their own.
@@ -54,7 +54,7 @@ func (r *reader) read(ctx context.Context) error {
 		return err
 	}
 	r.report.Journal, err = r.each(ctx, r.events, false, func(seq uint64, m jetstream.Msg) {
-		r.journal.add(seq, m.Subject(), m.Data())
+		r.journal.add(seq, m.Subject(), m.Headers(), m.Data())
 	})
 	if err != nil {
 		return err
@@ -65,6 +65,9 @@ func (r *reader) read(ctx context.Context) error {
 	if err := r.checkTimers(ctx); err != nil {
 		return err
 	}
+	if err := r.readPlans(ctx); err != nil {
+		return err
+	}
 	// No entry or dead letter that was read can name a later message.
 	now, err := r.orders.Info(ctx)
 	if err != nil {
@@ -72,6 +75,8 @@ func (r *reader) read(ctx context.Context) error {
 	}
 	r.journal.count()
 	r.report.accountFor(inbox, r.journal.attributions, dead, now.State.LastSeq)
+	r.cancelledTimers()
+	r.report.warnForeign()
 	r.report.sort()
 	return nil
 }
@@ -83,8 +88,9 @@ func (r *reader) readDead(ctx context.Context) ([]uint64, error) {
 	var err error
 	r.report.Dead, err = r.each(ctx, r.dead, true, func(seq uint64, m jetstream.Msg) {
 		if defects := ingress.CheckDeadLetter(m.Subject(), m.Headers()); len(defects) > 0 {
-			r.report.warn(fmt.Sprintf("message %d of %[3]s is not a node's dead letter (%[2]s): see \"orderly dead show %[1]d\", remove it with \"nats stream rmm %[3]s %[1]d\"",
+			r.report.warn(fmt.Sprintf("message %d of %[3]s is not a node's dead letter (%[2]s): see \"orderly dead show %[1]d\", remove it with \"orderly repair\"",
 				seq, strings.Join(defects, ", "), messages.StreamDead))
+			r.report.foreign(messages.StreamDead, seq, m.Subject())
 			return
 		}
 		if m.Headers().Get(messages.HeaderDeadStream) != messages.StreamOrders {

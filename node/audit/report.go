@@ -28,10 +28,13 @@ type Report struct {
 	// ViolationCount counts the violations, Violations lists the first MaxListed of them.
 	ViolationCount int         `json:"offending"`
 	Violations     []Violation `json:"offenses"`
-	// WarningCount counts messages in the streams that no node stored, which are not part of the audit; Warnings lists the
-	// first MaxListed of them.
+	// WarningCount counts the warnings, of messages in the streams that no node stored, which are not part of the audit; Warnings
+	// lists the first MaxListed of them.
 	WarningCount int      `json:"warned"`
 	Warnings     []string `json:"warnings"`
+	// ForeignCount counts the messages that no node stored; Foreign are the first MaxForeign of them.
+	ForeignCount int              `json:"foreign"`
+	Foreign      []ForeignMessage `json:"-"`
 }
 
 // Orders counts the orders of the journal by their state.

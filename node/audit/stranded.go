@@ -128,16 +128,17 @@ func (r *reader) refresh(ctx context.Context, id messages.OrderID, h *history) (
 		r.journal.forget(id)
 		return false, nil
 	}
-	for r.journal.live[id] == h && uint64(h.Number) < count {
-		m, err := r.events.GetMsg(ctx, h.Last+1, jetstream.WithGetMsgSubject(subject))
+	for r.journal.live[id] == h && h.messages < count {
+		m, err := r.events.GetMsg(ctx, h.seen+1, jetstream.WithGetMsgSubject(subject))
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			return grown, nil
 		}
 		if err != nil {
 			return grown, err
 		}
-		r.journal.add(m.Sequence, m.Subject, m.Data)
-		grown = true
+		if r.journal.add(m.Sequence, m.Subject, m.Header, m.Data) {
+			grown = true
+		}
 	}
 	return grown, nil
 }

@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -89,7 +90,19 @@ func (w *testServer) entry(id string, e *messages.JournalEntry) uint64 {
 	w.Helper()
 	body, err := proto.Marshal(e)
 	w.must(err)
-	return w.store(messages.SubjectEvent+id, body)
+	return w.store(messages.SubjectEvent+id, body, messages.HeaderEvent, "x", messages.HeaderExpected, fmt.Sprint(w.lastOn(id)))
+}
+
+// lastOn is the last sequence on the order's subject, 0 for none.
+func (w *testServer) lastOn(id string) uint64 {
+	s, err := w.js.Stream(w.Context(), messages.StreamEvents)
+	w.must(err)
+	m, err := s.GetLastMsgForSubject(w.Context(), messages.SubjectEvent+id)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0
+	}
+	w.must(err)
+	return m.Sequence
 }
 
 // dead stores a dead letter about an inbox message.

@@ -118,7 +118,7 @@ func TestJSON(t *testing.T) {
 		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10},` +
 		`"timers":{"stored":4,"scheduled":1,"waking":1,"stale":2,"orphaned":0,"unscheduled":0},` +
 		`"attention_causes":[{"step":"pay","direction":"undo","kind":"transient","cause":"no responders\n","orders":1}],` +
-		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[],"warned":0,"warnings":[]}`
+		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[],"warned":0,"warnings":[],"foreign":0}`
 	if string(text) != want {
 		t.Errorf("got  %s\nwant %s", text, want)
 	}

@@ -36,7 +36,7 @@ type timer struct {
 	snapshot snapshotDigest
 }
 
-// readTimers reads all timers. A message on a subject that belongs to no order is a violation.
+// readTimers reads all timers.
 func (r *reader) readTimers(ctx context.Context) (*timers, error) {
 	info, err := r.timers.Info(ctx, jetstream.WithSubjectFilter(">"))
 	if err != nil {
@@ -44,19 +44,24 @@ func (r *reader) readTimers(ctx context.Context) (*timers, error) {
 	}
 	t := &timers{at: info.TimeStamp, scheduled: map[messages.OrderID]timer{}, fired: map[messages.OrderID]bool{}}
 	var ids []messages.OrderID
-	for subject := range info.State.Subjects {
+	for subject, count := range info.State.Subjects {
 		prefix := messages.SubjectTimer
 		if strings.HasPrefix(subject, messages.SubjectWake) {
 			prefix = messages.SubjectWake
 		}
 		id, err := messages.IDFromSubject(prefix, subject)
 		switch {
-		case err != nil:
-			r.report.violate("", fmt.Sprintf("%s stores a message on %s: %v", messages.StreamTimers, subject, err))
 		case prefix == messages.SubjectWake:
-			t.fired[id] = true
-		default:
+			// One that no node can use becomes a dead letter.
+			if err == nil {
+				t.fired[id] = true
+			}
+			continue
+		case err == nil:
 			ids = append(ids, id)
+		}
+		if err := r.foreignTimers(ctx, subject, count); err != nil {
+			return nil, fmt.Errorf("read stream %s: %w", messages.StreamTimers, err)
 		}
 	}
 	return t, r.readSchedules(ctx, ids, t)
@@ -99,8 +104,14 @@ func (r *reader) readTimer(ctx context.Context, id messages.OrderID) (t timer, f
 	if err != nil {
 		return timer{}, false, fmt.Errorf("read the timer of order %s: %w", id, err)
 	}
+	if !isTimer(m.Header) {
+		return timer{}, false, nil
+	}
 	return timer{sequence: m.Sequence, park: parkOf(m.Header), due: dueOf(m.Header), snapshot: digestBody(m.Data)}, true, nil
 }
+
+// isTimer reports whether a node may have stored the schedule.
+func isTimer(h nats.Header) bool { return parkOf(h) > 0 || !dueOf(h).IsZero() }
 
 // parkOf is the park that a timer or wake-up names, 0 if it names none.
 func parkOf(h nats.Header) uint64 {

@@ -46,7 +46,7 @@ func (r *reader) checkTimers(ctx context.Context) error {
 
 // countTimer counts an order by its stored timer or wake-up.
 func (r *reader) countTimer(ctx context.Context, id messages.OrderID) error {
-	if r.journal.live[id] == nil && r.journal.closed[id] == 0 {
+	if r.journal.live[id] == nil && r.journal.closed[id].why == 0 {
 		return r.countUnknown(ctx, id)
 	}
 	park := r.stored.scheduled[id].park

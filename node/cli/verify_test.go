@@ -1,11 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/demo"
@@ -27,14 +28,30 @@ func TestVerify(t *testing.T) {
 		}
 	}
 	hasKeys(t, decode[map[string]any](t, ok(t, p.environ, "verify", "-o", "json")),
-		"attention_causes", "balanced", "dead_letters", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
+		"attention_causes", "balanced", "dead_letters", "foreign", "inbox", "journal", "offending", "offenses", "orders", "taken", "timers", "warned", "warnings")
 
-	// A foreign entry continues an order after its end.
-	entry, err := json.Marshal("x")
+	last, err := stream(t, p, messages.StreamEvents).GetLastMsgForSubject(t.Context(), messages.SubjectEvent+"o-2")
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: entry}
+	// A foreign message is a warning.
+	m := &nats.Msg{Subject: messages.SubjectEvent + "o-2", Header: header(messages.HeaderEvent, "completed"), Data: []byte("x")}
+	ack, err := p.jetStream(t).PublishMsg(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = ok(t, p.environ, "verify")
+	if want := fmt.Sprintf("ORDER_EVENTS stores 1 messages that no node stored (sequences %d)", ack.Sequence); !strings.Contains(text, want) {
+		t.Errorf("%q is missing in\n%s", want, text)
+	}
+
+	// An entry continues an order after its end.
+	entry, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-2", Number: 6, Previous: last.Sequence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Header.Set(messages.HeaderExpected, fmt.Sprint(ack.Sequence))
+	m.Data = entry
 	if _, err := p.jetStream(t).PublishMsg(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}

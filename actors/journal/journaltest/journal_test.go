@@ -49,8 +49,13 @@ func TestReadBeginsAtTheLatestCheckpoint(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	j.StoreForeign("o-1")
+	entries, fence := j.Read("o-1")
+	if fence != last+1 {
+		t.Errorf("fence %d, want that of the foreign message, %d", fence, last+1)
+	}
 	var numbers []uint32
-	for _, e := range j.Read("o-1") {
+	for _, e := range entries {
 		numbers = append(numbers, e.Entry.GetNumber())
 	}
 	if len(numbers) != 4 || numbers[0] != 1 || numbers[1] != 4 || numbers[3] != 6 {

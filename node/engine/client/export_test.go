@@ -6,6 +6,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -21,7 +22,7 @@ const MaxInboxReads = maxInboxReads
 func Listen(
 	ctx context.Context, next func(context.Context) (jetstream.Msg, error), behind func(context.Context) (bool, error), yield func([]timeline.Event) error,
 ) error {
-	f := &follower{id: "o-1", idleTimeout: minIdleTimeout, yield: yield}
+	f := &follower{id: "o-1", idleTimeout: minIdleTimeout, yield: yield, chain: journal.NewChain("o-1")}
 	return f.listen(ctx, next, behind)
 }
 

@@ -3,17 +3,16 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
@@ -34,7 +33,7 @@ func (c *Client) FollowFrom(ctx context.Context, id string, after uint64, yield 
 	if _, err := c.Order(ctx, id); err != nil {
 		return err
 	}
-	f := &follower{client: c, id: messages.OrderID(id), after: after, yield: yield, idleTimeout: minIdleTimeout}
+	f := &follower{client: c, id: messages.OrderID(id), after: after, yield: yield, chain: journal.NewChain(messages.OrderID(id)), idleTimeout: minIdleTimeout}
 	for {
 		switch err := f.read(ctx); {
 		case f.done:
@@ -58,7 +57,9 @@ type follower struct {
 	yield  func([]timeline.Event) error
 
 	story timeline.Story
-	// last is the sequence of the latest entry read; the next consumer starts after it.
+	// chain finds the entries among the messages on the order's subject.
+	chain *journal.Chain
+	// last is the sequence of the latest message read; the next consumer starts after it.
 	last uint64
 	// idleTimeout is the time without an entry after which the journal is checked.
 	idleTimeout time.Duration
@@ -126,7 +127,7 @@ func (f *follower) listen(
 		if err != nil || meta.Sequence.Consumer != delivered {
 			return err // without an error: a message was lost
 		}
-		if err := f.handle(meta, m.Data()); err != nil || f.done {
+		if err := f.handle(meta, m); err != nil || f.done {
 			return err
 		}
 		delivered++
@@ -170,17 +171,17 @@ func (f *follower) behind(ctx context.Context) (bool, error) {
 	return false, nil
 }
 
-// handle yields one entry, if its sequence is greater than after.
-func (f *follower) handle(meta *jetstream.MsgMetadata, body []byte) error {
-	entry := &messages.JournalEntry{}
-	if err := proto.Unmarshal(body, entry); err != nil {
-		return f.finish(fmt.Errorf("follow order %s: decode entry at sequence %d: %w", f.id, meta.Sequence.Stream, err))
+// handle yields one entry, if its sequence is greater than after. A message that no node stored is passed over.
+func (f *follower) handle(meta *jetstream.MsgMetadata, m jetstream.Msg) error {
+	f.last = meta.Sequence.Stream
+	entry, err := f.chain.Take(&natsclient.StoredMsg{Sequence: f.last, Time: meta.Timestamp, Data: m.Data(), Fields: m.Headers()})
+	if err != nil {
+		return nil //nolint:nilerr // it is no entry
 	}
-	events, err := f.story.Apply(journal.Entry{Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Entry: entry})
+	events, err := f.story.Apply(entry)
 	if err != nil {
 		return f.finish(err)
 	}
-	f.last = meta.Sequence.Stream
 	if f.last > f.after {
 		if err := f.yield(events); err != nil {
 			return f.finish(err)

@@ -3,11 +3,13 @@ package client_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -185,6 +187,10 @@ type deliveredMsg struct {
 
 func (m deliveredMsg) Data() []byte { return m.body }
 
+func (m deliveredMsg) Headers() nats.Header {
+	return nats.Header{messages.HeaderEvent: {"x"}, messages.HeaderExpected: {fmt.Sprint(m.at.Stream - 1)}}
+}
+
 func (m deliveredMsg) Metadata() (*jetstream.MsgMetadata, error) {
 	return &jetstream.MsgMetadata{Sequence: m.at}, nil
 }
@@ -192,7 +198,7 @@ func (m deliveredMsg) Metadata() (*jetstream.MsgMetadata, error) {
 // entry is the delivered message of a journal entry, whose number is its sequence as well.
 func entry(t *testing.T, delivered uint64, number uint32, e *messages.Event) jetstream.Msg {
 	t.Helper()
-	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: number, Time: timestamppb.Now(), Node: "n", Events: []*messages.Event{e}})
+	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: number, Previous: uint64(number - 1), Time: timestamppb.Now(), Node: "n", Events: []*messages.Event{e}})
 	if err != nil {
 		t.Fatal(err)
 	}

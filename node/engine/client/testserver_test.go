@@ -3,6 +3,7 @@ package client_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -27,8 +28,9 @@ type testServer struct {
 	server *natstest.Server
 	js     jetstream.JetStream
 	client *client.Client
-	// number of the latest entry of order o-1.
+	// number and sequence of the latest entry of order o-1.
 	number uint32
+	last   uint64
 }
 
 func newTestServer(t *testing.T) *testServer {
@@ -69,20 +71,39 @@ func (w *testServer) publishCreated() uint64 {
 func (w *testServer) append(events ...*messages.Event) {
 	w.Helper()
 	w.number++
-	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Time: timestamppb.Now(), Node: "n", Events: events})
+	body, err := proto.Marshal(&messages.JournalEntry{OrderId: "o-1", Number: w.number, Previous: w.last, Time: timestamppb.Now(), Node: "n", Events: events})
 	w.must(err)
 	natstest.Eventually(w, "the entry is stored", func() bool {
 		ctx, cancel := context.WithTimeout(w.Context(), 500*time.Millisecond)
 		defer cancel()
-		_, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: messages.SubjectEvent + "o-1", Data: body}, jetstream.WithMsgID(fmt.Sprint("entry-", w.number)))
+		ack, err := w.js.PublishMsg(ctx, &nats.Msg{Subject: messages.SubjectEvent + "o-1", Data: body, Header: nats.Header{
+			messages.HeaderEvent: {"x"}, messages.HeaderExpected: {fmt.Sprint(w.last)},
+		}}, jetstream.WithMsgID(fmt.Sprint("entry-", w.number)))
+		if err == nil {
+			w.last = ack.Sequence
+		}
 		return err == nil
 	})
 }
 
-// appendKinds journals an entry that has only the header with its kinds.
+// appendKinds journals an entry with these kinds in its header. Its event is the end of the order, if the last kind is one.
 func (w *testServer) appendKinds(id, kinds string) {
 	w.Helper()
-	_, err := w.js.PublishMsg(w.Context(), &nats.Msg{Subject: messages.SubjectEvent + id, Header: nats.Header{messages.HeaderEvent: {kinds}}})
+	e := &messages.JournalEntry{OrderId: id, Number: 1}
+	m, err := w.stream(messages.StreamEvents).GetLastMsgForSubject(w.Context(), messages.SubjectEvent+id)
+	if err == nil {
+		before := &messages.JournalEntry{}
+		w.must(proto.Unmarshal(m.Data, before))
+		e.Number, e.Previous = before.Number+1, m.Sequence
+	}
+	if strings.HasSuffix(kinds, messages.KindCompleted) {
+		e.Events = done()[1:]
+	}
+	body, err := proto.Marshal(e)
+	w.must(err)
+	_, err = w.js.PublishMsg(w.Context(), &nats.Msg{Subject: messages.SubjectEvent + id, Data: body, Header: nats.Header{
+		messages.HeaderEvent: {kinds}, messages.HeaderExpected: {fmt.Sprint(e.Previous)},
+	}})
 	w.must(err)
 }
 

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
@@ -26,7 +26,7 @@ const (
 // Watch counts how a set of orders end. It is safe for concurrent use.
 type Watch struct {
 	js       jetstream.JetStream
-	stream   jetstream.Stream
+	journal  *journal.Journal
 	consumer jetstream.Consumer
 	consume  jetstream.ConsumeContext
 
@@ -40,8 +40,7 @@ type Watch struct {
 
 // StartWatch begins to watch; it misses nothing that happens after it returns. Stop the Watch after use.
 func StartWatch(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
-	stream, err := js.Stream(ctx, messages.StreamEvents)
-	if err != nil {
+	if _, err := js.Stream(ctx, messages.StreamEvents); err != nil {
 		return nil, fmt.Errorf("watch orders: stream %s: %w: start a node, which creates it", messages.StreamEvents, err)
 	}
 	consumer, err := js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{
@@ -51,12 +50,19 @@ func StartWatch(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 		return nil, fmt.Errorf("watch orders: %w", err)
 	}
 	w := &Watch{
-		js: js, stream: stream, consumer: consumer, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
+		js: js, consumer: consumer, open: map[messages.OrderID]time.Time{}, ended: map[order.Status]int{}, empty: make(chan struct{}),
+	}
+	if w.journal, err = journal.New(js, journal.Config{}); err != nil {
+		ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
+		return nil, fmt.Errorf("watch orders: %w", err)
 	}
 	w.consume, err = consumer.Consume(func(m jetstream.Msg) {
-		w.record(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
+		if _, ok := messages.Fence(m.Headers()); ok { // else no node stored it
+			w.record(messages.OrderID(strings.TrimPrefix(m.Subject(), messages.SubjectEvent)), m.Headers().Get(messages.HeaderEvent))
+		}
 	})
 	if err != nil {
+		w.journal.Close()
 		ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
 		return nil, fmt.Errorf("watch orders: %w", err)
 	}
@@ -67,6 +73,7 @@ func StartWatch(ctx context.Context, js jetstream.JetStream) (*Watch, error) {
 func (w *Watch) Stop() {
 	w.consume.Stop()
 	<-w.consume.Closed()
+	w.journal.Close()
 	ingress.RemoveConsumer(context.Background(), w.js, messages.StreamEvents, w.consumer)
 }
 
@@ -183,13 +190,12 @@ func (w *Watch) Wait(ctx context.Context) error {
 // lookUp reads the last entries of orders without recent events.
 func (w *Watch) lookUp(ctx context.Context) error {
 	for _, id := range w.openFor(lookupInterval, maxLookups) {
-		m, err := w.last(ctx, id)
+		e, found, err := w.last(ctx, id)
 		switch {
-		case errors.Is(err, jetstream.ErrMsgNotFound):
 		case err != nil:
 			return fmt.Errorf("look up order %s: %w", id, err)
-		default:
-			w.record(id, m.Header.Get(messages.HeaderEvent))
+		case found:
+			w.record(id, journal.Kinds(e.Entry))
 		}
 		w.mu.Lock()
 		if _, open := w.open[id]; open {
@@ -200,8 +206,8 @@ func (w *Watch) lookUp(ctx context.Context) error {
 	return nil
 }
 
-func (w *Watch) last(ctx context.Context, id messages.OrderID) (*jetstream.RawStreamMsg, error) {
+func (w *Watch) last(ctx context.Context, id messages.OrderID) (journal.Entry, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
 	defer cancel()
-	return w.stream.GetLastMsgForSubject(ctx, messages.SubjectEvent+string(id))
+	return w.journal.Last(ctx, id)
 }

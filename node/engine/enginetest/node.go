@@ -72,8 +72,9 @@ func (n *node) Append(a *journal.Append) {
 }
 
 // Read implements actors.Journal.
-func (n *node) Read(ctx context.Context, id messages.OrderID) ([]journal.Entry, error) {
-	return n.env.journal.Read(id), ctx.Err()
+func (n *node) Read(ctx context.Context, id messages.OrderID) (entries []journal.Entry, fence uint64, err error) {
+	entries, fence = n.env.journal.Read(id)
+	return entries, fence, ctx.Err()
 }
 
 // FirstStored implements actors.Inbox.

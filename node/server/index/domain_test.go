@@ -19,7 +19,7 @@ func TestJournalInAnotherDomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &testServer{t: t, nc: nc, js: js}
+	s := &testServer{t: t, nc: nc, js: js, last: map[string]uint64{}}
 	if err := ingress.EnsureStreams(natstest.Context(t), hub.JetStream(), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}

@@ -60,6 +60,8 @@ type feed struct {
 	pending uint64
 	// skipped and applied count entries.
 	skipped, applied int64
+	// logged is the time of the last log of a skipped entry.
+	logged time.Time
 }
 
 func newFeed(s *store, r *reader, p progress, hold time.Duration, log *slog.Logger) *feed {
@@ -139,7 +141,11 @@ func (f *feed) apply(s natsclient.StoredMsg, read time.Time) error {
 			return err
 		}
 	}
-	if e.Sequence <= r.sequence {
+	switch {
+	case e.Sequence <= r.sequence:
+		return nil
+	case e.Number > 1 && e.Previous < r.sequence:
+		f.skip(e.Sequence, errForeign)
 		return nil
 	}
 	r.fold(e)
@@ -170,11 +176,17 @@ func (f *feed) rowFor(e *wire.Entry) (*row, error) {
 	return r, err
 }
 
+// errForeign: the entry before it has a successor already.
+var errForeign = errors.New("no node stored it: it does not follow the order's last entry")
+
 var errNotAccepted = errors.New("the order's first entry is unknown")
 
 func (f *feed) skip(sequence uint64, err error) {
-	f.skipped++
-	f.log.Warn("journal entry skipped by the index", "sequence", sequence, telemetry.KeyError, err)
+	if f.skipped++; time.Since(f.logged) < logInterval {
+		return
+	}
+	f.logged = time.Now()
+	f.log.Warn("journal message is no entry, skipped by the index", "stream", messages.StreamEvents, "sequence", sequence, telemetry.KeyError, err)
 }
 
 // write writes the rows that are due, and the sequence up to which the database then has every entry.

@@ -80,7 +80,7 @@ func TestAgeOfAParkedOrder(t *testing.T) {
 		t.Helper()
 		number++
 		body, err := journal.Encode(nil, &messages.JournalEntry{
-			OrderId: "o-1", Number: number, Time: timestamppb.New(epoch.Add(time.Duration(minute) * time.Minute)), Events: events,
+			OrderId: "o-1", Number: number, Previous: uint64(number - 1), Time: timestamppb.New(epoch.Add(time.Duration(minute) * time.Minute)), Events: events,
 		})
 		if err == nil {
 			err = x.Take(uint64(number), body, time.Now())

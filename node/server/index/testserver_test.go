@@ -26,6 +26,8 @@ type testServer struct {
 	server *natstest.Server
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	// last is the sequence of each order's last entry.
+	last map[string]uint64
 }
 
 func newTestServer(t testing.TB) *testServer {
@@ -35,12 +37,15 @@ func newTestServer(t testing.TB) *testServer {
 	if err := ingress.EnsureStreams(natstest.Context(t), js, ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
-	return &testServer{t: t, server: server, nc: js.Conn(), js: js}
+	return &testServer{t: t, server: server, nc: js.Conn(), js: js, last: map[string]uint64{}}
 }
 
 // append stores an entry as the journal does.
 func (s *testServer) append(e *messages.JournalEntry) uint64 {
 	s.t.Helper()
+	if e.GetNumber() > 1 {
+		e.Previous = s.last[e.GetOrderId()]
+	}
 	body, err := journal.Encode(nil, e)
 	if err != nil {
 		s.t.Fatal(err)
@@ -51,18 +56,24 @@ func (s *testServer) append(e *messages.JournalEntry) uint64 {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.last[e.GetOrderId()] = ack.Sequence
 	return ack.Sequence
 }
 
 // fill stores the journal of n orders that complete without failures, interleaved as on a busy node.
 func (s *testServer) fill(n int) {
 	s.t.Helper()
+	stream, err := s.js.Stream(s.t.Context(), messages.StreamEvents)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	sequence := stream.CachedInfo().State.LastSeq
 	p := plan.Sim("sim:")
 	orders := demo.Samples(n, 1)
 	for from := 0; from < n; from += 500 {
 		for number := range uint32(len(p.GetSteps()) + 1) {
 			for _, o := range orders[from:min(n, from+500)] {
-				e := &messages.JournalEntry{OrderId: o.GetOrderId(), Number: number + 1, Time: timestamppb.Now(), Node: "n-1"}
+				e := &messages.JournalEntry{OrderId: o.GetOrderId(), Number: number + 1, Previous: s.last[o.GetOrderId()], Time: timestamppb.Now(), Node: "n-1"}
 				if number == 0 {
 					e.Events = []*messages.Event{{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{
 						Order: o, Plan: p, Driver: &messages.Source{Stream: messages.StreamOrders, Sequence: 1}, Incarnation: "i-1",
@@ -82,6 +93,8 @@ func (s *testServer) fill(n int) {
 				if _, err := s.js.PublishAsync(messages.SubjectEvent+e.GetOrderId(), body); err != nil {
 					s.t.Fatal(err)
 				}
+				sequence++
+				s.last[e.GetOrderId()] = sequence
 			}
 		}
 	}

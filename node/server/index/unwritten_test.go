@@ -26,6 +26,8 @@ type manual struct {
 	r         *rand.Rand
 	sequence  uint64
 	histories []*history
+	// last is the sequence of each order's last entry.
+	last map[string]uint64
 }
 
 // hold is longer than any test.
@@ -39,7 +41,7 @@ func newManual(t *testing.T, r *rand.Rand) *manual {
 		t.Fatal(err)
 	}
 	t.Cleanup(x.Close)
-	return &manual{Manual: x, t: t, dir: dir, r: r}
+	return &manual{Manual: x, t: t, dir: dir, r: r, last: map[string]uint64{}}
 }
 
 // newOrder adds an order without entries. Entries of all orders have the same few times.
@@ -68,11 +70,15 @@ func (f *manual) takeNext(one *history) {
 // take takes an entry that was read at the time.
 func (f *manual) take(e *messages.JournalEntry, read time.Time) {
 	f.t.Helper()
+	if e.GetNumber() > 1 {
+		e.Previous = f.last[e.GetOrderId()]
+	}
 	body, err := journal.Encode(nil, e)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	f.sequence++
+	f.last[e.GetOrderId()] = f.sequence
 	if err := f.Take(f.sequence, body, read); err != nil {
 		f.t.Fatal(err)
 	}

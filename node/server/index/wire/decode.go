@@ -46,8 +46,8 @@ type Entry struct {
 	Sequence uint64
 	// OrderID shares the memory of the body.
 	OrderID []byte
-	// Number within the order; 1 accepts it.
-	Number uint64
+	// Number within the order; 1 accepts it. Previous is the sequence of the entry before it.
+	Number, Previous uint64
 	// Time in Unix nanoseconds, or Unset.
 	Time   int64
 	Events []Event
@@ -121,6 +121,8 @@ func (d *Decoder) Decode(sequence uint64, body []byte, e *Entry) error {
 			return at.read(v.bytes)
 		case 6:
 			return d.event(v.bytes, e)
+		case 7:
+			e.Previous = v.number
 		}
 		return nil
 	})

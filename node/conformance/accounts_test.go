@@ -45,6 +45,11 @@ func (a *accounts) open(t *testing.T) nats.Option {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() {
+		if err := account.DisableJetStream(); err != nil { // frees the memory of its streams
+			t.Error(err)
+		}
+	})
 	return nats.UserInfo(name, password)
 }
 

@@ -191,18 +191,15 @@ func TestLines(t *testing.T) {
 		t.Run(s.title, func(t *testing.T) {
 			t.Parallel()
 			for _, l := range s.lines {
-				for _, over := range l.over {
-					variants := l.variants()
-					for _, name := range slices.Sorted(maps.Keys(variants)) {
-						title := l.answer + "/" + string(over)
-						if name != "" {
-							title += "/" + name
+				variants := l.variants()
+				for _, name := range slices.Sorted(maps.Keys(variants)) {
+					t.Run(strings.TrimSuffix(l.answer+"/"+name, "/"), func(t *testing.T) {
+						t.Parallel()
+						for _, over := range l.over {
+							// A parallel test is kept, with all that its cleanups refer to, until the last one has ended.
+							t.Run(string(over), func(t *testing.T) { runLine(t, accounts, variants[name], over) })
 						}
-						t.Run(title, func(t *testing.T) {
-							t.Parallel()
-							runLine(t, accounts, variants[name], over)
-						})
-					}
+					})
 				}
 			}
 		})

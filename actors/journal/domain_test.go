@@ -14,6 +14,7 @@ import (
 func TestStreamInAnotherDomain(t *testing.T) {
 	hub, leaf := natstest.Leaf(t)
 	stream(t, hub.Connect(), nil)
+	leaf.WaitForInterest(messages.SubjectEvent + "o-1")
 	js, err := jetstream.NewWithDomain(leaf.Connect(), natstest.LeafDomain)
 	if err != nil {
 		t.Fatal(err)

@@ -28,3 +28,12 @@ func Leaf(t testing.TB, options ...Option) (hub, leaf *Server) {
 	Eventually(t, "the leaf node is connected", func() bool { return hub.NumLeafNodes() == 1 && leaf.NumLeafNodes() == 1 })
 	return hub, leaf
 }
+
+// WaitForInterest waits until the server knows a subscriber of each subject: a leaf node learns of those of its hub, such as new
+// streams, a moment later, and until then answers that there is none.
+func (s *Server) WaitForInterest(subjects ...string) {
+	s.t.Helper()
+	for _, subject := range subjects {
+		Eventually(s.t, "the server knows a subscriber of "+subject, func() bool { return s.GlobalAccount().Interest(subject) > 0 })
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
@@ -35,6 +36,7 @@ func TestStreamsInAnotherDomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	leaf.WaitForInterest(messages.SubjectOrder+"o-1", messages.SubjectEvent+"o-1", messages.SubjectTimer+"o-1")
 	running, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- e.Run(running) }()

@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
@@ -23,6 +24,7 @@ func TestJournalInAnotherDomain(t *testing.T) {
 	if err := ingress.EnsureStreams(natstest.Context(t), hub.JetStream(), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
+	leaf.WaitForInterest(messages.SubjectEvent + "o-1")
 	x, _ := s.run(index.Config{Dir: t.TempDir()})
 	histories := s.appendHistories(10, "o")
 	waitCaughtUp(t, x)

@@ -155,6 +155,16 @@ var bodyLines = []line{
 		do:   always(conformance.Answer{Status: 404, Body: `{"error":"no_such_card"}`}),
 		end:  rejected, says: "no_such_card", calls: 1},
 
+	{answer: "with `encoding: protobuf`: a `StepReply` in protobuf or JSON", over: both, step: "encoding: protobuf",
+		cases: map[string]conformance.Script{
+			"protobuf": always(conformance.Answer{Perform: true, Header: map[string]string{"Content-Type": "application/protobuf"}, Body: "\x0a\x00"}),
+			"JSON":     always(conformance.Done("")),
+		},
+		end: completed, events: begun + " " + toEnd, performed: 1, calls: 1},
+	{answer: "with `encoding: protobuf`: a body that is not a `StepReply`; a cancel", over: both, step: "encoding: protobuf",
+		cases: answering(some("a page in HTML", "text", "another JSON object", "a number", "whitespace"), always),
+		acts:  []act{onAttention("", "a second call and a cancel", cancel)},
+		end:   cancelled, performed: 1, undone: 1, calls: 2, undos: 1},
 	{answer: "a `StepReply` with an unknown field besides", over: both, do: always(conformance.Answer{Perform: true, Body: `{"done":{"data":"x"},"version":2}`}),
 		end: completed, events: begun + " " + toEnd, performed: 1, calls: 1},
 	{answer: "a `StepReply` under another `Content-Type`", over: both,

@@ -1,9 +1,9 @@
 package conformance
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -11,9 +11,9 @@ import (
 type Call struct {
 	// Route is the last element of the path, or the last token of the subject.
 	Route string
-	// Key is the header Idempotency-Key, else the field idempotency_key of the body.
+	// Key is the header Idempotency-Key.
 	Key string
-	// OrderID is the field order_id of a JSON body.
+	// OrderID is the order of the key.
 	OrderID string
 	Header  http.Header
 	Body    []byte
@@ -64,16 +64,8 @@ func (s *Service) Effects(key string) int {
 // receive notes a call, performs its effect unless its key has one, and returns the answer. The late answer to an earlier
 // call under the key is sent first.
 func (s *Service) receive(route string, header http.Header, body []byte) (Call, Answer) {
-	c := Call{Route: route, Header: header, Body: body}
-	var fields struct {
-		OrderID string `json:"order_id"`
-		Key     string `json:"idempotency_key"`
-	}
-	_ = json.Unmarshal(body, &fields) // a body in protobuf has the key in its header
-	c.OrderID, c.Key = fields.OrderID, header.Get("Idempotency-Key")
-	if c.Key == "" {
-		c.Key = fields.Key
-	}
+	c := Call{Route: route, Key: header.Get("Idempotency-Key"), Header: header, Body: body}
+	c.OrderID, _, _ = strings.Cut(c.Key, "/")
 	s.mu.Lock()
 	late := s.late[c.Key]
 	delete(s.late, c.Key)

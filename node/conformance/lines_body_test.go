@@ -15,7 +15,7 @@ var unreadable = map[string]string{
 	"another JSON object":        `{"success":false,"error":"card_declined"}`,
 	"a success in other words":   `{"success":true,"charge":"ch_1"}`,
 	"a decline in other words":   `{"response_code":200,"gateway_response_description":"Insufficient funds"}`,
-	"a misspelled result":          `{"dnoe":{"data":{}}}`,
+	"a misspelled result":        `{"dnoe":{"data":{}}}`,
 	"a result in capitals":       `{"Done":{}}`,
 	"a result that is no object": `{"done":true}`,
 	"a delay that is none":       `{"retry":{"after":"soon"}}`,

@@ -69,7 +69,7 @@ func startWithCauses(t *testing.T, causes ...string) (p *process, ids []string) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &nats.Msg{Subject: messages.SubjectEvent + id, Data: body, Header: nats.Header{messages.HeaderEvent: {journal.Kinds(e)}}}
+		m := &nats.Msg{Subject: messages.SubjectEvent + id, Data: body, Header: nats.Header{messages.HeaderEvent: {journal.Kinds(e)}, messages.HeaderExpected: {"0"}}}
 		if _, err := js.PublishMsg(t.Context(), m); err != nil {
 			t.Fatal(err)
 		}

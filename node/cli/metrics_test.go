@@ -13,6 +13,7 @@ import (
 // seldom are metrics that appear with the first event they count, which this test does not cause.
 var seldom = []string{
 	"orderly_journal_append_fenced_total", "orderly_journal_append_lost_total", "orderly_journal_batch_size",
+	"orderly_journal_foreign_total",
 	"orderly_orders_fenced_total", "orderly_orders_takeovers_total", "orderly_supervision_escalations_total",
 	"orderly_supervision_give_ups_total", "orderly_supervision_restarts_total", "orderly_supervision_crashes_total", "orderly_settlements_ignored_total", "orderly_ack_progress_total",
 	"orderly_index_entries_skipped_total",

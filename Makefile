@@ -30,7 +30,7 @@ SOURCE := $(wildcard actors deploy ingress messages node supervision)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash model model-short generate generated tidy vuln check clean
+.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash hostile model model-short generate generated tidy vuln check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -79,6 +79,9 @@ benchmarks: ## run each Go benchmark once, so that none rots
 
 crash: ## kill -9 under load: at least COUNT orders (100000) and DURATION (10m)
 	CRASH_COUNT=$(COUNT) CRASH_DURATION=$(DURATION) go test -count=1 -timeout 0 -v -run '^TestCrash' ./node/...
+
+hostile: ## play hostile input against a node in its long form, and watch its memory and the orders of others
+	HOSTILE_FULL=1 go test -count=1 -timeout 0 -v -run '^TestHostile' ./node/hostile
 
 model: ## check the whole model of the order protocol; CASE=name checks one, TRACE=1 shows its trace
 	$(call need,spin,spin)

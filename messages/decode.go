@@ -90,7 +90,11 @@ func decode(contentType string, body []byte, m proto.Message) error {
 	if len(body) == 0 {
 		return nil
 	}
-	switch form := detectEncoding(contentType, body); form {
+	form := detectEncoding(contentType, body)
+	if err := checkValues(form, body, m); err != nil {
+		return err
+	}
+	switch form {
 	case encodingProtobuf:
 		return decodeProtobuf(body, m)
 	default:

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math"
@@ -109,6 +110,7 @@ var inputs = []input{
 	{what: "JSON under `Content-Type: application/protobuf`", end: dead, says: "body is not a protobuf OrderCreated",
 		header: header("Content-Type", "application/protobuf"), body: asJSON()},
 	{what: "body of more than 256 KiB", end: dead, says: "bytes: at most 262144 are allowed", body: append(asJSON(), make([]byte, messages.MaxBody)...)},
+	{what: "order of 131,000 empty items", end: dead, says: "body has more than 16384 values", body: bytes.Repeat([]byte{3<<3 | 2, 0}, 131_000)},
 	{what: "body of more than 512 KiB", end: refused, says: "message size exceeds maximum allowed", body: append(asJSON(), make([]byte, messages.MaxStored)...)},
 	{what: "subject whose last token is longer than 64 characters", end: dead, says: "order id has 65 characters: at most 64 are allowed",
 		id: strings.Repeat("x", 65), body: asJSON()},

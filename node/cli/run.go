@@ -31,6 +31,7 @@ Without NATS_URL the node embeds a NATS server, with its store in ORDERLY_DATA_D
 			return err
 		}
 		server.TuneGC()
+		server.LimitMemory()
 		ctx, stop := context.WithCancel(cmd.Context())
 		defer stop()
 		abort, unhook := onSignals(stop)

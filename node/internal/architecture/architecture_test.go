@@ -64,6 +64,7 @@ var nodePackages = []struct {
 	{"bench", []string{"demo", "engine", "server/telemetry", "server/embedded", "server/index"}},
 	{"cli", []string{"timeline", "cause", "audit", "demo", "servicecheck", "engine/client", "server/config", "server/index", "server", "bench"}},
 	{"orderly", []string{"cli"}},
+	{"hostile", nil},
 	{"internal", nil},
 	{"internal/docs", []string{"cli"}},
 }

@@ -7,6 +7,8 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/orderly-engine/orderly/messages/health"
 )
 
 // Defaults and limits of Config.
@@ -31,6 +33,8 @@ type Config struct {
 	GroupAck bool
 	// PollInterval is the time between two reads of the inbox's lag; default DefaultPollInterval.
 	PollInterval time.Duration
+	// Health gets a check of each consumer and of the dead letters; default none.
+	Health *health.Monitor
 	// Logger defaults to slog.Default.
 	Logger *slog.Logger
 	// Meter defaults to none.
@@ -46,6 +50,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.PollInterval == 0 {
 		c.PollInterval = DefaultPollInterval
+	}
+	if c.Health == nil {
+		c.Health = &health.Monitor{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.Default()

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages/failpoint"
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
@@ -16,11 +17,12 @@ import (
 // message terminated.
 type deadLetterWriter struct {
 	inbox *Inbox
+	check *health.Check
 	queue chan *heldDelivery
 }
 
 func newDeadLetterWriter(i *Inbox) *deadLetterWriter {
-	return &deadLetterWriter{inbox: i, queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight)}
+	return &deadLetterWriter{inbox: i, check: i.cfg.Health.Check("dead letters", 0), queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight)}
 }
 
 // add queues a delivery that becomes a dead letter. The queue has room for every delivery in flight.
@@ -60,6 +62,7 @@ func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery) {
 	log := i.log.With("order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "reason", reason)
 	switch {
 	case err == nil:
+		w.check.OK()
 		failpoint.Pass(failpoint.AfterDeadLetter)
 		i.replyAndRelease(r, natsclient.Term(truncate(reason, 256)))
 		i.instruments.deadLettered(r.rejection.class)
@@ -69,6 +72,7 @@ func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery) {
 	case ctx.Err() != nil: // not settled: the message is redelivered
 		i.inflight.remove(r)
 	default:
+		w.check.Fail(err)
 		i.nak(r, redeliveryDelay(r.Deliveries))
 		log.Error("dead letter not stored, its message stays in the inbox", "error", err)
 	}

@@ -49,8 +49,8 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 	}
 	orders, wakes := cfg.split()
 	i.pullers = [2]*puller{
-		newPuller(i.lookup.api, messages.StreamOrders, orders, i.receive),
-		newPuller(i.lookup.api, messages.StreamTimers, wakes, i.receive),
+		newPuller(i.lookup.api, messages.StreamOrders, orders, cfg.Health.Check("messages about orders", serveGrace), i.receive),
+		newPuller(i.lookup.api, messages.StreamTimers, wakes, cfg.Health.Check("wake-ups", serveGrace), i.receive),
 	}
 	var err error
 	if i.instruments, err = newInstruments(cfg.Meter, i.inflight.size); err != nil {
@@ -130,6 +130,7 @@ func (i *Inbox) checkPuller(ctx context.Context, p *puller, now time.Time) error
 			return fmt.Errorf("pull messages: consumer %s of stream %s does not exist: %w", messages.Consumer, p.stream, err)
 		}
 		if err != nil {
+			p.check.Fail(fmt.Errorf("the consumer is unreachable: %s: %w", consumerGone, err))
 			if ctx.Err() == nil {
 				i.log.Warn("inbox consumer unreachable", "stream", p.stream, "status", consumerGone, "error", err)
 			}
@@ -137,6 +138,7 @@ func (i *Inbox) checkPuller(ctx context.Context, p *puller, now time.Time) error
 		}
 		return p.open()
 	case requestsLost:
+		p.check.Fail(errNotServed)
 		return p.open()
 	default:
 		p.requestMore()

@@ -2,12 +2,14 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
@@ -16,7 +18,11 @@ const (
 	maxRequested = 512
 	// pullPause is the time between a failed request and the next one.
 	pullPause = 250 * time.Millisecond
+	// serveGrace is longer than the time until the server shows by a heartbeat that it serves a new request.
+	serveGrace = natsclient.PullHeartbeat + time.Second
 )
+
+var errNotServed = errors.New("the server does not answer requests for messages")
 
 // puller pulls messages from one durable consumer within a limit: requested + held ≤ limit. Only messages in flight when a
 // session is replaced can exceed it.
@@ -30,6 +36,8 @@ type puller struct {
 	limit  int
 	// minRequest is the lowest number of messages that is requested.
 	minRequest int
+	// check gets whether the server serves the consumer.
+	check *health.Check
 	// receive handles a message, which counts as held until release.
 	receive func(*puller, *natsclient.PullSession, *nats.Msg)
 
@@ -46,8 +54,8 @@ type puller struct {
 	stopped      bool
 }
 
-func newPuller(api natsclient.API, stream string, limit int, receive func(*puller, *natsclient.PullSession, *nats.Msg)) *puller {
-	return &puller{api: api, stream: stream, limit: limit, minRequest: max(1, min(maxRequested/2, limit/16)), receive: receive}
+func newPuller(api natsclient.API, stream string, limit int, check *health.Check, receive func(*puller, *natsclient.PullSession, *nats.Msg)) *puller {
+	return &puller{api: api, stream: stream, limit: limit, minRequest: max(1, min(maxRequested/2, limit/16)), check: check, receive: receive}
 }
 
 // open begins a new session, which voids the requests of the previous one. That ends once its messages are handled.
@@ -132,6 +140,7 @@ func (p *puller) HandleMsg(s *natsclient.PullSession, m *nats.Msg) {
 	if p.session == s {
 		p.requested = max(0, p.requested-1)
 	}
+	p.check.OK()
 	p.lastReceived = time.Now()
 	stopped := p.stopped
 	if !stopped {
@@ -156,8 +165,11 @@ func (p *puller) HandleStatus(s *natsclient.PullSession, status natsclient.PullS
 	p.lastReceived = time.Now()
 	p.requested = max(0, p.requested-status.Unfulfilled)
 	if status.Void {
+		p.check.Fail(errors.New("the server ended the requests: " + status.Text))
 		p.requested = 0
 		p.pausedUntil = p.lastReceived.Add(pullPause)
+	} else {
+		p.check.OK()
 	}
 	if status.ConsumerGone {
 		p.consumerGone = status.Text

@@ -104,7 +104,7 @@ func TestRetentionDeletesTimers(t *testing.T) {
 		t.Helper()
 		seq := storeEntry(t, js, id, "accepted,parked")
 		timer := messages.Timer{OrderID: messages.OrderID(id), Park: seq, At: time.Now().Add(time.Hour), Snapshot: []byte("secret")}
-		if err := ingress.NewTimers(js).Schedule(natstest.Context(t), timer); err != nil {
+		if err := ingress.NewTimers(js, nil).Schedule(natstest.Context(t), timer); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -10,18 +11,30 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/health"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 // Timers schedules wake-ups that the server stores and fires.
-type Timers struct{ js jetstream.JetStream }
+type Timers struct {
+	js     jetstream.JetStream
+	health *health.Check
+}
 
-// NewTimers schedules through js.
-func NewTimers(js jetstream.JetStream) *Timers { return &Timers{js} }
+// NewTimers schedules through js. The check gets the results; it may be nil.
+func NewTimers(js jetstream.JetStream, check *health.Check) *Timers { return &Timers{js, check} }
 
 // Schedule has the order woken at the timer's time, or at once if that has passed, and returns when the timer is stored. It
 // replaces the order's earlier timer, so repeating it is harmless. A time after the year 2261 fires at once.
 func (t *Timers) Schedule(ctx context.Context, timer messages.Timer) error {
-	if _, err := publish(ctx, t.js, timerMsg(timer)); err != nil {
+	_, err := publish(ctx, t.js, timerMsg(timer))
+	switch {
+	case err == nil || natsclient.TooLarge(err):
+		t.health.OK()
+	case !errors.Is(err, context.Canceled):
+		t.health.Fail(err)
+	}
+	if err != nil {
 		return fmt.Errorf("schedule order %s: %w", timer.OrderID, err)
 	}
 	return nil

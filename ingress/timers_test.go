@@ -14,7 +14,7 @@ import (
 func TestTimerDoesNotFireEarly(t *testing.T) {
 	_, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
-	timers := ingress.NewTimers(js)
+	timers := ingress.NewTimers(js, nil)
 	for n, delay := range []time.Duration{-time.Hour, 150 * time.Millisecond, 700 * time.Millisecond, 1200 * time.Millisecond} {
 		at := time.Now().Add(delay)
 		if err := timers.Schedule(natstest.Context(t), messages.Timer{OrderID: "o", Park: uint64(n + 1), At: at, Snapshot: []byte{1, 0}, Traceparent: "tp"}); err != nil {
@@ -36,7 +36,7 @@ func TestWakeUpIsRedeliveredUntilSettled(t *testing.T) {
 	t.Parallel()
 	_, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
-	if err := ingress.NewTimers(js).Schedule(natstest.Context(t), messages.Timer{OrderID: "o", Park: 7, At: time.Now()}); err != nil {
+	if err := ingress.NewTimers(js, nil).Schedule(natstest.Context(t), messages.Timer{OrderID: "o", Park: 7, At: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	in.next().Settle(delivery.Later(0))
@@ -53,7 +53,7 @@ func TestReplacedTimerFiresOnce(t *testing.T) {
 	t.Parallel()
 	_, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
-	timers := ingress.NewTimers(js)
+	timers := ingress.NewTimers(js, nil)
 	// All have the same time, late enough that the last is scheduled before it even on a busy machine.
 	at := time.Now().Add(4 * time.Second)
 	for n := range 20 {
@@ -72,7 +72,7 @@ func TestReplacedTimerFiresOnce(t *testing.T) {
 
 func TestTimersSurviveServerRestart(t *testing.T) {
 	s, js := startServer(t)
-	timers := ingress.NewTimers(js)
+	timers := ingress.NewTimers(js, nil)
 	for n := range 10 {
 		if err := timers.Schedule(natstest.Context(t), messages.Timer{OrderID: messages.OrderID(fmt.Sprintf("o-%d", n)), Park: 1, At: time.Now().Add(200 * time.Millisecond)}); err != nil {
 			t.Fatal(err)

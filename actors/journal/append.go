@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
@@ -54,7 +56,20 @@ func (p *publication) Acked(ack jetstream.PubAck, err error) {
 	}
 	j := p.journal
 	j.instr.completed(j.now()-p.began, err)
+	j.report(err)
 	p.Done((*Append)(p), ack.Sequence, err)
+}
+
+// report reports whether the stream works. A fenced append, and an entry that is too large, say nothing against it.
+func (j *Journal) report(err error) {
+	switch f := (*delivery.Failure)(nil); {
+	case errors.Is(err, errLost), errors.As(err, &f) && f.Kind == messages.Infrastructure:
+		if !errors.Is(err, ErrClosed) {
+			j.cfg.Health.Fail(err)
+		}
+	default:
+		j.cfg.Health.OK()
+	}
 }
 
 // message is reused by successive publishes: nats.go copies what it publishes, so neither headers nor their values have to

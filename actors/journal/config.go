@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -26,8 +27,10 @@ type Config struct {
 	SingleServer bool
 	// AckTimeout is the longest wait for a reply; default 5 seconds.
 	AckTimeout time.Duration
-	Logger     *slog.Logger
-	Meter      metric.Meter
+	// Health gets the results of appends; default none.
+	Health *health.Check
+	Logger *slog.Logger
+	Meter  metric.Meter
 }
 
 func (c Config) withDefaults() Config {

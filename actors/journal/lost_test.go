@@ -14,6 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
@@ -127,6 +128,8 @@ func TestLostReplyIsAConflict(t *testing.T) {
 				nc := s.Connect(nats.SetCustomDialer(w))
 				stream(t, nc, nil)
 				cfg.AckTimeout = loss.timeout
+				var monitor health.Monitor
+				cfg.Health = monitor.Check("journal", 0)
 				j := open(t, nc, cfg)
 				w.hold()
 				const n = 20
@@ -137,6 +140,7 @@ func TestLostReplyIsAConflict(t *testing.T) {
 				// With group commit, the others wait behind the first.
 				stored(t, s, 1)
 				loss.lose(w)
+				natstest.Eventually(t, "the loss makes the node unready", func() bool { return monitor.Err() != nil })
 				if cfg.GroupCommit {
 					waited := await(t, done[0])
 					if !errors.Is(waited.err, journal.ErrConflict) {
@@ -155,6 +159,9 @@ func TestLostReplyIsAConflict(t *testing.T) {
 				w.release()
 				// Checking IsConnected is not enough: the connection may not have noticed the cut yet.
 				natstest.Eventually(t, "the connection is back", func() bool { return nc.Stats().Reconnects >= loss.reconnects && nc.IsConnected() })
+				if r := await(t, begin(t, j, order(n), 0, 1)); r.err != nil || monitor.Err() != nil {
+					t.Fatalf("append after the loss: %+v, failing: %v", r, monitor.Err())
+				}
 				// The owner's rule: read again, then append after the last entry.
 				if entries := read(t, open(t, nc, journal.Config{}), order(0)); len(entries) != 1 {
 					t.Fatalf("read %d entries, want the one whose reply was lost", len(entries))

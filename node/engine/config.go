@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/messages/health"
 )
 
 // Config of an Engine. The zero value of every field means its default.
@@ -46,6 +47,9 @@ type Config struct {
 	Retention time.Duration
 	// GroupCommit batches the appends of many orders, which saves syncs on servers that sync before they acknowledge.
 	GroupCommit bool
+
+	// Health gets the checks of the engine's work. Its failures, also those of the program's own checks, make the engine unready.
+	Health *health.Monitor
 
 	Logger *slog.Logger
 	Meter  metric.Meter
@@ -103,6 +107,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Retention == 0 {
 		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.Health == nil {
+		c.Health = &health.Monitor{}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

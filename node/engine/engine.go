@@ -113,7 +113,8 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	}
 	singleServer := events.CachedInfo().Cluster == nil || events.CachedInfo().Cluster.Name == ""
 	e.journal, err = journal.New(js, journal.Config{
-		Node: c.Node, GroupCommit: c.GroupCommit, SingleServer: singleServer, Logger: c.Logger, Meter: c.Meter,
+		Node: c.Node, GroupCommit: c.GroupCommit, SingleServer: singleServer, Health: c.Health.Check("journal", 0),
+		Logger: c.Logger, Meter: c.Meter,
 	})
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.orders, err = actors.NewFactory(actors.Deps{
-		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js), Downstreams: c.Downstreams,
+		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)), Downstreams: c.Downstreams,
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 	})
@@ -144,7 +145,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.inbox, err = ingress.New(js, ingress.Config{
-		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Logger: c.Logger, Meter: c.Meter,
+		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Health: c.Health, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
 }
@@ -167,8 +168,8 @@ func (e *Engine) escalate(err error) {
 	}
 }
 
-// Ready reports whether the engine accepts orders.
-func (e *Engine) Ready() bool { return e.ready.Load() }
+// Ready reports whether the engine accepts orders and nothing that it needs for that fails.
+func (e *Engine) Ready() bool { return e.ready.Load() && e.cfg.Health.Err() == nil }
 
 // InFlight is the number of deliveries that are not settled.
 func (e *Engine) InFlight() int { return e.tree.Pending() }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/api"
@@ -17,7 +18,10 @@ import (
 	"github.com/orderly-engine/orderly/node/timeline"
 )
 
-var errStarting = errors.New("the node is starting")
+var (
+	errStarting     = errors.New("the node is starting")
+	errNotConnected = errors.New("NATS is not connected: the node reconnects by itself")
+)
 
 // apiBackend answers the HTTP API. Until the node has started it answers that the node is starting.
 type apiBackend struct{ started atomic.Pointer[startedNode] }
@@ -26,7 +30,10 @@ type apiBackend struct{ started atomic.Pointer[startedNode] }
 type startedNode struct {
 	nc     *nats.Conn
 	engine *engine.Engine
+	health *health.Monitor
 	client *client.Client
+	// publishing is the check of messages that clients send over HTTP.
+	publishing *health.Check
 	// index is nil when this node has none.
 	index *index.Index
 }
@@ -61,7 +68,7 @@ func (n *node) openAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.backend.started.Store(&startedNode{nc: n.nc, engine: n.engine, client: c, index: n.index})
+	n.backend.started.Store(&startedNode{nc: n.nc, engine: n.engine, health: &n.health, client: c, publishing: n.health.Check("publishing", 0), index: n.index})
 	n.onStop(func() {
 		n.backend.started.Store(nil)
 		c.Close()
@@ -69,20 +76,24 @@ func (n *node) openAPI(context.Context) error {
 	return nil
 }
 
-// Connected reports whether NATS is connected.
-func (b *apiBackend) Connected() bool {
-	n := b.started.Load()
-	return n != nil && n.nc.IsConnected()
-}
-
-// Ready returns nil while the node accepts orders.
-func (b *apiBackend) Ready() error {
+// Healthy returns nil while NATS is connected and no work of the node fails.
+func (b *apiBackend) Healthy() error {
 	switch n := b.started.Load(); {
 	case n == nil:
 		return errStarting
 	case !n.nc.IsConnected():
-		return errors.New("NATS is not connected")
-	case !n.engine.Ready():
+		return errNotConnected
+	default:
+		return n.health.Err()
+	}
+}
+
+// Ready returns nil while the node accepts orders.
+func (b *apiBackend) Ready() error {
+	if err := b.Healthy(); err != nil {
+		return err
+	}
+	if n := b.started.Load(); n == nil || !n.engine.Ready() {
 		return errors.New("the node accepts no orders: it is starting or stopping")
 	}
 	return nil
@@ -95,6 +106,7 @@ func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 		return fmt.Errorf("%w: %w", api.ErrNotStored, errStarting)
 	}
 	err := n.client.PublishMessage(ctx, o)
+	n.report(err)
 	switch {
 	case errors.Is(err, ingress.ErrDisconnected):
 		return fmt.Errorf("%w: NATS is unavailable", api.ErrNotStored)
@@ -102,6 +114,16 @@ func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 		return fmt.Errorf("%w: %w", api.ErrNotStored, err)
 	}
 	return err
+}
+
+// report reports whether the inbox stores messages.
+func (n *startedNode) report(err error) {
+	switch {
+	case err == nil:
+		n.publishing.OK()
+	case errors.Is(err, ingress.ErrAckTimeout), errors.Is(err, ingress.ErrNoStream):
+		n.publishing.Fail(err)
+	}
 }
 
 // Order reads an order.

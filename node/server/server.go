@@ -18,6 +18,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/server/embedded"
@@ -67,7 +68,9 @@ type node struct {
 	engine      *engine.Engine
 	index       *index.Index
 	backend     apiBackend
-	httpURL     string
+	// health has a check of each kind of work; parts of the node may add theirs.
+	health  health.Monitor
+	httpURL string
 	// fail stops the node with an error.
 	fail context.CancelCauseFunc
 	// stops are the functions that stop the started parts, called in reverse.
@@ -274,6 +277,7 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict, Downstreams: n.downstreams,
+		Health: &n.health,
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {

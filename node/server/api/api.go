@@ -26,9 +26,9 @@ var ErrNotStored = errors.New("nothing was stored")
 
 // Health reports the node's state.
 type Health interface {
-	// Connected reports whether NATS is connected.
-	Connected() bool
-	// Ready returns nil while the node accepts orders, else the reason why it does not.
+	// Healthy returns nil while NATS is connected and the node's work succeeds, else what fails.
+	Healthy() error
+	// Ready returns nil while the node accepts orders, else the reason why it does not; it is not nil while Healthy is not.
 	Ready() error
 }
 

@@ -20,9 +20,9 @@ import (
 )
 
 func TestProbes(t *testing.T) {
-	w := &fakeBackend{connected: true}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
-	do(t, "GET", base+"/health", "").success(t, 200, "connected")
+	do(t, "GET", base+"/health", "").success(t, 200, "healthy")
 	do(t, "GET", base+"/livez", "").success(t, 200)
 	do(t, "GET", base+"/readyz", "").success(t, 200)
 	if got := do(t, "GET", base+"/metrics", ""); got.StatusCode != 200 || got.body != "up 1\n" {
@@ -30,9 +30,9 @@ func TestProbes(t *testing.T) {
 	}
 
 	w.mu.Lock()
-	w.connected, w.ready = false, errors.New("draining")
+	w.unhealthy, w.ready = errors.New("journal: no space left on device"), errors.New("draining")
 	w.mu.Unlock()
-	do(t, "GET", base+"/health", "").problem(t, 503, "NATS")
+	do(t, "GET", base+"/health", "").problem(t, 503, "not healthy: journal: no space left on device")
 	do(t, "GET", base+"/readyz", "").problem(t, 503, "draining")
 	do(t, "GET", base+"/livez", "").success(t, 200)
 }
@@ -89,7 +89,7 @@ func TestNewRefuses(t *testing.T) {
 // A request beyond the limit is refused at once, and probes still answer.
 func TestTooManyRequests(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	w := &fakeBackend{connected: true, publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
+	w := &fakeBackend{publish: func(context.Context) error { entered <- struct{}{}; <-leave; return nil }}
 	base, _ := serve(t, w, api.Config{MaxRequests: 1})
 	var wait sync.WaitGroup
 	wait.Go(func() { do(t, "POST", base+"/v1/orders", sample).success(t, 202) })

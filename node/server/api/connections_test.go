@@ -57,7 +57,7 @@ func status(t *testing.T, c *http.Client, method, url, body string) int {
 func TestWaitingConnectionsGiveWay(t *testing.T) {
 	const limit = 128
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	w := &fakeBackend{connected: true, follow: live(next, gone)}
+	w := &fakeBackend{follow: live(next, gone)}
 	base, a := serve(t, w, api.Config{MaxConnections: limit, BodyTimeout: patience, Heartbeat: 5 * time.Millisecond})
 	lines, _ := open(t, base)
 	until(t, lines, ": following")
@@ -93,7 +93,7 @@ func TestWaitingConnectionsGiveWay(t *testing.T) {
 // TestConnectionsOfOneClient: one client's connections push out its own only.
 func TestConnectionsOfOneClient(t *testing.T) {
 	const limit = 128
-	base, a := serve(t, &fakeBackend{connected: true}, api.Config{MaxConnections: limit})
+	base, a := serve(t, &fakeBackend{}, api.Config{MaxConnections: limit})
 	neighbor := clientAt(t, "127.0.0.2")
 	opened := 0
 	neighbor.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -115,7 +115,7 @@ func TestConnectionsOfOneClient(t *testing.T) {
 
 // TestClosedConnectionsAreCountedOut: connections that ended leave room.
 func TestClosedConnectionsAreCountedOut(t *testing.T) {
-	base, a := serve(t, &fakeBackend{connected: true}, api.Config{})
+	base, a := serve(t, &fakeBackend{}, api.Config{})
 	for range 10 {
 		c := clientAt(t, "127.0.0.1")
 		status(t, c, "GET", base+"/livez", "")
@@ -154,7 +154,7 @@ func TestRequestsOfOneClient(t *testing.T) {
 // TestScrapesAreBounded: metrics cost more than probes, and one client cannot keep others from them.
 func TestScrapesAreBounded(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
-	w := &fakeBackend{connected: true}
+	w := &fakeBackend{}
 	metrics := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave })
 	a := newAPI(t, w, metrics, api.Config{})
 	start(t, a)
@@ -185,7 +185,7 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	defer func() { _ = tel.Shutdown(context.Background()) }()
 	next, gone := make(chan []timeline.Event), make(chan struct{})
-	w := &fakeBackend{connected: true, follow: live(next, gone)}
+	w := &fakeBackend{follow: live(next, gone)}
 	var out syncBuffer
 	base, _ := serve(t, w, api.Config{Logger: slog.New(slog.NewJSONHandler(&out, nil)), Meter: tel.Meter(), MaxConnections: 128, MaxStreams: 1, MaxRequests: 2, BodyTimeout: 50 * time.Millisecond, Heartbeat: 5 * time.Millisecond})
 	asHost(t, base, "evil.example", "GET", "/livez", "", "").problem(t, 421)

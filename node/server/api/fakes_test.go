@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // fakeBackend is the backend of the API.
 type fakeBackend struct {
 	mu        sync.Mutex
-	connected bool
+	unhealthy error
 	ready     error
 	published []ingress.Outgoing
 	// publish is called by Publish, if set.
@@ -46,8 +46,8 @@ func (w *fakeBackend) List(_ context.Context, q index.Query) (*index.Page, error
 	return &index.Page{Orders: []index.Order{}, Node: "n-1"}, nil
 }
 
-func (w *fakeBackend) Connected() bool { w.mu.Lock(); defer w.mu.Unlock(); return w.connected }
-func (w *fakeBackend) Ready() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
+func (w *fakeBackend) Healthy() error { w.mu.Lock(); defer w.mu.Unlock(); return w.unhealthy }
+func (w *fakeBackend) Ready() error   { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
 
 func (w *fakeBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	if w.publish != nil {

@@ -14,7 +14,7 @@ import (
 // TestHost: a node answers under its own names only, probes and metrics included, so that a web site whose name points to the
 // node's address cannot use a visitor's browser.
 func TestHost(t *testing.T) {
-	w := &fakeBackend{connected: true}
+	w := &fakeBackend{}
 	base, a := serve(t, w, api.Config{Hosts: []string{"Orders.example", "192.0.2.7", "2001:db8::7"}})
 	_, port, _ := net.SplitHostPort(a.Addr())
 	evil := []string{
@@ -57,7 +57,7 @@ func TestHost(t *testing.T) {
 // TestHostOfLocalEnd: probes name the address at which they reach the node.
 func TestHostOfLocalEnd(t *testing.T) {
 	const end = "192.0.2.10"
-	w := &fakeBackend{connected: true}
+	w := &fakeBackend{}
 	a, err := api.New(api.Deps{Health: w, Publisher: w, Orders: w, Lister: w, Metrics: http.NotFoundHandler()}, api.Config{})
 	if err != nil {
 		t.Fatal(err)

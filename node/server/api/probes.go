@@ -22,11 +22,11 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) *problem {
 	return nil
 }
 
-// health: NATS is connected.
+// health: NATS is connected, and the node's work succeeds.
 func (a *API) health(w http.ResponseWriter, _ *http.Request) *problem {
-	if !a.deps.Health.Connected() {
-		return unavailable("NATS is not connected: the node reconnects automatically")
+	if err := a.deps.Health.Healthy(); err != nil {
+		return unavailable("not healthy: " + err.Error())
 	}
-	respond(w, http.StatusOK, state{"connected"})
+	respond(w, http.StatusOK, state{"healthy"})
 	return nil
 }

@@ -57,7 +57,7 @@ func (s slowBody) response(t *testing.T) reply {
 
 // TestSlowBodies: clients that send their bodies slowly, more of them than requests are served at once, disturb no other client.
 func TestSlowBodies(t *testing.T) {
-	w := &fakeBackend{connected: true}
+	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
 	for range 520 {
 		slowly(t, base, 100)

@@ -48,17 +48,30 @@ func (s Streams) Validate() error {
 	return checkAckWait(s.AckWait)
 }
 
-// EnsureStreams creates the streams and durable consumers that do not exist. It changes none that exists; if one has another
-// configuration, or the server a max_payload below messages.MinPayload, the error wraps ErrConfigMismatch and names every field
-// that differs. Several nodes may call it at once.
+// EnsureStreams creates the streams and durable consumers that do not exist, and completes streams that an older server created. It
+// changes nothing else, and nothing at all if a server is too old (ErrServerVersion) or has a max_payload below
+// messages.MinPayload. The error about a stream, consumer or server of another configuration wraps ErrConfigMismatch and names every
+// field that differs. Several nodes may call it at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
 	cfg = cfg.withDefaults()
+	streams := cfg.streams()
+	found := make([]jetstream.Stream, len(streams))
+	for i, want := range streams {
+		stream, err := js.Stream(ctx, want.Name)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return fmt.Errorf("look up stream %s: %w", want.Name, err)
+		}
+		found[i] = stream
+	}
+	if err := checkServer(ctx, js, found); err != nil {
+		return err
+	}
 	var mismatches []error
-	for _, want := range cfg.streams() {
-		if err := ensureStream(ctx, js, want); errors.Is(err, ErrConfigMismatch) {
+	for i, want := range streams {
+		if err := ensureStream(ctx, js, want, found[i]); errors.Is(err, ErrConfigMismatch) {
 			mismatches = append(mismatches, err)
 		} else if err != nil {
 			return fmt.Errorf("ensure stream %s: %w", want.Name, err)
@@ -71,12 +84,20 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 			return fmt.Errorf("ensure consumer %s of stream %s: %w", c.want.Durable, c.stream, err)
 		}
 	}
+	return errors.Join(mismatches...)
+}
+
+// checkServer returns an error if a server cannot carry the engine's messages.
+func checkServer(ctx context.Context, js jetstream.JetStream, found []jetstream.Stream) error {
+	if err := checkServerVersion(ctx, js, found); err != nil {
+		return err
+	}
 	// The limit is known by now: it is 0 before the first connection.
 	if limit := js.Conn().MaxPayload(); limit < messages.MinPayload {
-		mismatches = append(mismatches, fmt.Errorf("NATS server %w (max_payload: want at least %d, found %d): raise it on every server",
-			ErrConfigMismatch, messages.MinPayload, limit))
+		return fmt.Errorf("NATS server %w (max_payload: want at least %d, found %d): raise it on every server",
+			ErrConfigMismatch, messages.MinPayload, limit)
 	}
-	return errors.Join(mismatches...)
+	return nil
 }
 
 // streams lists the streams as the server reports them, with every default explicit.
@@ -154,18 +175,33 @@ func (s Streams) consumers() []durable {
 	}
 }
 
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig) error {
-	stream, err := js.Stream(ctx, want.Name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
+// ensureStream takes the stream as it was found, or nil.
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, stream jetstream.Stream) (err error) {
+	if stream == nil {
 		stream, err = js.CreateStream(ctx, want)
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node created it
 			stream, err = js.Stream(ctx, want.Name)
 		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
+	found := stream.CachedInfo().Config
+	if completed := complete(want, found); streamMismatch(want, found) != nil && streamMismatch(want, completed) == nil {
+		if stream, err = js.UpdateStream(ctx, completed); err != nil {
+			return fmt.Errorf("complete what an older server created: %w", err)
+		}
+		found = stream.CachedInfo().Config
 	}
-	return configMismatch("stream "+want.Name, want, stream.CachedInfo().Config)
+	return streamMismatch(want, found)
+}
+
+// complete returns a found configuration with the features that servers before MinServerVersion do not know and drop. They can be
+// added to an existing stream.
+func complete(want, found jetstream.StreamConfig) jetstream.StreamConfig {
+	found.AllowAtomicPublish = found.AllowAtomicPublish || want.AllowAtomicPublish
+	found.AllowMsgSchedules = found.AllowMsgSchedules || want.AllowMsgSchedules
+	return found
 }
 
 func ensureConsumer(ctx context.Context, js jetstream.JetStream, stream string, want jetstream.ConsumerConfig) error {
@@ -179,5 +215,5 @@ func ensureConsumer(ctx context.Context, js jetstream.JetStream, stream string, 
 	if err != nil {
 		return err
 	}
-	return configMismatch(fmt.Sprintf("consumer %s of stream %s", want.Durable, stream), want, consumer.CachedInfo().Config)
+	return consumerMismatch(stream, want, consumer.CachedInfo().Config)
 }

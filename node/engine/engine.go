@@ -63,7 +63,7 @@ type Engine struct {
 
 // New creates the streams and consumers that do not exist yet, registers the plan, and makes the engine's parts. It takes
 // no orders before Run. The connection stays the caller's and must be open until Run has returned. The error wraps
-// ErrInvalidPlan, ErrPlanChanged or ingress.ErrConfigMismatch when retrying cannot succeed.
+// ErrInvalidPlan, ErrPlanChanged, ingress.ErrServerVersion or ingress.ErrConfigMismatch when retrying cannot succeed.
 func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -207,7 +207,10 @@ func (n *node) connect(ctx context.Context) (err error) {
 				n.log.Warn("NATS disconnected", "error", err)
 			}
 		}),
-		nats.ReconnectHandler(func(nc *nats.Conn) { n.log.Info("NATS reconnected", "server", nc.ConnectedServerName()) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) {
+			n.log.Info("NATS reconnected", "server", nc.ConnectedServerName())
+			n.warnOfOlderServer(nc)
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			n.log.Warn("NATS reports an error", "error", err)
 		}),
@@ -217,6 +220,13 @@ func (n *node) connect(ctx context.Context) (err error) {
 	}
 	n.js, err = jetstream.New(n.nc)
 	return err
+}
+
+// warnOfOlderServer logs that the connected server is too old to have one of the streams, which newer servers of its cluster have.
+func (n *node) warnOfOlderServer(nc *nats.Conn) {
+	if version := nc.ConnectedServerVersion(); ingress.OlderServer(version) {
+		n.log.Warn("connected to a NATS server that is too old for the streams, upgrade it", "server", nc.ConnectedServerName(), "version", version, "want", ingress.MinServerVersion)
+	}
 }
 
 // dial connects to the embedded server, if the node has one, or else to the configured servers. The connection is closed
@@ -270,8 +280,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newEngine makes the engine. It tries again while JetStream is not ready; existing streams with another configuration and
-// an invalid or changed plan stop the start.
+// newEngine makes the engine. It tries again while JetStream is not ready; a server that is too old, existing streams with another
+// configuration, and an invalid or changed plan stop the start.
 func (n *node) newEngine(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
@@ -284,9 +294,11 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
 		if err == nil {
 			n.onStop(n.engine.Close)
+			n.warnOfOlderServer(n.nc)
 			return nil
 		}
-		if n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
+		if n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, ingress.ErrServerVersion) ||
+			errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
 			return err
 		}
 		n.log.Warn("stream server is not ready, retrying", "error", err)

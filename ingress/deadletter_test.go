@@ -253,7 +253,7 @@ func TestRedeliveredMessageHasOneDeadLetter(t *testing.T) {
 }
 
 func TestOneDeadLetterAcrossServerRestart(t *testing.T) {
-	s, js := startServerNoRedelivery(t)
+	s, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})
 	storeOrder(t, js, "o")
 	d := in.next()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -13,16 +15,41 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
-// deadLetterWriter stores dead letters, one at a time. A delivery stays in flight until its dead letter is stored and its
-// message terminated.
+const (
+	// maxDeadWrites and maxDeadBytes bound the dead letters that are being stored: their number, and the bytes of their
+	// messages.
+	maxDeadWrites = 256
+	maxDeadBytes  = 16 << 20
+	// deadLogInterval is the interval in which maxDeadLogged dead letters are logged one by one; the others are counted.
+	deadLogInterval = 10 * time.Second
+	maxDeadLogged   = 10
+)
+
+// deadLetterWriter stores dead letters, many at a time, in the order in which they are added. A delivery stays in flight until
+// its dead letter is stored and its message terminated.
 type deadLetterWriter struct {
-	inbox *Inbox
-	check *health.Check
-	queue chan *heldDelivery
+	inbox     *Inbox
+	check     *health.Check
+	queue     chan *heldDelivery
+	publisher *natsclient.Publisher
+	// written takes the size of each message whose write has ended.
+	written chan int
+	// stored and failed sample the log lines about dead letters that are stored, and that could not be.
+	stored, failed *logSample
 }
 
-func newDeadLetterWriter(i *Inbox) *deadLetterWriter {
-	return &deadLetterWriter{inbox: i, check: i.cfg.Health.Check("dead letters", 0), queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight)}
+func newDeadLetterWriter(i *Inbox) (*deadLetterWriter, error) {
+	publisher, err := natsclient.NewPublisher(i.nc, natsclient.PublisherConfig{
+		Config: natsclient.Config{Timeout: requestTimeout}, Batch: i.cfg.GroupAck,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("publish dead letters: %w", err)
+	}
+	return &deadLetterWriter{
+		inbox: i, check: i.cfg.Health.Check("dead letters", 0), queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight),
+		publisher: publisher, written: make(chan int, maxDeadWrites),
+		stored: newLogSample(i.log, maxDeadLogged), failed: newLogSample(i.log, maxDeadLogged),
+	}, nil
 }
 
 // add queues a delivery that becomes a dead letter. The queue has room for every delivery in flight.
@@ -34,64 +61,148 @@ func (w *deadLetterWriter) add(r *heldDelivery) {
 	}
 }
 
+// run starts a write for each queued delivery while there is room, and returns when ctx has ended and every write too.
 func (w *deadLetterWriter) run(ctx context.Context) {
+	ticker := time.NewTicker(deadLogInterval)
+	defer ticker.Stop()
+	var (
+		writes sync.WaitGroup
+		load   deadLoad
+		next   *heldDelivery
+	)
+	previous := closedChannel()
+	defer w.logCounts()
+	defer writes.Wait()
 	for {
+		queue := w.queue
+		if next != nil {
+			queue = nil
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case r := <-w.queue:
-			w.write(ctx, r)
+		case <-ticker.C:
+			w.logCounts()
+		case size := <-w.written:
+			load.remove(size)
+		case next = <-queue:
 		}
+		if next == nil || !load.add(next.size) {
+			continue
+		}
+		r, before, published := next, previous, make(chan struct{})
+		next, previous = nil, published
+		writes.Go(func() {
+			w.write(ctx, r, before, published)
+			w.written <- r.size
+		})
 	}
+}
+
+// deadLoad is what is being written.
+type deadLoad struct{ count, bytes int }
+
+// add reports whether there is room for a message of that size, and adds it. There always is if nothing is being written.
+func (l *deadLoad) add(size int) bool {
+	if l.count > 0 && (l.count == maxDeadWrites || l.bytes+size > maxDeadBytes) {
+		return false
+	}
+	l.count++
+	l.bytes += size
+	return true
+}
+
+func (l *deadLoad) remove(size int) {
+	l.count--
+	l.bytes -= size
+}
+
+func closedChannel() chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+func (w *deadLetterWriter) logCounts() {
+	w.stored.count(slog.LevelWarn, "more dead letters stored than are logged")
+	w.failed.count(slog.LevelError, "more dead letters not stored than are logged")
 }
 
 // errMessageGone: the stream does not store the message any more, so another node has settled it.
 var errMessageGone = errors.New("message is no longer stored")
 
-func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery) {
+// write stores a dead letter and terminates its message. It publishes after before is closed, and then closes published.
+func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery, before <-chan struct{}, published chan<- struct{}) {
 	i := w.inbox
-	if i.nc.Stats().Reconnects != r.reconnects {
-		// A dead letter is not fenced. A restarted server may have lost this delivery and delivered the message to another
-		// node, where it may take effect.
-		i.release(r)
-		return
-	}
 	reason := sanitize(r.rejection.reason, maxReason)
-	failpoint.Pass(failpoint.BeforeDeadLetter)
-	ack, err := w.store(ctx, r, reason)
-	log := i.log.With("order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "reason", reason)
+	ack, err := w.store(ctx, r, reason, before, published)
+	attrs := []any{"order_id", r.OrderID, "stream", r.Stream, "sequence", r.Sequence, "reason", reason}
 	switch {
 	case err == nil:
 		w.check.OK()
 		failpoint.Pass(failpoint.AfterDeadLetter)
-		i.replyAndRelease(r, natsclient.Term(truncate(reason, 256)))
+		w.remove(r, reason)
 		i.instruments.deadLettered(r.rejection.class)
-		log.Warn("dead letter stored", "dead_sequence", ack.Sequence)
-	case errors.Is(err, errMessageGone):
+		w.stored.log(slog.LevelWarn, "dead letter stored", append(attrs, "dead_sequence", ack.Sequence)...)
+	case errors.Is(err, errMessageGone), errors.Is(err, errReconnected):
 		i.release(r)
 	case ctx.Err() != nil: // not settled: the message is redelivered
 		i.inflight.remove(r)
 	default:
 		w.check.Fail(err)
 		i.nak(r, redeliveryDelay(r.Deliveries))
-		log.Error("dead letter not stored, its message stays in the inbox", "error", err)
+		w.failed.log(slog.LevelError, "dead letter not stored, its message stays in the inbox", append(attrs, "error", err)...)
 	}
 }
 
+// remove removes the message of a stored dead letter. A message that can be decoded may take effect if it is delivered again,
+// and is therefore removed at once (R7). The others are rejected again; their acks may wait for a purge.
+func (w *deadLetterWriter) remove(r *heldDelivery, reason string) {
+	if r.rejection.class == classSettledDead || r.rejection.class == classPoison {
+		w.inbox.replyAndRelease(r, natsclient.Term(truncate(reason, 256)))
+		return
+	}
+	w.inbox.ack(r)
+}
+
+// errReconnected: a dead letter is not fenced. A restarted server may have lost this delivery and delivered the message to
+// another node, where it may take effect.
+var errReconnected = errors.New("delivered over an earlier connection")
+
 // store returns the ack of the dead letter.
-func (w *deadLetterWriter) store(ctx context.Context, r *heldDelivery, reason string) (*jetstream.PubAck, error) {
+func (w *deadLetterWriter) store(ctx context.Context, r *heldDelivery, reason string, before <-chan struct{}, published chan<- struct{}) (jetstream.PubAck, error) {
 	m, err := w.inbox.lookup.get(ctx, r.Stream, natsclient.Get{Sequence: r.Sequence})
+	if err == nil && m == nil {
+		err = errMessageGone
+	}
+	p := &deadPublication{acked: make(chan struct{})}
+	if err == nil {
+		p.m = encodeDeadLetter(r.OrderID, reason, r.Stream, m)
+	}
+	select {
+	case <-before:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	if err == nil && w.inbox.nc.Stats().Reconnects != r.reconnects {
+		err = errReconnected
+	}
 	if err != nil {
-		return nil, err
+		close(published)
+		return jetstream.PubAck{}, err
 	}
-	if m == nil {
-		return nil, errMessageGone
+	failpoint.Pass(failpoint.BeforeDeadLetter)
+	w.publisher.Publish(p)
+	close(published)
+	select {
+	case <-p.acked:
+	case <-ctx.Done():
+		return jetstream.PubAck{}, ctx.Err()
 	}
-	ack, err := publish(ctx, w.inbox.js, encodeDeadLetter(r.OrderID, reason, r.Stream, m))
-	if err != nil {
-		return nil, fmt.Errorf("publish: %w", err)
+	if p.err != nil {
+		return jetstream.PubAck{}, fmt.Errorf("publish: %w", publishError(p.err))
 	}
-	return ack, nil
+	return p.ack, nil
 }
 
 // redeliveryDelay is 1 s per delivery so far, at most 30 s.

@@ -19,6 +19,8 @@ type heldDelivery struct {
 	puller *puller
 	// replyTo is the subject that settles the delivery.
 	replyTo string
+	// size is that of the message in bytes.
+	size int
 	// reconnects is the connection's count of reconnects when the pull of the delivery began.
 	reconnects uint64
 	settled    atomic.Bool

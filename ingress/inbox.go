@@ -56,7 +56,10 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 	if i.instruments, err = newInstruments(cfg.Meter, i.inflight.size); err != nil {
 		return nil, fmt.Errorf("create the inbox's instruments: %w", err)
 	}
-	i.deadLetters = newDeadLetterWriter(i)
+	if i.deadLetters, err = newDeadLetterWriter(i); err != nil {
+		i.instruments.close()
+		return nil, err
+	}
 	if cfg.GroupAck {
 		i.acks = NewAcknowledger(js, cfg.AckWait, i.log)
 	}
@@ -171,6 +174,7 @@ func (i *Inbox) Drain(ctx context.Context) error {
 	}
 	i.stop()
 	i.wg.Wait()
+	i.deadLetters.publisher.Close()
 	i.instruments.close()
 	if i.acks != nil {
 		i.acks.Close()

@@ -29,6 +29,21 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg) (*jetstre
 	return ack, publishError(err)
 }
 
+// publishMarked publishes m with that reply subject, as a message of a batch if it has a mark.
+func publishMarked(nc *nats.Conn, m *nats.Msg, to natsclient.ReplyTo, mark natsclient.Mark) error {
+	for _, name := range []string{natsclient.HeaderBatchID, natsclient.HeaderBatchSequence, natsclient.HeaderBatchCommit} {
+		delete(m.Header, name) // of a refused batch
+	}
+	if mark.ID != "" {
+		m.Header[natsclient.HeaderBatchID], m.Header[natsclient.HeaderBatchSequence] = []string{mark.ID}, []string{mark.Sequence}
+	}
+	if mark.Commit {
+		m.Header[natsclient.HeaderBatchCommit] = []string{"1"}
+	}
+	m.Reply = to.String()
+	return nc.PublishMsg(m)
+}
+
 // publishError translates the errors of natsclient and nats.go.
 func publishError(err error) error {
 	switch {

@@ -129,18 +129,7 @@ type queuedMsg struct {
 func (q *queuedMsg) Size() int { return len(q.m.Data) }
 
 func (q *queuedMsg) Publish(nc *nats.Conn, to natsclient.ReplyTo, mark natsclient.Mark) error {
-	h := q.m.Header
-	for _, name := range []string{natsclient.HeaderBatchID, natsclient.HeaderBatchSequence, natsclient.HeaderBatchCommit} {
-		delete(h, name) // of a refused batch
-	}
-	if mark.ID != "" {
-		h[natsclient.HeaderBatchID], h[natsclient.HeaderBatchSequence] = []string{mark.ID}, []string{mark.Sequence}
-	}
-	if mark.Commit {
-		h[natsclient.HeaderBatchCommit] = []string{"1"}
-	}
-	q.m.Reply = to.String()
-	return nc.PublishMsg(q.m)
+	return publishMarked(nc, q.m, to, mark)
 }
 
 func (q *queuedMsg) Acked(ack jetstream.PubAck, err error) {

@@ -140,6 +140,7 @@ func (s Streams) streams() []jetstream.StreamConfig {
 
 	dead := base(messages.StreamDead, jetstream.LimitsPolicy, messages.SubjectDead+"*")
 	dead.Description = "messages that could not be tied to an order"
+	dead.AllowAtomicPublish = true
 
 	plans := base(messages.StreamPlans, jetstream.LimitsPolicy, messages.SubjectPlan+"*.*")
 	plans.Description = "the content of every plan that was ever in use, by name and version"

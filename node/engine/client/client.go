@@ -148,11 +148,3 @@ func (c *Client) Order(ctx context.Context, id string) (*timeline.View, error) {
 func (c *Client) Follow(ctx context.Context, id string, yield func([]timeline.Event) error) error {
 	return c.FollowFrom(ctx, id, 0, yield)
 }
-
-// Wait returns an order once it has ended. The error wraps ErrUnknownOrder if the order does not exist, or ctx's error.
-func (c *Client) Wait(ctx context.Context, id string) (*timeline.View, error) {
-	if err := c.Follow(ctx, id, func([]timeline.Event) error { return nil }); err != nil {
-		return nil, err
-	}
-	return c.Order(ctx, id)
-}

@@ -54,9 +54,10 @@ var nodePackages = []struct {
 	{"engine/enginetest", []string{"timeline", "engine"}},
 	{"conformance", []string{"timeline", "engine", "engine/client"}},
 	{"server/config", nil},
+	{"server/datadir", nil},
 	{"server/telemetry", nil},
-	{"server/embedded", nil},
-	{"server/index", []string{"cause", "server/telemetry"}},
+	{"server/embedded", []string{"server/datadir"}},
+	{"server/index", []string{"cause", "server/datadir", "server/telemetry"}},
 	{"server/api", []string{"timeline", "engine/client", "server/index", "server/telemetry"}},
 	{"server", []string{
 		"timeline", "demo", "permission", "engine", "engine/client",

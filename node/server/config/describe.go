@@ -87,10 +87,15 @@ func redact(f reflect.StructField, value string) string {
 	return hidden
 }
 
-// RedactURLs hides the user information of server URLs separated by commas, also in URLs that are malformed.
+// RedactURLs hides the user information of server URLs separated by commas, and drops their queries and fragments, also in URLs
+// that are malformed.
 func RedactURLs(list string) string {
 	parts := strings.Split(list, ",")
 	for i, part := range parts {
+		if end := strings.IndexAny(part, "?#"); end >= 0 && !strings.Contains(part[end:], "@") {
+			part = part[:end]
+			parts[i] = part
+		}
 		if at := strings.LastIndexByte(part, '@'); at >= 0 {
 			scheme := ""
 			if before, _, ok := strings.Cut(part, "://"); ok {

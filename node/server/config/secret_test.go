@@ -70,12 +70,17 @@ func TestEntries(t *testing.T) {
 
 func TestRedactURLs(t *testing.T) {
 	for in, want := range map[string]string{
-		"nats://bob:x@s3cret@a:1": "nats://***@a:1",
-		"tls://token@a,nats://b":  "tls://***@a,nats://b",
-		"bob:s3cret@a":            "***@a",
-		"nats://a:4222":           "nats://a:4222",
-		"not a url":               "not a url",
-		"s3cret@ ":                "***",
+		"nats://bob:x@s3cret@a:1":  "nats://***@a:1",
+		"tls://token@a,nats://b":   "tls://***@a,nats://b",
+		"bob:s3cret@a":             "***@a",
+		"nats://a:4222":            "nats://a:4222",
+		"not a url":                "not a url",
+		"s3cret@ ":                 "***",
+		"wss://a/x?token=s3cret":   "wss://a/x",
+		"nats://a#s3cret,b?s3cret": "nats://a,b",
+		"nats://bob:s3?cret@a:1":   "nats://***@a:1",
+		"nats://bob:x@a?s3cret":    "nats://***@a",
+		"nats://x@a?s3cret@b":      "nats://***@b",
 	} {
 		if got := config.RedactURLs(in); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)

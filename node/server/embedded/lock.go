@@ -7,17 +7,17 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/orderly-engine/orderly/node/server/datadir"
 )
 
 // ErrLocked is wrapped by the error of Start when another process uses the data directory.
 var ErrLocked = errors.New("data directory in use")
 
-// lockFile is locked with flock(2) and contains a description of its holder. It is never removed: a lock on a removed file does
-// not exclude others.
+// lockFile is locked and contains a description of its holder.
 const lockFile = "orderly.lock"
 
 // maxHolder bounds the description of the holder, in bytes.
@@ -28,19 +28,16 @@ type lock struct{ file *os.File }
 
 // acquire creates dir if necessary and locks it.
 func acquire(dir string) (*lock, error) {
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	if err := datadir.Make(dir); err != nil {
 		return nil, unwritable(dir, err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR|os.O_CREATE, 0o640)
-	if err != nil {
-		return nil, unwritable(dir, err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	f, err := datadir.Lock(dir, lockFile)
+	switch {
+	case errors.Is(err, datadir.ErrLocked):
 		defer f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w: %s is held by %s: stop that process, or set ORDERLY_DATA_DIR to another directory", ErrLocked, dir, holder(f))
-		}
-		return nil, fmt.Errorf("lock data directory %s: %w: set ORDERLY_DATA_DIR to a directory on a local disk", dir, err)
+		return nil, fmt.Errorf("%w: %s is held by %s: stop that process, or set ORDERLY_DATA_DIR to another directory", ErrLocked, dir, holder(f))
+	case err != nil:
+		return nil, unwritable(dir, err)
 	}
 	l := &lock{file: f}
 	if err := l.writeHolder(); err != nil {
@@ -79,7 +76,7 @@ func holder(f *os.File) string {
 }
 
 func unwritable(dir string, err error) error {
-	return fmt.Errorf("data directory %s cannot be written: %w: set ORDERLY_DATA_DIR to a directory that this user may write", dir, err)
+	return fmt.Errorf("data directory %s cannot be used: %w: set ORDERLY_DATA_DIR to a directory on a local disk that this user may write", dir, err)
 }
 
 func inUse(err error) bool { return errors.Is(err, syscall.EADDRINUSE) }

@@ -138,7 +138,7 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := embedded.Start(embedded.Config{DataDir: filepath.Join(file, "data"), Addr: "127.0.0.1:0"})
-	want(t, err, "cannot be written", "ORDERLY_DATA_DIR", file)
+	want(t, err, "cannot be used", "ORDERLY_DATA_DIR", file)
 	_, err = embedded.Start(embedded.Config{Addr: "127.0.0.1:0"})
 	want(t, err, "ORDERLY_DATA_DIR")
 	_, err = embedded.Start(embedded.Config{DataDir: t.TempDir(), Addr: "4222"})

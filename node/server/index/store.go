@@ -16,6 +16,7 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"github.com/orderly-engine/orderly/node/server/datadir"
 	"github.com/orderly-engine/orderly/node/server/index/wire"
 )
 
@@ -80,7 +81,7 @@ func openStore(dir string) (*store, progress, error) {
 
 func (s *store) open(path string) (p progress, err error) {
 	// SQLite gives its other files the same mode.
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := datadir.OpenFile(filepath.Dir(path), filepath.Base(path))
 	if err != nil {
 		return p, err
 	}

@@ -44,6 +44,7 @@ func Main() int {
 
 // execute runs the command line and returns the exit code. An error is one line on standard error, or one for each problem.
 func execute(ctx context.Context, args []string, t terminal) int {
+	t.out, t.err = printable{t.out}, printable{t.err}
 	root := newRoot(t)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

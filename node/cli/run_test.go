@@ -188,7 +188,7 @@ func TestHTTPIsGuarded(t *testing.T) {
 func TestDataDirectory(t *testing.T) {
 	p := start(t, nil)
 	requireStartFailure(t, "data directory in use: "+p.dir+" is held by process ", nil, "ORDERLY_DATA_DIR="+p.dir)
-	requireStartFailure(t, "set ORDERLY_DATA_DIR to a directory that this user may write", nil, "ORDERLY_DATA_DIR="+write(t, "file", "")+"/data")
+	requireStartFailure(t, "set ORDERLY_DATA_DIR to a directory on a local disk that this user may write", nil, "ORDERLY_DATA_DIR="+write(t, "file", "")+"/data")
 }
 
 func TestWrongPlan(t *testing.T) {

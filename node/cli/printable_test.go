@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"unicode"
+
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 func TestPrintable(t *testing.T) {
@@ -42,6 +44,7 @@ func TestPrintableKeepsJSON(t *testing.T) {
 func TestForeignTextIsPrintedSafely(t *testing.T) {
 	t.Parallel()
 	p := withPlan(t, threeAttemptsPlan)
+	services(t, p, demo.Behaviors{})
 	const hostile = "c\u009b2J\u202e\u2028"
 	p.publish(t, orderWith("o-1", hostile, "sku-1"), "--wait")
 	p.waitListed(t, 1)

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
 // Defaults of Streams.
@@ -17,7 +18,9 @@ const (
 	// MaxAckPending bounds the unsettled deliveries of all nodes together: the server rewrites the state of all of them
 	// several times a second.
 	MaxAckPending = 20_000
-	dedupeWindow  = 2 * time.Minute
+	// DefaultDeadBytes is the limit of the dead letters when their stream is created, in bytes.
+	DefaultDeadBytes = 256 << 20
+	dedupeWindow     = 2 * time.Minute
 )
 
 // Streams is the configurable part of the streams and consumers.
@@ -141,6 +144,8 @@ func (s Streams) streams() []jetstream.StreamConfig {
 	dead := base(messages.StreamDead, jetstream.LimitsPolicy, messages.SubjectDead+"*")
 	dead.Description = "messages that could not be tied to an order"
 	dead.AllowAtomicPublish = true
+	// Remove the oldest rather than refuse new ones, whose messages would stay in the inbox.
+	dead.MaxBytes, dead.Discard = DefaultDeadBytes, jetstream.DiscardOld
 
 	plans := base(messages.StreamPlans, jetstream.LimitsPolicy, messages.SubjectPlan+"*.*")
 	plans.Description = "the content of every plan that was ever in use, by name and version"
@@ -180,6 +185,12 @@ func (s Streams) consumers() []durable {
 func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, stream jetstream.Stream) (err error) {
 	if stream == nil {
 		stream, err = js.CreateStream(ctx, want)
+		if natsclient.ErrorCode(err) == natsclient.ErrorCodeNoStorage && want.MaxBytes > 0 {
+			// A stream with a limit needs that much room when it is created. Without one, old dead letters are only removed by age.
+			unlimited := want
+			unlimited.MaxBytes = -1
+			stream, err = js.CreateStream(ctx, unlimited)
+		}
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another node created it
 			stream, err = js.Stream(ctx, want.Name)
 		}

@@ -27,6 +27,7 @@ var (
 
 // Error codes of the server that package jetstream does not name.
 const (
+	ErrorCodeNoStorage           jetstream.ErrorCode = 10047
 	ErrorCodeMessageTooLarge     jetstream.ErrorCode = 10054
 	ErrorCodeHeaderTooLarge      jetstream.ErrorCode = 10097
 	ErrorCodeAtomicDisabled      jetstream.ErrorCode = 10174

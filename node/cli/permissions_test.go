@@ -173,7 +173,14 @@ func TestPermissions(t *testing.T) {
 	ok(t, operator, "repair", "--yes")
 	balanced(t, operator)
 
-	// Ended orders are deleted with their timers.
+	// Old dead letters are deleted, and ended orders with their timers.
+	deadRetention, err := ingress.NewDeadLetterRetention(natstest.JetStream(t, g.connect(t, permission.Engine)), time.Nanosecond, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := deadRetention.Sweep(natstest.Context(t)); err != nil {
+		t.Error(err)
+	}
 	retention, err := ingress.NewRetention(natstest.JetStream(t, g.connect(t, permission.Engine)), time.Minute, nil)
 	if err != nil {
 		t.Fatal(err)

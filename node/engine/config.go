@@ -45,6 +45,8 @@ type Config struct {
 	// Retention is how long the events of ended orders are kept; default 720 hours. It must be longer than any client
 	// publishes the same order again.
 	Retention time.Duration
+	// DeadRetention is how long dead letters are kept; default 2160 hours (90 days).
+	DeadRetention time.Duration
 	// GroupCommit batches the appends of many orders, which saves syncs on servers that sync before they acknowledge.
 	GroupCommit bool
 
@@ -75,6 +77,7 @@ func (c Config) Validate() error {
 		value time.Duration
 	}{
 		{"AckWait", c.AckWait}, {"Hold", c.Hold}, {"UnknownAge", c.UnknownAge}, {"DrainTimeout", c.DrainTimeout}, {"Retention", c.Retention},
+		{"DeadRetention", c.DeadRetention},
 	} {
 		if d.value < 0 {
 			errs = append(errs, fmt.Errorf("%s is %s", d.field, d.value))
@@ -107,6 +110,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Retention == 0 {
 		c.Retention = 30 * 24 * time.Hour
+	}
+	if c.DeadRetention == 0 {
+		c.DeadRetention = 90 * 24 * time.Hour
 	}
 	if c.Health == nil {
 		c.Health = &health.Monitor{}

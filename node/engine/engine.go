@@ -50,7 +50,8 @@ type Engine struct {
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
 	// retention removes the events of ended orders while Run runs.
-	retention *ingress.Retention
+	retention   *ingress.Retention
+	deadLetters *ingress.DeadLetterRetention
 
 	escalated chan error
 	ready     atomic.Bool
@@ -129,6 +130,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {
 		return err
 	}
+	if e.deadLetters, err = ingress.NewDeadLetterRetention(js, c.DeadRetention, c.Logger); err != nil {
+		return err
+	}
 	e.orders, err = actors.NewFactory(actors.Deps{
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)), Downstreams: c.Downstreams,
 	}, actors.Config{
@@ -191,6 +195,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	go func() { ended <- e.inbox.Run(taking) }()
 	var sweeping sync.WaitGroup
 	sweeping.Go(func() { e.retention.Run(taking) })
+	sweeping.Go(func() { e.deadLetters.Run(taking) })
 	e.ready.Store(true)
 
 	var failed error

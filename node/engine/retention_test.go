@@ -24,3 +24,21 @@ func TestRetention(t *testing.T) {
 		return state.LastSeq > 0 && state.Msgs == 0
 	})
 }
+
+// An engine removes dead letters once they are older than their retention.
+func TestDeadRetention(t *testing.T) {
+	t.Parallel()
+	s := newServer(t)
+	s.start(sim("sim:"), engine.Config{DeadRetention: 500 * time.Millisecond})
+	if _, err := s.js.Publish(t.Context(), messages.SubjectOrder+"o-1", []byte("junk")); err != nil {
+		t.Fatal(err)
+	}
+	natstest.Eventually(t, "the dead letter is stored and removed", func() bool {
+		dead, err := s.js.Stream(t.Context(), messages.StreamDead)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := dead.CachedInfo().State
+		return state.LastSeq > 0 && state.Msgs == 0
+	})
+}

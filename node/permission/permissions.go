@@ -83,7 +83,7 @@ func engine(calls []string) Permissions {
 		each("CONSUMER.CREATE.", consumed, "."+messages.Consumer+".>"),
 		each("CONSUMER.MSG.NEXT.", consumed, "."+messages.Consumer),
 		// Retention, acknowledgements of many messages at once, and what no node stored in place of a plan.
-		each("STREAM.PURGE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers}, ""),
+		each("STREAM.PURGE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead}, ""),
 		[]string{"STREAM.MSG.DELETE." + messages.StreamPlans},
 		ordered(messages.StreamEvents),
 	)

@@ -285,7 +285,7 @@ func pause(ctx context.Context, d time.Duration) error {
 func (n *node) newEngine(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
-		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, Replicas: n.cfg.Replicas,
+		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, DeadRetention: n.cfg.DeadRetention, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict, Downstreams: n.downstreams,
 		Health: &n.health,
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),

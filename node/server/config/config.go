@@ -63,15 +63,16 @@ type Config struct {
 	// DownstreamsFile names files of secrets; it holds none.
 	DownstreamsFile string `env:"ORDERLY_DOWNSTREAMS" shown:"empty" help:"path of the file of downstreams (YAML): where the services that plans name are, and their credentials"`
 
-	MaxInFlight  int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node, at most 1024 for each second of ORDERLY_ACK_WAIT"`
-	AckWait      time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without acknowledgement or progress"`
-	Hold         time.Duration `env:"ORDERLY_HOLD" envDefault:"10s" min:"10ms" max:"5m" help:"longest wait in memory before an order is parked"`
-	DrainTimeout time.Duration `env:"ORDERLY_DRAIN_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h" help:"longest graceful stop"`
-	UnknownAge   time.Duration `env:"ORDERLY_UNKNOWN_AGE" envDefault:"1m" min:"1s" max:"720h" help:"how long a message about an order that does not exist is kept before it becomes a dead letter"`
-	Replicas     int           `env:"ORDERLY_REPLICAS" envDefault:"1" oneof:"1 3 5" help:"stream replicas (3 in a cluster)"`
-	Durability   Durability    `env:"ORDERLY_DURABILITY" envDefault:"strict" oneof:"strict relaxed" help:"when the embedded server acknowledges: after the sync to disk, or up to 100 ms before"`
-	Retention    time.Duration `env:"ORDERLY_RETENTION" envDefault:"720h" min:"1m" max:"87600h" help:"how long ended orders' events are kept"`
-	Index        IndexMode     `env:"ORDERLY_INDEX" envDefault:"on" oneof:"on off rebuild" help:"index of orders for \"orderly list\", kept in ORDERLY_DATA_DIR; rebuild: rebuilt from the journal at the start"`
+	MaxInFlight   int           `env:"ORDERLY_MAX_IN_FLIGHT" envDefault:"4096" min:"2" max:"20000" unit:"orders" help:"orders in memory on this node, at most 1024 for each second of ORDERLY_ACK_WAIT"`
+	AckWait       time.Duration `env:"ORDERLY_ACK_WAIT" envDefault:"5s" min:"100ms" max:"1h" help:"how long a delivery may go without acknowledgement or progress"`
+	Hold          time.Duration `env:"ORDERLY_HOLD" envDefault:"10s" min:"10ms" max:"5m" help:"longest wait in memory before an order is parked"`
+	DrainTimeout  time.Duration `env:"ORDERLY_DRAIN_TIMEOUT" envDefault:"20s" min:"100ms" max:"1h" help:"longest graceful stop"`
+	UnknownAge    time.Duration `env:"ORDERLY_UNKNOWN_AGE" envDefault:"1m" min:"1s" max:"720h" help:"how long a message about an order that does not exist is kept before it becomes a dead letter"`
+	Replicas      int           `env:"ORDERLY_REPLICAS" envDefault:"1" oneof:"1 3 5" help:"stream replicas (3 in a cluster)"`
+	Durability    Durability    `env:"ORDERLY_DURABILITY" envDefault:"strict" oneof:"strict relaxed" help:"when the embedded server acknowledges: after the sync to disk, or up to 100 ms before"`
+	Retention     time.Duration `env:"ORDERLY_RETENTION" envDefault:"720h" min:"1m" max:"87600h" help:"how long ended orders' events are kept"`
+	DeadRetention time.Duration `env:"ORDERLY_DEAD_RETENTION" envDefault:"2160h" min:"1m" max:"87600h" help:"how long dead letters are kept"`
+	Index         IndexMode     `env:"ORDERLY_INDEX" envDefault:"on" oneof:"on off rebuild" help:"index of orders for \"orderly list\", kept in ORDERLY_DATA_DIR; rebuild: rebuilt from the journal at the start"`
 
 	LogLevel  slog.Level `env:"ORDERLY_LOG_LEVEL" envDefault:"info" oneof:"debug info warn error" help:"minimum severity of log lines"`
 	LogFormat LogFormat  `env:"ORDERLY_LOG_FORMAT" oneof:"text json" shown:"text on a terminal, else json" help:"format of log lines"`

@@ -37,7 +37,7 @@ func TestDefaults(t *testing.T) {
 	want := config.Config{
 		DataDir: "data", NATSAddr: "127.0.0.1:4222", HTTPAddr: "127.0.0.1:8080", NodeID: c.NodeID,
 		MaxInFlight: 4096, AckWait: 5 * time.Second, Hold: 10 * time.Second, DrainTimeout: 20 * time.Second,
-		UnknownAge: time.Minute, Replicas: 1, Durability: config.Strict, Retention: 720 * time.Hour, Index: config.IndexOn,
+		UnknownAge: time.Minute, Replicas: 1, Durability: config.Strict, Retention: 720 * time.Hour, DeadRetention: 2160 * time.Hour, Index: config.IndexOn,
 		LogLevel: slog.LevelInfo, LogFormat: c.LogFormat,
 		DemoOrders: 20, DemoLatency: 20 * time.Millisecond, DemoFailRate: 0.02, DemoRejectRate: 0.02,
 	}
@@ -60,13 +60,13 @@ func TestEveryVariable(t *testing.T) {
 	got := load(t, "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
 		"ORDERLY_DATA_DIR=/d", "ORDERLY_NATS_ADDR=[::1]:0", "ORDERLY_NODE_ID=n-1", "ORDERLY_HTTP_ADDR=:9090", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_HOST_NAMES=a.example, ::1", "ORDERLY_PLAN=p.yaml", "ORDERLY_DOWNSTREAMS=d.yaml",
 		"ORDERLY_MAX_IN_FLIGHT=20000", "ORDERLY_ACK_WAIT=100ms", "ORDERLY_HOLD=1s", "ORDERLY_DRAIN_TIMEOUT=1m", "ORDERLY_UNKNOWN_AGE=2m",
-		"ORDERLY_REPLICAS=3", "ORDERLY_DURABILITY=relaxed", "ORDERLY_RETENTION=1h", "ORDERLY_INDEX=off", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
+		"ORDERLY_REPLICAS=3", "ORDERLY_DURABILITY=relaxed", "ORDERLY_RETENTION=1h", "ORDERLY_DEAD_RETENTION=2h", "ORDERLY_INDEX=off", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
 		"ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s", "ORDERLY_DEMO_FAIL_RATE=0.5", "ORDERLY_DEMO_REJECT_RATE=1")
 	want := config.Config{
 		NATSURL: "nats://a:4222, tls://b", NATSCreds: "/c", NATSTLSCA: "ca", NATSTLSCert: "cert", NATSTLSKey: "key",
 		DataDir: "/d", NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPHostNames: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
 		MaxInFlight: 20000, AckWait: 100 * time.Millisecond, Hold: time.Second, DrainTimeout: time.Minute, UnknownAge: 2 * time.Minute,
-		Replicas: 3, Durability: config.Relaxed, Retention: time.Hour, Index: config.IndexOff, LogLevel: slog.LevelWarn, LogFormat: config.LogJSON,
+		Replicas: 3, Durability: config.Relaxed, Retention: time.Hour, DeadRetention: 2 * time.Hour, Index: config.IndexOff, LogLevel: slog.LevelWarn, LogFormat: config.LogJSON,
 		DemoFailRate: 0.5, DemoRejectRate: 1,
 	}
 	if got != want {
@@ -88,7 +88,7 @@ func TestWrongValues(t *testing.T) {
 		"ORDERLY_NODE_ID=a b", "ORDERLY_NODE_ID=" + strings.Repeat("x", 65),
 		"ORDERLY_MAX_IN_FLIGHT=0", "ORDERLY_MAX_IN_FLIGHT=20001", "ORDERLY_MAX_IN_FLIGHT=many", "ORDERLY_MAX_IN_FLIGHT=1.5",
 		"ORDERLY_ACK_WAIT=99ms", "ORDERLY_ACK_WAIT=5", "ORDERLY_ACK_WAIT=-5s", "ORDERLY_ACK_WAIT=2h",
-		"ORDERLY_HOLD=0s", "ORDERLY_HOLD=6m", "ORDERLY_DRAIN_TIMEOUT=0s", "ORDERLY_UNKNOWN_AGE=1ms", "ORDERLY_RETENTION=1s",
+		"ORDERLY_HOLD=0s", "ORDERLY_HOLD=6m", "ORDERLY_DRAIN_TIMEOUT=0s", "ORDERLY_UNKNOWN_AGE=1ms", "ORDERLY_RETENTION=1s", "ORDERLY_DEAD_RETENTION=1s",
 		"ORDERLY_REPLICAS=2", "ORDERLY_REPLICAS=-1", "ORDERLY_DURABILITY=Strict", "ORDERLY_DURABILITY=none",
 		"ORDERLY_LOG_LEVEL=loud", "ORDERLY_LOG_LEVEL=info+1", "ORDERLY_LOG_FORMAT=xml",
 		"ORDERLY_DEMO_FAIL_RATE=1.1", "ORDERLY_DEMO_REJECT_RATE=-0.1", "ORDERLY_DEMO_FAIL_RATE=NaN", "ORDERLY_DEMO_ORDERS=-1", "ORDERLY_DEMO_LATENCY=2m",

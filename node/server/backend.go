@@ -24,7 +24,11 @@ var (
 )
 
 // apiBackend answers the HTTP API. Until the node has started it answers that the node is starting.
-type apiBackend struct{ started atomic.Pointer[startedNode] }
+type apiBackend struct {
+	started atomic.Pointer[startedNode]
+	// store is nil without an embedded server.
+	store atomic.Pointer[storeWatch]
+}
 
 // startedNode are the parts of a started node that the HTTP API uses.
 type startedNode struct {
@@ -86,6 +90,14 @@ func (b *apiBackend) Healthy() error {
 	default:
 		return n.health.Err()
 	}
+}
+
+// Live returns an error when a restart would help.
+func (b *apiBackend) Live() error {
+	if w := b.store.Load(); w != nil {
+		return w.live()
+	}
+	return nil
 }
 
 // Ready returns nil while the node accepts orders.

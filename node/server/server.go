@@ -200,6 +200,7 @@ func (n *node) connect(ctx context.Context) (err error) {
 			return err
 		}
 		n.onStop(n.server.Shutdown)
+		n.watchStore()
 	}
 	n.nc, err = n.dial(ctx,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {

@@ -26,6 +26,8 @@ var ErrNotStored = errors.New("nothing was stored")
 
 // Health reports the node's state.
 type Health interface {
+	// Live returns nil unless a restart of the node would help; the error says why.
+	Live() error
 	// Healthy returns nil while NATS is connected and the node's work succeeds, else what fails.
 	Healthy() error
 	// Ready returns nil while the node accepts orders, else the reason why it does not; it is not nil while Healthy is not.

@@ -35,6 +35,11 @@ func TestProbes(t *testing.T) {
 	do(t, "GET", base+"/health", "").problem(t, 503, "not healthy: journal: no space left on device")
 	do(t, "GET", base+"/readyz", "").problem(t, 503, "draining")
 	do(t, "GET", base+"/livez", "").success(t, 200)
+
+	w.mu.Lock()
+	w.dead = errors.New("the store could not be reopened")
+	w.mu.Unlock()
+	do(t, "GET", base+"/livez", "").problem(t, 503, "a restart would help: the store could not be reopened")
 }
 
 func TestUnknownRoutes(t *testing.T) {

@@ -28,6 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type fakeBackend struct {
 	mu        sync.Mutex
 	unhealthy error
+	dead      error
 	ready     error
 	published []ingress.Outgoing
 	// publish is called by Publish, if set.
@@ -47,6 +48,7 @@ func (w *fakeBackend) List(_ context.Context, q index.Query) (*index.Page, error
 }
 
 func (w *fakeBackend) Healthy() error { w.mu.Lock(); defer w.mu.Unlock(); return w.unhealthy }
+func (w *fakeBackend) Live() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.dead }
 func (w *fakeBackend) Ready() error   { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
 
 func (w *fakeBackend) Publish(ctx context.Context, o ingress.Outgoing) error {

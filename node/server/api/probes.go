@@ -7,8 +7,11 @@ type state struct {
 	Status string `json:"status"`
 }
 
-// live reports that the process answers. It checks nothing else, because a restart would not repair anything else.
+// live: the process answers, and a restart would not help.
 func (a *API) live(w http.ResponseWriter, _ *http.Request) *problem {
+	if err := a.deps.Health.Live(); err != nil {
+		return unavailable("a restart would help: " + err.Error())
+	}
 	respond(w, http.StatusOK, state{"live"})
 	return nil
 }

@@ -18,7 +18,7 @@ func (s *Server) Connect(options ...nats.Option) (*nats.Conn, error) {
 }
 
 // Addr is the address in use, host:port.
-func (s *Server) Addr() string { return s.server.Addr().String() }
+func (s *Server) Addr() string { return s.addr.String() }
 
 // URL is what clients on this machine connect to.
 func (s *Server) URL() string {

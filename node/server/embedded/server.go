@@ -79,10 +79,14 @@ func (c Config) listen() (host string, port int, err error) {
 
 // Server is a running NATS server with JetStream.
 type Server struct {
-	server *server.Server
-	lock   *lock
-	logger *slog.Logger
-	stop   sync.Once
+	cfg  Config
+	lock *lock
+	addr net.Addr
+
+	// mu is held while the server is stopped or reopened.
+	mu      sync.Mutex
+	server  *server.Server
+	stopped bool
 }
 
 // Start locks the data directory, recovers the store and listens. The error wraps ErrLocked if another process uses the directory;
@@ -96,16 +100,19 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := start(cfg)
+	inner, err := start(cfg)
 	if err != nil {
 		held.release()
 		return nil, err
 	}
-	s.lock = held
+	s := &Server{cfg: cfg, lock: held, addr: inner.Addr(), server: inner}
+	if tcp, ok := s.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+		cfg.Logger.Warn("embedded server accepts connections from other machines without authentication", "address", s.Addr())
+	}
 	return s, nil
 }
 
-func start(cfg Config) (*Server, error) {
+func start(cfg Config) (*server.Server, error) {
 	host, port, err := cfg.listen()
 	if err != nil {
 		return nil, err
@@ -151,12 +158,8 @@ func start(cfg Config) (*Server, error) {
 		}
 		return nil, fmt.Errorf("embedded server: start on %s with the store in %s: %w", cfg.Addr, cfg.DataDir, fatal)
 	}
-	s := &Server{server: inner, logger: cfg.Logger}
-	if tcp, ok := inner.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
-		cfg.Logger.Warn("embedded server accepts connections from other machines without authentication", "address", s.Addr())
-	}
-	cfg.Logger.Info("embedded server started", "address", s.Addr(), "data_dir", cfg.DataDir, "relaxed", cfg.Relaxed, "max_store_bytes", store)
-	return s, nil
+	cfg.Logger.Info("embedded server started", "address", inner.Addr().String(), "data_dir", cfg.DataDir, "relaxed", cfg.Relaxed, "max_store_bytes", store)
+	return inner, nil
 }
 
 // probe returns a typed error if the server could not listen: its own is fatal and untyped.
@@ -176,10 +179,14 @@ func probe(addr string) error {
 // Shutdown closes the server with its connections, waits until the store is closed, and unlocks the data directory. Later calls
 // wait for the first.
 func (s *Server) Shutdown() {
-	s.stop.Do(func() {
-		s.server.Shutdown()
-		s.server.WaitForShutdown()
-		s.lock.release()
-		s.logger.Info("embedded server stopped")
-	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return
+	}
+	s.stopped = true
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+	s.lock.release()
+	s.cfg.Logger.Info("embedded server stopped")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 // Journal holds the events of all orders.
@@ -38,6 +39,9 @@ type Inbox interface {
 	// FirstStored is the order's first stored message at or after from. Settled messages may still be stored: recorded ones,
 	// and created messages of an order that exists.
 	FirstStored(ctx context.Context, id messages.OrderID, from uint64) (stored messages.StoredMessage, found bool, err error)
+	// Stored returns the first messages about the order that are stored, oldest first, without those that cannot be decoded.
+	// Those that create the order have no body. It is not nil unless err is set.
+	Stored(ctx context.Context, id messages.OrderID) ([]*delivery.Delivery, error)
 }
 
 // Timers wake parked orders.

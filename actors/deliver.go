@@ -66,6 +66,8 @@ func (o *Order) decide() {
 		o.finish(delivery.Dropped())
 	case order.CheckPredecessors:
 		o.checkPredecessors(d)
+	case order.ReadInbox:
+		o.readInbox(d.OrderID)
 	}
 }
 
@@ -110,7 +112,8 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 // receive lets the core decide about the delivery in that state.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	decision := order.Receive(state, d, order.Env{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.predecessors,
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.surroundings.predecessors,
+		SearchedAt: o.surroundings.searchedAt, Inbox: o.surroundings.stored, HoldsOthers: len(o.held)+len(o.stashed) > 1,
 		ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
 	})
 	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
@@ -130,7 +133,7 @@ func (o *Order) take() *delivery.Delivery {
 	d := o.held[0]
 	o.held[0] = nil
 	o.held = o.held[1:]
-	o.predecessors = order.PredecessorsUnknown
+	o.surroundings = surroundings{}
 	return d
 }
 

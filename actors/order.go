@@ -31,8 +31,10 @@ type Order struct {
 	heldBuf [1]*delivery.Delivery
 	// stashed deliveries wait for the order to start.
 	stashed []*delivery.Delivery
-	// predecessors is what is known of the inbox before held[0].
-	predecessors order.Predecessors
+	// surroundings is what is known of the inbox around held[0].
+	surroundings surroundings
+	// noCreatedUpTo: a search found no created message up to this sequence of the inbox.
+	noCreatedUpTo uint64
 
 	// driver is the delivery that drives the order, or nil.
 	driver *delivery.Delivery

@@ -51,13 +51,17 @@ func (w *simulation) check() {
 
 // checkEntry holds for every entry (I3, I6).
 func (w *simulation) checkEntry(op *operation, entry *messages.JournalEntry, before *order.State) {
+	recorded := maps.Clone(w.recorded)
 	for _, e := range entry.Events {
 		w.checkSignal(e.GetStepCompleted(), before)
 		switch e.GetKind().(type) {
-		case *messages.Event_Accepted, *messages.Event_Resumed:
+		case *messages.Event_Accepted:
+			w.checkTakenAlong(op, e.GetAccepted(), entry)
+		case *messages.Event_Resumed:
 		case *messages.Event_CancelRequested, *messages.Event_Signalled, *messages.Event_Recorded:
-			w.checkInOrder(sourceOf(e))
-		case *messages.Event_Rejected:
+			w.checkInOrder(sourceOf(e), recorded)
+			recorded[sourceOf(e).GetSequence()] = true
+		case *messages.Event_Rejected, *messages.Event_Cancelled:
 			if before.Status != order.None {
 				w.checkOwner(op, before)
 			}
@@ -85,10 +89,38 @@ func (w *simulation) checkOwner(op *operation, s *order.State) {
 	}
 }
 
-// checkInOrder: no earlier message, created excepted, is stored and not recorded (I6).
-func (w *simulation) checkInOrder(s *messages.Source) {
+// checkTakenAlong: a created message that was delivered late, or again, is accepted with what had been stored about its order
+// (R2), and a cancel among that ends it.
+func (w *simulation) checkTakenAlong(op *operation, a *messages.OrderAccepted, entry *messages.JournalEntry) {
+	var created *delivery.Delivery
+	for _, d := range op.by.node.pending {
+		if d.Incarnation == a.GetIncarnation() {
+			created = d
+		}
+	}
+	if created == nil || created.Invalid != nil || created.Deliveries == 1 && created.Received.Sub(created.Stored) <= lateAfter {
+		return
+	}
 	for _, m := range w.stored {
-		if m.inbox() && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !w.recorded[m.Sequence] {
+		switch {
+		case !m.inbox() || m.Type == messages.TypeCreated || !m.Stored.Before(created.Received):
+		case m.Sequence < created.Sequence && created.Stored.Sub(m.Stored) > time.Minute/2:
+			return
+		case !slices.ContainsFunc(entry.Events, func(e *messages.Event) bool { return sourceOf(e).GetSequence() == m.Sequence }):
+			w.fail("R2: %s %d was stored before its order was accepted, and is not recorded with it", m.Type, m.Sequence)
+		case m.Type == messages.TypeCancel && entry.Events[len(entry.Events)-1].GetCancelled() == nil:
+			w.fail("R2: cancel %d was recorded with the acceptance, and the order goes on", m.Sequence)
+		}
+	}
+}
+
+// lateAfter is the age from which a created message is late.
+const lateAfter = 2 * time.Second
+
+// checkInOrder: no earlier message, created excepted, is stored and not recorded (I6).
+func (w *simulation) checkInOrder(s *messages.Source, recorded map[uint64]bool) {
+	for _, m := range w.stored {
+		if m.inbox() && m.Type != messages.TypeCreated && m.Sequence < s.GetSequence() && !recorded[m.Sequence] {
 			w.fail("I6: message %d is recorded before %s %d", s.GetSequence(), m.Type, m.Sequence)
 		}
 	}
@@ -205,6 +237,11 @@ func (w *simulation) checkDeadLettered(d *delivery.Delivery) {
 	for _, m := range w.stored {
 		if m.Type == messages.TypeCreated && d.Type != messages.TypeCreated && m.Sequence < d.Sequence {
 			w.fail("I5: %s %d is dead-lettered, and message %d, which creates its order, is stored", d.Type, d.Sequence, m.Sequence)
+		}
+	}
+	for _, c := range w.created {
+		if age := c.Stored.Sub(d.Stored); d.Type != messages.TypeCreated && c.Sequence > d.Sequence && age <= time.Minute {
+			w.fail("R3.6: %s %d is dead-lettered, and message %d, stored %s later, creates its order", d.Type, d.Sequence, c.Sequence, age)
 		}
 	}
 }

@@ -129,6 +129,11 @@ func (s simulatedDeps) FirstStored(ctx context.Context, _ messages.OrderID, from
 	return m, found, err
 }
 
+func (s simulatedDeps) Stored(ctx context.Context, _ messages.OrderID) (stored []*delivery.Delivery, err error) {
+	err = s.hold(ctx, "look around", func() { stored = s.i.node.w.storedNow() }, false)
+	return stored, err
+}
+
 func (s simulatedDeps) Schedule(ctx context.Context, t messages.Timer) error {
 	w := s.i.node.w
 	return s.hold(ctx, "schedule", func() {

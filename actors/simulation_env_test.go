@@ -29,8 +29,10 @@ type simulation struct {
 	entries []journal.Entry
 	truth   *order.State
 
-	script  []*delivery.Delivery
-	stored  []*message
+	script []*delivery.Delivery
+	stored []*message
+	// created are the messages that create the order, stored or not.
+	created []*delivery.Delivery
 	fired   uint64
 	timer   *messages.Timer
 	effects []*effect
@@ -200,6 +202,18 @@ func (w *simulation) firstStored(from uint64) (first messages.StoredMessage, fou
 	return first, found
 }
 
+// storedNow are the inbox messages, settled or not, oldest first.
+func (w *simulation) storedNow() []*delivery.Delivery {
+	stored := []*delivery.Delivery{}
+	for _, m := range w.stored {
+		if m.inbox() {
+			d := *m.Delivery
+			stored = append(stored, &d)
+		}
+	}
+	return stored
+}
+
 // awaitsAck: a node holds the message, and the stream waits for its acknowledgement.
 func (w *simulation) awaitsAck(m *message) bool { return m.pending && (w.held(m) || w.settling(m)) }
 
@@ -237,6 +251,9 @@ func (w *simulation) publish(d *delivery.Delivery) {
 	d.Sequence = uint64(w.deliveries)
 	d.Stored = w.now
 	w.stored = append(w.stored, &message{Delivery: d})
+	if d.Type == messages.TypeCreated {
+		w.created = append(w.created, d)
+	}
 }
 
 // fire turns the timer into a wake-up.

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
@@ -32,7 +31,7 @@ func (o *Order) unstash() {
 	if o.busy {
 		first = min(1, len(o.held)) // an operation may be in progress for it
 	} else {
-		o.predecessors = order.PredecessorsUnknown
+		o.surroundings = surroundings{}
 	}
 	o.held = slices.Insert(o.held, first, o.stashed...)
 	o.dropStash()

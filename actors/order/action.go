@@ -19,6 +19,9 @@ const (
 	// maxEarlyWait is the longest delay of a wake-up that is too early by this clock: this clock may be wrong, and the next
 	// delivery may come to another node.
 	maxEarlyWait = time.Minute
+	// lateAfter is the age from which a created message counts as delivered late. Messages stored after a younger one are
+	// delivered about as soon as it was.
+	lateAfter = 2 * time.Second
 )
 
 func ack(*State, *delivery.Delivery, Env) Decision { return Decision{Action: Ack} }
@@ -35,15 +38,44 @@ func checkPredecessors(*State, *delivery.Delivery, Env) Decision {
 	return Decision{Action: CheckPredecessors}
 }
 
-// accept is the first entry of an order. An invalid order is accepted and rejected in one entry.
-func accept(_ *State, d *delivery.Delivery, e Env) Decision {
+func readInbox(*State, *delivery.Delivery, Env) Decision { return Decision{Action: ReadInbox} }
+
+// accept is the first entry of an order. An invalid order is accepted and rejected in one entry, one that was cancelled
+// before it was accepted and cancelled.
+func accept(s *State, d *delivery.Delivery, e Env) Decision {
 	events := []*messages.Event{accepted(&messages.OrderAccepted{
 		Order: d.Created, Plan: e.Plan, Driver: d.Source(), Incarnation: d.Incarnation,
 	})}
 	if d.Invalid != nil {
 		return Decision{Action: AppendAndAck, Events: append(events, rejected("invalid", clip(d.Invalid.Error())))}
 	}
+	if waiting := waitingFor(d, e); len(waiting) > 0 {
+		events = s.withEnd(append(events, waiting...)...)
+		if events[len(events)-1].GetCancelled() != nil {
+			return Decision{Action: AppendAndAck, Events: events}
+		}
+	}
 	return Decision{Action: AppendAndDrive, Events: events}
+}
+
+// waitingFor records what the inbox stores about the order, in its order. It ends before a message that may be about to be
+// dead-lettered, because it was too old when the created message was stored, by a clock that may be ahead by half of
+// UnknownAge (R8). A message after the created one is never dead-lettered.
+func waitingFor(d *delivery.Delivery, e Env) (events []*messages.Event) {
+	if n := len(e.Inbox); n == 0 || e.Inbox[n-1].Sequence < d.Sequence {
+		// So many precede the created message that a search for it may have ended before it.
+		return nil
+	}
+	for _, m := range e.Inbox {
+		switch {
+		case m.Type == messages.TypeCreated:
+		case m.Sequence < d.Sequence && d.Stored.Sub(m.Stored) > e.UnknownAge/2:
+			return events
+		default:
+			events = append(events, recording(m))
+		}
+	}
+	return events
 }
 
 // causeRestart is the cause in OrderResumed for a delivery that takes over from itself: its actor failed.

@@ -39,6 +39,7 @@ func (s *State) Apply(seq uint64, entry *messages.JournalEntry) error {
 			return s.illegal(entry, messages.KindOf(e), why)
 		}
 	}
+	s.Uncalled = false
 	if slices.ContainsFunc(entry.Events, moves) {
 		s.CallableSince = s.ChangedAt
 	}
@@ -105,7 +106,7 @@ func (s *State) accepted(e *messages.OrderAccepted) string {
 	if e.GetDriver().GetSequence() == 0 || e.GetIncarnation() == "" {
 		return "the driver or its incarnation is missing"
 	}
-	s.Status = Running
+	s.Status, s.Uncalled = Running, true
 	s.Order, s.Plan = e.GetOrder(), e.GetPlan()
 	s.Driver, s.Owner, s.Accepted = sourceFrom(e.GetDriver()), e.GetIncarnation(), e.GetDriver().GetSequence()
 	if n := len(s.Plan.GetSteps()); cap(s.Results) < n {
@@ -158,7 +159,7 @@ func (s *State) expectStep(name string) string {
 // clearCall resets what is known of a call that has its result.
 func (s *State) clearCall() {
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
-	s.InDoubtSince, s.Performed = time.Time{}, false
+	s.InDoubtSince, s.Performed, s.Uncalled = time.Time{}, false, true
 }
 
 // doubt puts the current call in doubt: it may have been made since CallableSince.
@@ -273,6 +274,8 @@ func (s *State) cancelRequested(e *messages.CancelRequested) string {
 	if s.Cancel == nil {
 		s.Cancel = e
 	}
+	// The step of a call that nobody can have made is not in doubt (R4c).
+	s.Closed = s.Closed || forward && s.Uncalled
 	if step := s.inDoubt(); forward && step != nil && tombstone(step) {
 		// The next call is another one, the step's undo, and has not been made.
 		s.clearCall()

@@ -24,6 +24,7 @@ var words = []struct {
 	{idTaken, "created with other content"}, {isRecorded, "recorded"}, {isDriver, "the driver"}, {isOwner, "the owner"},
 	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
 	{predecessorsUnknown, "predecessors unknown"}, {hasPredecessor, "behind an earlier message"},
+	{createdFollows, "its created message follows"}, {mayHaveOthers, "maybe with others in the inbox"},
 	{isExpired, "older than the age limit"}, {mayBeDeadLettered, "maybe dead-lettered"}, {mayBeRedelivered, "maybe redelivered"},
 }
 

@@ -45,6 +45,7 @@ func (s *State) advance(events []*messages.Event) bool {
 			return false
 		}
 	}
+	s.Uncalled = false
 	return len(events) > 0
 }
 

@@ -32,6 +32,8 @@ const (
 	Drop
 	// CheckPredecessors: find out whether an earlier message of the order is stored and not recorded, and decide again.
 	CheckPredecessors
+	// ReadInbox: read what the inbox stores about the order, and decide again.
+	ReadInbox
 )
 
 // Decision answers a delivery.
@@ -54,6 +56,8 @@ const (
 	PredecessorsPending
 	// PredecessorsNone: no earlier message is stored and not recorded.
 	PredecessorsNone
+	// PredecessorsNoneCreatedFollows: the same, and a later message, which is stored, creates the order.
+	PredecessorsNoneCreatedFollows
 )
 
 // Env holds the external inputs of decisions.
@@ -64,6 +68,12 @@ type Env struct {
 	// UnknownAge is how long a message about an order that does not exist is kept.
 	UnknownAge   time.Duration
 	Predecessors Predecessors
+	// SearchedAt is when the search for Predecessors began; zero: now.
+	SearchedAt time.Time
+	// HoldsOthers: this node holds other messages about the order.
+	HoldsOthers bool
+	// Inbox are the first messages about the order that the inbox stores, oldest first; nil: the inbox has not been read.
+	Inbox []*delivery.Delivery
 	// ExclusiveFor is how long after its receipt a delivery is certainly the only one of its message: less than the
 	// acknowledgement wait, which must pass before there is another. 0: DefaultExclusiveFor.
 	ExclusiveFor time.Duration
@@ -78,6 +88,16 @@ func (e Env) exclusiveFor() time.Duration {
 		return DefaultExclusiveFor
 	}
 	return e.ExclusiveFor
+}
+
+// Expired reports whether a message about an unknown order has waited for longer than unknownAge. The wait begins when the
+// message is stored, or later, when the node that holds it began to receive.
+func Expired(d *delivery.Delivery, now time.Time, unknownAge time.Duration) bool {
+	began := d.Stored
+	if d.ReceivingSince.After(began) {
+		began = d.ReceivingSince
+	}
+	return now.Sub(began) > unknownAge
 }
 
 // DefaultExclusiveFor is a third of the default acknowledgement wait, less the time in which a busy node learns of a delivery.

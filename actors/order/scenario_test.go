@@ -158,8 +158,9 @@ func (s *scenario) journal(verb string, events []*messages.Event, refused bool) 
 }
 
 func (s *scenario) deliver(args []string, refused bool) string {
-	d, predecessors := s.delivery(args)
-	decision := order.Receive(s.history.state, d, order.Env{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Predecessors: predecessors})
+	env := order.Env{Plan: s.plan, Now: s.now, UnknownAge: time.Minute, Predecessors: order.PredecessorsNone}
+	d := s.delivery(args, &env)
+	decision := order.Receive(s.history.state, d, env)
 	s.rules[decision.Rule] = true
 	text := decision.Rule + ": " + describe(decision)
 	if decision.Action == order.AppendAndDrive || decision.Action == order.AppendAndAck {
@@ -185,10 +186,11 @@ func describe(d order.Decision) string {
 var actions = map[order.Action]string{
 	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack", order.Reschedule: "reschedule",
 	order.Redeliver: "redeliver", order.Stash: "stash", order.DeadLetter: "dead letter", order.Drop: "drop", order.CheckPredecessors: "check predecessors",
+	order.ReadInbox: "read inbox",
 }
 
-// delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]
-func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecessors) {
+// delivery reads TYPE [NAME|PARK] SEQUENCE/INCARNATION [OPTION…]; options may be about env.
+func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 	kind, rest, name := messages.Type("order."+args[0]), args[1:], ""
 	if kind == messages.TypeSignal || kind == messages.TypeWake {
 		name, rest = rest[0], rest[1:]
@@ -210,7 +212,6 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecesso
 		}
 	}
 	d.Received = s.now
-	predecessors := order.PredecessorsNone
 	for _, option := range rest[1:] {
 		if step, ok := strings.CutPrefix(option, "of:"); ok {
 			d.Skip = &messages.SkipStep{}
@@ -221,22 +222,60 @@ func (s *scenario) delivery(args []string) (*delivery.Delivery, order.Predecesso
 			d.Received = s.now.Add(-s.duration(had))
 			continue
 		}
+		if found, ok := strings.CutPrefix(option, "found:"); ok {
+			env.Inbox = s.found(found)
+			continue
+		}
 		switch option {
+		case "late":
+			d.Stored = s.now.Add(-3 * time.Second)
+		case "again":
+			d.Deliveries = 2
+		case "others":
+			env.HoldsOthers = true
+		case "follows":
+			env.Predecessors = order.PredecessorsNoneCreatedFollows
+		case "searched":
+			env.SearchedAt = s.now.Add(-2 * time.Second)
+		case "since":
+			d.ReceivingSince = s.now
 		case "different":
 			d.Created = content("c-2")
 		case "invalid":
 			d.Invalid = errors.New("items is empty")
 		case "unchecked":
-			predecessors = order.PredecessorsUnknown
+			env.Predecessors = order.PredecessorsUnknown
 		case "behind":
-			predecessors = order.PredecessorsPending
+			env.Predecessors = order.PredecessorsPending
 		case "held":
 			d.Received = s.now.Add(-2 * time.Second)
 		default:
 			s.t.Fatalf("unknown option %q", option)
 		}
 	}
-	return d, predecessors
+	return d
+}
+
+// found reads TYPE/SEQUENCE[@TIME],…: messages that the inbox stores, and when they were stored, 0 unless given.
+func (s *scenario) found(text string) []*delivery.Delivery {
+	all := []*delivery.Delivery{}
+	for word := range strings.SplitSeq(text, ",") {
+		word, at, stored := strings.Cut(word, "@")
+		kind, seq, ok := strings.Cut(word, "/")
+		n, err := strconv.ParseUint(seq, 10, 64)
+		if err != nil || !ok {
+			s.t.Fatalf("%q is not type/sequence", word)
+		}
+		d := newDelivery(messages.Type("order."+kind), n, "")
+		if d.Signal != nil {
+			d.Signal.Name, d.Signal.Data = "paid", strconv.Quote(seq)
+		}
+		if stored {
+			d.Stored = epoch.Add(s.duration(at))
+		}
+		all = append(all, d)
+	}
+	return all
 }
 
 func (s *scenario) finishCall(words []string, refused bool) string {

@@ -52,6 +52,9 @@ type State struct {
 	InDoubtSince, CallableSince time.Time
 	// Performed: an answer to the current call was unreadable; the call is performed.
 	Performed bool
+	// Uncalled: the entry that is being folded began the current call, which nobody can have made before it is stored. It is
+	// false between entries.
+	Uncalled bool
 	// Signals are recorded and not yet used, oldest first.
 	Signals []*messages.Signalled
 	// Skip: a person skipped the current call.

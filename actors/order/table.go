@@ -15,7 +15,7 @@ const (
 	isCreated
 	// canEndAttention: a cancel, a retry, or a skip that names no other call than the one that needs attention.
 	canEndAttention
-	// isExpired: stored longer ago than UnknownAge.
+	// isExpired: it has waited for longer than UnknownAge.
 	isExpired
 	// mayBeRedelivered: received long enough ago that another delivery of it may exist.
 	mayBeRedelivered
@@ -23,6 +23,11 @@ const (
 	predecessorsUnknown
 	// hasPredecessor: an earlier message of the order is stored and not recorded.
 	hasPredecessor
+	// createdFollows: a later message, which is stored, creates the order.
+	createdFollows
+	// mayHaveOthers: it was delivered late, or again, or with others, so that other messages of a new order may be stored; and
+	// the inbox has not been read.
+	mayHaveOthers
 )
 
 // Facts about the order.
@@ -62,6 +67,7 @@ type row struct {
 
 // table decides about every delivery (R2, R3, R5): the first row whose facts are true applies.
 var table = [...]row{
+	{"R2 late", isCreated | noOrder | mayHaveOthers, readInbox},
 	// R2 needs no read: the fence refuses the append if the order exists. The same holds after a read (R3.4).
 	{"R2", isCreated | noOrder, accept},
 
@@ -90,6 +96,7 @@ var table = [...]row{
 	// R3.6 needs the search of the inbox too.
 	{"R3.5 ask", predecessorsUnknown, checkPredecessors},
 	{"R3.5", hasPredecessor, redeliverAfterPredecessor},
+	{"R3.6 follows", noOrder | createdFollows, stashUntilStarted},
 	{"R3.6", noOrder | isExpired, deadLetterUnknown},
 	{"R3.6 wait", noOrder, stashUntilStarted},
 	{"R3.7", isParked, recordAndResume},
@@ -102,12 +109,19 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 	f := ofOrder[s.Status] | ofMessage(d.Type)
 	if f&(isCreated|noOrder) == isCreated|noOrder {
 		// No other fact is relevant to a new order, and most orders are new.
+		f.add(mayHaveOthers, e.Inbox == nil && d.Invalid == nil && (e.HoldsOthers || d.Deliveries > 1 || e.Now.Sub(d.Stored) > lateAfter))
 		return f
 	}
-	f.add(isExpired, e.Now.Sub(d.Stored) > e.UnknownAge)
+	// A created message that is stored after the search was not seen by it: only the age before the search counts.
+	searched := e.SearchedAt
+	if searched.IsZero() {
+		searched = e.Now
+	}
+	f.add(isExpired, Expired(d, searched, e.UnknownAge))
 	f.add(mayBeRedelivered, e.Now.Sub(d.Received) > e.exclusiveFor())
 	f.add(predecessorsUnknown, e.Predecessors == PredecessorsUnknown)
 	f.add(hasPredecessor, e.Predecessors == PredecessorsPending)
+	f.add(createdFollows, e.Predecessors == PredecessorsNoneCreatedFollows)
 	f.add(isDriver, s.Driver == SourceOf(d))
 	f.add(isOwner, f.has(isDriver) && s.Owner == d.Incarnation)
 	if f.has(isWake) {

@@ -320,15 +320,37 @@ func inboxInputs(s *order.State, d *delivery.Delivery) []input {
 	for _, predecessors := range []struct {
 		name  string
 		value order.Predecessors
-	}{{"predecessors unknown", order.PredecessorsUnknown}, {"behind another", order.PredecessorsPending}, {"first in the inbox", order.PredecessorsNone}} {
+	}{{"predecessors unknown", order.PredecessorsUnknown}, {"behind another", order.PredecessorsPending}, {"first in the inbox", order.PredecessorsNone},
+		{"before its created message", order.PredecessorsNoneCreatedFollows}} {
+		if predecessors.value == order.PredecessorsNoneCreatedFollows && s.Status != order.None {
+			continue
+		}
 		for _, age := range ages {
-			aged := *d
-			aged.Stored, aged.Received = epoch.Add(age.stored), epoch.Add(age.having)
-			e := order.Env{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Predecessors: predecessors.value}
-			all = append(all, input{s, &aged, e, []string{predecessors.name, age.name}})
+			for _, inbox := range inboxes(s, d) {
+				aged := *d
+				aged.Stored, aged.Received = epoch.Add(age.stored), epoch.Add(age.having)
+				e := order.Env{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Predecessors: predecessors.value, Inbox: inbox.found}
+				all = append(all, input{s, &aged, e, []string{predecessors.name, age.name, inbox.name}})
+			}
 		}
 	}
 	return all
+}
+
+type foundInbox struct {
+	name  string
+	found []*delivery.Delivery
+}
+
+// inboxes are what the inbox may store about a new order; of others it is not read.
+func inboxes(s *order.State, d *delivery.Delivery) []foundInbox {
+	all := []foundInbox{{"inbox not read", nil}}
+	if s.Status != order.None || d.Type != messages.TypeCreated || d.Invalid != nil {
+		return all
+	}
+	signal, cancel := newDelivery(messages.TypeSignal, 8, ""), newDelivery(messages.TypeCancel, 9, "")
+	return append(all, foundInbox{"alone in the inbox", []*delivery.Delivery{d}}, foundInbox{"with a signal", []*delivery.Delivery{d, signal}},
+		foundInbox{"with a cancel", []*delivery.Delivery{d, signal, cancel}})
 }
 
 func wakeInputs(s *order.State, d *delivery.Delivery) []input {

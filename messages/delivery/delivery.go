@@ -25,6 +25,8 @@ type Delivery struct {
 	Stored time.Time
 	// Received is when this node received the delivery.
 	Received time.Time
+	// ReceivingSince is since when this node receives messages of the stream without a break.
+	ReceivingSince time.Time
 	// Incarnation is fresh for every delivery, and for every restart of the actor that holds it, and never a node's name (R0).
 	Incarnation string
 	// Traceparent and Tracestate are the publisher's W3C trace context, or empty.

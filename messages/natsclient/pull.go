@@ -63,6 +63,8 @@ type PullStatus struct {
 type PullSession struct {
 	// Reconnects is how often the connection had reconnected when the session began.
 	Reconnects uint64
+	// Opened is when the session began.
+	Opened time.Time
 
 	nc      *nats.Conn
 	subject string
@@ -76,7 +78,7 @@ type PullSession struct {
 func (a API) OpenPull(stream, consumer string, h PullHandler) (*PullSession, error) {
 	s := &PullSession{
 		nc: a.Conn, subject: a.Subject("CONSUMER.MSG.NEXT." + stream + "." + consumer), inbox: a.Conn.NewInbox(), handler: h,
-		closed: make(chan struct{}), Reconnects: a.Conn.Stats().Reconnects,
+		closed: make(chan struct{}), Reconnects: a.Conn.Stats().Reconnects, Opened: time.Now(),
 	}
 	var err error
 	if s.sub, err = s.nc.Subscribe(s.inbox, s.receive); err != nil {

@@ -18,6 +18,7 @@
 #define LATER 13
 #define DEADLETTER 14
 #define CONFIRM 15    /* the inbox holds nothing earlier: is there still no order? */
+#define GATHER 16     /* look into the inbox for what is stored about a new order */
 /* The value that a driver holds: the result of a call (reply.go), or a move without a call (next.go). */
 #define NOTHING 0
 #define ANSWERED 1
@@ -34,6 +35,7 @@
 #define UNREADABLE 12  /* performed, says an answer that cannot be read */
 #define NOTSENT 13
 #define KNOWN 14       /* the step is known to be performed: no call */
+#define UNKNOWN 15     /* of a message: too old, and its order is not in the inbox either */
 
 #define SAY(x) printf("@slot %d, message %d: ", id, m); printf(x); printf("\n")
 
@@ -51,6 +53,9 @@ inline take(x) {
   if
   :: WAKE(x) -> readers[x]++
   :: !WAKE(x) && TYPE(x)==CREATED && !delivered[x] -> delivered[x] = 1; pc = BLIND         /* Delivery.Fresh */
+#ifdef BACKLOG
+  :: !WAKE(x) && TYPE(x)==CREATED && !delivered[x] -> delivered[x] = 1; pc = GATHER        /* it was delivered late */
+#endif
   :: else
   fi;
   SAY("delivered")
@@ -67,7 +72,7 @@ inline finish() {
   :: else
   fi;
   if :: owner==id -> owner = NOBODY :: else fi;
-  m = 0; s = 0; undo = 0; settling = 0; maybe = 0; fact = NOTHING; saw = NONE; before = 0; pc = FREE; FORGET
+  m = 0; s = 0; undo = 0; settling = 0; maybe = 0; fact = NOTHING; saw = NONE; before = 0; along = 0; pc = FREE; FORGET
   holds[id] = 0; stale[id] = 0; late[id] = 0
 }
 
@@ -114,20 +119,20 @@ inline next() {
 #endif
 
 /* Folding: State.apply. */
-#define OPENED(x) (x<m && STORED(x) && TYPE(x)!=CREATED && !(recorded & BIT(x)))
-inline record() {
-  MUST("once", !(recorded & BIT(m)));                                      /* each message takes effect once */
-  MUST("I6", TYPE(m)==CREATED || !(OPENED(1) || OPENED(2)));
-  recorded = recorded | BIT(m);
+#define OPENED(x, y) (x<y && STORED(x) && TYPE(x)!=CREATED && !(recorded & BIT(x)))
+inline record(y) {
+  MUST("once", !(recorded & BIT(y)));                                      /* each message takes effect once */
+  MUST("I6", TYPE(y)==CREATED || !(OPENED(1, y) || OPENED(2, y)));
+  recorded = recorded | BIT(y);
   if
-  :: TYPE(m)==CREATED -> accepted = m
-  :: TYPE(m)==SIGNAL -> watermark = m; signal = 1
-  :: TYPE(m)==CANCEL -> watermark = m; pass = (BACKWARD && pass); given = (pass -> given : 0);
+  :: TYPE(y)==CREATED -> accepted = y
+  :: TYPE(y)==SIGNAL -> watermark = y; signal = 1
+  :: TYPE(y)==CANCEL -> watermark = y; pass = (BACKWARD && pass); given = (pass -> given : 0);
      if :: FORGETS && !BACKWARD -> waiting = 0; unsure = 0; known = 0 :: else fi;      /* the next call is the undo */
      cancel = 1
-  :: TYPE(m)==RETRY || TYPE(m)==SKIP -> watermark = m; if :: status==ATTENTION -> pass = (TYPE(m)==SKIP) :: else fi
+  :: TYPE(y)==RETRY || TYPE(y)==SKIP -> watermark = y; if :: status==ATTENTION -> pass = (TYPE(y)==SKIP) :: else fi
   fi;
-  if :: status==ATTENTION && URGES(m) -> unheard = 1 :: else fi
+  if :: status==ATTENTION && URGES(y) -> unheard = 1 :: else fi
 }
 
 /* The message becomes the driver, this delivery the owner: OrderAccepted, OrderResumed. */
@@ -138,6 +143,23 @@ inline own() {
   if :: pass :: else -> given = 0 fi
 }
 inline rest(how) { status = how; driver = 0; owner = NOBODY }
+
+/* R2: what was found in the inbox is recorded with the acceptance. After a cancel in that entry nobody has made a call, and
+   nobody will. */
+inline accept() {
+  record(m); own();
+  if :: along & 1 -> SAY("takes message 1 along"); record(1) :: else fi;
+  if :: along & 2 -> SAY("takes message 2 along"); record(2) :: else fi;
+  if :: along & 4 -> SAY("takes message 3 along"); record(3) :: else fi;
+  along = 0;
+  if
+  :: cancel -> MUST("I4", effect[1]==UNASKED && effect[2]==UNASKED); uncalled = 1;
+#ifndef BREAK_SETTLENEW
+     closed = 1; rest(TERMINAL); SAY("terminal: cancelled, and nothing was called")
+#endif
+  :: else
+  fi
+}
 
 /* The call has its result. The order ends in the same entry when nothing is left: State.closing. */
 inline close() {
@@ -263,6 +285,7 @@ inline fails(performed) {
 }
 inline perform() {
   printf("@slot %d, message %d: call do(%d)\n", id, m, s);
+  MUST("I4", !uncalled);                                                   /* cancelled before its first call: no call */
   if
   :: fails(false)
   :: unsent>0 -> unsent--; fact = NOTSENT; SAY("cannot be sent")

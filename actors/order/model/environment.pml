@@ -71,7 +71,8 @@
 #ifndef REVERT
 #define REVERT 0    /* a killed server loses an acknowledgement of the inbox; needs STAYS */
 #endif
-/* Switches. AGES: messages about an unknown order grow old. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
+/* Switches. AGES: messages about an unknown order grow old. BACKLOG: a created message may be delivered late, and then what
+   is stored about its order is recorded with it. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
    steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. STAYS: what
    is acknowledged stays in the inbox until a purge, or for ever: nothing may wait for a purge. */
 
@@ -102,8 +103,12 @@ bit delivered[4];                   /* delivered once before */
 byte wakes[6], readers[6];          /* the park a wake-up belongs to; how many slots hold or held it */
 byte timer;                         /* the park that is scheduled, or 0: one schedule per order, the next replaces it */
 bit aged;                           /* messages about an unknown order are past their age */
+byte ripe;                          /* created messages that were published after that */
 #define STORED(x) (at[x]>=AVAILABLE && at[x]<=PUTOFF)
 #define LIES(x) (STORED(x) || at[x]==SETTLED)
+/* A created message that came in time is in the inbox, and waits for its delivery. */
+#define INTIME(x) (TYPE(x)==CREATED && at[x]!=ABSENT && !(ripe & BIT(x)))
+#define FOLLOWS(x) (TYPE(x)==CREATED && LIES(x))
 #define INBOXEMPTY (!STORED(1) && !STORED(2) && !STORED(3))
 
 /* ---- the journal, folded (State in state.go) ---- */
@@ -214,6 +219,7 @@ byte holds[W+1];                    /* the message, 0: the slot is free */
 byte crash, expire, lose, restart, pend, again, hold, fail, refuse, bare, garbled, unsent, undopend, early, soon, revert;
 bit sweep;                          /* what is acknowledged is purged */
 byte recorded;                      /* messages that are in the journal */
+bit uncalled;                       /* a cancel was recorded with the acceptance */
 bit unheard;                        /* a message that ends attention was recorded, and attention went on */
 byte ended;                         /* messages that ended attention */
 byte given;                         /* the call that needs attention: the step, +K for its undo */

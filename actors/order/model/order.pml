@@ -18,7 +18,7 @@
 #ifdef DRAFT_CREATED
 #define DUE(x) (!EARLIER(x) && (status!=NONE || TYPE(x)==CREATED))
 #else
-#define DUE(x) (TYPE(x)==CREATED || (!EARLIER(x) && (status!=NONE || (aged && NOHOLDER(x)))))
+#define DUE(x) (TYPE(x)==CREATED || (!EARLIER(x) && (status!=NONE || (aged && NOHOLDER(x) && !(FOLLOWS(2) || FOLLOWS(3))))))
 #endif
 
 /* R3.6: nothing fences a dead letter. Therefore a message from before its order's created message is dead-lettered, nak'ed
@@ -31,6 +31,13 @@
 #define MUSTDROP (late[id] && aged && (saw==NONE || m<accepted))
 #else
 #define MUSTDROP (late[id] && (saw==NONE || m<accepted))
+#endif
+
+/* A created message that was delivered before, or late, is looked around (R2). */
+#ifdef BACKLOG
+#define NEW GATHER
+#else
+#define NEW ACCEPT
 #endif
 
 /* Whether the message ends attention (R3.7). */
@@ -66,10 +73,43 @@
 #else
 #define WITHOUTORDER (status==NONE && !MUSTDROP)
 #endif
+/* R3.6: whether the inbox holds a created message after m. An earlier one delays m by R3.5. */
+#ifdef BREAK_AHEAD
+#define AHEAD false
+#else
+#define AHEAD ((m<2 && FOLLOWS(2)) || (m<3 && FOLLOWS(3)))
+#endif
+/* R2: what is recorded with the acceptance: all that is stored, in its order, up to a message that may be about to be
+   dead-lettered, because it was too old when the created message was published. */
+#define WAITS(x) (LIES(x) && TYPE(x)!=CREATED)
+#ifdef BREAK_RIPE
+#define LEFT_OUT(x) false
+#else
+#define LEFT_OUT(x) (WAITS(x) && x<m && (ripe & BIT(m)))
+#endif
+#ifdef BREAK_GAP
+#define TAKEN(x) (WAITS(x) && !LEFT_OUT(x))
+#else
+#define TAKEN(x) (WAITS(x) && !LEFT_OUT(1) && !(x>=2 && LEFT_OUT(2)))
+#endif
+/* R3.6: whether the message was too old before the inbox was searched, and nothing follows that creates its order. */
+#ifdef BREAK_AGELATER
+#define TOOOLD true
+#define OLD (aged && fact==UNKNOWN)
+#else
+#define TOOOLD aged
+#define OLD (fact==UNKNOWN)
+#endif
+/* A cancel in an entry of its own: the driver may have made the call before. */
+#ifdef BREAK_ALONE
+#define ALONE if :: TYPE(m)==CANCEL && done==0 -> closed = 1 :: else fi
+#else
+#define ALONE
+#endif
 #define BEHIND (((before & 1) && LIES(1)) || ((before & 2) && LIES(2)))
 
 proctype Slot(byte id) {
-  byte pc = FREE, m = 0, s = 0, fact = NOTHING, saw = NONE, before = 0;
+  byte pc = FREE, m = 0, s = 0, fact = NOTHING, saw = NONE, before = 0, along = 0;
   bit undo = 0, settling = 0, maybe = 0;
 #ifdef SHARED
   byte knownwatermark = 0, knownpark = 0;
@@ -106,8 +146,11 @@ proctype Slot(byte id) {
   :: atomic { pc==BLIND ->
       if
       :: status!=NONE -> SAY("append accepted: conflict"); pc = READ
-      :: else -> SAY("append accepted, blind"); record(); own(); STOREDTHEN(goto drives)
+      :: else -> SAY("append accepted, blind"); accept(); STOREDTHEN(goto rests)
       fi }
+#ifdef BACKLOG
+  :: atomic { pc==GATHER -> along = TAKEN(1) + 2*TAKEN(2) + 4*TAKEN(3); pc = ACCEPT }
+#endif
 
   /* ---- R3: the rows of table.go up to CheckPredecessors ---- */
   :: atomic { pc==READ && !WAKE(m) -> stale[id] = 0;
@@ -138,7 +181,7 @@ proctype Slot(byte id) {
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED && EARLIER(m) -> SAY("an earlier message is open"); pc = LATER
       :: status==NONE && TYPE(m)==CREATED && !EARLIER(m) -> SAY("R3.4 created"); pc = ACCEPT
 #else
-      :: status==NONE && TYPE(m)==CREATED -> SAY("R3.4 created"); pc = ACCEPT
+      :: status==NONE && TYPE(m)==CREATED -> SAY("R3.4 created"); pc = NEW
 #endif
       :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
@@ -155,7 +198,7 @@ proctype Slot(byte id) {
       :: MUSTDROP -> SAY("R3.6 held too long"); drop()
       :: !MUSTDROP && BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
 #endif
-      :: !BEHIND && !MUSTDROP && saw==NONE -> pc = CONFIRM
+      :: !BEHIND && !MUSTDROP && saw==NONE -> fact = (TOOOLD && !AHEAD -> UNKNOWN : NOTHING); pc = CONFIRM
       :: !BEHIND && !MUSTDROP && (saw==PARKED || (saw==ATTENTION && ENDSATTENTION(m))) -> pc = TAKE
       :: !BEHIND && !MUSTDROP && (saw==DRIVEN || (saw==ATTENTION && !ENDSATTENTION(m))) -> pc = RECORD
       fi;
@@ -167,13 +210,14 @@ proctype Slot(byte id) {
       :: status!=NONE -> pc = READ
       :: status==NONE && MUSTDROP -> SAY("R3.6 held too long"); drop()
 #endif
-      :: WITHOUTORDER && aged -> SAY("R3.6 unknown and too old"); pc = DEADLETTER; sure = sure | BIT(m)
-      :: WITHOUTORDER && !aged -> SAY("R3.6 unknown"); pc = LATER; sure = sure | BIT(m)
-      fi }
+      :: WITHOUTORDER && OLD -> SAY("R3.6 unknown and too old"); pc = DEADLETTER; sure = sure | BIT(m)
+      :: WITHOUTORDER && !OLD -> SAY("R3.6 unknown"); pc = LATER; sure = sure | BIT(m)
+      fi;
+      fact = NOTHING }
   :: atomic { pc==ACCEPT ->
       if
-      :: stale[id] -> SAY("append accepted: conflict"); pc = READ
-      :: else -> SAY("append accepted"); record(); own(); STOREDTHEN(goto drives)
+      :: status!=NONE -> SAY("append accepted: conflict"); along = 0; pc = READ
+      :: else -> SAY("append accepted"); accept(); STOREDTHEN(goto rests)
       fi }
 #ifdef BREAK_ACKFIRST
   :: atomic { pc==RECORD && at[m]==HELD -> SAY("ack before the journal"); MUST("I1", recorded & BIT(m)); acknowledge(m) }
@@ -181,19 +225,19 @@ proctype Slot(byte id) {
   :: atomic { pc==RECORD ->
       if
       :: stale[id] -> SAY("append recorded: conflict"); pc = READ
-      :: else -> SAY("R3.8 append recorded"); record(); STOREDTHEN(pc = ACK)
+      :: else -> SAY("R3.8 append recorded"); record(m); ALONE; STOREDTHEN(pc = ACK)
       fi }
   :: atomic { pc==TAKE ->
       if
       :: stale[id] -> SAY("append recorded, resumed: conflict"); pc = READ
       :: else -> SAY("R3.7 append recorded, resumed");
 #if defined(BREAK_SPLIT)
-         record(); STOREDTHEN(pc = RESUME)
+         record(m); STOREDTHEN(pc = RESUME)
 #elif defined(BREAK_SKIPRECORD)
-         if :: TYPE(m)==SKIP -> pass = (status==ATTENTION) :: else -> record() fi;
+         if :: TYPE(m)==SKIP -> pass = (status==ATTENTION) :: else -> record(m) fi;
          own(); STOREDTHEN(goto drives)
 #else
-         record(); own(); STOREDTHEN(goto drives)
+         record(m); own(); STOREDTHEN(goto drives)
 #endif
       fi }
 
@@ -300,6 +344,7 @@ drives:
   :: atomic { pc==DEADLETTER -> SAY("dead letter");
       MUST("I5", !(recorded & BIT(m)));                                    /* a dead letter took no effect */
       MUST("I5", accepted==0 || accepted>m);                               /* and did not come after its order */
+      MUST("I5", !INTIME(1) && !INTIME(2) && !INTIME(3));                  /* whose created message did not come in time */
 #ifdef BREAK_DEADSTAYS
       acknowledge(m); finish() }
 #else
@@ -310,13 +355,14 @@ drives:
 
 
 /* ---- clients, clock, checks ---- */
+inline publish(x) { at[x] = AVAILABLE; ripe = ripe + ((aged && TYPE(x)==CREATED) -> BIT(x) : 0) }
 proctype Clients() {
-  atomic { at[1] = AVAILABLE; printf("@message 1 is published\n") }
+  atomic { publish(1); printf("@message 1 is published\n") }
 #if M2!=0
-  atomic { at[2] = AVAILABLE; printf("@message 2 is published\n") }
+  atomic { publish(2); printf("@message 2 is published\n") }
 #endif
 #if M3!=0
-  atomic { at[3] = AVAILABLE; printf("@message 3 is published\n") }
+  atomic { publish(3); printf("@message 3 is published\n") }
 #endif
 }
 inline fire(x) { at[x] = AVAILABLE; wakes[x] = timer; printf("@the timer of park %d fires: wake-up %d\n", timer, x); timer = 0 }

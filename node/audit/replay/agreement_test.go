@@ -92,7 +92,13 @@ func compare(t *rapid.T, engine *order.State, own *replay.Order) {
 // candidates are possible next entries, legal and illegal ones.
 func candidates(t *rapid.T, o *replay.Order) (all []*messages.JournalEntry) {
 	if o.Number == 0 {
-		return []*messages.JournalEntry{newEntry(1, 0, events{accepted()})}
+		for _, each := range []events{
+			{accepted()}, {accepted(), signal(11)}, {accepted(), cancel(11)}, {accepted(), cancel(11), &messages.OrderCancelled{}},
+			{accepted(), signal(11), cancel(12), &messages.OrderCancelled{}}, {accepted(), signal(11), &messages.OrderCancelled{}},
+		} {
+			all = append(all, newEntry(1, 0, each))
+		}
+		return all
 	}
 	step := threeSteps.Steps[rapid.SampledFrom([]int{0, 1, 2, len(o.State.GetResults()) % 3, len(o.State.GetResults()) % 3}).Draw(t, "step")].Name
 	attempt := o.State.GetAttempts() + uint32(rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "attempt"))
@@ -125,6 +131,10 @@ func candidates(t *rapid.T, o *replay.Order) (all []*messages.JournalEntry) {
 		{parked(30)},
 		{&messages.OrderParked{Until: at(30), InDoubt: true}},
 		{attention()},
+		{&messages.StepCompleted{Step: step}, cancel(seq)},
+		{&messages.StepCompleted{Step: step}, cancel(seq), &messages.OrderCancelled{}},
+		{&messages.StepUndone{Step: step}, cancel(seq)},
+		{failed(step, direction, attempt), cancel(seq)},
 		{cancel(seq)}, {signal(seq)}, {recorded(seq, messages.TypeRetry)},
 		{resumed(driver, incarnation, "takeover")}, {resumed(driver, incarnation, "restart")},
 		{cancel(seq), resumed(inbox(seq), incarnation, "cancel")},

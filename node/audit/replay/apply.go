@@ -64,6 +64,8 @@ type fold struct {
 	wait Wait
 	// moves: the entry is more than the recording of a message, so that a driver may make the next call after it.
 	moves bool
+	// uncalled: the entry began the current call, which nobody can have made before it is stored.
+	uncalled bool
 }
 
 func (f *fold) begin(e *messages.JournalEntry) {
@@ -155,6 +157,7 @@ func (f *fold) accepted(e *messages.OrderAccepted) string {
 		return "the driver or its incarnation is missing (R0)"
 	}
 	f.Accepted = e
+	f.uncalled = true
 	f.State = &messages.Checkpoint{Version: messages.CheckpointVersion, First: f.seq}
 	f.drive(e.GetDriver(), e.GetIncarnation())
 	return ""
@@ -198,6 +201,7 @@ func (f *fold) cancelRequested(e *messages.CancelRequested) string {
 	s := f.State
 	if !f.compensating() {
 		s.Skip = false
+		s.Closed = s.Closed || f.uncalled
 		if do, _ := f.due(); do >= 0 && undoneInDoubt(f.steps()[do]) {
 			f.nextCall()
 			s.CallableSince = f.Changed
@@ -267,6 +271,7 @@ func (f *fold) nextCall() {
 	s := f.State
 	s.Attempts, s.Spent, s.Takeovers, s.LastFailure, s.Pending, s.Skip = 0, 0, 0, nil, nil, false
 	s.InDoubtSince, s.Performed = nil, false
+	f.uncalled = true
 }
 
 // use removes the oldest recorded signal of the name, which an answer consumes; the empty name is none.

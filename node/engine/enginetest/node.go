@@ -83,6 +83,11 @@ func (n *node) FirstStored(ctx context.Context, id messages.OrderID, from uint64
 	return m, found, ctx.Err()
 }
 
+// Stored implements actors.Inbox.
+func (n *node) Stored(ctx context.Context, id messages.OrderID) ([]*delivery.Delivery, error) {
+	return n.env.store.storedAbout(id), ctx.Err()
+}
+
 // Schedule implements actors.Timers.
 func (n *node) Schedule(ctx context.Context, t messages.Timer) error {
 	if n.env.passes(n, "before the timer is set") {

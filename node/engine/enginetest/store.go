@@ -56,6 +56,20 @@ func (s *store) firstStored(id messages.OrderID, from uint64) (messages.StoredMe
 	return messages.StoredMessage{}, false
 }
 
+// storedAbout are the messages of the order in the inbox, oldest first.
+func (s *store) storedAbout(id messages.OrderID) []*delivery.Delivery {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stored := []*delivery.Delivery{}
+	for _, m := range s.messages {
+		if m.OrderID == id && m.Stream == messages.StreamOrders {
+			d := m.Delivery
+			stored = append(stored, &d)
+		}
+	}
+	return stored
+}
+
 func (s *store) schedule(t messages.Timer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

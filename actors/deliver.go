@@ -111,11 +111,14 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 
 // receive lets the core decide about the delivery in that state.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
-	decision := order.Receive(state, d, order.Env{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, Predecessors: o.surroundings.predecessors,
-		SearchedAt: o.surroundings.searchedAt, Inbox: o.surroundings.stored, HoldsOthers: len(o.held)+len(o.stashed) > 1,
+	e := order.Env{
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, HoldsOthers: len(o.held)+len(o.stashed) > 1,
 		ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
-	})
+	}
+	if found := o.search; found != nil {
+		e.Predecessors, e.SearchedAt, e.Inbox = found.predecessors, found.searchedAt, found.stored
+	}
+	decision := order.Receive(state, d, e)
 	if log := o.cfg.Logger; log.Enabled(context.Background(), slog.LevelDebug) {
 		log.Debug("delivery decided", "order_id", string(d.OrderID), "type", string(d.Type), "sequence", d.Sequence, "rule", decision.Rule)
 	}
@@ -133,7 +136,7 @@ func (o *Order) take() *delivery.Delivery {
 	d := o.held[0]
 	o.held[0] = nil
 	o.held = o.held[1:]
-	o.surroundings = surroundings{}
+	o.search = nil
 	return d
 }
 

@@ -10,11 +10,13 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// surroundings is what is known of the inbox around a delivery; the zero value is nothing.
-type surroundings struct {
+// search is what was found in the inbox around a delivery.
+type search struct {
 	predecessors order.Predecessors
 	// searchedAt is when the search for predecessors began.
 	searchedAt time.Time
+	// noCreatedUpTo: there is no created message from the delivery's up to this sequence.
+	noCreatedUpTo uint64
 	// stored is what the inbox stores about a new order; nil: it has not been read.
 	stored []*delivery.Delivery
 }
@@ -31,27 +33,19 @@ func (o *Order) decideWithInbox(stored []*delivery.Delivery, err error) {
 		o.fail(fmt.Errorf("read the inbox: %w", err))
 	}
 	// No order: the fence of the acceptance refuses it if there is one by now.
-	o.surroundings.stored, o.current = stored, true
-}
-
-// search is a search for other messages of the order of a delivery.
-type search struct {
-	surroundings
-	noCreatedUpTo uint64
+	o.search, o.current = &search{stored: stored}, true
 }
 
 // checkPredecessors finds out whether an earlier message of the order is stored and not recorded (R3.5); and if there is no
 // order and the message is too old, whether a later one creates it (R3.6).
 func (o *Order) checkPredecessors(d *delivery.Delivery) {
-	state := o.state
-	s := search{surroundings{searchedAt: o.cfg.Now()}, o.noCreatedUpTo}
-	pipeToSelf(o, func(ctx context.Context) (search, error) {
-		err := o.search(ctx, state, d, &s)
-		return s, err
+	state, s := o.state, &search{searchedAt: o.cfg.Now(), noCreatedUpTo: o.noCreatedUpTo}
+	pipeToSelf(o, func(ctx context.Context) (*search, error) {
+		return s, o.searchInbox(ctx, state, d, s)
 	}, (*Order).decideWith)
 }
 
-func (f *Factory) search(ctx context.Context, state *order.State, d *delivery.Delivery, s *search) error {
+func (f *Factory) searchInbox(ctx context.Context, state *order.State, d *delivery.Delivery, s *search) error {
 	pending, err := f.pendingPredecessor(ctx, state, d)
 	if err != nil {
 		return fmt.Errorf("look for earlier messages: %w", err)
@@ -108,10 +102,10 @@ func (f *Factory) createdFollows(ctx context.Context, id messages.OrderID, upTo 
 
 // decideWith stores what the search found. If there is no order, the journal is read again: one may have been accepted since
 // (R3.6).
-func (o *Order) decideWith(s search, err error) {
+func (o *Order) decideWith(s *search, err error) {
 	if err != nil {
 		o.fail(err)
 	}
-	o.surroundings, o.noCreatedUpTo = s.surroundings, s.noCreatedUpTo
+	o.search, o.noCreatedUpTo = s, s.noCreatedUpTo
 	o.current = s.predecessors == order.PredecessorsPending || o.state.Status != order.None
 }

@@ -80,7 +80,7 @@ func TestOldMessageWaitsForTheCreatedMessageBehindIt(t *testing.T) {
 func TestAgeBeginsWhenTheNodeReceives(t *testing.T) {
 	s := newFixture(t)
 	old := about("o-2", 1, 0)
-	old.Stored, old.ReceivingSince = time.Now().Add(-time.Hour), time.Now()
+	old.Stored, old.Unreceivable = time.Now().Add(-time.Hour), time.Hour
 	s.deliver(old)
 	s.await(t, "timer set")
 }

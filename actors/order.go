@@ -31,8 +31,8 @@ type Order struct {
 	heldBuf [1]*delivery.Delivery
 	// stashed deliveries wait for the order to start.
 	stashed []*delivery.Delivery
-	// surroundings is what is known of the inbox around held[0].
-	surroundings surroundings
+	// search is what was found in the inbox around held[0]; nil: it was not searched.
+	search *search
 	// noCreatedUpTo: a search found no created message up to this sequence of the inbox.
 	noCreatedUpTo uint64
 

@@ -31,7 +31,7 @@ func (o *Order) unstash() {
 	if o.busy {
 		first = min(1, len(o.held)) // an operation may be in progress for it
 	} else {
-		o.surroundings = surroundings{}
+		o.search = nil
 	}
 	o.held = slices.Insert(o.held, first, o.stashed...)
 	o.dropStash()

@@ -17,6 +17,25 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
+// TestStoredBeforeTheInbox: a delivery says how long its message was stored before the inbox could receive it.
+func TestStoredBeforeTheInbox(t *testing.T) {
+	_, js := startServer(t)
+	storeMsg(t, js, "ORDER.o-1", nil, orderJSON("o-1"))
+	in := startInbox(t, js, ingress.Config{})
+	before := in.next()
+	if age := before.Received.Sub(before.Stored); before.Unreceivable <= 0 || before.Unreceivable > age {
+		t.Errorf("stored %s before the inbox, of %s", before.Unreceivable, age)
+	}
+	storeMsg(t, js, "ORDER.o-2", nil, orderJSON("o-2"))
+	after := in.next()
+	if after.Unreceivable != 0 {
+		t.Errorf("stored %s before the inbox, and after it began", after.Unreceivable)
+	}
+	after.Settle(delivery.Done())
+	before.Settle(delivery.Done())
+	in.settleAll(js)
+}
+
 func TestDelivery(t *testing.T) {
 	_, js := startServer(t)
 	in := startInbox(t, js, ingress.Config{})

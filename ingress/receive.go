@@ -28,7 +28,7 @@ func (i *Inbox) receive(p *puller, s *natsclient.PullSession, m *nats.Msg) {
 	r := &heldDelivery{inbox: i, puller: p, reconnects: s.Reconnects, replyTo: m.Reply, size: m.Size(), extendedAt: now.Sub(i.start)}
 	r.Delivery = delivery.Delivery{
 		Stream: p.stream, Sequence: meta.Sequence.Stream, Deliveries: meta.NumDelivered, Stored: meta.Timestamp, Received: now,
-		ReceivingSince: s.Opened, Incarnation: newIncarnation(), Settler: r,
+		Unreceivable: max(s.Opened.Sub(meta.Timestamp), 0), Incarnation: newIncarnation(), Settler: r,
 	}
 	i.inflight.add(r)
 	failpoint.Pass(failpoint.Delivered)

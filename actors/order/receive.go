@@ -93,11 +93,7 @@ func (e Env) exclusiveFor() time.Duration {
 // Expired reports whether a message about an unknown order has waited for longer than unknownAge. The wait begins when the
 // message is stored, or later, when the node that holds it began to receive.
 func Expired(d *delivery.Delivery, now time.Time, unknownAge time.Duration) bool {
-	began := d.Stored
-	if d.ReceivingSince.After(began) {
-		began = d.ReceivingSince
-	}
-	return now.Sub(began) > unknownAge
+	return now.Sub(d.Stored)-d.Unreceivable > unknownAge
 }
 
 // DefaultExclusiveFor is a third of the default acknowledgement wait, less the time in which a busy node learns of a delivery.

@@ -238,7 +238,7 @@ func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 		case "searched":
 			env.SearchedAt = s.now.Add(-2 * time.Second)
 		case "since":
-			d.ReceivingSince = s.now
+			d.Unreceivable = s.now.Sub(d.Stored)
 		case "different":
 			d.Created = content("c-2")
 		case "invalid":

@@ -25,8 +25,9 @@ type Delivery struct {
 	Stored time.Time
 	// Received is when this node received the delivery.
 	Received time.Time
-	// ReceivingSince is since when this node receives messages of the stream without a break.
-	ReceivingSince time.Time
+	// Unreceivable is how long the message had been stored when this node began to receive messages of the stream, since
+	// when it has without a break; 0: it was stored later.
+	Unreceivable time.Duration
 	// Incarnation is fresh for every delivery, and for every restart of the actor that holds it, and never a node's name (R0).
 	Incarnation string
 	// Traceparent and Tracestate are the publisher's W3C trace context, or empty.

@@ -295,3 +295,44 @@ func TestScriptSettledDuplicate(t *testing.T) {
 		}
 	})
 }
+
+// TestScriptDeadLetterDuringAcceptance: a message that a node is about to dead-letter is not recorded with the acceptance of an
+// order that was published since.
+func TestScriptDeadLetterDuringAcceptance(t *testing.T) {
+	scripted(t, func(s *script) {
+		s.publish("cancel")
+		s.pass(2 * time.Minute)
+		s.do("deliver", "order.cancel", "n1")
+		s.decide("n1")
+		s.publish("created", "other")
+		s.pass(2 * lateAfter)
+		s.do("deliver", "order.created", "n2")
+		s.settle("n2")
+		s.settle("n1")
+		s.do("deliver", "order.signal", "n2")
+		s.settle("n2")
+		if s.truth.Cancel != nil || s.truth.Watermark != 4 {
+			s.t.Fatalf("cancel %v, recorded up to %d, want no cancel, up to 4", s.truth.Cancel, s.truth.Watermark)
+		}
+	})
+}
+
+// TestScriptPublishedDuringSearch: a message that grows too old while the inbox is searched is not dead-lettered: its created
+// message may have been published in time and after the search.
+func TestScriptPublishedDuringSearch(t *testing.T) {
+	scripted(t, func(s *script) {
+		s.publish("cancel")
+		s.pass(time.Minute - time.Second/4)
+		s.do("deliver", "order.cancel", "n1")
+		s.do("effect of", "n1 read")
+		s.do("reply to", "n1 read") // nothing precedes it
+		s.publish("created")
+		s.pass(time.Second / 2)
+		s.settle("n1")
+		s.do("deliver", "order.created", "n1")
+		s.settle("n1")
+		if s.truth.Cancel == nil {
+			s.t.Fatalf("%s, and the cancel took no effect", s.truth.Status)
+		}
+	})
+}

@@ -200,7 +200,7 @@ func (w *deadLetterWriter) store(ctx context.Context, r *heldDelivery, reason st
 		return jetstream.PubAck{}, ctx.Err()
 	}
 	if p.err != nil {
-		return jetstream.PubAck{}, fmt.Errorf("publish: %w", publishError(p.err))
+		return jetstream.PubAck{}, fmt.Errorf("publish: %w", natsclient.Refused(w.inbox.nc, p.m.Subject, publishError(p.err)))
 	}
 	return p.ack, nil
 }

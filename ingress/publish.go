@@ -26,7 +26,7 @@ func publish(ctx context.Context, js jetstream.JetStream, m *nats.Msg) (*jetstre
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	ack, err := js.PublishMsg(ctx, m, jetstream.WithRetryAttempts(0))
-	return ack, publishError(err)
+	return ack, natsclient.Refused(js.Conn(), m.Subject, publishError(err))
 }
 
 // publishMarked publishes m with that reply subject, as a message of a batch if it has a mark.

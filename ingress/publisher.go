@@ -66,6 +66,7 @@ type PubAck struct {
 // another one, or a valid one after an invalid one. Other messages have no id by default: a second cancel has no effect, and
 // a second signal of the same name is another signal.
 type Publisher struct {
+	nc     *nats.Conn
 	client *natsclient.Publisher
 	slots  chan struct{}
 
@@ -85,7 +86,7 @@ func NewPublisher(nc *nats.Conn, cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publisher{client: client, slots: make(chan struct{}, cfg.MaxPending)}, nil
+	return &Publisher{nc: nc, client: client, slots: make(chan struct{}, cfg.MaxPending)}, nil
 }
 
 // Publish publishes the message. While MaxPending acks are pending it waits, until ctx ends. If it returns nil, done is called
@@ -141,7 +142,7 @@ func (q *queuedMsg) Acked(ack jetstream.PubAck, err error) {
 	}
 	if q.done != nil {
 		if err != nil {
-			err = fmt.Errorf("publish order %s: %w", q.order, publishError(err))
+			err = fmt.Errorf("publish order %s: %w", q.order, natsclient.Refused(q.p.nc, q.m.Subject, publishError(err)))
 		}
 		q.done(PubAck{Sequence: ack.Sequence, Duplicate: ack.Duplicate || q.duplicate}, err)
 	}

@@ -28,8 +28,10 @@ type natsGateway struct {
 
 	mu        sync.Mutex // held while the Requester is made or taken away
 	requester atomic.Pointer[natsclient.Requester]
-	refused   sync.WaitGroup // Requesters whose subscription was refused, while they are closed
-	buffers   sync.Pool
+	// unwatch ends the watch of what the server refuses. It begins with the first call; mu guards it.
+	unwatch func()
+	refused sync.WaitGroup // Requesters whose subscription was refused, while they are closed
+	buffers sync.Pool
 }
 
 func (g *natsGateway) init(s *Set, nc *nats.Conn) {
@@ -94,7 +96,9 @@ func (g *natsGateway) connect() (*natsclient.Requester, error) {
 	if r := g.requester.Load(); r != nil {
 		return r, nil
 	}
-	g.hookErrors() // before the subscription that the server may refuse
+	if g.unwatch == nil { // before the subscription that the server may refuse
+		g.unwatch = natsclient.WatchViolations(g.nc, g.refusedByServer)
+	}
 	r, err := natsclient.NewRequester(g.nc, natsclient.Config{})
 	if err == nil {
 		g.requester.Store(r)
@@ -148,11 +152,14 @@ func (p *pendingCall) readNATS(m *nats.Msg) (*messages.StepReply, error) {
 
 func (g *natsGateway) close() {
 	g.mu.Lock()
-	r := g.requester.Swap(nil)
+	r, unwatch := g.requester.Swap(nil), g.unwatch
+	g.unwatch = nil
 	g.mu.Unlock()
 	if r != nil {
 		r.Close()
 	}
 	g.refused.Wait()
-	g.unhookErrors()
+	if unwatch != nil {
+		unwatch()
+	}
 }

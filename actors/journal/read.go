@@ -42,6 +42,9 @@ func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) (en
 		fence = entries[len(entries)-1].Sequence
 	}
 	if err != nil {
+		for _, subject := range []string{j.directGet, j.leaderGet} {
+			err = natsclient.Refused(j.api.Conn, subject, err)
+		}
 		return nil, 0, fmt.Errorf("read order %s: %w", id, err)
 	}
 	return entries, fence, nil

@@ -19,6 +19,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/permission"
 	"github.com/orderly-engine/orderly/supervision"
 )
 
@@ -34,13 +35,18 @@ var (
 	ErrEscalated = errors.New("escalated")
 	// ErrStopped is wrapped by Run's error when the engine was run or closed before.
 	ErrStopped = errors.New("engine was run or closed before")
+	// ErrPermissions is wrapped by the error about all NATS permissions that the connection's user lacks.
+	ErrPermissions = permission.ErrMissing
 )
 
 // Engine runs orders on one connection to NATS.
 type Engine struct {
 	cfg       Config
+	js        jetstream.JetStream
 	plan      *messages.Plan
 	functions gateway.Functions
+	// permissions that the engine needs.
+	permissions permission.Permissions
 
 	system  *actor.ActorSystem
 	journal *journal.Journal
@@ -64,7 +70,7 @@ type Engine struct {
 
 // New creates the streams and consumers that do not exist yet, registers the plan, and makes the engine's parts. It takes
 // no orders before Run. The connection stays the caller's and must be open until Run has returned. The error wraps
-// ErrInvalidPlan, ErrPlanChanged, ingress.ErrServerVersion or ingress.ErrConfigMismatch when retrying cannot succeed.
+// ErrInvalidPlan, ErrPlanChanged, ErrPermissions, ingress.ErrServerVersion or ingress.ErrConfigMismatch when retrying cannot succeed.
 func New(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -82,10 +88,15 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	if err != nil {
 		return nil, err
 	}
+	e.js = js
 	if e.plan, e.functions, err = p.Build(cfg.Functions); err != nil {
 		return nil, err
 	}
 	if err := e.checkDownstreams(); err != nil {
+		return nil, err
+	}
+	e.permissions = permission.Core(permission.Calls(e.plan, cfg.Downstreams))
+	if err := e.permissions.Check(ctx, js); err != nil {
 		return nil, err
 	}
 	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
@@ -196,6 +207,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	var sweeping sync.WaitGroup
 	sweeping.Go(func() { e.retention.Run(taking) })
 	sweeping.Go(func() { e.deadLetters.Run(taking) })
+	sweeping.Go(func() { e.permissions.Watch(taking, e.js, e.cfg.Health.Check("permissions", 0), e.cfg.Logger) })
 	e.ready.Store(true)
 
 	var failed error

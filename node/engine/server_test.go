@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
 
@@ -40,7 +41,12 @@ func sim(target string) engine.Plan { return engine.PlanFromProto(plan.Sim(targe
 // start runs an engine on a connection of its own until the test ends.
 func (s *server) start(p engine.Plan, cfg engine.Config) *running {
 	s.t.Helper()
-	e, err := engine.New(s.t.Context(), s.Connect(), p, cfg)
+	return s.startOn(s.Connect(), p, cfg)
+}
+
+func (s *server) startOn(nc *nats.Conn, p engine.Plan, cfg engine.Config) *running {
+	s.t.Helper()
+	e, err := engine.New(s.t.Context(), nc, p, cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,6 +16,8 @@ const inboxes = "_INBOX.>"
 type Permissions struct {
 	// API are the operations of JetStream, such as STREAM.INFO.ORDERS.
 	API []string
+	// Setup are those that only a node needs that finds no streams, or streams that an older server created.
+	Setup []string
 	// Publish and Subscribe are the other subjects.
 	Publish, Subscribe []string
 	// Respond: the user replies to requests.
@@ -25,7 +27,7 @@ type Permissions struct {
 // Published lists every subject that the user publishes to. API is the subject of an operation of JetStream.
 func (p Permissions) Published(api func(operation string) string) []string {
 	var all []string
-	for _, operation := range p.API {
+	for _, operation := range slices.Concat(p.API, p.Setup) {
 		all = append(all, api(operation))
 	}
 	return append(all, p.Publish...)
@@ -33,6 +35,19 @@ func (p Permissions) Published(api func(operation string) string) []string {
 
 // Published lists every subject that a user of the role publishes to, in its account of the configuration.
 func Published(role Role, calls []string) []string { return Of(role, calls).Published(role.api) }
+
+// Core returns the permissions of an engine that answers no queries for orders.
+func Core(calls []string) Permissions {
+	p := engine(calls)
+	p.Publish = slices.DeleteFunc(p.Publish, func(s string) bool { return s == ListSubject })
+	p.Subscribe, p.Respond = []string{inboxes}, false
+	return p
+}
+
+// Listing returns the permissions of a node that answers queries for orders, besides those of its engine.
+func Listing() Permissions {
+	return Permissions{Publish: []string{ListSubject}, Subscribe: []string{ListSubject}, Respond: true}
+}
 
 // Of returns the permissions of a role. Calls are the subjects of the calls over NATS, see Calls.
 func Of(role Role, calls []string) Permissions {
@@ -78,14 +93,21 @@ func engine(calls []string) Permissions {
 	var p Permissions
 	p.API = slices.Concat(
 		reads,
-		each("STREAM.CREATE.", streams, ""),
 		each("CONSUMER.INFO.", consumed, "."+messages.Consumer),
-		each("CONSUMER.CREATE.", consumed, "."+messages.Consumer+".>"),
 		each("CONSUMER.MSG.NEXT.", consumed, "."+messages.Consumer),
 		// Retention, acknowledgements of many messages at once, and what no node stored in place of a plan.
 		each("STREAM.PURGE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead}, ""),
 		[]string{"STREAM.MSG.DELETE." + messages.StreamPlans},
 		ordered(messages.StreamEvents),
+	)
+	p.Setup = slices.Concat(
+		[]string{"INFO"},
+		each("STREAM.CREATE.", streams, ""),
+		[]string{
+			"CONSUMER.CREATE." + messages.StreamOrders + "." + messages.Consumer + "." + messages.SubjectOrder + "*",
+			"CONSUMER.CREATE." + messages.StreamTimers + "." + messages.Consumer + "." + messages.SubjectWake + "*",
+		},
+		each("STREAM.UPDATE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers}, ""),
 	)
 	p.Publish = slices.Concat([]string{
 		messages.SubjectOrder + "*", messages.SubjectEvent + "*", messages.SubjectTimer + "*", messages.SubjectDead + "*",

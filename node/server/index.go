@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderly-engine/orderly/node/permission"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/server/index"
 )
@@ -33,6 +35,7 @@ func (n *node) startIndex(ctx context.Context) error {
 	running, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { n.index.Run(running) })
+	done.Go(func() { permission.Listing().Watch(running, js, n.health.Check("list of orders", 0), n.log) })
 	n.onStop(func() { stop(); done.Wait() })
 	return nil
 }

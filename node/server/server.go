@@ -281,8 +281,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// newEngine makes the engine. It tries again while JetStream is not ready; a server that is too old, existing streams with another
-// configuration, and an invalid or changed plan stop the start.
+// newEngine makes the engine. It tries again while JetStream is not ready; missing permissions, a server that is too old,
+// existing streams with another configuration, and an invalid or changed plan stop the start.
 func (n *node) newEngine(ctx context.Context) (err error) {
 	cfg := engine.Config{
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
@@ -292,14 +292,16 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {
-		n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
+		if err = n.permissions().Check(ctx, n.js); err == nil {
+			n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
+		}
 		if err == nil {
 			n.onStop(n.engine.Close)
 			n.warnOfOlderServer(n.nc)
 			return nil
 		}
 		if n.cfg.Embedded() || errors.Is(err, ingress.ErrConfigMismatch) || errors.Is(err, ingress.ErrServerVersion) ||
-			errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) {
+			errors.Is(err, plan.ErrChanged) || errors.Is(err, plan.ErrInvalid) || errors.Is(err, engine.ErrPermissions) {
 			return err
 		}
 		n.log.Warn("stream server is not ready, retrying", "error", err)

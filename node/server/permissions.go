@@ -1,0 +1,17 @@
+package server
+
+import (
+	"github.com/orderly-engine/orderly/node/permission"
+	"github.com/orderly-engine/orderly/node/server/config"
+)
+
+// permissions are those that the node needs: all are tried before the engine tries its own, so that one error names them all.
+func (n *node) permissions() permission.Permissions {
+	calls := permission.Calls(n.plan, n.downstreams)
+	p := permission.Of(permission.Engine, calls)
+	if n.cfg.Index == config.IndexOff { // it asks others
+		core := permission.Core(calls)
+		p.Subscribe, p.Respond = core.Subscribe, core.Respond
+	}
+	return p
+}

@@ -25,6 +25,7 @@ func newAccounts(t *testing.T, n int) *accounts {
 		system := server.NewAccount("SYS")
 		o.Accounts, o.SystemAccount = append(o.Accounts, system), system.Name
 		o.AuthTimeout = natstest.Patience.Seconds()
+		o.JetStreamMaxStore = 1 << 50 // each account reserves room for its dead letters
 		for i := range n {
 			a := server.NewAccount("line-" + strconv.Itoa(i))
 			o.Accounts = append(o.Accounts, a)

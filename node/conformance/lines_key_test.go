@@ -56,7 +56,7 @@ var keyLines = []line{
 		do:  then(silentPerformed),
 		run: func(b *bench) { stopsUntilForgotten(b); b.await(attention, "may be forgotten"); retry(b) },
 		end: completed, performed: 1, calls: 2},
-	{answer: "no answer at any attempt, until the key may be forgotten", over: both, downstreams: forgetful, timeout: "250ms", attempts: 100, target: "warehouse/",
+	{answer: "no answer at any attempt, until the key may be forgotten", over: both, downstreams: forgetful, timeout: "2s", attempts: 100, target: "warehouse/",
 		do:  always(silentPerformed),
 		end: attention, says: "may be forgotten", performed: 1},
 

@@ -27,7 +27,8 @@ type circuit struct {
 	// inFlight counts the calls of this epoch that have not ended.
 	inFlight int
 	noReply  noReplyDetector
-	// outageStart is when the circuit first opened; zero again once slow start has ended.
+	// outageStart is when the circuit first opened, but no more than window before its latest opening; zero again once slow
+	// start has ended.
 	outageStart time.Time
 	// nextTrial is when an open circuit lets trial calls through.
 	nextTrial time.Time
@@ -131,8 +132,11 @@ func (c *circuit) record(t ticket, r result, err error, now time.Time, random fu
 	case c.closed():
 		return recovered
 	}
-	if c.outageStart.IsZero() {
+	switch {
+	case c.outageStart.IsZero():
 		c.outageStart = now
+	case before == circuitbreaker.ClosedState && now.Sub(c.outageStart) > window:
+		c.outageStart = now.Add(-window)
 	}
 	// As long as the outage has lasted, so the delay about doubles from trial to trial; up to half is jitter.
 	delay := min(max(now.Sub(c.outageStart), minDelay), window)

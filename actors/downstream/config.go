@@ -36,7 +36,9 @@ const (
 	maxSpread     = 45 * time.Second
 	maxLongSpread = 30 * time.Minute
 	// maxReturnRate bounds how many parked orders per second and downstream are woken to try again.
-	maxReturnRate = 500
+	maxReturnRate = 1000
+	// maxSlowStartPark is the longest park by slow start, unless more orders return than maxReturnRate allows.
+	maxSlowStartPark = 20 * time.Second
 	// initialFraction is the share of the known throughput that slow start begins with; minRate, in calls per second, is the
 	// lowest rate it begins with.
 	initialFraction = 1. / 8

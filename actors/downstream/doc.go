@@ -31,29 +31,34 @@
 // # Parking
 //
 // Jitter spreads the return of parked orders over as long as the outage has lasted, 1 to 45 s; after 7.5 minutes over a tenth
-// of that, up to half an hour. At most 500 orders per second return.
+// of that, up to half an hour. After a relapse the outage counts as ten seconds old. About 1000 orders per second return.
 //
 // # Slow start
 //
 // When the circuit closes, calls start at an eighth of the throughput seen before the outage (at least 10 per second). After
-// each second in which a call had to wait the rate doubles, up to twice that throughput; from there it grows by one call per
-// second (a fifth of a percent of a high throughput) per second, faster as time goes by. When the circuit opens again
-// meanwhile, the next slow start doubles up to half the rate that failed. A call that would wait for more than a second
-// parks until its permit is expected. Slow start ends when no call waits and no parked order is due.
+// each second in which a call had to wait and half of the permits were taken, the rate doubles, up to twice that throughput;
+// from there it grows by one call per second (a fifth of a percent of a high throughput) per second, faster as time goes by.
+// When the circuit opens again meanwhile, the next slow start doubles up to half the rate that failed only. Once it is half
+// above that rate without a failure, the rate was not the cause, and it doubles up to twice the throughput again. When more
+// calls fail than usual, the rate falls to nine tenths of what succeeded. A call that would wait for more than a second parks
+// until its permit is expected, for 20 s at most. Slow start ends when no call waits and no parked order is due.
 //
-// TestRecovery measures it: the time from the end of an outage of a minute until the 4,000 orders that parked in it are done,
-// and the failures that spent an attempt. "Two modes" is what slow start replaced: growth of 0.5 % per second, of 0.1 % from
-// 70 % of a rate that failed, itself growing by 2 % per second. "Unbounded" doubles until no call waits, for at most 600 s.
+// TestRecovery measures it: the time from the last end of an outage of a minute until the orders that parked in it are done,
+// and the failures that spent an attempt.
 //
-//	                                          slow start     two modes     unbounded
-//	room for all (600/s, load 200/s)            49 s          47 s         > 600 s, 9,935 failures
-//	little room (300/s, crashes above)          65 s,  80     61 s, 81     > 600 s, 5,121
-//	degraded (60/s, was 200/s)                 155 s, 155    134 s, 55       456 s,   949
-//	degraded, crashes above                    195 s, 120    174 s, 61       484 s,   852
-//	known 20/s, takes 5,000/s, 20,000 parked   123 s         261 s            79 s
-//	4 relapses after 4 s                        54 s          55 s            50 s
-//	4 relapses after 1.5 s                      76 s         266 s            48 s
-//	4 relapses after 2.5 s, unknown service     76 s         318 s            50 s
+//	                                            4,000 parked unless said otherwise
+//	room for all (600/s, load 200/s)              50 s
+//	12,000 parked, the same                       61 s
+//	little room (300/s, crashes above)            46 s,  81 failures
+//	degraded (60/s, was 200/s)                   144 s, 152
+//	degraded, crashes above                      163 s, 121
+//	degraded, refuses what is above               75 s, 370
+//	known 20/s, takes 5,000/s, 20,000 parked      91 s
+//	4 relapses after 4 s                          45 s
+//	8 relapses after 2.5 s, 8,000 parked          44 s
+//	100,000 parked, takes 5,000/s                149 s
+//	100,000 parked, 12 relapses after 6 s        127 s
+//	100,000 parked, 4 relapses, unknown service  177 s
 //
 // # Limits
 //

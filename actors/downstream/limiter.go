@@ -34,9 +34,10 @@ type serviceLimiter struct {
 	throughput throughput
 	bulkhead   bulkhead.Bulkhead[any]       // nil: no limit
 	rate       ratelimiter.RateLimiter[any] // nil: no limit
-	// lastReturn is the latest time at which an order parked by an outage returns, before jitter; lastBusyReturn
-	// likewise for those parked by a limit; parkedUntil is when the last of the first kind returns.
-	lastReturn, lastBusyReturn, parkedUntil time.Time
+	// lastReturn is the place of the latest order parked by an outage in the sequence of returns, lastSlowReturn that of the
+	// latest one parked by slow start in the sequence of its permits, lastBusyReturn likewise for a limit; parkedUntil is when
+	// the last of the first two kinds returns.
+	lastReturn, lastSlowReturn, lastBusyReturn, parkedUntil time.Time
 	// failedRate is the rate at which slow start last ended in another outage; 0 once one has ended with a recovery.
 	failedRate float64
 	setup      setupFaults
@@ -169,6 +170,7 @@ func (a *admission) ended(reply *messages.StepReply, err error) {
 // too, becomes a deferral: it is attributed to the downstream and not to the order.
 func (l *serviceLimiter) record(a *admission, err error, now time.Time) (transition, error) {
 	r, wasClosed := resultOf(a.call, err), l.circuit.closed()
+	l.slowStart.ended(r)
 	change := l.circuit.record(a.ticket, r, err, now, l.guard.cfg.Rand)
 	switch {
 	case change == recovered:

@@ -25,7 +25,7 @@ func (l *serviceLimiter) deferFailed(now time.Time, cause error) error {
 // deferSetup parks an order that met a fault of the set-up while the circuit is closed.
 func (l *serviceLimiter) deferSetup(now time.Time, cause error) *delivery.Failure {
 	jitter := time.Duration(l.guard.cfg.Rand() * float64(minDelay))
-	until := l.returnTime(now, now.Add(max(minDelay, retryAfter(cause))), maxReturnRate).Add(jitter)
+	until := l.returnTime(now, now.Add(max(minDelay, retryAfter(cause))+jitter))
 	return l.deferral(setup, l.unavailable(cause), until)
 }
 
@@ -37,7 +37,7 @@ func (l *serviceLimiter) deferOutage(now time.Time, cause error, atLeast time.Du
 		from = l.circuit.nextTrial
 	}
 	jitter := time.Duration(l.guard.cfg.Rand() * float64(spread(now.Sub(l.circuit.outageStart))))
-	until := l.returnTime(now, from, maxReturnRate).Add(jitter)
+	until := l.returnTime(now, from.Add(jitter))
 	why := outage
 	if isSetup(cause) {
 		why = setup
@@ -63,11 +63,19 @@ func spread(age time.Duration) time.Duration {
 	return max(min(max(age, minDelay), maxSpread), min(age/10, maxLongSpread))
 }
 
-// deferSlowStart parks an order until slow start is likely to have a permit for it. Half of the permits are reserved for new
-// orders.
+// deferSlowStart parks an order until slow start is likely to have a permit for it, for about maxSlowStartPark at most: the
+// rate may grow faster than predicted, and a timer that is set stays.
 func (l *serviceLimiter) deferSlowStart(now time.Time) *delivery.Failure {
-	rate := min(l.slowStart.rateAt(l.lastReturn)/2, maxReturnRate)
-	until := l.returnTime(now, now.Add(maxSlowStartWait), rate)
+	if first := now.Add(maxSlowStartWait); l.lastSlowReturn.Before(first) {
+		l.lastSlowReturn = first
+	}
+	l.lastSlowReturn = l.lastSlowReturn.Add(interval(l.slowStart.rateAt(l.lastSlowReturn)))
+	until := l.lastSlowReturn
+	if latest := now.Add(maxSlowStartPark); until.After(latest) {
+		l.lastSlowReturn = latest
+		until = latest.Add(-time.Duration(l.guard.cfg.Rand() * float64(maxSlowStartPark/2)))
+	}
+	until = l.returnTime(now, until)
 	return l.deferral(outage, fmt.Sprintf("%s is recovering (slow start, now %.0f calls per second)", l.name, l.slowStart.rate), until)
 }
 
@@ -87,12 +95,13 @@ func (l *serviceLimiter) deferBusy(now time.Time, limit string, perSecond float6
 	return l.deferral(full, l.name+" is at its limit ("+limit+")", until)
 }
 
-// returnTime is the time, not before from, at which the next parked order may return, at most perSecond orders a second.
-func (l *serviceLimiter) returnTime(now, from time.Time, perSecond float64) time.Time {
+// returnTime is the time, not before from, at which the next order parked by an outage may return: at most maxReturnRate of
+// them per second do.
+func (l *serviceLimiter) returnTime(now, from time.Time) time.Time {
 	if l.lastReturn.Before(now) {
 		l.lastReturn = now
 	}
-	l.lastReturn = l.lastReturn.Add(interval(perSecond))
+	l.lastReturn = l.lastReturn.Add(interval(maxReturnRate))
 	if l.lastReturn.After(from) {
 		return l.lastReturn
 	}

@@ -2,6 +2,8 @@ package downstream_test
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -16,7 +18,8 @@ type orderFlow struct {
 	guard    *downstream.Guard
 	results  results
 	parks    int
-	maxParks int // parks of one order
+	maxParks int           // parks of one order
+	returns  map[int64]int // orders that return from a park, by Unix second
 }
 
 func (c *orderFlow) order(id string, parks int) {
@@ -26,6 +29,10 @@ func (c *orderFlow) order(id string, parks int) {
 			c.results.mu.Lock()
 			c.parks++
 			c.maxParks = max(c.maxParks, parks+1)
+			if c.returns == nil {
+				c.returns = map[int64]int{}
+			}
+			c.returns[d.Until.Unix()]++
 			c.results.mu.Unlock()
 			time.AfterFunc(time.Until(d.Until), func() { c.order(id, parks+1) })
 			return
@@ -42,6 +49,13 @@ func (c *orderFlow) parked() (all, most int) {
 	c.results.mu.Lock()
 	defer c.results.mu.Unlock()
 	return c.parks, c.maxParks
+}
+
+// maxReturns is the most returns in a second.
+func (c *orderFlow) maxReturns() int {
+	c.results.mu.Lock()
+	defer c.results.mu.Unlock()
+	return slices.Max(slices.Collect(maps.Values(c.returns)))
 }
 
 // arrive starts perSecond orders per second.

@@ -20,6 +20,8 @@ type Certificates struct {
 	// ServerCert is for 127.0.0.1, localhost and pay.example.
 	ServerCert, ServerKey []byte
 	ClientCert, ClientKey []byte
+
+	issue func(number int64, name string, usage x509.ExtKeyUsage, end time.Time) (cert, key []byte)
 }
 
 // NewCertificates makes certificates that are valid in this century.
@@ -38,7 +40,8 @@ func NewCertificates(t testing.TB) Certificates {
 		}
 		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 	}
-	leaf := func(number int64, name string, usage x509.ExtKeyUsage) (cert, keyPEM []byte) {
+	c := Certificates{CA: issue(ca, key)}
+	c.issue = func(number int64, name string, usage x509.ExtKeyUsage, end time.Time) (cert, keyPEM []byte) {
 		t.Helper()
 		of := newKey(t)
 		der, err := x509.MarshalPKCS8PrivateKey(of)
@@ -47,13 +50,17 @@ func NewCertificates(t testing.TB) Certificates {
 		}
 		return issue(&x509.Certificate{
 			SerialNumber: big.NewInt(number), Subject: pkix.Name{CommonName: name}, DNSNames: []string{"localhost", "pay.example"},
-			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotBefore: firstDay, NotAfter: lastDay,
+			IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{usage}, NotBefore: firstDay, NotAfter: end,
 		}, of), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
 	}
-	c := Certificates{CA: issue(ca, key)}
-	c.ServerCert, c.ServerKey = leaf(2, "test server", x509.ExtKeyUsageServerAuth)
-	c.ClientCert, c.ClientKey = leaf(3, "test client", x509.ExtKeyUsageClientAuth)
+	c.ServerCert, c.ServerKey = c.issue(2, "test server", x509.ExtKeyUsageServerAuth, lastDay)
+	c.ClientCert, c.ClientKey = c.Client(lastDay)
 	return c
+}
+
+// Client issues another client certificate, which is valid until end.
+func (c Certificates) Client(end time.Time) (cert, key []byte) {
+	return c.issue(3, "test client", x509.ExtKeyUsageClientAuth, end)
 }
 
 // Tests with a clock of their own begin in 2000.

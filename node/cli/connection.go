@@ -72,6 +72,9 @@ func dial(t terminal) (*connection, error) {
 	}
 	c := &connection{url: config.RedactURLs(url)}
 	if c.nc, err = nats.Connect(url, append(opts, nats.Name("orderly client"))...); err != nil {
+		if refused := config.Refusal(cfg, err); refused != nil {
+			return nil, refused
+		}
 		return nil, fmt.Errorf("cannot reach NATS at %s: %w; start a node with \"orderly run\", or set NATS_URL", c.url, err)
 	}
 	if c.js, err = jetstream.New(c.nc); err != nil {

@@ -9,10 +9,12 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/time/rate"
 
 	"github.com/orderly-engine/orderly/actors/directory"
 	"github.com/orderly-engine/orderly/actors/plan"
@@ -48,7 +50,7 @@ type Options struct {
 // Run runs a node until ctx ends, and returns nil then, or until a part fails, and returns its error. Either way the node
 // drains for at most the configured drain timeout; closing abort ends the drain at once.
 func Run(ctx context.Context, cfg config.Config, opts Options, abort <-chan struct{}) error {
-	return (&node{Options: opts, cfg: cfg}).run(ctx, abort)
+	return (&node{Options: opts, cfg: cfg, refusals: rate.Sometimes{Interval: refusalInterval}}).run(ctx, abort)
 }
 
 // node is a running node.
@@ -63,11 +65,14 @@ type node struct {
 	downstreams *directory.Directory
 	server      *embedded.Server // nil unless the node embeds NATS
 	dialer      *dialer
-	nc          *nats.Conn
-	js          jetstream.JetStream
-	engine      *engine.Engine
-	index       *index.Index
-	backend     apiBackend
+	// connected: the first connect succeeded. Before, a refusal ends the node; afterwards it is logged.
+	connected atomic.Bool
+	refusals  rate.Sometimes
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	engine    *engine.Engine
+	index     *index.Index
+	backend   apiBackend
 	// health has a check of each kind of work; parts of the node may add theirs.
 	health  health.Monitor
 	httpURL string
@@ -202,6 +207,7 @@ func (n *node) connect(ctx context.Context) (err error) {
 		n.onStop(n.server.Shutdown)
 		n.watchStore()
 	}
+	n.watchCredentials()
 	n.nc, err = n.dial(ctx,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil { // nil: this node closed the connection
@@ -213,12 +219,15 @@ func (n *node) connect(ctx context.Context) (err error) {
 			n.warnOfOlderServer(nc)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
-			n.log.Warn("NATS reports an error", "error", err)
+			if !n.refused(err) {
+				n.log.Warn("NATS reports an error", "error", err)
+			}
 		}),
 	)
 	if err != nil {
 		return err
 	}
+	n.connected.Store(true)
 	n.js, err = jetstream.New(n.nc)
 	return err
 }
@@ -238,7 +247,7 @@ func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error
 		return nil, err
 	}
 	// The dialer resolves names itself, so that cut ends that too.
-	opts = append(append(opts, nats.SetCustomDialer(n.dialer), nats.SkipHostLookup()), more...)
+	opts = append(append(opts, nats.SetCustomDialer(config.Dialer(n.cfg, n.dialer, n.refusedTLS)), nats.SkipHostLookup()), more...)
 	var nc *nats.Conn
 	if n.server != nil {
 		nc, err = n.server.Connect(opts...)
@@ -254,7 +263,8 @@ func (n *node) dial(ctx context.Context, more ...nats.Option) (*nats.Conn, error
 	return nc, nil
 }
 
-// dialUntil connects to the configured servers, and tries again until ctx ends.
+// dialUntil connects to the configured servers, and tries again until ctx ends. It gives up when a server refuses the credentials,
+// or would get them without TLS.
 func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, error) {
 	defer context.AfterFunc(ctx, n.dialer.cut)() // a node that has not started holds no deliveries
 	for {
@@ -264,6 +274,9 @@ func (n *node) dialUntil(ctx context.Context, opts []nats.Option) (*nats.Conn, e
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if refused := config.Refusal(n.cfg, err); refused != nil {
+			return nil, refused
 		}
 		n.log.Warn("cannot reach NATS, retrying", "url", config.RedactURLs(n.cfg.NATSURL), "error", err)
 		if err := pause(ctx, startRetry); err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -24,8 +25,8 @@ const (
 )
 
 // NATSOptions returns the options of a connection: named after the node, authenticated, with unlimited reconnects. Nothing is
-// buffered while disconnected: a publish fails at once, instead of being sent after its caller has counted it as failed. Errors
-// name the variable, never a secret.
+// buffered while disconnected: a publish fails at once, instead of being sent after its caller has counted it as failed. Credentials
+// are not sent in the clear, see Dialer. Errors name the variable, never a secret.
 func NATSOptions(c Config) ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name("orderly " + c.NodeID),
@@ -37,12 +38,13 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
 		nats.DrainTimeout(c.DrainTimeout),
+		nats.SetCustomDialer(Dialer(c, &net.Dialer{Timeout: connectTimeout}, nil)),
 	}
 	if c.NATSCreds != "" {
-		if err := checkReadable(c.NATSCreds); err != nil {
+		if _, err := readJWT(c.NATSCreds); err != nil {
 			return nil, fmt.Errorf("NATS_CREDS: credentials file %w", err)
 		}
-		options = append(options, nats.UserCredentials(c.NATSCreds))
+		options = append(options, nats.UserCredentials(c.NATSCreds)) // reads the file at each connect
 	}
 	if c.NATSNKey != "" {
 		option, err := nkeyOption(c.NATSNKey)
@@ -57,6 +59,9 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 			return nil, err
 		}
 		options = append(options, nats.Secure(config))
+		if c.NATSTLSCert != "" {
+			options = append(options, nats.ClientCert(c.NATSTLSCert, c.NATSTLSKey)) // reads the files at each connect
+		}
 	}
 	return options, nil
 }
@@ -120,11 +125,9 @@ func tlsConfig(c Config) (*tls.Config, error) {
 		}
 	}
 	if c.NATSTLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey)
-		if err != nil {
+		if _, err := tls.LoadX509KeyPair(c.NATSTLSCert, c.NATSTLSKey); err != nil {
 			return nil, fmt.Errorf("NATS_TLS_CERT and NATS_TLS_KEY: %w", err)
 		}
-		config.Certificates = []tls.Certificate{pair}
 	}
 	return config, nil
 }

@@ -41,18 +41,27 @@ func TestNATSOptions(t *testing.T) {
 	}
 }
 
-func TestNATSNKey(t *testing.T) {
+func newUser(t *testing.T) (nkeys.KeyPair, string) {
+	t.Helper()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
 	}
-	seed, _ := pair.Seed()
-	public, _ := pair.PublicKey()
-	file := filepath.Join(t.TempDir(), "seed")
-	if err := os.WriteFile(file, seed, 0o600); err != nil {
+	seed, err := pair.Seed()
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, value := range []string{string(seed), file} {
+	return pair, string(seed)
+}
+
+func TestNATSNKey(t *testing.T) {
+	pair, seed := newUser(t)
+	public, _ := pair.PublicKey()
+	file := filepath.Join(t.TempDir(), "seed")
+	if err := os.WriteFile(file, []byte(seed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{seed, file} {
 		o := options(t, load(t, "NATS_URL=a", "NATS_NKEY="+value))
 		signature, err := o.SignatureCB([]byte("nonce"))
 		if o.Nkey != public || err != nil || pair.Verify([]byte("nonce"), signature) != nil {
@@ -68,7 +77,7 @@ func TestNATSOptionsRefuse(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, wrong := range []string{
-		"NATS_CREDS=" + dir + "/s3cret", "NATS_NKEY=SUs3cret", "NATS_NKEY=/s3cret", "NATS_NKEY=" + empty, "NATS_TLS_CA=" + dir + "/none", "NATS_TLS_CA=" + empty,
+		"NATS_CREDS=" + dir + "/s3cret", "NATS_CREDS=" + empty, "NATS_NKEY=SUs3cret", "NATS_NKEY=/s3cret", "NATS_NKEY=" + empty, "NATS_TLS_CA=" + dir + "/none", "NATS_TLS_CA=" + empty,
 	} {
 		name, _, _ := strings.Cut(wrong, "=")
 		_, err := config.NATSOptions(load(t, "NATS_URL=a", wrong))

@@ -47,7 +47,7 @@ func (o *Order) decide() {
 	o.current = false
 	switch decision.Action {
 	case order.Ack:
-		o.finish(delivery.Done())
+		o.ack()
 	case order.Drive:
 		o.becomeDriver()
 	case order.AppendAndDrive:
@@ -128,8 +128,15 @@ func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision
 // finish settles the first held delivery.
 func (o *Order) finish(outcome delivery.Outcome) { o.settle(o.take(), outcome) }
 
-// ack settles the first held delivery when what it caused is in the journal.
-func (o *Order) ack() { o.finish(delivery.Done()) }
+// ack settles the first held delivery when what it caused is in the journal. A message without effect is not in the journal (R7).
+func (o *Order) ack() {
+	d := o.held[0]
+	if d.Type == messages.TypeWake || o.state.Names(d.Type, d.Sequence) {
+		o.finish(delivery.Done())
+		return
+	}
+	o.finish(delivery.DoneWithoutEffect())
+}
 
 // take removes the first held delivery.
 func (o *Order) take() *delivery.Delivery {

@@ -197,12 +197,19 @@ func TestSameIDAgain(t *testing.T) {
 	s := newFixture(t)
 	s.deliver(newDelivery(messages.TypeCreated, 1, 1))
 	s.await(t, "settle 1 done")
+	// The journal names neither a duplicate nor what comes after the end. It names what is only delivered again.
 	s.deliver(newDelivery(messages.TypeCreated, 2, 1))
-	s.await(t, "settle 2 done")
+	s.await(t, "settle 2 done without effect")
+	s.deliver(newDelivery(messages.TypeCancel, 4, 1))
+	s.await(t, "settle 4 done without effect")
+	s.deliver(newDelivery(messages.TypeCreated, 1, 2))
 	different := newDelivery(messages.TypeCreated, 3, 1)
 	different.Created.CustomerId = "c-2"
 	s.deliver(different)
 	s.await(t, "settle 3 dead(order o-1 exists with different content)")
+	if slices.Contains(s.all(), "settle 1 done without effect") {
+		t.Error("the message that created the order is settled without effect")
+	}
 	if got := s.memory.kinds(id); got != happy {
 		t.Errorf("journal %q, want %q", got, happy)
 	}

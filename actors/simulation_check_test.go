@@ -204,12 +204,13 @@ func (w *simulation) checkSettled(by *instance, d *delivery.Delivery, o delivery
 	s := w.truth
 	switch o.Kind {
 	case delivery.OutcomeDone:
+		named := d.Type == messages.TypeWake || w.recorded[d.Sequence] || s.Status != order.None && d.Sequence == s.Accepted
+		duplicate := d.Type == messages.TypeCreated && s.Status != order.None && messages.SameOrder(d.Created, s.Order)
 		switch {
-		case d.Type == messages.TypeCreated && s.Status != order.None && (d.Sequence == s.Accepted || messages.SameOrder(d.Created, s.Order)):
-		case d.Type == messages.TypeWake:
-		case d.Type != messages.TypeCreated && (s.Status.Terminal() || w.recorded[d.Sequence]):
+		case named && !o.WithoutEffect:
+		case !named && o.WithoutEffect && (duplicate || d.Type != messages.TypeCreated && s.Status.Terminal()):
 		default:
-			w.fail("I1: %s %d is acknowledged and not in the journal", d.Type, d.Sequence)
+			w.fail("I1: %s %d is %s, and in the journal is %t", d.Type, d.Sequence, o, named)
 		}
 	case delivery.OutcomeDead:
 		taken := d.Type == messages.TypeCreated && s.Status != order.None && !messages.SameOrder(d.Created, s.Order)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/failpoint"
 	"github.com/orderly-engine/orderly/messages/health"
 	"github.com/orderly-engine/orderly/messages/natsclient"
@@ -26,7 +27,7 @@ const (
 )
 
 // deadLetterWriter stores dead letters, many at a time, in the order in which they are added. A delivery stays in flight until
-// its dead letter is stored and its message terminated.
+// its dead letter is stored, the ledger has its message, and that is terminated.
 type deadLetterWriter struct {
 	inbox     *Inbox
 	check     *health.Check
@@ -141,7 +142,7 @@ func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery, before <-
 	case err == nil:
 		w.check.OK()
 		failpoint.Pass(failpoint.AfterDeadLetter)
-		w.remove(r, reason)
+		i.ledger.add(unnamed{r, messages.LedgerKind_LEDGER_KIND_DEAD_LETTERED, func(r *heldDelivery) { w.remove(r, reason) }})
 		i.instruments.deadLettered(r.rejection.class)
 		w.stored.log(slog.LevelWarn, "dead letter stored", append(attrs, "dead_sequence", ack.Sequence)...)
 	case errors.Is(err, errMessageGone), errors.Is(err, errReconnected):

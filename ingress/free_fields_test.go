@@ -16,7 +16,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
-var streamNames = []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans}
+var streamNames = []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans, messages.StreamLedger}
 
 // TestFreeFieldsStayAsTheOperatorSetThem: everything that docs/operations.md calls free differs, on three servers.
 func TestFreeFieldsStayAsTheOperatorSetThem(t *testing.T) {

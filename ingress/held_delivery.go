@@ -56,9 +56,11 @@ func (r *heldDelivery) settle(o delivery.Outcome, class string) {
 	i.instruments.settled(o.Kind)
 	switch o.Kind {
 	case delivery.OutcomeDone:
-		failpoint.Pass(failpoint.BeforeAck)
+		if o.WithoutEffect {
+			i.ledger.add(unnamed{r, messages.LedgerKind_LEDGER_KIND_WITHOUT_EFFECT, i.ack})
+			return
+		}
 		i.ack(r)
-		failpoint.Pass(failpoint.AfterAck)
 	case delivery.OutcomeDead:
 		r.rejection = rejection{class, o.Reason}
 		i.deadLetters.add(r)
@@ -74,8 +76,10 @@ func (r *heldDelivery) settle(o delivery.Outcome, class string) {
 	}
 }
 
-// ack acknowledges a delivery whose effects are in the journal.
+// ack acknowledges a delivery whose effects are in the journal, or whose message is in the ledger.
 func (i *Inbox) ack(r *heldDelivery) {
+	failpoint.Pass(failpoint.BeforeAck)
+	defer failpoint.Pass(failpoint.AfterAck)
 	if i.acks == nil || r.Stream != messages.StreamOrders {
 		i.replyAndRelease(r, natsclient.Ack)
 		return

@@ -28,6 +28,7 @@ type Inbox struct {
 	start       time.Time
 	inflight    inflightTable
 	deadLetters *deadLetterWriter
+	ledger      *ledgerWriter
 	// acks acknowledges messages about orders if Config.GroupAck is set; else nil.
 	acks *Acknowledger
 
@@ -60,6 +61,7 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 		i.instruments.close()
 		return nil, err
 	}
+	i.ledger = newLedgerWriter(i)
 	if cfg.GroupAck {
 		i.acks = NewAcknowledger(js, cfg.AckWait, i.log)
 	}
@@ -67,6 +69,7 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 	i.stop = stop
 	i.wg.Go(func() { i.extendAcks(ctx) })
 	i.wg.Go(func() { i.deadLetters.run(ctx) })
+	i.wg.Go(func() { i.ledger.run(ctx) })
 	return i, nil
 }
 

@@ -5,28 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
+// maxEnded is how many orders are deleted together: their messages are one record of the ledger.
+const maxEnded = 256
+
 // sweepInterval is the time between two sweeps; a shorter retention is also the interval.
 const sweepInterval = time.Hour
 
-// terminalEvents are the events that end an order, as HeaderEvent names them.
-var terminalEvents = []string{"completed", "rejected", "cancelled"}
-
 // Retention deletes the journal entries and the timer of orders that ended long ago. The journal has no age limit, because
 // that would also delete orders that are parked or need attention. An order is kept while the inbox stores a message about
-// it: without the entries, the message would start the order again. Any number of nodes may run it at once.
+// it: without the entries, the message would start the order again. The messages that the entries name are in the ledger first.
+// Any number of nodes may run it at once.
 type Retention struct {
 	js     jetstream.JetStream
+	ledger *ledger.Ledger
 	lookup *Lookup
 	keep   time.Duration
 	log    *slog.Logger
@@ -41,7 +42,7 @@ func NewRetention(js jetstream.JetStream, keep time.Duration, logger *slog.Logge
 	if logger == nil {
 		logger = slog.Default()
 	}
-	return &Retention{js: js, lookup: NewLookup(js), keep: keep, log: logger}, nil
+	return &Retention{js: js, ledger: ledger.New(js, logger), lookup: NewLookup(js), keep: keep, log: logger}, nil
 }
 
 // Run sweeps at intervals until ctx ends. A failed sweep is logged; the next one covers it.
@@ -79,7 +80,7 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (deleted int, err 
 	if state.Msgs == 0 || !state.FirstTime.Before(limit) {
 		return 0, nil
 	}
-	events, err := r.js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{HeadersOnly: true})
+	events, err := r.js.OrderedConsumer(ctx, messages.StreamEvents, jetstream.OrderedConsumerConfig{})
 	if err != nil {
 		return 0, err
 	}
@@ -89,10 +90,12 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (deleted int, err 
 		return 0, err
 	}
 	defer entries.Stop()
-	for {
+	histories := histories{}
+	var ended []endedOrder
+	for more := true; more; {
 		entry, err := entries.Next(jetstream.NextMaxWait(requestTimeout))
 		if errors.Is(err, nats.ErrTimeout) { // another node deleted the other entries
-			return deleted, nil
+			break
 		}
 		if err != nil {
 			return deleted, err
@@ -101,43 +104,56 @@ func (r *Retention) Sweep(ctx context.Context, now time.Time) (deleted int, err 
 		if err != nil {
 			return deleted, err
 		}
-		if !meta.Timestamp.Before(limit) || ctx.Err() != nil {
-			return deleted, ctx.Err()
+		if more = meta.Timestamp.Before(limit) && ctx.Err() == nil; !more {
+			break
 		}
-		if isTerminal(entry.Headers()) {
-			done, err := r.deleteOrder(ctx, stream, entry.Subject(), meta.Sequence.Stream)
-			if err != nil {
+		if order, ends := histories.add(meta.Sequence.Stream, entry); ends {
+			ended = append(ended, order)
+		}
+		more = meta.NumPending > 0
+		if len(ended) == maxEnded {
+			n, err := r.deleteOrders(ctx, stream, ended)
+			if deleted += n; err != nil {
 				return deleted, err
 			}
-			if done {
-				deleted++
-			}
-		}
-		if meta.NumPending == 0 {
-			return deleted, nil
+			ended = ended[:0]
 		}
 	}
+	if err := ctx.Err(); err != nil {
+		return deleted, err
+	}
+	n, err := r.deleteOrders(ctx, stream, ended)
+	return deleted + n, err
 }
 
-// isTerminal reports whether the headers are those of an entry that ends its order.
-func isTerminal(h nats.Header) bool {
-	if _, ok := messages.Fence(h); !ok {
-		return false
+// deleteOrders returns how many orders it deleted.
+func (r *Retention) deleteOrders(ctx context.Context, stream jetstream.Stream, ended []endedOrder) (deleted int, err error) {
+	var named []uint64
+	for _, order := range ended {
+		named = append(named, order.named...)
 	}
-	events := strings.Split(headerValue(h, messages.HeaderEvent), ",")
-	return slices.ContainsFunc(terminalEvents, func(end string) bool { return slices.Contains(events, end) })
+	if err := r.ledger.Append(ctx, messages.LedgerKind_LEDGER_KIND_HISTORY_DELETED, ledger.NewSet(named)); err != nil {
+		return 0, err
+	}
+	for _, order := range ended {
+		done, err := r.deleteOrder(ctx, stream, order.id, order.end)
+		if err != nil {
+			return deleted, err
+		}
+		if done {
+			deleted++
+		}
+	}
+	return deleted, nil
 }
 
 // deleteOrder deletes the order's entries up to sequence end, and its timer, unless the inbox stores a message about it.
-func (r *Retention) deleteOrder(ctx context.Context, stream jetstream.Stream, subject string, end uint64) (bool, error) {
-	id, err := messages.IDFromSubject(messages.SubjectEvent, subject)
-	if err != nil {
-		return false, nil //nolint:nilerr // no entry of ours: its subject names no order
-	}
+func (r *Retention) deleteOrder(ctx context.Context, stream jetstream.Stream, id messages.OrderID, end uint64) (bool, error) {
+	subject := messages.SubjectEvent + string(id)
 	if _, stored, err := r.lookup.FirstStored(ctx, id, 0); err != nil || stored {
 		return false, err
 	}
-	err = r.deleteTimer(ctx, id, end)
+	err := r.deleteTimer(ctx, id, end)
 	if err == nil {
 		err = stream.Purge(ctx, jetstream.WithPurgeSubject(subject), jetstream.WithPurgeSequence(end+1))
 	}

@@ -9,8 +9,10 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 )
@@ -170,4 +172,49 @@ type failingPurgeStream struct {
 func (f failingPurgeStream) Purge(context.Context, ...jetstream.StreamPurgeOpt) error {
 	f.before()
 	return errInjected
+}
+
+// storeNamed stores a journal entry with an event that may name a message of the inbox.
+func storeNamed(t *testing.T, js jetstream.JetStream, id, events string, event *messages.Event) {
+	t.Helper()
+	body, err := proto.Marshal(&messages.JournalEntry{OrderId: id, Events: []*messages.Event{event}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := nats.Header{messages.HeaderEvent: {events}, messages.HeaderExpected: {fmt.Sprint(lastOn(t, js, id))}}
+	storeMsg(t, js, messages.SubjectEvent+id, header, string(body))
+}
+
+// The ledger has every message that a deleted history names; without a ledger nothing is deleted.
+func TestRetentionKeepsTheEvidence(t *testing.T) {
+	_, js := startServer(t)
+	source := func(seq uint64) *messages.Source {
+		return &messages.Source{Stream: messages.StreamOrders, Sequence: seq}
+	}
+	accepted := func(seq uint64) *messages.Event {
+		return &messages.Event{Kind: &messages.Event_Accepted{Accepted: &messages.OrderAccepted{Driver: source(seq)}}}
+	}
+	storeNamed(t, js, "o", "accepted", accepted(3))
+	storeNamed(t, js, "o", "cancel_requested", &messages.Event{Kind: &messages.Event_CancelRequested{CancelRequested: &messages.CancelRequested{Source: source(7)}}})
+	storeNamed(t, js, "running", "accepted", accepted(4))
+	storeNamed(t, js, "o", "resumed,cancelled", &messages.Event{Kind: &messages.Event_Resumed{Resumed: &messages.OrderResumed{
+		Driver: &messages.Source{Stream: messages.StreamTimers, Sequence: 9},
+	}}})
+	if n := sweep(t, js, 61*time.Minute); n != 1 {
+		t.Errorf("%d orders deleted", n)
+	}
+	if got := readLedger(t, js); got.Counts != (ledger.Counts{HistoryDeleted: 2}) || !got.Set.Has(3) || !got.Set.Has(7) {
+		t.Errorf("%v %+v", got.Set, got.Counts)
+	}
+	storeNamed(t, js, "done", "accepted,rejected", accepted(8))
+	if err := js.DeleteStream(natstest.Context(t), messages.StreamLedger); err != nil {
+		t.Fatal(err)
+	}
+	r, err := ingress.NewRetention(js, time.Hour, discardLog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := r.Sweep(natstest.Context(t), time.Now().Add(61*time.Minute)); n != 0 || err == nil {
+		t.Errorf("%d orders deleted, %v", n, err)
+	}
 }

@@ -87,7 +87,7 @@ func TestServerOfTheLeastVersion(t *testing.T) {
 	}
 	old.mu.Lock()
 	defer old.mu.Unlock()
-	if len(old.changes) != 1 || old.changes[0] != "STREAM.CREATE.ORDERS" {
+	if len(old.changes) != 1 || old.changes[0] != "STREAM.CREATE.ORDER_LEDGER" {
 		t.Errorf("the node sent %v, want to create the first stream", old.changes)
 	}
 }

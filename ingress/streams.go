@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
@@ -51,8 +52,8 @@ func (s Streams) Validate() error {
 	return checkAckWait(s.AckWait)
 }
 
-// EnsureStreams creates the streams and durable consumers that do not exist, and completes streams that an older server created. It
-// changes nothing else, and nothing at all if a server is too old (ErrServerVersion) or has a max_payload below
+// EnsureStreams creates the streams and durable consumers that do not exist, begins the ledger, and completes streams that an older server
+// created. It changes nothing else, and nothing at all if a server is too old (ErrServerVersion) or has a max_payload below
 // messages.MinPayload. The error about a stream, consumer or server of another configuration wraps ErrConfigMismatch and names every
 // field that differs. Several nodes may call it at once.
 func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) error {
@@ -78,6 +79,12 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 			mismatches = append(mismatches, err)
 		} else if err != nil {
 			return fmt.Errorf("ensure stream %s: %w", want.Name, err)
+		}
+		// The ledger is the first stream, and has begun before there is an inbox: it accounts for the first message.
+		if want.Name == messages.StreamLedger {
+			if err := ledger.Begin(ctx, js); err != nil {
+				return err
+			}
 		}
 	}
 	for _, c := range cfg.consumers() {
@@ -152,7 +159,10 @@ func (s Streams) streams() []jetstream.StreamConfig {
 	// A registered plan is never replaced, not even by a publisher that expects no sequence.
 	plans.MaxMsgsPerSubject = 1
 	plans.DiscardNewPerSubject = true
-	return []jetstream.StreamConfig{orders, events, timers, dead, plans}
+
+	settled := base(messages.StreamLedger, jetstream.LimitsPolicy, messages.SubjectLedger+"*")
+	settled.Description = "what became of the messages of the inbox that no event names"
+	return []jetstream.StreamConfig{settled, orders, events, timers, dead, plans}
 }
 
 type durable struct {

@@ -42,3 +42,18 @@ func KindOf(e *Event) string {
 	}
 	return "unknown"
 }
+
+// SourceOf returns the message of the inbox that the event makes part of its order's history; nil if it makes none.
+func SourceOf(e *Event) *Source {
+	switch k := e.GetKind().(type) {
+	case *Event_Accepted:
+		return k.Accepted.GetDriver()
+	case *Event_CancelRequested:
+		return k.CancelRequested.GetSource()
+	case *Event_Signalled:
+		return k.Signalled.GetSource()
+	case *Event_Recorded:
+		return k.Recorded.GetSource()
+	}
+	return nil
+}

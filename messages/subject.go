@@ -12,6 +12,7 @@ const (
 	StreamTimers = "ORDER_TIMERS"
 	StreamDead   = "ORDER_DEAD"
 	StreamPlans  = "ORDER_PLANS"
+	StreamLedger = "ORDER_LEDGER"
 	Consumer     = "orderly"
 )
 
@@ -26,6 +27,13 @@ const (
 
 // SubjectPlan is the subject prefix of registered plans. The plan's name and version follow.
 const SubjectPlan = "ORDER_PLAN."
+
+// Subjects of the ledger.
+const (
+	SubjectLedger        = "ORDER_LEDGER."
+	SubjectLedgerRecord  = SubjectLedger + "record"
+	SubjectLedgerSummary = SubjectLedger + "summary"
+)
 
 // DeadUnknown takes the place of the order id in the subject of a dead letter without a valid one.
 const DeadUnknown = "~"

@@ -68,7 +68,7 @@ func parseNATS(rest string) (Address, error) {
 	}
 	for _, own := range []string{
 		messages.SubjectOrder, messages.SubjectEvent, messages.SubjectTimer, messages.SubjectWake, messages.SubjectDead,
-		messages.SubjectPlan, "$",
+		messages.SubjectPlan, messages.SubjectLedger, "$",
 	} {
 		if strings.HasPrefix(subject, own) {
 			return Address{}, fmt.Errorf("%w: NATS subject %q belongs to Orderly or to NATS itself: name a service's subject", ErrTarget, subject)

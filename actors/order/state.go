@@ -102,6 +102,14 @@ func (s *State) Recorded(seq uint64) bool {
 	return s.Status != None && (seq == s.Accepted || seq <= s.Watermark)
 }
 
+// Names reports whether the history names the message of the inbox. It names no created message but the one that was accepted.
+func (s *State) Names(t messages.Type, seq uint64) bool {
+	if t == messages.TypeCreated {
+		return s.Status != None && seq == s.Accepted
+	}
+	return s.Recorded(seq)
+}
+
 // Done counts the steps that are done.
 func (s *State) Done() int { return len(s.Results) }
 

@@ -10,7 +10,7 @@ type OutcomeKind uint8
 
 // Kinds of outcomes.
 const (
-	// OutcomeDone: acknowledge; everything it caused is in the journal.
+	// OutcomeDone: acknowledge; everything it caused is in the journal. Without effect: once the ledger has the message.
 	OutcomeDone OutcomeKind = iota + 1
 	// OutcomeLater: nak with Delay.
 	OutcomeLater
@@ -25,10 +25,15 @@ type Outcome struct {
 	Kind   OutcomeKind
 	Delay  time.Duration
 	Reason string
+	// WithoutEffect: the message is done, and the journal does not name it.
+	WithoutEffect bool
 }
 
-// Done acknowledges.
+// Done acknowledges a message that the journal names, or a wake-up.
 func Done() Outcome { return Outcome{Kind: OutcomeDone} }
+
+// DoneWithoutEffect acknowledges a message of the inbox that the journal does not name.
+func DoneWithoutEffect() Outcome { return Outcome{Kind: OutcomeDone, WithoutEffect: true} }
 
 // Later asks for a redelivery after d.
 func Later(d time.Duration) Outcome { return Outcome{Kind: OutcomeLater, Delay: d} }
@@ -42,6 +47,9 @@ func Dropped() Outcome { return Outcome{Kind: OutcomeDropped} }
 func (o Outcome) String() string {
 	switch o.Kind {
 	case OutcomeDone:
+		if o.WithoutEffect {
+			return "done without effect"
+		}
 		return "done"
 	case OutcomeLater:
 		return fmt.Sprintf("later(%s)", o.Delay)

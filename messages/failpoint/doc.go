@@ -29,6 +29,8 @@ const (
 	AfterPurge       Point = "after-purge"
 	BeforeDeadLetter Point = "before-dead-letter"
 	AfterDeadLetter  Point = "after-dead-letter"
+	BeforeLedger     Point = "before-ledger"
+	AfterLedger      Point = "after-ledger"
 	HalfIndex        Point = "half-index"
 )
 
@@ -36,5 +38,5 @@ const (
 var All = []Point{
 	Delivered, BeforeAccept, Accepted, BeforeCall, AfterCall, BeforeAppend, BeforeAttention, HalfBatch, AfterAppend,
 	BeforeSchedule, Reparked, AfterSchedule, Woken, Resumed, BeforeAck, AfterAck, BeforePurge, AfterPurge, BeforeDeadLetter,
-	AfterDeadLetter, HalfIndex,
+	AfterDeadLetter, BeforeLedger, AfterLedger, HalfIndex,
 }

@@ -37,7 +37,7 @@ func (r *Report) foreign(stream string, sequence uint64, subject string) {
 
 // warnForeign warns of the foreign messages, stream by stream. Those among the dead letters have warnings of their own.
 func (r *Report) warnForeign() {
-	for _, stream := range []string{messages.StreamEvents, messages.StreamTimers, messages.StreamPlans} {
+	for _, stream := range []string{messages.StreamEvents, messages.StreamTimers, messages.StreamPlans, messages.StreamLedger} {
 		var count int
 		var first []string
 		for _, m := range r.Foreign {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -19,7 +20,7 @@ func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
 	r.journal = newJournal(r.report)
 	for name, s := range map[string]*jetstream.Stream{
 		messages.StreamOrders: &r.orders, messages.StreamEvents: &r.events,
-		messages.StreamTimers: &r.timers, messages.StreamDead: &r.dead, messages.StreamPlans: &r.plans,
+		messages.StreamTimers: &r.timers, messages.StreamDead: &r.dead, messages.StreamPlans: &r.plans, messages.StreamLedger: &r.ledger,
 	} {
 		var err error
 		if *s, err = js.Stream(ctx, name); err != nil {
@@ -33,10 +34,10 @@ func Read(ctx context.Context, js jetstream.JetStream) (*Report, error) {
 }
 
 type reader struct {
-	js                                  jetstream.JetStream
-	orders, events, timers, dead, plans jetstream.Stream
-	report                              *Report
-	journal                             *journal
+	js                                          jetstream.JetStream
+	orders, events, timers, dead, plans, ledger jetstream.Stream
+	report                                      *Report
+	journal                                     *journal
 	// stored is what ORDER_TIMERS stores.
 	stored *timers
 	// stranded orders have a Violation of their own.
@@ -59,6 +60,11 @@ func (r *reader) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// After the journal: a message that is in the journal no more is in the ledger.
+	settled, err := r.readLedger(ctx)
+	if err != nil {
+		return err
+	}
 	if err := r.findStranded(ctx); err != nil {
 		return err
 	}
@@ -74,11 +80,24 @@ func (r *reader) read(ctx context.Context) error {
 		return fmt.Errorf("get the state of stream %s: %w", messages.StreamOrders, err)
 	}
 	r.journal.count()
-	r.report.accountFor(inbox, r.journal.attributions, dead, now.State.LastSeq)
+	r.report.checkAttributions(r.journal.attributions, dead, now.State.LastSeq)
+	r.report.accountFor(inbox, r.journal.attributions, dead, settled)
 	r.cancelledTimers()
 	r.report.warnForeign()
 	r.report.sort()
 	return nil
+}
+
+// readLedger reads the ledger, and notes what no node stored there.
+func (r *reader) readLedger(ctx context.Context) (*ledger.State, error) {
+	l, err := ledger.Read(ctx, r.js)
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range l.Foreign {
+		r.report.foreign(messages.StreamLedger, m.Sequence, m.Subject)
+	}
+	return l, nil
 }
 
 // readDead returns the inbox sequences that dead letters name. One that no node stored is a warning, and its headers are

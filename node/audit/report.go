@@ -3,9 +3,11 @@ package audit
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 )
 
@@ -35,6 +37,8 @@ type Report struct {
 	// ForeignCount counts the messages that no node stored; Foreign are the first MaxForeign of them.
 	ForeignCount int              `json:"foreign"`
 	Foreign      []ForeignMessage `json:"-"`
+	// Lost are the messages of the inbox that nothing accounts for.
+	Lost ledger.Set `json:"-"`
 }
 
 // Orders counts the orders of the journal by their state.
@@ -73,10 +77,10 @@ type Timers struct {
 	Unscheduled uint64 `json:"unscheduled"`
 }
 
-// Inbox counts the messages that the inbox had ever stored when it was read. EverStored is the sum of the others.
+// Inbox counts the messages that the inbox had ever stored when it was read. EverStored is the sum of the other counts.
 type Inbox struct {
 	EverStored uint64 `json:"ever_stored"`
-	// Waiting were stored and not in the journal.
+	// Waiting were stored, and neither in the journal nor in the ledger.
 	Waiting uint64 `json:"waiting"`
 	// Held were stored and in the journal: their deliveries drive orders, or were about to be settled.
 	Held uint64 `json:"held"`
@@ -84,9 +88,18 @@ type Inbox struct {
 	Accepted     uint64 `json:"accepted"`
 	Recorded     uint64 `json:"recorded"`
 	DeadLettered uint64 `json:"dead_lettered"`
-	// WithoutEffect had left the inbox without a trace: duplicates, messages about orders that had ended, and those whose
-	// trace was removed since (Journal.Removed, Dead.Removed). It is the remainder.
-	WithoutEffect uint64 `json:"without_effect"`
+	// WithoutEffect, HistoryDeleted and WrittenOff are in the ledger, as are dead letters: duplicates and messages about orders that
+	// had ended; messages of orders whose history was deleted since; and lost ones that an operator wrote off. A message of the
+	// ledger may still be stored.
+	WithoutEffect  uint64 `json:"without_effect"`
+	HistoryDeleted uint64 `json:"history_deleted"`
+	WrittenOff     uint64 `json:"written_off"`
+	// BeforeLedger had left the inbox without any other evidence, and are not above LedgerFloor: there was no ledger then.
+	BeforeLedger uint64 `json:"before_ledger"`
+	// Lost had left the inbox without any evidence. Each is named by a violation.
+	Lost uint64 `json:"lost"`
+	// LedgerFloor is the last message that the inbox had stored when the ledger was begun, 0 for none.
+	LedgerFloor uint64 `json:"ledger_floor"`
 }
 
 // StreamCount counts what a stream stores, and what was removed from it.
@@ -130,6 +143,15 @@ func (r *Report) warn(text string) {
 	if len(r.Warnings) < MaxListed {
 		r.Warnings = append(r.Warnings, text)
 	}
+}
+
+// lose reports a run of messages of the inbox that nothing accounts for.
+func (r *Report) lose(run ledger.Run) {
+	name := fmt.Sprintf("message %d of %s is lost: it left", run.First, messages.StreamOrders)
+	if run.Len() > 1 {
+		name = fmt.Sprintf("messages %d to %d of %s are lost: they left", run.First, run.Last, messages.StreamOrders)
+	}
+	r.violate("", name+" the inbox, and nothing in the journal, the dead letters or the ledger accounts for that")
 }
 
 func (r *Report) sort() {

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/ingress/ledger"
 )
 
 // idleTimeout is how long the next message of a stream may take.
@@ -99,6 +100,11 @@ func readWindow(ctx context.Context, s jetstream.Stream) (window, error) {
 	state := info.State
 	slices.Sort(state.Deleted)
 	return window{first: state.FirstSeq, last: state.LastSeq, deleted: state.Deleted, count: state.Msgs}, nil
+}
+
+// set has the sequences that are stored.
+func (w window) set() ledger.Set {
+	return ledger.Range(max(w.first, 1), w.last).Without(ledger.NewSet(slices.Clone(w.deleted)))
 }
 
 func (w window) stores(seq uint64) bool {

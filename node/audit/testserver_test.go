@@ -3,6 +3,7 @@ package audit_test
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/audit"
@@ -111,6 +113,35 @@ func (w *testServer) dead(seq uint64) {
 	w.store(messages.SubjectDead+messages.DeadUnknown, nil,
 		messages.HeaderDeadReason, "no order id", messages.HeaderDeadSubject, messages.SubjectOrder+"~",
 		messages.HeaderDeadStream, messages.StreamOrders, messages.HeaderDeadSequence, fmt.Sprint(seq))
+}
+
+// settled notes in the ledger what became of messages.
+func (w *testServer) settled(kind messages.LedgerKind, sequences ...uint64) {
+	w.Helper()
+	l := ledger.New(w.js, slog.New(slog.DiscardHandler))
+	w.must(l.Append(w.Context(), kind, ledger.NewSet(sequences)))
+}
+
+// duplicate is a message without effect.
+func (w *testServer) duplicate(id string) {
+	w.Helper()
+	seq := w.message(id)
+	w.settled(withoutEffect, seq)
+	w.ack(seq)
+}
+
+const (
+	withoutEffect  = messages.LedgerKind_LEDGER_KIND_WITHOUT_EFFECT
+	deadLettered   = messages.LedgerKind_LEDGER_KIND_DEAD_LETTERED
+	historyDeleted = messages.LedgerKind_LEDGER_KIND_HISTORY_DELETED
+	writtenOff     = messages.LedgerKind_LEDGER_KIND_WRITTEN_OFF
+)
+
+// deleteHistory deletes the history of an order as the retention does; it names these messages.
+func (w *testServer) deleteHistory(id string, named ...uint64) {
+	w.Helper()
+	w.settled(historyDeleted, named...)
+	w.purge(messages.StreamEvents, messages.SubjectEvent+id)
 }
 
 // schedule stores the timer of a parked order.

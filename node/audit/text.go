@@ -28,15 +28,16 @@ func (r *Report) WriteText(w io.Writer) error {
 			{"    outage", o.ParkedFor.Outage, "for a downstream service"},
 			{"  attention", o.Attention, "a person must decide"},
 		},
-		{
+		append([]row{
 			{"inbox messages ever stored", in.EverStored, ""},
 			{"  waiting", in.Waiting, "not yet in the journal"},
 			{"  held", in.Held, "in the journal, not yet acknowledged"},
 			{"  accepted", in.Accepted, ""},
 			{"  recorded", in.Recorded, ""},
 			{"  dead-lettered", in.DeadLettered, ""},
-			{"  without effect", in.WithoutEffect, r.noTrace()},
-		},
+			{"  without effect", in.WithoutEffect, "duplicates, or about orders that had ended"},
+			{"  history deleted", in.HistoryDeleted, "of orders that ended long ago"},
+		}, r.rare()...),
 		{
 			{"orders with timers", t.Stored, ""},
 			{"  scheduled", t.Scheduled, ""},
@@ -79,12 +80,19 @@ type row struct {
 	note  string
 }
 
-func (r *Report) noTrace() string {
-	note := "duplicates, or about orders that had ended"
-	if r.Journal.Removed > 0 || r.Dead.Removed > 0 {
-		note += ", or their trace was removed"
+// rare lists the counts of the inbox that most systems do not have.
+func (r *Report) rare() (rows []row) {
+	in := r.Inbox
+	for _, each := range []row{
+		{"  written off", in.WrittenOff, "lost, and accepted as lost by an operator"},
+		{"  before the ledger", in.BeforeLedger, fmt.Sprintf("not proven: up to message %d there was no ledger", in.LedgerFloor)},
+		{"  lost", in.Lost, "named below"},
+	} {
+		if each.count > 0 {
+			rows = append(rows, each)
+		}
 	}
-	return note
+	return rows
 }
 
 func removed(s StreamCount) string {

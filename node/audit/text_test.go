@@ -47,7 +47,8 @@ inbox messages ever stored  1240
   accepted                  1195
   recorded                     6
   dead-lettered               20
-  without effect              10  duplicates, or about orders that had ended, or their trace was removed
+  without effect              10  duplicates, or about orders that had ended
+  history deleted              0  of orders that ended long ago
 
 orders with timers             4
   scheduled                    1
@@ -115,7 +116,7 @@ func TestJSON(t *testing.T) {
 	}
 	const want = `{"balanced":true,"taken":"2026-01-02T03:04:05Z",` +
 		`"orders":{"accepted":1200,"completed":1180,"rejected":9,"cancelled":3,"in_flight":5,"parked":2,"attention":1,"parked_for":{"pending":1,"retry":0,"outage":1}},` +
-		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10},` +
+		`"inbox":{"ever_stored":1240,"waiting":4,"held":5,"accepted":1195,"recorded":6,"dead_lettered":20,"without_effect":10,"history_deleted":0,"written_off":0,"before_ledger":0,"lost":0,"ledger_floor":0},` +
 		`"timers":{"stored":4,"scheduled":1,"waking":1,"stale":2,"orphaned":0,"unscheduled":0},` +
 		`"attention_causes":[{"step":"pay","direction":"undo","kind":"transient","cause":"no responders\n","orders":1}],` +
 		`"journal":{"messages":6004,"removed":0},"dead_letters":{"messages":18,"removed":2},"offending":0,"offenses":[],"warned":0,"warnings":[],"foreign":0}`

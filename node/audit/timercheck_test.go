@@ -14,12 +14,16 @@ import (
 func TestLeftoverTimersAreLegal(t *testing.T) {
 	t.Parallel()
 	w := newTestServer(t)
+	var named []uint64
 	for _, id := range []string{"ended", "removed", "attention", "running", "again"} {
 		seq := w.accept(id)
 		w.append(id, parked())
 		w.schedule(id)
 		w.ack(seq)
 		decision := w.resume(id)
+		if id == "removed" {
+			named = []uint64{seq, decision}
+		}
 		switch id {
 		case "ended", "removed":
 			w.append(id, step("first"))
@@ -32,7 +36,7 @@ func TestLeftoverTimersAreLegal(t *testing.T) {
 			w.append(id, parked()) // and a crash before the schedule: the signal is still stored
 		}
 	}
-	w.purge(messages.StreamEvents, messages.SubjectEvent+"removed")
+	w.deleteHistory("removed", named...)
 	r := w.read()
 	if want := (audit.Timers{Stored: 5, Stale: 4, Orphaned: 1, Unscheduled: 1}); !r.Balanced() || r.Timers != want {
 		t.Errorf("timers %+v, want %+v; %+v", r.Timers, want, r.Violations)

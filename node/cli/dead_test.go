@@ -217,10 +217,10 @@ func TestRedriveAfterOrderCreated(t *testing.T) {
 	}
 	p.waitDeadLetters(t, 0)
 	requireFailure(t, command(t, p.environ, "", "dead", "redrive", "1"), exitFailed, "get dead letter 1: no such dead letter")
-	// Only the message that was sent back is counted, not the deleted dead letter.
+	// The ledger still has the dead letter that was sent back and deleted.
 	want := report{}
 	want.Orders.Accepted, want.Orders.Cancelled = 1, 1
-	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.WithoutEffect = 3, 1, 1, 1
+	want.Inbox.EverStored, want.Inbox.Accepted, want.Inbox.Recorded, want.Inbox.DeadLettered = 3, 1, 1, 1
 	want.Dead.Removed = 1
 	p.requireBalanced(t, want)
 }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/demo"
 )
 
@@ -61,6 +62,40 @@ func TestVerify(t *testing.T) {
 	}
 	if got := command(t, p.environ, "", "verify", "-o", "json"); got.code != exitFailed || decode[report](t, got.out).Balanced {
 		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+}
+
+// TestVerifyNamesLostMessages: ten acknowledged orders are purged from the inbox while no node runs. A later start does not
+// hide that.
+func TestVerifyNamesLostMessages(t *testing.T) {
+	t.Parallel()
+	server := natstest.Start(t)
+	environ := "NATS_URL=" + server.ClientURL()
+	p := demoNode(t, environ)
+	p.publish(t, samples("o-1", "o-2"), "--wait")
+	p.stop()
+	p.wait(t)
+	var lost []string
+	for i := range 10 {
+		lost = append(lost, fmt.Sprint("o-", 3+i))
+	}
+	if got := p.publish(t, samples(lost...)); got.code != exitOK {
+		t.Fatalf("%s%s", got.out, got.err)
+	}
+	if err := stream(t, p, messages.StreamOrders).Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p = demoNode(t, environ)
+	p.publish(t, samples("o-13"), "--wait")
+	got := command(t, p.environ, "", "verify")
+	if got.code != exitFailed || !strings.Contains(got.out, "messages 3 to 12 of ORDERS are lost: ") || !strings.Contains(got.out, "NOT balanced: 1 violations") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	type counts struct {
+		Inbox struct{ Lost, Accepted int } `json:"inbox"`
+	}
+	if r := decode[counts](t, command(t, p.environ, "", "verify", "-o", "json").out); r.Inbox.Lost != 10 || r.Inbox.Accepted != 3 {
+		t.Errorf("%+v", r)
 	}
 }
 

@@ -197,7 +197,7 @@ func TestSecretsStayOut(t *testing.T) {
 func (s *server) eachMessage(f func(jetstream.RawStreamMsg)) {
 	s.t.Helper()
 	seen := 0
-	for _, name := range []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans} {
+	for _, name := range []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans, messages.StreamLedger} {
 		stream, err := s.js.Stream(s.t.Context(), name)
 		must(s.t, err)
 		state := stream.CachedInfo().State

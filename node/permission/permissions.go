@@ -71,6 +71,7 @@ func Of(role Role, calls []string) Permissions {
 var (
 	streams = []string{
 		messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans,
+		messages.StreamLedger,
 	}
 	consumed = []string{messages.StreamOrders, messages.StreamTimers}
 )
@@ -95,8 +96,8 @@ func engine(calls []string) Permissions {
 		reads,
 		each("CONSUMER.INFO.", consumed, "."+messages.Consumer),
 		each("CONSUMER.MSG.NEXT.", consumed, "."+messages.Consumer),
-		// Retention, acknowledgements of many messages at once, and what no node stored in place of a plan.
-		each("STREAM.PURGE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead}, ""),
+		// Retention, acknowledgements of many messages at once, summaries, and what no node stored in place of a plan.
+		each("STREAM.PURGE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamLedger}, ""),
 		[]string{"STREAM.MSG.DELETE." + messages.StreamPlans},
 		ordered(messages.StreamEvents),
 	)
@@ -111,7 +112,7 @@ func engine(calls []string) Permissions {
 	)
 	p.Publish = slices.Concat([]string{
 		messages.SubjectOrder + "*", messages.SubjectEvent + "*", messages.SubjectTimer + "*", messages.SubjectDead + "*",
-		messages.SubjectPlan + "*.*", "$JS.ACK.>", ListSubject,
+		messages.SubjectPlan + "*.*", messages.SubjectLedger + "*", "$JS.ACK.>", ListSubject,
 	}, calls)
 	p.Subscribe = []string{inboxes, ListSubject}
 	p.Respond = true

@@ -86,6 +86,14 @@ inline remove(x) { if :: at[x]!=ABSENT -> at[x] = GONE; holder[x] = 0 :: else fi
 /* An acknowledgement removes the message whoever holds it (R7). */
 inline acknowledge(x) { if :: STORED(x) -> at[x] = ACKED(x); holder[x] = 0 :: else fi }
 
+/* R7: a message that the journal does not name is acknowledged once the ledger has it. */
+#ifdef BREAK_LEDGER
+#define LEDGERFIRST false
+#else
+#define LEDGERFIRST true
+#endif
+inline remember(x) { if :: !ACCOUNTED(x) -> ledger = ledger | BIT(x) :: else fi }
+
 /* The append took effect. A lost reply counts as a conflict (R0). */
 #define STOREDTHEN(go) OUTDATE; if :: lose>0 -> lose--; stale[id] = 1; SAY("(reply lost)") :: true -> go fi
 

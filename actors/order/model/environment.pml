@@ -220,6 +220,8 @@ byte crash, expire, lose, restart, pend, again, hold, fail, refuse, bare, garble
 bit sweep;                          /* what is acknowledged is purged */
 byte recorded;                      /* messages that are in the journal */
 bit uncalled;                       /* a cancel was recorded with the acceptance */
+byte ledger;                        /* messages that were settled without effect, and are in the ledger */
+#define ACCOUNTED(x) (WAKE(x) || ((recorded | ledger) & BIT(x)))
 bit unheard;                        /* a message that ends attention was recorded, and attention went on */
 byte ended;                         /* messages that ended attention */
 byte given;                         /* the call that needs attention: the step, +K for its undo */

@@ -327,9 +327,9 @@ drives:
 
 #ifdef SHARED
   /* ---- further deliveries to the actor that drives ---- */
-  :: atomic { STALEMSG(1) -> SAY("message 1 is stale: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); acknowledge(1) }
-  :: atomic { STALEMSG(2) -> SAY("message 2 is stale: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); acknowledge(2) }
-  :: atomic { STALEMSG(3) -> SAY("message 3 is stale: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); acknowledge(3) }
+  :: atomic { STALEMSG(1) -> SAY("message 1 is stale: ack"); MUST("I1", (recorded & 1) || TYPE(1)==CREATED); remember(1); acknowledge(1) }
+  :: atomic { STALEMSG(2) -> SAY("message 2 is stale: ack"); MUST("I1", (recorded & 2) || TYPE(2)==CREATED); remember(2); acknowledge(2) }
+  :: atomic { STALEMSG(3) -> SAY("message 3 is stale: ack"); MUST("I1", (recorded & 4) || TYPE(3)==CREATED); remember(3); acknowledge(3) }
 #ifdef BREAK_MEMORY
   :: atomic { STALEWAKE(4) -> SAY("wake-up 4 is stale: ack"); acknowledge(4); if :: readers[4]==0 -> at[4] = ABSENT; wakes[4] = 0 :: else fi }
   :: atomic { STALEWAKE(5) -> SAY("wake-up 5 is stale: ack"); acknowledge(5); if :: readers[5]==0 -> at[5] = ABSENT; wakes[5] = 0 :: else fi }
@@ -337,7 +337,9 @@ drives:
 #endif
 
   /* ---- settling ---- */
-  :: atomic { pc==ACK -> SAY("ack");
+  :: atomic { pc==ACK && !ACCOUNTED(m) && LEDGERFIRST -> SAY("without effect, into the ledger"); remember(m) }
+  :: atomic { pc==ACK && (ACCOUNTED(m) || !LEDGERFIRST) -> SAY("ack");
+      MUST("I5", at[m]==GONE || ACCOUNTED(m));                             /* what leaves the inbox is in the journal or the ledger */
       MUST("I1", at[m]==GONE || WAKE(m) || status==TERMINAL || (recorded & BIT(m)) || (TYPE(m)==CREATED && status!=NONE));
       acknowledge(m); finish() }
   :: atomic { pc==LATER -> SAY("later"); if :: at[m]==HELD -> at[m] = PUTOFF; holder[m] = 0 :: else fi; finish() }

@@ -286,7 +286,7 @@ func (w *testEnv) checkAudit(f *failures, j *journal) {
 		}
 	}
 	if !w.load.signals && int(report.Inbox.WithoutEffect) > most {
-		f.add("%d messages left no trace, and at most %d may", report.Inbox.WithoutEffect, most)
+		f.add("%d messages had no effect, and at most %d may have none", report.Inbox.WithoutEffect, most)
 	}
 }
 

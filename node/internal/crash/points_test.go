@@ -92,7 +92,7 @@ func (w *testEnv) endAll() {
 // randomPass is a pass after the first that one or two batches of orders reach.
 func (w *testEnv) randomPass(point failpoint.Point) int {
 	switch point {
-	case failpoint.HalfBatch, failpoint.BeforeDeadLetter, failpoint.AfterDeadLetter, failpoint.BeforeSchedule, failpoint.AfterSchedule,
+	case failpoint.HalfBatch, failpoint.BeforeDeadLetter, failpoint.AfterDeadLetter, failpoint.BeforeLedger, failpoint.AfterLedger, failpoint.BeforeSchedule, failpoint.AfterSchedule,
 		failpoint.Reparked, failpoint.Woken, failpoint.Resumed, failpoint.HalfIndex:
 		return 2 + w.rng.IntN(2)
 	}

@@ -144,7 +144,7 @@ func TestStreamsOfAnOlderServerAreCompleted(t *testing.T) {
 		if cfg.Description != "of the operator" || cfg.Metadata["team"] != "orders" {
 			t.Errorf("%s: description and metadata were set back: %+v", name, cfg)
 		}
-		if want := map[string]uint64{messages.StreamOrders: 1}[name]; stream.CachedInfo().State.Msgs != want {
+		if want := map[string]uint64{messages.StreamOrders: 1, messages.StreamLedger: 1}[name]; stream.CachedInfo().State.Msgs != want {
 			t.Errorf("%s has %d messages, want %d", name, stream.CachedInfo().State.Msgs, want)
 		}
 	}

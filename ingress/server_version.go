@@ -27,6 +27,15 @@ const (
 // ErrServerVersion is wrapped by the error about a NATS server that is too old.
 var ErrServerVersion = errors.New("NATS server is too old")
 
+// CheckServerVersion returns an error that wraps ErrServerVersion if a server is too old, as EnsureStreams does, and changes nothing.
+func CheckServerVersion(ctx context.Context, js jetstream.JetStream) error {
+	found, err := lookUpStreams(ctx, js, Streams{}.streams())
+	if err != nil {
+		return err
+	}
+	return checkServerVersion(ctx, js, found)
+}
+
 // checkServerVersion returns an error if a server that has one of the streams, or would create those that do not exist, is too
 // old. Servers drop fields of a configuration that they do not know, and do not say so. found has a nil for each stream that does
 // not exist.

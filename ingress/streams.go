@@ -62,13 +62,9 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 	}
 	cfg = cfg.withDefaults()
 	streams := cfg.streams()
-	found := make([]jetstream.Stream, len(streams))
-	for i, want := range streams {
-		stream, err := js.Stream(ctx, want.Name)
-		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("look up stream %s: %w", want.Name, err)
-		}
-		found[i] = stream
+	found, err := lookUpStreams(ctx, js, streams)
+	if err != nil {
+		return err
 	}
 	if err := checkServer(ctx, js, found); err != nil {
 		return err
@@ -95,6 +91,19 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 		}
 	}
 	return errors.Join(mismatches...)
+}
+
+// lookUpStreams has a nil for each stream that does not exist.
+func lookUpStreams(ctx context.Context, js jetstream.JetStream, streams []jetstream.StreamConfig) ([]jetstream.Stream, error) {
+	found := make([]jetstream.Stream, len(streams))
+	for i, want := range streams {
+		stream, err := js.Stream(ctx, want.Name)
+		if err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) {
+			return nil, fmt.Errorf("look up stream %s: %w", want.Name, err)
+		}
+		found[i] = stream
+	}
+	return found, nil
 }
 
 // checkServer returns an error if a server cannot carry the engine's messages.
@@ -211,7 +220,7 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 	found := stream.CachedInfo().Config
 	if completed := complete(want, found); streamMismatch(want, found) != nil && streamMismatch(want, completed) == nil {
 		if stream, err = js.UpdateStream(ctx, completed); err != nil {
-			return fmt.Errorf("complete what an older server created: %w", err)
+			return fmt.Errorf("complete what an older server created, which needs the permission to publish to STREAM.UPDATE.%s of the JetStream API: %w", want.Name, err)
 		}
 		found = stream.CachedInfo().Config
 	}

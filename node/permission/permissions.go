@@ -108,7 +108,7 @@ func engine(calls []string) Permissions {
 			"CONSUMER.CREATE." + messages.StreamOrders + "." + messages.Consumer + "." + messages.SubjectOrder + "*",
 			"CONSUMER.CREATE." + messages.StreamTimers + "." + messages.Consumer + "." + messages.SubjectWake + "*",
 		},
-		each("STREAM.UPDATE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers}, ""),
+		each("STREAM.UPDATE.", []string{messages.StreamOrders, messages.StreamEvents, messages.StreamTimers, messages.StreamDead}, ""),
 	)
 	p.Publish = slices.Concat([]string{
 		messages.SubjectOrder + "*", messages.SubjectEvent + "*", messages.SubjectTimer + "*", messages.SubjectDead + "*",

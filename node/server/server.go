@@ -294,6 +294,16 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// checkBefore tries the permissions. An old server is found before: its answers to them mean nothing.
+func (n *node) checkBefore(ctx context.Context) error {
+	if ingress.OlderServer(n.nc.ConnectedServerVersion()) {
+		if err := ingress.CheckServerVersion(ctx, n.js); errors.Is(err, ingress.ErrServerVersion) {
+			return err
+		}
+	}
+	return n.permissions().Check(ctx, n.js)
+}
+
 // newEngine makes the engine. It tries again while JetStream is not ready; missing permissions, a server that is too old,
 // existing streams with another configuration, and an invalid or changed plan stop the start.
 func (n *node) newEngine(ctx context.Context) (err error) {
@@ -305,7 +315,7 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {
-		if err = n.permissions().Check(ctx, n.js); err == nil {
+		if err = n.checkBefore(ctx); err == nil {
 			n.engine, err = engine.New(ctx, n.nc, engine.PlanFromProto(n.plan), cfg)
 		}
 		if err == nil {

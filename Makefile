@@ -44,11 +44,13 @@ build: ## build bin/orderly, a static binary
 test: ## run all tests
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
+	$(call need,openssl,openssl)
 	go test -count=1 -timeout 10m ./...
 
 race: ## run all tests under the race detector
 	$(call need,python3,python3)
 	$(call need,node,nodejs)
+	$(call need,openssl,openssl)
 	CGO_ENABLED=1 go test -race -count=1 -timeout 20m ./...
 
 lint: lint-go lint-proto ## check format, vet, linters, protobuf style

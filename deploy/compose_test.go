@@ -90,6 +90,7 @@ func TestContainersAreConfined(t *testing.T) {
 }
 
 func TestReferencesExist(t *testing.T) {
+	prepared := prepare(t)
 	for _, name := range composeFiles {
 		c := load(t, name)
 		for svc, s := range c.Services {
@@ -101,7 +102,7 @@ func TestReferencesExist(t *testing.T) {
 			for _, v := range s.Volumes {
 				source, _, _ := strings.Cut(v, ":")
 				if strings.HasPrefix(source, ".") {
-					if _, err := os.Stat(source); err != nil {
+					if _, err := os.Stat(made(source, prepared)); err != nil {
 						t.Errorf("%s: %s: %v", name, svc, err)
 					}
 				} else if _, ok := c.Volumes[source]; !ok {

@@ -1,6 +1,8 @@
 package deploy_test
 
 import (
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -119,8 +121,14 @@ func TestBuildContext(t *testing.T) {
 }
 
 func TestNATSConfiguration(t *testing.T) {
+	dir := prepare(t)
+	passwords(t, dir)
 	t.Setenv("NATS_SERVER_NAME", "nats-1")
-	opts, err := server.ProcessConfigFile("nats.conf")
+	path := filepath.Join(dir, "nats.conf")
+	if err := os.WriteFile(path, []byte(strings.ReplaceAll(read(t, path), "/etc/nats/", dir+"/tls/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opts, err := server.ProcessConfigFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

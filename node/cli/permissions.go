@@ -13,6 +13,7 @@ import (
 func newPermissions(t terminal) *cobra.Command {
 	calls := serviceCalls{t: t}
 	var role, file string
+	var demo bool
 	cmd := &cobra.Command{
 		Use:   "permissions",
 		Short: "Print the NATS permissions that nodes and their clients need",
@@ -51,15 +52,16 @@ subject, and clients choose those. The calls over NATS are those of --plan.`,
 					return err
 				}
 			}
-			subjects := permission.Calls(p, d)
+			uses := permission.Uses{Calls: permission.Calls(p, d), Demo: demo}
 			if only != "" {
-				return permission.WriteRole(t.out, only, subjects)
+				return permission.WriteRole(t.out, only, uses)
 			}
-			return permission.Write(t.out, subjects)
+			return permission.Write(t.out, uses)
 		},
 	}
 	cmd.Flags().StringVar(&role, "role", "", "only this role: engine, publisher, viewer, operator or service")
 	cmd.Flags().StringVar(&file, "plan", "", "plan file (default: that of ORDERLY_PLAN, or the built-in plan)")
+	cmd.Flags().BoolVar(&demo, "demo", false, "with what nodes need that run the demo services")
 	calls.addDownstreamsFlag(cmd)
 	return cmd
 }

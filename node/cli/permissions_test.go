@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -32,13 +33,13 @@ type guarded struct {
 	violations []string
 }
 
-func startGuarded(t *testing.T) *guarded {
+func startGuarded(t *testing.T, more ...string) *guarded {
 	t.Helper()
 	g := &guarded{plan: write(t, "plan.yaml", threeAttemptsPlan)}
 	for _, role := range permission.Roles() {
 		t.Setenv("ORDERLY_"+strings.ToUpper(string(role))+"_PASSWORD", "pw-"+string(role))
 	}
-	accounts := ok(t, nil, "permissions", "--plan", g.plan)
+	accounts := ok(t, nil, append([]string{"permissions", "--plan", g.plan}, more...)...)
 	g.Server = natstest.Start(t, func(o *server.Options) {
 		if err := o.ProcessConfigString(accounts); err != nil {
 			t.Fatal(err)
@@ -194,6 +195,26 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// TestPermissionsOfTheDemo: the accounts of deploy let a node run the demo services.
+func TestPermissionsOfTheDemo(t *testing.T) {
+	want, err := os.ReadFile("../../deploy/accounts.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ok(t, nil, "permissions", "--demo"); got != string(want) {
+		t.Error("deploy/accounts.conf is another: go run ./node/orderly permissions --demo > deploy/accounts.conf")
+	}
+	g := startGuarded(t, "--demo")
+	start(t, []string{"--demo"}, "NATS_URL="+g.url(permission.Engine), "ORDERLY_DEMO_ORDERS=5")
+	operator := g.environ(permission.Operator)
+	ok(t, operator, "publish", "-n", "20", "--wait", "--timeout", "1m")
+	ok(t, operator, "demo", "behave", "fail=0")
+	ok(t, operator, "demo", "stats")
+	if found := g.takeViolations(); len(found) > 0 {
+		t.Errorf("the server refused:\n%s", strings.Join(found, "\n"))
+	}
+}
+
 // view reads what a viewer may read.
 func (g *guarded) view(t *testing.T) {
 	t.Helper()
@@ -240,10 +261,10 @@ func covers(pattern, subject string) bool {
 // TestRolesAreRefusedTheRest: each role is refused every subject of the other roles.
 func TestRolesAreRefusedTheRest(t *testing.T) {
 	g := startGuarded(t)
-	calls := []string{"inventory.reserve"}
+	uses := permission.Uses{Calls: []string{"inventory.reserve"}}
 	subjects := []string{"$JS.API.STREAM.DELETE.ORDERS", "$JS.API.STREAM.UPDATE.ORDERS", "$JS.API.CONSUMER.DELETE.ORDERS.orderly", "_INBOX.other", "anything"}
 	for _, role := range permission.Roles() {
-		for _, subject := range permission.Published(role, calls) {
+		for _, subject := range permission.Published(role, uses) {
 			subject = strings.NewReplacer("*", "x", ">", "x").Replace(subject)
 			if !slices.Contains(subjects, subject) {
 				subjects = append(subjects, subject)
@@ -254,7 +275,7 @@ func TestRolesAreRefusedTheRest(t *testing.T) {
 		refused := make(chan error, len(subjects))
 		nc := g.connect(t, role, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
 		for _, subject := range subjects {
-			if slices.ContainsFunc(permission.Published(role, calls), func(own string) bool { return covers(own, subject) }) {
+			if slices.ContainsFunc(permission.Published(role, uses), func(own string) bool { return covers(own, subject) }) {
 				continue
 			}
 			if err := nc.Publish(subject, nil); err != nil {
@@ -295,7 +316,7 @@ func TestReplySubjectsOfClientsStoreNothing(t *testing.T) {
 		if err := publisher.PublishRequest("ORDER.o-1", reply, []byte(sampleOrder("o-1"))); err != nil {
 			t.Fatal(err)
 		}
-		for _, subject := range permission.Published(permission.Viewer, nil) {
+		for _, subject := range permission.Published(permission.Viewer, permission.Uses{}) {
 			if err := viewer.PublishRequest(subject, reply, []byte(`{"seq":1}`)); err != nil {
 				t.Fatal(err)
 			}

@@ -95,7 +95,7 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	if err := e.checkDownstreams(); err != nil {
 		return nil, err
 	}
-	e.permissions = permission.Core(permission.Calls(e.plan, cfg.Downstreams))
+	e.permissions = permission.Core(permission.Uses{Calls: permission.Calls(e.plan, cfg.Downstreams)})
 	if err := e.permissions.Check(ctx, js); err != nil {
 		return nil, err
 	}

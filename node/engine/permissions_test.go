@@ -29,7 +29,7 @@ func newGuarded(t *testing.T) *guarded {
 	g := &guarded{}
 	s := natstest.Start(t, func(o *natsserver.Options) {
 		o.NoAuthUser = "admin"
-		o.Users = users(permission.Core(nil))
+		o.Users = users(permission.Core(permission.Uses{}))
 		g.options = o
 	})
 	g.server = &server{s, t, s.JetStream()}
@@ -48,7 +48,7 @@ func (g *guarded) connect() *nats.Conn { return g.Connect(nats.UserInfo("engine"
 // permit gives the user engine the permissions of an engine without those subjects.
 func (g *guarded) permit(without ...string) {
 	g.t.Helper()
-	p := permission.Core(nil)
+	p := permission.Core(permission.Uses{})
 	p.Publish = slices.DeleteFunc(p.Publish, func(s string) bool { return slices.Contains(without, s) })
 	options := g.options.Clone()
 	options.Users = users(p)

@@ -20,7 +20,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m, natstest.IgnoreServerGoroutines()...) }
 
-var calls = []string{"pay.do", "pay.undo"}
+var uses = permission.Uses{Calls: []string{"pay.do", "pay.undo"}}
 
 func api(operation string) string { return jetstream.DefaultAPIPrefix + operation }
 
@@ -48,7 +48,7 @@ func start(t *testing.T, p permission.Permissions) (admin, user *nats.Conn) {
 func TestCheckFindsNothingMissing(t *testing.T) {
 	t.Parallel()
 	for _, role := range []permission.Role{permission.Engine, permission.Operator} {
-		p := permission.Of(role, calls)
+		p := permission.Of(role, uses)
 		_, user := start(t, p)
 		if err := p.Check(natstest.Context(t), natstest.JetStream(t, user)); err != nil {
 			t.Errorf("%s: %v", role, err)
@@ -59,7 +59,7 @@ func TestCheckFindsNothingMissing(t *testing.T) {
 // TestCheckNamesEachMissing: every permission that is left out is named, alone and with all others.
 func TestCheckNamesEachMissing(t *testing.T) {
 	t.Parallel()
-	want := permission.Of(permission.Engine, calls)
+	want := permission.Of(permission.Engine, uses)
 	check := func(t *testing.T, has permission.Permissions, missing permission.Missing) {
 		t.Helper()
 		_, user := start(t, has)
@@ -105,7 +105,7 @@ func TestCheckNamesEachMissing(t *testing.T) {
 // TestCheckLeavesNothing: neither the streams nor the services notice a check, whether it finds something missing or not.
 func TestCheckLeavesNothing(t *testing.T) {
 	t.Parallel()
-	want := permission.Of(permission.Engine, calls)
+	want := permission.Of(permission.Engine, uses)
 	has := want
 	has.Publish = slices.DeleteFunc(slices.Clone(want.Publish), func(s string) bool { return s == "pay.undo" })
 	for _, p := range []permission.Permissions{want, has} {
@@ -149,7 +149,7 @@ func TestCheckLeavesNothing(t *testing.T) {
 // TestSetupIsNotNeededAgain: where the streams exist, a node may not be allowed to make them.
 func TestSetupIsNotNeededAgain(t *testing.T) {
 	t.Parallel()
-	want := permission.Of(permission.Engine, calls)
+	want := permission.Of(permission.Engine, uses)
 	has := want
 	has.Setup = nil
 	admin, user := start(t, has)

@@ -4,13 +4,26 @@ import (
 	"slices"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/node/demo"
 )
 
 // ListSubject takes queries for orders; it is index.Subject, which this package cannot import.
 const ListSubject = "ORDERLY.list"
 
-// inboxes are the subjects of replies.
-const inboxes = "_INBOX.>"
+const (
+	// inboxes are the subjects of replies.
+	inboxes = "_INBOX.>"
+	// discovery are the subjects on which NATS micro services describe themselves.
+	discovery = "$SRV.>"
+)
+
+// Uses is what an installation makes use of.
+type Uses struct {
+	// Calls are the subjects of the calls over NATS, see Calls.
+	Calls []string
+	// Demo: nodes run the demo services, and operators change how they behave.
+	Demo bool
+}
 
 // Permissions of a user. Subjects may have wildcards.
 type Permissions struct {
@@ -34,11 +47,11 @@ func (p Permissions) Published(api func(operation string) string) []string {
 }
 
 // Published lists every subject that a user of the role publishes to, in its account of the configuration.
-func Published(role Role, calls []string) []string { return Of(role, calls).Published(role.api) }
+func Published(role Role, u Uses) []string { return Of(role, u).Published(role.api) }
 
 // Core returns the permissions of an engine that answers no queries for orders.
-func Core(calls []string) Permissions {
-	p := engine(calls)
+func Core(u Uses) Permissions {
+	p := engine(u)
 	p.Publish = slices.DeleteFunc(p.Publish, func(s string) bool { return s == ListSubject })
 	p.Subscribe, p.Respond = []string{inboxes}, false
 	return p
@@ -49,20 +62,19 @@ func Listing() Permissions {
 	return Permissions{Publish: []string{ListSubject}, Subscribe: []string{ListSubject}, Respond: true}
 }
 
-// Of returns the permissions of a role. Calls are the subjects of the calls over NATS, see Calls.
-func Of(role Role, calls []string) Permissions {
+// Of returns the permissions of a role.
+func Of(role Role, u Uses) Permissions {
 	switch role {
 	case Engine:
-		return engine(calls)
+		return engine(u)
 	case Publisher:
 		return Permissions{Publish: []string{messages.SubjectOrder + "*"}, Subscribe: []string{inboxes}}
 	case Viewer:
 		return Permissions{API: views, Publish: []string{ListSubject}, Subscribe: []string{inboxes}}
 	case Operator:
-		return operator()
+		return operator(u)
 	case Service:
-		// $SRV: the discovery of NATS micro services.
-		return Permissions{Subscribe: append(slices.Clone(calls), "$SRV.>"), Respond: true}
+		return Permissions{Subscribe: append(slices.Clone(u.Calls), discovery), Respond: true}
 	}
 	panic("unknown role " + string(role))
 }
@@ -90,7 +102,7 @@ var (
 	reads = slices.Concat(each("STREAM.INFO.", streams, ""), each("STREAM.MSG.GET.", streams, ""), []string{directGet})
 )
 
-func engine(calls []string) Permissions {
+func engine(u Uses) Permissions {
 	var p Permissions
 	p.API = slices.Concat(
 		reads,
@@ -113,19 +125,27 @@ func engine(calls []string) Permissions {
 	p.Publish = slices.Concat([]string{
 		messages.SubjectOrder + "*", messages.SubjectEvent + "*", messages.SubjectTimer + "*", messages.SubjectDead + "*",
 		messages.SubjectPlan + "*.*", messages.SubjectLedger + "*", "$JS.ACK.>", ListSubject,
-	}, calls)
+	}, u.Calls)
 	p.Subscribe = []string{inboxes, ListSubject}
+	if u.Demo {
+		p.Publish = append(p.Publish, demo.SubjectStats)
+		p.Subscribe = slices.Concat(p.Subscribe, []string{demo.SubjectStats, demo.SubjectBehave, discovery}, u.Calls)
+	}
 	p.Respond = true
 	return p
 }
 
-func operator() Permissions {
-	return Permissions{
+func operator(u Uses) Permissions {
+	p := Permissions{
 		API: slices.Concat(reads, each("STREAM.MSG.DELETE.", streams, ""), ordered(messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans)),
 		// A wake-up sets a timer again that a foreign message cancelled.
 		Publish:   []string{messages.SubjectOrder + "*", messages.SubjectWake + "*", ListSubject},
 		Subscribe: []string{inboxes},
 	}
+	if u.Demo {
+		p.Publish = append(p.Publish, demo.SubjectStats, demo.SubjectBehave)
+	}
+	return p
 }
 
 // ordered are the operations of an ordered consumer.

@@ -8,16 +8,16 @@ import (
 )
 
 // WriteRole writes the permissions of one role, for a user of nats-server.
-func WriteRole(w io.Writer, role Role, calls []string) error {
+func WriteRole(w io.Writer, role Role, u Uses) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s: the permissions of a user in the account %s. Written by \"orderly permissions --role %[1]s\".\n", role, role.Account())
-	writePermissions(&b, "", role, calls)
+	writePermissions(&b, "", role, u)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
 // Write writes the accounts, with a user for each role. A service without calls is left out.
-func Write(w io.Writer, calls []string) error {
+func Write(w io.Writer, u Uses) error {
 	var b strings.Builder
 	b.WriteString(`# The accounts of Orderly and a user for each role. Written by "orderly permissions".
 # The server takes the passwords from its environment. Add users as needed, each with the permissions of its role.
@@ -28,14 +28,14 @@ accounts {
     users: [
 `)
 	for _, role := range Roles() {
-		if role.Account() == streamsAccount && (role != Service || len(calls) > 0) {
-			writeUser(&b, role, calls)
+		if role.Account() == streamsAccount && (role != Service || len(u.Calls) > 0) {
+			writeUser(&b, role, u)
 		}
 	}
 	b.WriteString("    ]\n    exports: [\n")
 	for _, role := range Roles() {
 		if role.Account() != streamsAccount {
-			for _, subject := range Of(role, calls).Published(Engine.api) {
+			for _, subject := range Of(role, u).Published(Engine.api) {
 				fmt.Fprintf(&b, "      { service: %s%s, accounts: [%s] }\n", strconv.Quote(subject), responses(subject), role.Account())
 			}
 		}
@@ -43,7 +43,7 @@ accounts {
 	b.WriteString("    ]\n  }\n")
 	for _, role := range Roles() {
 		if role.Account() != streamsAccount {
-			writeClients(&b, role, calls)
+			writeClients(&b, role, u)
 		}
 	}
 	b.WriteString("}\n")
@@ -60,12 +60,12 @@ func responses(subject string) string {
 }
 
 // writeClients writes the account of a role that reaches the streams through imports.
-func writeClients(b *strings.Builder, role Role, calls []string) {
+func writeClients(b *strings.Builder, role Role, u Uses) {
 	fmt.Fprintf(b, "  # No streams: what a server answers on a reply subject of its users is stored nowhere.\n  %s {\n    users: [\n", role.Account())
-	writeUser(b, role, calls)
+	writeUser(b, role, u)
 	b.WriteString("    ]\n    imports: [\n")
-	local := Published(role, calls)
-	for i, subject := range Of(role, calls).Published(Engine.api) {
+	local := Published(role, u)
+	for i, subject := range Of(role, u).Published(Engine.api) {
 		to := ""
 		if local[i] != subject {
 			to = ", to: " + strconv.Quote(local[i])
@@ -75,13 +75,13 @@ func writeClients(b *strings.Builder, role Role, calls []string) {
 	b.WriteString("    ]\n  }\n")
 }
 
-func writeUser(b *strings.Builder, role Role, calls []string) {
+func writeUser(b *strings.Builder, role Role, u Uses) {
 	fmt.Fprintf(b, "      { user: %s, password: $ORDERLY_%s_PASSWORD,\n", role, strings.ToUpper(string(role)))
-	writePermissions(b, "        ", role, calls)
+	writePermissions(b, "        ", role, u)
 	b.WriteString("      }\n")
 }
 
-func writePermissions(b *strings.Builder, indent string, role Role, calls []string) {
+func writePermissions(b *strings.Builder, indent string, role Role, u Uses) {
 	list := func(name string, subjects []string) {
 		if len(subjects) == 0 {
 			fmt.Fprintf(b, "%s  %s: { deny: \">\" }\n", indent, name)
@@ -94,8 +94,8 @@ func writePermissions(b *strings.Builder, indent string, role Role, calls []stri
 		fmt.Fprintf(b, "%s  ] }\n", indent)
 	}
 	fmt.Fprintf(b, "%spermissions: {\n", indent)
-	list("publish", Published(role, calls))
-	p := Of(role, calls)
+	list("publish", Published(role, u))
+	p := Of(role, u)
 	list("subscribe", p.Subscribe)
 	if p.Respond {
 		fmt.Fprintf(b, "%s  allow_responses: true\n", indent)

@@ -48,7 +48,7 @@ var nodePackages = []struct {
 	{"audit", []string{"cause"}},
 	{"demo", nil},
 	{"servicecheck", nil},
-	{"permission", nil},
+	{"permission", []string{"demo"}},
 	{"engine", []string{"permission"}},
 	{"engine/client", []string{"timeline", "engine"}},
 	{"engine/enginetest", []string{"timeline", "engine"}},

@@ -74,13 +74,15 @@ func (o *Order) decide() {
 // mustRead reports whether the state is too old to decide by. The state of a driver is current: an append by another
 // delivery since then either makes its next append fail, or has no effect on the decision. But a driver that was fenced
 // without knowing must re-read before it acknowledges a wake-up, which may be the only one of a later park (R5.4). An order
-// that has ended does not change.
+// that has ended does not change. One read serves all messages about an order that had arrived before it.
 func (o *Order) mustRead(d *delivery.Delivery) bool {
 	switch {
 	case o.current, o.state != nil && o.state.Status.Terminal():
 		return false
+	case d.Type == messages.TypeWake:
+		return true
 	}
-	return o.driver == nil || d.Type == messages.TypeWake
+	return o.driver == nil && (o.covered == 0 || o.state.Status == order.None)
 }
 
 // resumeUnread resumes a parked order without a read: the timer contains its state, or this actor has it in memory. If the
@@ -143,6 +145,7 @@ func (o *Order) take() *delivery.Delivery {
 	d := o.held[0]
 	o.held[0] = nil
 	o.held = o.held[1:]
+	o.covered = max(0, o.covered-1)
 	o.search = nil
 	return d
 }

@@ -31,6 +31,8 @@ type Order struct {
 	heldBuf [1]*delivery.Delivery
 	// stashed deliveries wait for the order to start.
 	stashed []*delivery.Delivery
+	// covered is how many of held, the first ones, arrived before the state was last read.
+	covered int
 	// search is what was found in the inbox around held[0]; nil: it was not searched.
 	search *search
 	// noCreatedUpTo: a search found no created message up to this sequence of the inbox.

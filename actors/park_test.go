@@ -33,7 +33,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 	for name, c := range map[string]struct {
 		// harm damages the timer's snapshot.
 		harm func(*messages.Timer)
-		// signalled: a signal arrives before the timer fires, and ends the park.
+		// signalled: a signal that the order does not wait for arrives before the timer fires.
 		signalled bool
 		// remembered: the actor that parked the order still exists.
 		remembered    bool
@@ -41,7 +41,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 	}{
 		"unchanged":                         {},
 		"nothing, remembered":               {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true},
-		"nothing, ended":                    {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true, signalled: true},
+		"nothing, signalled":                {harm: func(t *messages.Timer) { t.Snapshot = nil }, remembered: true, signalled: true},
 		"a signal arrived before the timer": {signalled: true, reads: 1, fenced: 1},
 		"of another order": {harm: func(t *messages.Timer) {
 			n := journal.DecodeSnapshot(t.Snapshot)
@@ -50,12 +50,12 @@ func TestWakeNeedsNoRead(t *testing.T) {
 		}, reads: 1},
 		"of another park": {harm: func(t *messages.Timer) {
 			n := journal.DecodeSnapshot(t.Snapshot)
-			n.Park--
+			n.State.Park--
 			t.Snapshot = journal.EncodeSnapshot(n)
 		}, reads: 1},
 		"not due": {harm: func(t *messages.Timer) {
 			n := journal.DecodeSnapshot(t.Snapshot)
-			n.Parked.Until = timestamppb.New(time.Now().Add(time.Hour))
+			n.State.Parked.Until = timestamppb.New(time.Now().Add(time.Hour))
 			t.Snapshot = journal.EncodeSnapshot(n)
 		}, reads: 1},
 		"nothing":  {harm: func(t *messages.Timer) { t.Snapshot = nil }, reads: 1},
@@ -72,7 +72,7 @@ func TestWakeNeedsNoRead(t *testing.T) {
 			}
 			end := "resumed step_completed step_completed,completed"
 			if c.signalled {
-				end = "signalled," + end
+				end = "signalled " + end
 				s.deliver(newDelivery(messages.TypeSignal, 2, 1))
 				s.await(t, "settle 2 done")
 			}

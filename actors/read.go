@@ -10,8 +10,11 @@ import (
 
 // read reads the order's journal again.
 func (o *Order) read() {
-	id := o.id()
-	pipeToSelf(o, func(ctx context.Context) (loaded, error) { return o.load(ctx, id) }, (*Order).merge)
+	id, arrived := o.id(), len(o.held)
+	pipeToSelf(o, func(ctx context.Context) (loaded, error) { return o.load(ctx, id) }, func(o *Order, read loaded, err error) {
+		o.covered = arrived
+		o.merge(read, err)
+	})
 }
 
 // loaded is an order as its journal has it, and the fence of the next append.

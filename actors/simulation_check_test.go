@@ -133,7 +133,8 @@ func (w *simulation) checkWakes(entry *messages.JournalEntry) {
 		return
 	}
 	last := entry.Events[len(entry.Events)-1]
-	if last.GetParked() == nil && last.GetAttention() == nil && (s.Status == order.Parked || last.GetSignalled() == nil) {
+	kept := last.GetSignalled() != nil && (s.Status == order.Attention || last.GetSignalled().GetName() != s.Pending.GetSignal())
+	if last.GetParked() == nil && last.GetAttention() == nil && !kept {
 		w.fail("%s, and %s does not wake the order", s.Status, messages.KindOf(last))
 	}
 }

@@ -207,7 +207,7 @@ type Checkpoint struct {
 	Version uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// Journal sequence of the order's first entry.
 	First uint64 `protobuf:"varint,2,opt,name=first,proto3" json:"first,omitempty"`
-	// running | compensating | attention; parked in a snapshot
+	// running | compensating | parked | attention
 	Status string  `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	Driver *Source `protobuf:"bytes,4,opt,name=driver,proto3" json:"driver,omitempty"`
 	Owner  string  `protobuf:"bytes,5,opt,name=owner,proto3" json:"owner,omitempty"`
@@ -238,6 +238,12 @@ type Checkpoint struct {
 	InDoubtSince *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=in_doubt_since,json=inDoubtSince,proto3" json:"in_doubt_since,omitempty"`
 	// Time of the last entry that is more than the recording of a message: the current call may have been made since.
 	CallableSince *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=callable_since,json=callableSince,proto3" json:"callable_since,omitempty"`
+	// How many signals were recorded that the order did not wait for, used ones included, and the bytes of their names and data.
+	Kept      uint32 `protobuf:"varint,22,opt,name=kept,proto3" json:"kept,omitempty"`
+	KeptBytes uint32 `protobuf:"varint,23,opt,name=kept_bytes,json=keptBytes,proto3" json:"kept_bytes,omitempty"`
+	// Journal sequence of the current OrderParked, its reason and time.
+	Park          uint64       `protobuf:"varint,24,opt,name=park,proto3" json:"park,omitempty"`
+	Parked        *OrderParked `protobuf:"bytes,25,opt,name=parked,proto3" json:"parked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -419,6 +425,34 @@ func (x *Checkpoint) GetCallableSince() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Checkpoint) GetKept() uint32 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetKeptBytes() uint32 {
+	if x != nil {
+		return x.KeptBytes
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetPark() uint64 {
+	if x != nil {
+		return x.Park
+	}
+	return 0
+}
+
+func (x *Checkpoint) GetParked() *OrderParked {
+	if x != nil {
+		return x.Parked
+	}
+	return nil
+}
+
 // Snapshot is the state of a parked order. Its timer contains one, so that waking the order reads no journal. If the order has
 // changed since, the next append fails.
 type Snapshot struct {
@@ -435,9 +469,6 @@ type Snapshot struct {
 	Checked uint32 `protobuf:"varint,7,opt,name=checked,proto3" json:"checked,omitempty"`
 	// The state after the last entry.
 	State *Checkpoint `protobuf:"bytes,8,opt,name=state,proto3" json:"state,omitempty"`
-	// Journal sequence of the current OrderParked, and that event.
-	Park   uint64       `protobuf:"varint,9,opt,name=park,proto3" json:"park,omitempty"`
-	Parked *OrderParked `protobuf:"bytes,10,opt,name=parked,proto3" json:"parked,omitempty"`
 	// Times of the first and the last entry.
 	Began         *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=began,proto3" json:"began,omitempty"`
 	Changed       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=changed,proto3" json:"changed,omitempty"`
@@ -527,20 +558,6 @@ func (x *Snapshot) GetChecked() uint32 {
 func (x *Snapshot) GetState() *Checkpoint {
 	if x != nil {
 		return x.State
-	}
-	return nil
-}
-
-func (x *Snapshot) GetPark() uint64 {
-	if x != nil {
-		return x.Park
-	}
-	return 0
-}
-
-func (x *Snapshot) GetParked() *OrderParked {
-	if x != nil {
-		return x.Parked
 	}
 	return nil
 }
@@ -1980,7 +1997,7 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\bprevious\x18\a \x01(\x04R\bprevious\x126\n" +
 	"\n" +
 	"checkpoint\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\n" +
-	"checkpoint\"\xc2\x06\n" +
+	"checkpoint\"\xba\a\n" +
 	"\n" +
 	"Checkpoint\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x14\n" +
@@ -2004,7 +2021,12 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\ttakeovers\x18\x12 \x01(\rR\ttakeovers\x12\x1c\n" +
 	"\tperformed\x18\x13 \x01(\bR\tperformed\x12@\n" +
 	"\x0ein_doubt_since\x18\x14 \x01(\v2\x1a.google.protobuf.TimestampR\finDoubtSince\x12A\n" +
-	"\x0ecallable_since\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcallableSince\"\xb3\x03\n" +
+	"\x0ecallable_since\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\rcallableSince\x12\x12\n" +
+	"\x04kept\x18\x16 \x01(\rR\x04kept\x12\x1d\n" +
+	"\n" +
+	"kept_bytes\x18\x17 \x01(\rR\tkeptBytes\x12\x12\n" +
+	"\x04park\x18\x18 \x01(\x04R\x04park\x12/\n" +
+	"\x06parked\x18\x19 \x01(\v2\x17.orderly.v1.OrderParkedR\x06parked\"\xfa\x02\n" +
 	"\bSnapshot\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12.\n" +
 	"\x05order\x18\x02 \x01(\v2\x18.orderly.v1.OrderCreatedR\x05order\x12\x1f\n" +
@@ -2014,12 +2036,11 @@ const file_orderly_v1_journal_proto_rawDesc = "" +
 	"\x04last\x18\x05 \x01(\x04R\x04last\x12\x16\n" +
 	"\x06number\x18\x06 \x01(\rR\x06number\x12\x18\n" +
 	"\achecked\x18\a \x01(\rR\achecked\x12,\n" +
-	"\x05state\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\x05state\x12\x12\n" +
-	"\x04park\x18\t \x01(\x04R\x04park\x12/\n" +
-	"\x06parked\x18\n" +
-	" \x01(\v2\x17.orderly.v1.OrderParkedR\x06parked\x120\n" +
+	"\x05state\x18\b \x01(\v2\x16.orderly.v1.CheckpointR\x05state\x120\n" +
 	"\x05began\x18\v \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x124\n" +
-	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achanged\"X\n" +
+	"\achanged\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\achangedJ\x04\b\t\x10\n" +
+	"J\x04\b\n" +
+	"\x10\v\"X\n" +
 	"\n" +
 	"StepResult\x12\x18\n" +
 	"\x04data\x18\x01 \x01(\tB\x04\xd8\xce\x18\x01R\x04data\x12\x18\n" +
@@ -2185,9 +2206,9 @@ var file_orderly_v1_journal_proto_depIdxs = []int32{
 	17, // 10: orderly.v1.Checkpoint.need:type_name -> orderly.v1.OrderNeedsAttention
 	22, // 11: orderly.v1.Checkpoint.in_doubt_since:type_name -> google.protobuf.Timestamp
 	22, // 12: orderly.v1.Checkpoint.callable_since:type_name -> google.protobuf.Timestamp
-	23, // 13: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
-	2,  // 14: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
-	15, // 15: orderly.v1.Snapshot.parked:type_name -> orderly.v1.OrderParked
+	15, // 13: orderly.v1.Checkpoint.parked:type_name -> orderly.v1.OrderParked
+	23, // 14: orderly.v1.Snapshot.order:type_name -> orderly.v1.OrderCreated
+	2,  // 15: orderly.v1.Snapshot.state:type_name -> orderly.v1.Checkpoint
 	22, // 16: orderly.v1.Snapshot.began:type_name -> google.protobuf.Timestamp
 	22, // 17: orderly.v1.Snapshot.changed:type_name -> google.protobuf.Timestamp
 	7,  // 18: orderly.v1.Event.accepted:type_name -> orderly.v1.OrderAccepted

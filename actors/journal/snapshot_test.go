@@ -12,7 +12,7 @@ import (
 func TestSnapshotOfATimer(t *testing.T) {
 	n := &messages.Snapshot{
 		OrderId: "o-1", Order: &messages.OrderCreated{OrderId: "o-1"}, PlanDigest: []byte{1},
-		Last: 3, State: &messages.Checkpoint{Version: 1, First: 1}, Park: 3,
+		Last: 3, State: &messages.Checkpoint{Version: 1, First: 1, Park: 3},
 	}
 	body := journal.EncodeSnapshot(n)
 	if got := journal.DecodeSnapshot(body); !proto.Equal(got, n) {

@@ -60,7 +60,7 @@ func accept(s *State, d *delivery.Delivery, e Env) Decision {
 
 // waitingFor records what the inbox stores about the order, in its order. It ends before a message that may be about to be
 // dead-lettered, because it was too old when the created message was stored, by a clock that may be ahead by half of
-// UnknownAge (R8). A message after the created one is never dead-lettered.
+// UnknownAge (R8). A message after the created one is never dead-lettered: there is room for that many signals.
 func waitingFor(d *delivery.Delivery, e Env) (events []*messages.Event) {
 	if n := len(e.Inbox); n == 0 || e.Inbox[n-1].Sequence < d.Sequence {
 		// So many precede the created message that a search for it may have ended before it.
@@ -141,6 +141,11 @@ func deadLetterUnknown(_ *State, d *delivery.Delivery, e Env) Decision {
 
 func deadLetterGone(*State, *delivery.Delivery, Env) Decision {
 	return Decision{Action: DeadLetter, Reason: "no such order: its history was deleted"}
+}
+
+func deadLetterExcess(_ *State, d *delivery.Delivery, _ Env) Decision {
+	return Decision{Action: DeadLetter, Reason: fmt.Sprintf("too many signals: order %s keeps at most %d that no step waits for, with at most %d bytes together",
+		d.OrderID, maxKept, maxKeptBytes)}
 }
 
 // recording is the event that makes an inbox message part of the history.

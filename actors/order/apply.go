@@ -288,11 +288,6 @@ func (s *State) cancelRequested(e *messages.CancelRequested) string {
 	return s.record(e.GetSource())
 }
 
-func (s *State) signalled(e *messages.Signalled) string {
-	s.Signals = append(s.Signals, e)
-	return s.record(e.GetSource())
-}
-
 func (s *State) recorded(e *messages.MessageRecorded) string {
 	return s.record(e.GetSource())
 }

@@ -16,10 +16,9 @@ import (
 const maxCheckpoint = 32 << 10
 
 // Checkpoint returns the checkpoint for the next entry: one after that many entries, so that a reader needs no more
-// than those, and the first. It is nil for all other entries, for a state that is too large, and for a parked order: the
-// next entry ends the park, and the one after it has a checkpoint without it.
+// than those, and the first. It is nil for all other entries, and for a state that is too large.
 func (s *State) Checkpoint(every uint32) *messages.Checkpoint {
-	if s.Number < max(s.LastCheckpoint, 1)+every || s.Status == Parked {
+	if s.Number < max(s.LastCheckpoint, 1)+every {
 		return nil
 	}
 	c := s.checkpoint()
@@ -46,6 +45,8 @@ func (s *State) checkpoint() *messages.Checkpoint {
 		LastFailure: s.LastFailure,
 		Pending:     s.Pending,
 		Signals:     s.Signals,
+		Kept:        uint32(s.Kept),
+		KeptBytes:   uint32(s.KeptBytes),
 		Skip:        s.Skip,
 		Need:        s.AttentionCause,
 		Takeovers:   uint32(s.Takeovers),
@@ -53,6 +54,9 @@ func (s *State) checkpoint() *messages.Checkpoint {
 
 		InDoubtSince:  timestampOf(s.InDoubtSince),
 		CallableSince: timestampOf(s.CallableSince),
+	}
+	if s.Status == Parked {
+		c.Park, c.Parked = s.Park, &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)}
 	}
 	for _, r := range s.Results {
 		c.Results = append(c.Results, &messages.StepResult{Data: r.Data, Skipped: r.Skipped, Undone: r.Undone})
@@ -80,6 +84,10 @@ func (s *State) restoreCheckpoint(c *messages.Checkpoint) {
 	s.Closed, s.Cancel, s.Refusal = c.GetClosed(), c.GetCancel(), c.GetRefusal()
 	s.Attempts, s.Spent, s.LastFailure = int(c.GetAttempts()), int(c.GetSpent()), c.GetLastFailure()
 	s.Pending, s.Signals, s.Skip = c.GetPending(), slices.Clip(c.GetSignals()), c.GetSkip()
+	if p := c.GetParked(); p != nil {
+		s.Park, s.ParkedUntil, s.ParkReason = c.GetPark(), p.GetUntil().AsTime(), p.GetReason()
+	}
+	s.Kept, s.KeptBytes = int(c.GetKept()), int(c.GetKeptBytes())
 	s.AttentionCause, s.Takeovers = c.GetNeed(), int(c.GetTakeovers())
 	s.Performed, s.InDoubtSince, s.CallableSince = c.GetPerformed(), timeOf(c.GetInDoubtSince()), timeOf(c.GetCallableSince())
 }

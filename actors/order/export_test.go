@@ -2,6 +2,12 @@ package order
 
 import "strings"
 
+// MaxKept and MaxKeptBytes are the limits on the signals that an order keeps.
+const (
+	MaxKept      = maxKept
+	MaxKeptBytes = maxKeptBytes
+)
+
 // Row is a line of the table, for reading.
 type Row struct{ Rule, When string }
 
@@ -22,6 +28,7 @@ var words = []struct {
 	{isWake, "wake"}, {isCreated, "created"}, {canEndAttention, "cancel, retry or skip"},
 	{noOrder, "no order"}, {isParked, "parked"}, {inAttention, "attention"}, {hasEnded, "ended"},
 	{idTaken, "created with other content"}, {isRecorded, "recorded"}, {isDriver, "the driver"}, {isOwner, "the owner"},
+	{endsPark, "ends the park"}, {isExcess, "excess signal"},
 	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
 	{predecessorsUnknown, "predecessors unknown"}, {hasPredecessor, "behind an earlier message"},
 	{createdFollows, "its created message follows"}, {mayHaveOthers, "maybe with others in the inbox"},

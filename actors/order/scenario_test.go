@@ -247,6 +247,8 @@ func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 			env.Predecessors = order.PredecessorsUnknown
 		case "behind":
 			env.Predecessors = order.PredecessorsPending
+		case "large":
+			d.Signal.Data = strconv.Quote(strings.Repeat("x", order.MaxKeptBytes))
 		case "held":
 			d.Received = s.now.Add(-2 * time.Second)
 		default:

@@ -26,8 +26,6 @@ func (s *State) Snapshot() *messages.Snapshot {
 		Number:     s.Number,
 		Checked:    s.LastCheckpoint,
 		State:      s.checkpoint(),
-		Park:       s.Park,
-		Parked:     &messages.OrderParked{Reason: s.ParkReason, Until: timestamppb.New(s.ParkedUntil)},
 		Began:      timestamppb.New(s.StartedAt),
 		Changed:    timestamppb.New(s.ChangedAt),
 	}
@@ -58,9 +56,6 @@ func FromSnapshot(id messages.OrderID, plan *messages.Plan, n *messages.Snapshot
 		Plan:           plan,
 		Accepted:       n.GetAccepted(),
 		Results:        make([]Result, 0, len(plan.GetSteps())),
-		Park:           n.GetPark(),
-		ParkedUntil:    n.GetParked().GetUntil().AsTime(),
-		ParkReason:     n.GetParked().GetReason(),
 		StartedAt:      n.GetBegan().AsTime(),
 		ChangedAt:      n.GetChanged().AsTime(),
 	}

@@ -57,6 +57,9 @@ type State struct {
 	Uncalled bool
 	// Signals are recorded and not yet used, oldest first.
 	Signals []*messages.Signalled
+	// Kept counts the signals that were recorded without being awaited, used ones included; KeptBytes is the size of their names
+	// and data.
+	Kept, KeptBytes int
 	// Skip: a person skipped the current call.
 	Skip bool
 
@@ -125,16 +128,6 @@ func (s *State) current() *messages.Step {
 		return nil
 	}
 	return s.Plan.Steps[len(s.Results)]
-}
-
-// unusedSignal returns the oldest recorded signal of that name that no step has used, or nil.
-func (s *State) unusedSignal(name string) *messages.Signalled {
-	for _, sig := range s.Signals {
-		if sig.GetName() == name {
-			return sig
-		}
-	}
-	return nil
 }
 
 // clone copies s so that events can be tried on it.

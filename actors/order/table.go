@@ -33,7 +33,7 @@ const (
 // Facts about the order.
 const (
 	// noOrder: the journal has no entry.
-	noOrder facts = 1 << (iota + 16)
+	noOrder facts = 1 << (iota + 12)
 	isParked
 	inAttention
 	hasEnded
@@ -42,7 +42,7 @@ const (
 // Facts about both.
 const (
 	// idTaken: the message creates an order under an id that another order has.
-	idTaken facts = 1 << (iota + 24)
+	idTaken facts = 1 << (iota + 20)
 	isRecorded
 	// isDriver: the journal names the message as the order's driver.
 	isDriver
@@ -54,8 +54,13 @@ const (
 	thisPark
 	// isDue: the park is over by the clock.
 	isDue
-	// mayBeDeadLettered: published so early that a reader that saw no order may have dead-lettered it.
+	// mayBeDeadLettered: published so early that a reader that saw no order may have dead-lettered it, or a signal that one may
+	// have seen as excess.
 	mayBeDeadLettered
+	// endsPark: not a signal, or the signal that the current call waits for.
+	endsPark
+	// isExcess: a signal that the order does not wait for, and has no room to keep.
+	isExcess
 )
 
 // row decides about deliveries of which all facts in when are true.
@@ -93,13 +98,14 @@ var table = [...]row{
 	// Dead-lettering is unfenced: a message from before its order is dead-lettered, redelivered or recorded only while no
 	// redelivery of it can exist. Otherwise an order could lose its driver's message.
 	{"R3.6 held", mayBeDeadLettered | mayBeRedelivered, drop},
+	{"R3.8 excess", isExcess, deadLetterExcess},
 	// R3.6 needs the search of the inbox too.
 	{"R3.5 ask", predecessorsUnknown, checkPredecessors},
 	{"R3.5", hasPredecessor, redeliverAfterPredecessor},
 	{"R3.6 follows", noOrder | createdFollows, stashUntilStarted},
 	{"R3.6", noOrder | isExpired, deadLetterUnknown},
 	{"R3.6 wait", noOrder, stashUntilStarted},
-	{"R3.7", isParked, recordAndResume},
+	{"R3.7", isParked | endsPark, recordAndResume},
 	{"R3.7 attention", inAttention | canEndAttention, recordAndResume},
 	{"R3.8", 0, record},
 }
@@ -130,7 +136,10 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 		f.add(isDue, !e.Now.Before(s.ParkedUntil))
 		return f
 	}
-	f.add(mayBeDeadLettered, f.has(noOrder) || d.Sequence < s.Accepted)
+	f.add(endsPark, d.Type != messages.TypeSignal || s.awaits(d.Signal.GetName()))
+	noRoom := d.Type == messages.TypeSignal && !f.has(noOrder) && !s.hasRoom(d.Signal)
+	f.add(isExcess, noRoom && !f.has(endsPark))
+	f.add(mayBeDeadLettered, f.has(noOrder) || d.Sequence < s.Accepted || noRoom)
 	f.add(isRecorded, s.Recorded(d.Sequence))
 	if !s.skipMatches(d.Skip) {
 		f &^= canEndAttention

@@ -245,6 +245,8 @@ func cases() []oneCase {
 			}},
 			{"cancel", 4, func() *delivery.Delivery { return newDelivery(messages.TypeCancel, 7, "a") }},
 			{"signal", 4, func() *delivery.Delivery { return newDelivery(messages.TypeSignal, 7, "a") }},
+			{"awaited signal", 4, func() *delivery.Delivery { return signalNamed(7, awaited) }},
+			{"excess signal", 4, func() *delivery.Delivery { return signalNamed(7, strings.Repeat("s", order.MaxKeptBytes+1)) }},
 			{"retry", 4, func() *delivery.Delivery { return newDelivery(messages.TypeRetry, 7, "a") }},
 			{"skip", 4, func() *delivery.Delivery { return newDelivery(messages.TypeSkip, 7, "a") }},
 		} {
@@ -282,6 +284,15 @@ func cases() []oneCase {
 	return all
 }
 
+// awaited is the name of the signal that the parked order waits for.
+const awaited = "paid"
+
+func signalNamed(seq uint64, name string) *delivery.Delivery {
+	d := newDelivery(messages.TypeSignal, seq, "a")
+	d.Signal.Name = name
+	return d
+}
+
 // state is an order in that status which the message 5 created.
 func state(status order.Status) *order.State {
 	if status == order.None {
@@ -293,6 +304,7 @@ func state(status order.Status) *order.State {
 		s.Driver, s.Owner = order.Source{Stream: inbox, Sequence: 2}, "z"
 	case status == order.Parked:
 		s.Park, s.ParkedUntil = 40, epoch.Add(time.Hour)
+		s.Pending = &messages.StepPending{Step: "reserve", Signal: awaited}
 	}
 	return s
 }

@@ -52,8 +52,6 @@ func (d snapshotDigest) differs(h *history) string {
 		Number:     h.Number,
 		Checked:    h.Checked,
 		State:      h.State,
-		Park:       h.Park,
-		Parked:     h.Parked,
 		Began:      h.Began,
 		Changed:    h.Changed,
 	}) == d {

@@ -47,7 +47,7 @@ func TestTimerSnapshotIsCompared(t *testing.T) {
 		"another watermark": {body: func(n *messages.Snapshot) []byte { n.State.Watermark++; return journal.EncodeSnapshot(n) }, says: wrong},
 		"another plan":      {body: func(n *messages.Snapshot) []byte { n.PlanDigest[0]++; return journal.EncodeSnapshot(n) }, says: wrong},
 		"a later version":   {body: func(n *messages.Snapshot) []byte { n.State.Version++; return journal.EncodeSnapshot(n) }},
-		"another park":      {body: func(n *messages.Snapshot) []byte { n.Park--; return journal.EncodeSnapshot(n) }, says: wrong},
+		"another park":      {body: func(n *messages.Snapshot) []byte { n.State.Park--; return journal.EncodeSnapshot(n) }, says: wrong},
 		"an older state":    {body: unchanged, after: parkAgain},
 		"wrong and outdated": {
 			body:  func(n *messages.Snapshot) []byte { n.State.Watermark++; return journal.EncodeSnapshot(n) },

@@ -148,6 +148,12 @@ func (j *journal) shared(p *messages.Plan) *messages.Plan {
 	return p
 }
 
+// blanks are what the data of signals are replaced with.
+var blanks = strings.Repeat(" ", messages.MaxBody)
+
+// sameSize is a text of the size of s that takes no memory: the size of the signals that an order keeps is bounded.
+func sameSize(s string) string { return blanks[:min(len(s), len(blanks))] }
+
 // trim removes data and error texts from an entry: legality does not depend on them.
 func trim(entry *messages.JournalEntry) {
 	for _, e := range entry.GetEvents() {
@@ -155,7 +161,7 @@ func trim(entry *messages.JournalEntry) {
 		case *messages.Event_StepCompleted:
 			k.StepCompleted.Data = ""
 		case *messages.Event_Signalled:
-			k.Signalled.Data = ""
+			k.Signalled.Data = sameSize(k.Signalled.Data)
 		case *messages.Event_StepFailed:
 			k.StepFailed.Error = ""
 		}
@@ -169,7 +175,7 @@ func trimState(c *messages.Checkpoint) {
 		r.Data = ""
 	}
 	for _, sig := range c.GetSignals() {
-		sig.Data = ""
+		sig.Data = sameSize(sig.Data)
 	}
 	if f := c.GetLastFailure(); f != nil {
 		f.Error = ""

@@ -1,12 +1,10 @@
 package hostile_test
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -55,16 +53,6 @@ func (h *harness) insist(ids []string) {
 				break
 			}
 		}
-	}
-}
-
-// verify runs `orderly verify`, which proves from the streams that nothing is lost and nothing doubled.
-func (h *harness) verify() {
-	h.Helper()
-	cmd := exec.Command(binary, "verify")
-	cmd.Env = []string{"NATS_URL=" + h.url, "HOME=" + h.dir}
-	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("balanced")) {
-		h.Errorf("verify: %v\n%s", err, out)
 	}
 }
 

@@ -1,6 +1,8 @@
 package hostile_test
 
 import (
+	"bytes"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -61,7 +63,18 @@ func play(t *testing.T, s scenario) {
 	if p99 := percentile99(under); !s.valid && p99 > bound {
 		t.Errorf("well-behaved orders took %s at the 99th percentile: at most %s are allowed", p99, bound)
 	}
+	h.verify()
 	h.node.terminate()
+}
+
+// verify runs `orderly verify`, which proves from the streams that nothing is lost and nothing doubled.
+func (h *harness) verify() {
+	h.Helper()
+	cmd := exec.Command(binary, "verify")
+	cmd.Env = []string{"NATS_URL=" + h.url, "HOME=" + h.dir}
+	if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("balanced")) {
+		h.Errorf("verify: %v\n%s", err, out)
+	}
 }
 
 // size is short in every test run and long in the full form.

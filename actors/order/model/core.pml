@@ -47,6 +47,11 @@
 #define REMEMBER
 #define FORGET
 #endif
+#ifdef BOUND
+#define FORGETFULL toomany = 0;
+#else
+#define FORGETFULL
+#endif
 
 inline take(x) {
   m = x; at[x] = HELD; holder[x] = id; holds[id] = x; pc = READ;
@@ -72,7 +77,7 @@ inline finish() {
   :: else
   fi;
   if :: owner==id -> owner = NOBODY :: else fi;
-  m = 0; s = 0; undo = 0; settling = 0; maybe = 0; fact = NOTHING; saw = NONE; before = 0; along = 0; pc = FREE; FORGET
+  m = 0; s = 0; undo = 0; settling = 0; maybe = 0; fact = NOTHING; saw = NONE; before = 0; along = 0; pc = FREE; FORGET FORGETFULL
   holds[id] = 0; stale[id] = 0; late[id] = 0
 }
 
@@ -127,6 +132,11 @@ inline next() {
 #endif
 
 /* Folding: State.apply. */
+#ifdef BOUND
+#define COUNTSIGNAL signals = signals + (status!=PARKED || !waiting)
+#else
+#define COUNTSIGNAL
+#endif
 #define OPENED(x, y) (x<y && STORED(x) && TYPE(x)!=CREATED && !(recorded & BIT(x)))
 inline record(y) {
   MUST("once", !(recorded & BIT(y)));                                      /* each message takes effect once */
@@ -134,7 +144,7 @@ inline record(y) {
   recorded = recorded | BIT(y);
   if
   :: TYPE(y)==CREATED -> accepted = y
-  :: TYPE(y)==SIGNAL -> watermark = y; signal = 1
+  :: TYPE(y)==SIGNAL -> watermark = y; signal = 1; COUNTSIGNAL
   :: TYPE(y)==CANCEL -> watermark = y; pass = (BACKWARD && pass); given = (pass -> given : 0);
      if :: FORGETS && !BACKWARD -> waiting = 0; unsure = 0; known = 0 :: else fi;      /* the next call is the undo */
      cancel = 1

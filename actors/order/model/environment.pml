@@ -71,7 +71,7 @@
 #ifndef REVERT
 #define REVERT 0    /* a killed server loses an acknowledgement of the inbox; needs STAYS */
 #endif
-/* Switches. AGES: messages about an unknown order grow old. BACKLOG: a created message may be delivered late, and then what
+/* Switches. BOUND: how many signals are recorded that the order does not wait for; needs AGES. AGES: messages about an unknown order grow old. BACKLOG: a created message may be delivered late, and then what
    is stored about its order is recorded with it. IRREVERSIBLE: the last step has no undo. TOMBSTONE: the
    steps say in_doubt: undo. SHARED: a delivery may reach the actor that drives, which answers it from memory. STAYS: what
    is acknowledged stays in the inbox until a purge, or for ever: nothing may wait for a purge. */
@@ -117,8 +117,12 @@ byte ripe;                          /* created messages that were published afte
 #define PARKED 2
 #define ATTENTION 3
 #define TERMINAL 4
+#define RESTING 5                   /* seen by a reader: PARKED, and the message is a signal that the order does not wait for */
 #define NOBODY 0
 byte status, driver, owner, accepted, watermark;
+#ifdef BOUND
+byte signals;                       /* how many were recorded that the order did not wait for */
+#endif
 byte park;                          /* the number of the latest OrderParked */
 byte done, undone, passed;          /* how many steps are done; which of them are undone, which were passed over */
 bit cancel, refusal, closed, waiting, signal, pass, completed;

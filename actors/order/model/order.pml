@@ -29,9 +29,22 @@
 #define MUSTDROP (late[id] && saw==NONE)
 #elif defined(BREAK_BOUNDARY)
 #define MUSTDROP (late[id] && aged && (saw==NONE || m<accepted))
-#else
+#elif defined(BREAK_FULLGUARD)
 #define MUSTDROP (late[id] && (saw==NONE || m<accepted))
+#else
+#define MUSTDROP (late[id] && (saw==NONE || m<accepted || SAWFULL))
 #endif
+/* Whether the message is a signal that a parked order does not wait for, or one beyond the bound at the time of the read. */
+#define UNAWAITED (TYPE(m)==SIGNAL && !waiting)
+#ifdef BOUND
+#define SAWFULL toomany
+#define READFULL toomany = (status!=NONE && TYPE(m)==SIGNAL && signals>=BOUND)
+#else
+#define SAWFULL false
+#define READFULL skip
+#endif
+#define AWAITEDSIGNAL (saw==PARKED)
+#define EXCESS (SAWFULL && !AWAITEDSIGNAL)
 
 /* A created message that was delivered before, or late, is looked around (R2). */
 #ifdef BACKLOG
@@ -114,6 +127,9 @@ proctype Slot(byte id) {
 #ifdef SHARED
   byte knownwatermark = 0, knownpark = 0;
 #endif
+#ifdef BOUND
+  bit toomany = 0;
+#endif
   do
   /* ---- deliveries ---- */
   :: atomic { pc==FREE && LOWESTFREE && at[1]==AVAILABLE -> WAITOVER(1); take(1) }
@@ -185,7 +201,8 @@ proctype Slot(byte id) {
 #endif
       :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
-         saw = status; before = (m>=2 && HOLDSBACK(1)) + 2*(m>=3 && HOLDSBACK(2)); pc = LOOK
+         saw = (status==PARKED && UNAWAITED -> RESTING : status); READFULL;
+         before = (m>=2 && HOLDSBACK(1)) + 2*(m>=3 && HOLDSBACK(2)); pc = LOOK
       fi }
 
   /* ---- R3.5 to R3.8: Receive, the rest ---- */
@@ -196,13 +213,14 @@ proctype Slot(byte id) {
       :: !BEHIND && MUSTDROP -> SAY("R3.6 held too long"); drop()
 #else
       :: MUSTDROP -> SAY("R3.6 held too long"); drop()
-      :: !MUSTDROP && BEHIND -> SAY("R3.5 an earlier message is open"); pc = LATER
+      :: !MUSTDROP && BEHIND && !EXCESS -> SAY("R3.5 an earlier message is open"); pc = LATER
 #endif
+      :: !MUSTDROP && EXCESS -> SAY("R3.8 too many signals"); pc = DEADLETTER
       :: !BEHIND && !MUSTDROP && saw==NONE -> fact = (TOOOLD && !AHEAD -> UNKNOWN : NOTHING); pc = CONFIRM
       :: !BEHIND && !MUSTDROP && (saw==PARKED || (saw==ATTENTION && ENDSATTENTION(m))) -> pc = TAKE
-      :: !BEHIND && !MUSTDROP && (saw==DRIVEN || (saw==ATTENTION && !ENDSATTENTION(m))) -> pc = RECORD
+      :: !BEHIND && !MUSTDROP && (saw==DRIVEN || saw==RESTING || (saw==ATTENTION && !ENDSATTENTION(m))) && !EXCESS -> pc = RECORD
       fi;
-      if :: pc==LATER -> sure = sure | BIT(m) :: else fi;
+      if :: pc==LATER || pc==DEADLETTER -> sure = sure | BIT(m) :: else fi;
       saw = NONE; before = 0 }
   :: atomic { pc==CONFIRM ->
       if
@@ -270,7 +288,12 @@ proctype Slot(byte id) {
       fi }
   :: atomic { pc==RESUME ->
       if
+#ifdef BREAK_REFUSEDWAKE
+      :: stale[id] && WAKE(m) -> SAY("append resumed: conflict"); pc = ACK
+      :: stale[id] && !WAKE(m) -> SAY("append resumed: conflict"); pc = READ
+#else
       :: stale[id] -> SAY("append resumed: conflict"); pc = READ
+#endif
       :: else -> SAY("append resumed"); own(); STOREDTHEN(goto drives)
       fi }
 
@@ -345,8 +368,8 @@ drives:
   :: atomic { pc==LATER -> SAY("later"); if :: at[m]==HELD -> at[m] = PUTOFF; holder[m] = 0 :: else fi; finish() }
   :: atomic { pc==DEADLETTER -> SAY("dead letter");
       MUST("I5", !(recorded & BIT(m)));                                    /* a dead letter took no effect */
-      MUST("I5", accepted==0 || accepted>m);                               /* and did not come after its order */
-      MUST("I5", !INTIME(1) && !INTIME(2) && !INTIME(3));                  /* whose created message did not come in time */
+      MUST("I5", SAWFULL || accepted==0 || accepted>m);                    /* and did not come after its order, or is one signal too many */
+      MUST("I5", SAWFULL || (!INTIME(1) && !INTIME(2) && !INTIME(3)));     /* whose created message did not come in time */
 #ifdef BREAK_DEADSTAYS
       acknowledge(m); finish() }
 #else

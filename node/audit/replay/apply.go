@@ -60,6 +60,8 @@ type fold struct {
 	// recorded is the inbox sequence that this entry records, 0 for none, and recordedType the type of that message.
 	recorded     uint64
 	recordedType messages.Type
+	// awaited: the message is the signal that the parked order waits for.
+	awaited bool
 	// wait is what a park in this entry waits for.
 	wait Wait
 	// moves: the entry is more than the recording of a message, so that a driver may make the next call after it.
@@ -98,7 +100,7 @@ func (f *fold) event(e *messages.Event) string {
 	case *messages.Event_CancelRequested:
 		return f.cancelRequested(k.CancelRequested)
 	case *messages.Event_Signalled:
-		s.Signals = append(s.Signals, k.Signalled)
+		f.keep(k.Signalled)
 		return f.record(k.Signalled.GetSource(), messages.TypeSignal)
 	case *messages.Event_Recorded:
 		return f.record(k.Recorded.GetSource(), messages.Type(k.Recorded.GetType()))
@@ -120,6 +122,7 @@ func (f *fold) event(e *messages.Event) string {
 		}
 		f.rest(Parked)
 		f.Park, f.Parked, f.Wait = f.seq, k.Parked, f.wait
+		s.Park, s.Parked = f.seq, &messages.OrderParked{Reason: k.Parked.GetReason(), Until: k.Parked.GetUntil()}
 	case *messages.Event_Attention:
 		f.rest(Attention)
 		s.Need, s.Skip = k.Attention, false
@@ -171,6 +174,7 @@ func (f *fold) drive(driver *messages.Source, incarnation string) {
 		s.Status = string(Compensating)
 	}
 	f.Park, f.Parked, f.Wait = 0, nil, ""
+	s.Park, s.Parked = 0, nil
 }
 
 // rest leaves the order without a driver.
@@ -189,10 +193,22 @@ func (f *fold) record(source *messages.Source, t messages.Type) string {
 	return ""
 }
 
+// keep records a signal. One that ends the park at once does not count as kept.
+func (f *fold) keep(signal *messages.Signalled) {
+	s := f.State
+	f.awaited = f.Status() == Parked && s.GetPending() != nil && s.GetPending().GetSignal() == signal.GetName()
+	if !f.awaited {
+		s.Kept++
+		s.KeptBytes += uint32(len(signal.GetName()) + len(signal.GetData()))
+	}
+	s.Signals = append(s.Signals, signal)
+}
+
 // endsRest reports whether this entry records a message that resumes an order in the status. A skip may be for another step.
 func (f *fold) endsRest(status Status) bool {
 	decides := f.recordedType == messages.TypeCancel || f.recordedType == messages.TypeRetry
-	return f.recorded != 0 && (status == Parked || status == Attention && decides)
+	endsPark := f.recordedType != messages.TypeSignal || f.awaited
+	return f.recorded != 0 && (status == Parked && endsPark || status == Attention && decides)
 }
 
 // cancelRequested turns the order back. The step in doubt keeps its attempts when it is settled by another attempt, and not

@@ -17,10 +17,14 @@ import (
 const requestTimeout = 5 * time.Second
 
 // Lookup reads stored messages from the streams' leaders, never from a replica that may lag.
-type Lookup struct{ api natsclient.API }
+type Lookup struct {
+	js      jetstream.JetStream
+	api     natsclient.API
+	company sharedCheck
+}
 
 // NewLookup reads through the connection of js, with its API prefix or domain.
-func NewLookup(js jetstream.JetStream) *Lookup { return &Lookup{natsclient.NewAPI(js)} }
+func NewLookup(js jetstream.JetStream) *Lookup { return &Lookup{js: js, api: natsclient.NewAPI(js)} }
 
 // FirstStored finds the first message about the order that the inbox stores at or after sequence from. It may be settled.
 // Its type is empty if its headers are unreadable.

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/nats-io/nats.go"
 
@@ -18,9 +19,14 @@ const (
 
 // Stored returns the first maxStored messages about the order that the inbox stores, oldest first, as long as their bodies have
 // at most maxStoredBytes. Those that create the order have no body, and do not count. Messages that cannot be decoded, which become
-// dead letters, are left out. The result is not nil unless err is set.
+// dead letters, are left out. The result is not nil unless err is set. It is empty if no order has more than one message in the
+// inbox.
 func (l *Lookup) Stored(ctx context.Context, id messages.OrderID) ([]*delivery.Delivery, error) {
 	stored := []*delivery.Delivery{}
+	// One request for all orders that ask at the same time: a long backlog is mostly of orders that are alone.
+	if several, err := l.company.check(ctx, l.severalOfOneOrder); err != nil || !several {
+		return stored, err
+	}
 	size := 0
 	from := uint64(1)
 	for range maxStored {
@@ -44,6 +50,18 @@ func (l *Lookup) Stored(ctx context.Context, id messages.OrderID) ([]*delivery.D
 		stored = append(stored, d)
 	}
 	return stored, nil
+}
+
+// severalOfOneOrder reports whether the inbox stores more than one message about any order, settled or not.
+func (l *Lookup) severalOfOneOrder(ctx context.Context) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	inbox, err := l.js.Stream(ctx, messages.StreamOrders)
+	if err != nil {
+		return false, fmt.Errorf("read the state of stream %s: %w", messages.StreamOrders, err)
+	}
+	s := inbox.CachedInfo().State
+	return s.Msgs > s.NumSubjects, nil
 }
 
 // decodeStored decodes a stored message, without the body if that creates an order.

@@ -32,6 +32,10 @@ func TestStored(t *testing.T) {
 		return all, sequences
 	}
 
+	storeMsg(t, js, "ORDER.alone", nil, orderJSON("alone"))
+	if _, none := stored("alone"); len(none) > 0 {
+		t.Errorf("stored about an order, while none has two messages: %v", none)
+	}
 	first := signal("a", `{"name":"paid","data":7}`)
 	created := storeMsg(t, js, "ORDER.a", nil, orderJSON("a"))
 	signal("a", `not JSON`)
@@ -49,6 +53,9 @@ func TestStored(t *testing.T) {
 	}
 	if d := all[2]; d.Cancel.GetReason() != "no more" {
 		t.Errorf("cancel %+v", d)
+	}
+	if _, one := stored("alone"); len(one) != 1 {
+		t.Errorf("stored about alone, while other orders have more messages: %v", one)
 	}
 	if _, none := stored("c"); len(none) > 0 {
 		t.Errorf("stored about c: %v", none)

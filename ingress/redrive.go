@@ -30,14 +30,29 @@ func (d *DeadLetters) Redrive(ctx context.Context, seq uint64) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("redrive dead letter %d: %w", seq, err)
 	}
-	stream, err := d.js.Stream(ctx, messages.StreamDead)
-	if err == nil {
-		err = stream.DeleteMsg(ctx, seq)
-	}
-	if err != nil {
+	if err := d.delete(ctx, seq); err != nil {
 		return 0, fmt.Errorf("redrive dead letter %d: its message is published but it is not deleted: %w", seq, err)
 	}
 	return ack.Sequence, nil
+}
+
+// Discard deletes a dead letter for good. The error wraps ErrNoDeadLetter if there is none.
+func (d *DeadLetters) Discard(ctx context.Context, seq uint64) error {
+	if _, err := d.Get(ctx, seq); err != nil {
+		return err
+	}
+	if err := d.delete(ctx, seq); err != nil {
+		return fmt.Errorf("discard dead letter %d: %w", seq, err)
+	}
+	return nil
+}
+
+func (d *DeadLetters) delete(ctx context.Context, seq uint64) error {
+	stream, err := d.js.Stream(ctx, messages.StreamDead)
+	if err != nil {
+		return err
+	}
+	return stream.DeleteMsg(ctx, seq)
 }
 
 func (d *DeadLetters) republish(ctx context.Context, dead *DeadLetter) (*jetstream.PubAck, error) {

@@ -17,13 +17,13 @@ import (
 func newDead(t terminal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead",
-		Short: "Show dead letters and send them back to the inbox",
+		Short: "Show dead letters, send them back to the inbox, or delete them",
 		Long: `Dead letters are messages that no node could apply to an order: undecodable, wrong subject, too large, unknown order, other
 content under a known id. They keep the original subject, headers and body.`,
 		Args: arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeadList(t), newDeadShow(t), newDeadRedrive(t))
+	cmd.AddCommand(newDeadList(t), newDeadShow(t), newDeadRedrive(t), newDeadDiscard(t))
 	return cmd
 }
 

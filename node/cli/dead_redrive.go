@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -21,49 +23,44 @@ counts.
 
 A dead letter that cannot be sent back is reported, and the others are sent. Any other failure, and Ctrl-C, end the run: the
 other dead letters stay, and the command can be repeated. --all skips and counts the dead letters that no node stored: their
-original message is unknown.`,
+original message is unknown.
+
+At the end the command waits, and prints how many messages took effect, had none, or are dead letters again; then, and if one is
+still in the inbox, the exit code is 1.`,
 		Example: "  orderly dead redrive 17 18\n  orderly dead redrive --all --reason \"no such order\"",
 		Args:    cobra.ArbitraryArgs,
 	}
-	filter := deadFilter(cmd)
-	all := cmd.Flags().Bool("all", false, "all that --reason and --order select")
+	selection := selectDead(cmd)
+	timeout := cmd.Flags().Duration("timeout", 10*time.Second, "longest wait for what becomes of the messages; 0: do not wait")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		f, err := filter()
-		if err == nil {
-			err = notEmpty(cmd, "reason", "order")
-		}
-		if err != nil {
-			return usage(err)
-		}
-		if *all == (len(args) > 0) {
-			return usage(errors.New("name the sequences of dead letters, or --all"))
-		}
-		if len(args) > 0 && (f != ingress.DeadFilter{}) {
-			return usage(errors.New("--reason and --order go with --all"))
-		}
-		seqs, err := sequences(args)
+		selected, err := selection(args)
 		if err != nil {
 			return err
 		}
-		return withDeadLetters(cmd.Context(), t, func(d *ingress.DeadLetters) error {
-			if *all {
-				foreign := 0
-				// All are listed before the first is sent back: one that fails again is a new dead letter and would be listed for ever.
-				if _, err := eachDeadLetter(cmd.Context(), d, f, 0, func(l *ingress.DeadLetter) error {
-					if l.Foreign {
-						foreign++
-					} else {
-						seqs = append(seqs, l.Sequence)
-					}
-					return nil
-				}); err != nil {
-					return err
+		if *timeout < 0 {
+			return usage(fmt.Errorf("--timeout is %s: want 0 or more", *timeout))
+		}
+		return withConnection(cmd.Context(), t, func(c *connection) error {
+			d := ingress.NewDeadLetters(c.js)
+			// All are listed before the first is sent back: one that fails again is a new dead letter and would be listed for ever.
+			foreign := 0
+			seqs, err := selected.list(cmd.Context(), d, func(l *ingress.DeadLetter) bool {
+				if l.Foreign {
+					foreign++
 				}
-				if foreign > 0 {
-					fmt.Fprintf(t.out, "%d skipped, which no node stored; see them with \"orderly dead list\"\n", foreign)
-				}
+				return l.Foreign
+			})
+			if err != nil {
+				return err
 			}
-			return sendBack(cmd.Context(), t, seqs, d.Redrive)
+			if foreign > 0 {
+				fmt.Fprintf(t.out, "%d skipped, which no node stored; see them with \"orderly dead list\"\n", foreign)
+			}
+			o := &outcomes{js: c.js, dead: d}
+			if len(seqs) > 0 {
+				o.from = slices.Max(seqs) + 1
+			}
+			return errors.Join(sendBack(cmd.Context(), t, seqs, o.redrive), o.await(cmd.Context(), t, *timeout))
 		})
 	}
 	return cmd

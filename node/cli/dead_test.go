@@ -265,3 +265,78 @@ func TestDeadLetterKeepsItsBody(t *testing.T) {
 		t.Errorf("the message has %d bytes, the dead letter %d", len(body), len(l.Body))
 	}
 }
+
+// TestDiscard deletes dead letters by sequence, and all that a filter selects only with --yes. verify still accounts for them.
+func TestDiscard(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, threeAttemptsPlan)
+	for _, body := range []string{"a", "b", "c", "{"} {
+		if _, err := p.jetStream(t).Publish(t.Context(), "ORDER.o-1", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.waitDeadLetters(t, 4)
+	got := command(t, p.environ, "", "dead", "discard", "1", "77")
+	requireFailure(t, got, exitFailed, "get dead letter 77: no such dead letter")
+	if got.out != "1 of 2 deleted\n" {
+		t.Errorf("got %q", got.out)
+	}
+	all := []string{"dead", "discard", "--all", "--reason", "not a protobuf"}
+	if out := ok(t, p.environ, all...); out != "2 dead letters to delete\nnothing is deleted; add --yes to delete them\n" {
+		t.Errorf("got %q", out)
+	}
+	p.waitDeadLetters(t, 3)
+	if out := ok(t, p.environ, append(all, "--yes")...); out != "2 of 2 deleted\n" {
+		t.Errorf("got %q", out)
+	}
+	if left := p.waitDeadLetters(t, 1); left[0].Sequence != 4 {
+		t.Errorf("got %+v", left)
+	}
+	requireFailure(t, command(t, p.environ, "", "dead", "discard"), exitUsage, "name the sequences of dead letters, or --all")
+	if out := ok(t, p.environ, "verify"); !strings.HasSuffix(out, "\nbalanced\n") {
+		t.Errorf("got\n%s", out)
+	}
+}
+
+// TestRedriveWaits: redrive says how many messages took effect, had none, became dead letters again, or wait for a node.
+func TestRedriveWaits(t *testing.T) {
+	t.Parallel()
+	p := withPlan(t, threeAttemptsPlan)
+	services(t, p, demo.Behaviors{})
+	js := p.jetStream(t)
+	p.publish(t, orderWith("o-1", "c-7", "sku-1"), "--wait")
+	// A retry for an order that has ended has no effect; the body is no message; the order is new.
+	for i, m := range []*nats.Msg{
+		{Subject: "ORDER.o-1", Header: nats.Header{messages.HeaderType: {"order.retry"}}},
+		{Subject: "ORDER.o-2", Data: []byte("not a message")},
+		{Subject: "ORDER.o-3", Data: []byte(orderWith("o-3", "c-7", "sku-1"))},
+	} {
+		dead := nats.NewMsg(messages.SubjectDead + strings.TrimPrefix(m.Subject, messages.SubjectOrder))
+		dead.Data = m.Data
+		for name, value := range map[string]string{
+			messages.HeaderDeadReason: "too early", messages.HeaderDeadSubject: m.Subject, messages.HeaderDeadStream: messages.StreamOrders,
+			messages.HeaderDeadSequence: "1", nats.MsgIdHdr: fmt.Sprintf("%s:1:%d", messages.StreamOrders, i),
+		} {
+			dead.Header[name] = []string{value}
+		}
+		for name, values := range m.Header {
+			dead.Header["Orderly-Dead-Header-"+name] = values
+		}
+		if _, err := js.PublishMsg(t.Context(), dead); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := command(t, p.environ, "", "dead", "redrive", "--all", "--timeout", "1m")
+	want := `1 sent back as message 2
+2 sent back as message 3
+3 sent back as message 4
+3 of 3 sent back
+message 3 is dead letter 4 again: body is not a protobuf OrderCreated: cannot parse invalid wire-format data
+  1 took effect
+  1 had no effect
+  1 dead letters again
+`
+	if got.code != exitFailed || got.out != want {
+		t.Errorf("exit code %d\n%s%s\nwant\n%s", got.code, got.out, got.err, want)
+	}
+}

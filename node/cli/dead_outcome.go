@@ -67,7 +67,7 @@ func (o *outcomes) await(ctx context.Context, t terminal, timeout time.Duration)
 			if again++; again <= maxListed {
 				fmt.Fprintf(t.out, "message %d is dead letter %d again: %s\n", s.message, s.again.Sequence, s.again.Reason)
 			}
-		case settled.Set.Contains(s.message):
+		case settled.Set.Has(s.message):
 			without++
 		}
 	}
@@ -76,9 +76,9 @@ func (o *outcomes) await(ctx context.Context, t terminal, timeout time.Duration)
 		text string
 	}{
 		{int64(len(o.sent)) - again - without - int64(len(waiting)), "took effect"},
-		{without, "had no effect"},
-		{again, "dead letters again"},
-		{int64(len(waiting)), "still in the inbox: their orders are in progress, or no node runs"},
+		{without, "without effect"},
+		{again, "dead again"},
+		{int64(len(waiting)), "still in the inbox: in progress, or no node runs"},
 	} {
 		if line.n > 0 {
 			fmt.Fprintf(t.out, "  %d %s\n", line.n, line.text)

@@ -21,7 +21,7 @@ func newHealth(t terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
 		Short: "Check the health of the node at ORDERLY_HTTP_ADDR; exit 1 if it is not healthy",
-		Long:  "Check the health of the node at ORDERLY_HTTP_ADDR, for container health checks: exit 0 while NATS is connected and the node's work succeeds, else 1.",
+		Long:  "Check the health of the node at ORDERLY_HTTP_ADDR, for container health checks: exit 0 while NATS is connected\nand the node's work succeeds, else 1.",
 		Args:  arguments(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := config.Load(t.environ)

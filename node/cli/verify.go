@@ -12,9 +12,9 @@ func newVerify(t terminal) *cobra.Command {
 		Long: `Read the streams and account for every message that the inbox ever stored, for every accepted order (parked ones by what
 they wait for, those in attention by cause), and for every timer. A message is accounted for if it is still stored, or if
 the journal, a dead letter or the ledger names it; otherwise it is lost, and named by its sequence. The report balances
-when nothing is lost, every running order's driver message and every parked order's wake-up is stored, every timer belongs to an order, and every
-history is legal. Otherwise the violations are listed and the exit code is 1. A timer may outlive its park: it fires
-without effect.
+when nothing is lost, every running order's driver message and every parked order's wake-up is stored, every timer belongs
+to an order, and every history is legal. Otherwise the violations are listed and the exit code is 1. A timer may outlive its
+park: it fires without effect.
 
 The command changes nothing and may run at any time, also under load.`,
 		Args: arguments(),

@@ -76,7 +76,7 @@ func (b *bulk) send(ctx context.Context, c *connection, targets []target) error 
 		return err
 	}
 	defer p.Close()
-	orders, err := client.New(c.nc)
+	orders, err := client.NewOn(c.js)
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ func withConnection(ctx context.Context, t terminal, f func(*connection) error) 
 // withOrder runs f with a client, for a command about one order. An error about an unknown order says where to look for it.
 func withOrder(ctx context.Context, t terminal, id messages.OrderID, f func(*client.Client) error) error {
 	return withConnection(ctx, t, func(c *connection) error {
-		orders, err := client.New(c.nc)
+		orders, err := client.NewOn(c.js)
 		if err != nil {
 			return err
 		}
@@ -77,7 +77,7 @@ func dial(t terminal) (*connection, error) {
 		}
 		return nil, fmt.Errorf("cannot reach NATS at %s: %w; start a node with \"orderly run\", or set NATS_URL", c.url, err)
 	}
-	if c.js, err = jetstream.New(c.nc); err != nil {
+	if c.js, err = config.JetStream(cfg, c.nc); err != nil {
 		c.nc.Close()
 		return nil, fmt.Errorf("use JetStream at %s: %w", c.url, err)
 	}

@@ -216,13 +216,13 @@ func TestStreamConfigMismatch(t *testing.T) {
 	}
 	defer nc.Close()
 	js := natstest.JetStream(t, nc)
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxMsgs: 7}); err != nil {
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ORDERS", Subjects: []string{"ORDER.*"}, MaxConsumers: 7}); err != nil {
 		t.Fatal(err)
 	}
 	requireStartFailure(t, "stream ORDERS has another configuration (retention: want WorkQueue, found Limits; ", nil, "NATS_URL="+url)
-	requireStartFailure(t, "max_msgs: want -1, found 7; ", nil, "NATS_URL="+url)
+	requireStartFailure(t, "max_consumers: want -1, found 7; ", nil, "NATS_URL="+url)
 	s, err := js.Stream(t.Context(), "ORDERS")
-	if err != nil || s.CachedInfo().Config.MaxMsgs != 7 {
+	if err != nil || s.CachedInfo().Config.MaxConsumers != 7 {
 		t.Errorf("the stream was changed: %v", err)
 	}
 }

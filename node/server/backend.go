@@ -68,7 +68,7 @@ func (n *node) startAPI(context.Context) error {
 
 // openAPI lets requests through to the started node.
 func (n *node) openAPI(context.Context) error {
-	c, err := client.New(n.nc)
+	c, err := client.NewOn(n.js)
 	if err != nil {
 		return err
 	}

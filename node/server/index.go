@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/orderly-engine/orderly/node/permission"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/server/index"
@@ -21,7 +19,7 @@ func (n *node) startIndex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	js, err := jetstream.New(nc)
+	js, err := config.JetStream(n.cfg, nc)
 	if err != nil {
 		return err
 	}

@@ -228,7 +228,7 @@ func (n *node) connect(ctx context.Context) (err error) {
 		return err
 	}
 	n.connected.Store(true)
-	n.js, err = jetstream.New(n.nc)
+	n.js, err = config.JetStream(n.cfg, n.nc)
 	return err
 }
 
@@ -311,7 +311,7 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, DeadRetention: n.cfg.DeadRetention, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict, Downstreams: n.downstreams,
-		Health: &n.health,
+		Health: &n.health, JetStream: n.js,
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
 	}
 	for {

@@ -45,9 +45,14 @@ const (
 // Config is the environment of a node. Its tags: env and envDefault are name and default; min and max (inclusive), oneof or form
 // define the valid values; shown describes a computed default; secret marks what must not be printed.
 type Config struct {
-	NATSURL     string `env:"NATS_URL" form:"urls" secret:"userinfo" shown:"empty" help:"NATS servers, separated by commas; empty: embedded server"`
-	NATSCreds   string `env:"NATS_CREDS" secret:"all" shown:"empty" help:"credentials file (JWT and seed) for NATS"`
-	NATSNKey    string `env:"NATS_NKEY" secret:"all" shown:"empty" help:"user nkey for NATS: a seed file, or the seed itself"`
+	NATSURL   string `env:"NATS_URL" form:"urls" secret:"userinfo" shown:"empty" help:"NATS servers, separated by commas; empty: embedded server"`
+	NATSCreds string `env:"NATS_CREDS" secret:"all" shown:"empty" help:"credentials file (JWT and seed) for NATS"`
+	NATSNKey  string `env:"NATS_NKEY" secret:"all" shown:"empty" help:"user nkey for NATS: a seed file, or the seed itself"`
+	// NATSInboxPrefix is that of every reply subject: a user's permissions can name it.
+	NATSInboxPrefix string `env:"NATS_INBOX_PREFIX" envDefault:"_INBOX" form:"subject" help:"prefix of the subjects on which the node takes replies"`
+	NATSJSDomain    string `env:"NATS_JS_DOMAIN" form:"token" shown:"empty" help:"JetStream domain of the streams; empty: that of the servers"`
+	NATSJSAPIPrefix string `env:"NATS_JS_API_PREFIX" form:"prefix" shown:"empty" help:"subject prefix of the JetStream API of the account with the streams, where it is imported under another one than $JS.API"`
+
 	NATSTLSCA   string `env:"NATS_TLS_CA" shown:"empty" help:"file of the certificate authorities of the NATS servers"`
 	NATSTLSCert string `env:"NATS_TLS_CERT" shown:"empty" help:"client certificate file for NATS"`
 	NATSTLSKey  string `env:"NATS_TLS_KEY" shown:"empty" help:"key file of the client certificate"`

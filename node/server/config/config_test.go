@@ -35,7 +35,7 @@ func refuse(t *testing.T, environ ...string) string {
 func TestDefaults(t *testing.T) {
 	c := load(t, "HOME=/root", "NATS_SERVICE_HOST=10.0.0.1")
 	want := config.Config{
-		DataDir: "data", NATSAddr: "127.0.0.1:4222", HTTPAddr: "127.0.0.1:8080", NodeID: c.NodeID,
+		NATSInboxPrefix: "_INBOX", DataDir: "data", NATSAddr: "127.0.0.1:4222", HTTPAddr: "127.0.0.1:8080", NodeID: c.NodeID,
 		MaxInFlight: 4096, AckWait: 5 * time.Second, Hold: 10 * time.Second, DrainTimeout: 20 * time.Second,
 		UnknownAge: time.Minute, Replicas: 1, Durability: config.Strict, Retention: 720 * time.Hour, DeadRetention: 2160 * time.Hour, Index: config.IndexOn,
 		LogLevel: slog.LevelInfo, LogFormat: c.LogFormat,
@@ -57,13 +57,13 @@ func TestDefaults(t *testing.T) {
 
 // Every variable is read into its field.
 func TestEveryVariable(t *testing.T) {
-	got := load(t, "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
+	got := load(t, "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_INBOX_PREFIX=IN.node", "NATS_JS_DOMAIN=hub", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
 		"ORDERLY_DATA_DIR=/d", "ORDERLY_NATS_ADDR=[::1]:0", "ORDERLY_NODE_ID=n-1", "ORDERLY_HTTP_ADDR=:9090", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_HOST_NAMES=a.example, ::1", "ORDERLY_PLAN=p.yaml", "ORDERLY_DOWNSTREAMS=d.yaml",
 		"ORDERLY_MAX_IN_FLIGHT=20000", "ORDERLY_ACK_WAIT=100ms", "ORDERLY_HOLD=1s", "ORDERLY_DRAIN_TIMEOUT=1m", "ORDERLY_UNKNOWN_AGE=2m",
 		"ORDERLY_REPLICAS=3", "ORDERLY_DURABILITY=relaxed", "ORDERLY_RETENTION=1h", "ORDERLY_DEAD_RETENTION=2h", "ORDERLY_INDEX=off", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
 		"ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s", "ORDERLY_DEMO_FAIL_RATE=0.5", "ORDERLY_DEMO_REJECT_RATE=1")
 	want := config.Config{
-		NATSURL: "nats://a:4222, tls://b", NATSCreds: "/c", NATSTLSCA: "ca", NATSTLSCert: "cert", NATSTLSKey: "key",
+		NATSURL: "nats://a:4222, tls://b", NATSCreds: "/c", NATSInboxPrefix: "IN.node", NATSJSDomain: "hub", NATSTLSCA: "ca", NATSTLSCert: "cert", NATSTLSKey: "key",
 		DataDir: "/d", NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPHostNames: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
 		MaxInFlight: 20000, AckWait: 100 * time.Millisecond, Hold: time.Second, DrainTimeout: time.Minute, UnknownAge: 2 * time.Minute,
 		Replicas: 3, Durability: config.Relaxed, Retention: time.Hour, DeadRetention: 2 * time.Hour, Index: config.IndexOff, LogLevel: slog.LevelWarn, LogFormat: config.LogJSON,
@@ -75,6 +75,9 @@ func TestEveryVariable(t *testing.T) {
 	if c := load(t, "NATS_URL=a", "NATS_NKEY=/seed"); c.NATSNKey != "/seed" {
 		t.Errorf("nkey %q", c.NATSNKey)
 	}
+	if c := load(t, "NATS_URL=a", "NATS_JS_API_PREFIX=orders.API"); c.NATSJSAPIPrefix != "orders.API" {
+		t.Errorf("API prefix %q", c.NATSJSAPIPrefix)
+	}
 	if c := load(t, "ORDERLY_ACK_WAIT=", "ORDERLY_NODE_ID="); c.AckWait != 5*time.Second || c.NodeID == "" {
 		t.Errorf("empty values are not defaults: %+v", c)
 	}
@@ -83,6 +86,7 @@ func TestEveryVariable(t *testing.T) {
 func TestWrongValues(t *testing.T) {
 	for _, wrong := range []string{
 		"NATS_URL=http://a:1", "NATS_URL=nats://", "NATS_URL=a:70000", "NATS_URL=nats://a:4222,,",
+		"NATS_INBOX_PREFIX=a.*", "NATS_INBOX_PREFIX=a.", "NATS_INBOX_PREFIX=a b",
 		"ORDERLY_NATS_ADDR=4222", "ORDERLY_NATS_ADDR=localhost", "ORDERLY_HTTP_ADDR=a:b", "ORDERLY_HTTP_ADDR=http://a:80", "ORDERLY_HTTP_ADDR=a:65536",
 		"ORDERLY_HTTP_INSECURE=yes", "ORDERLY_HTTP_HOST_NAMES=a:80", "ORDERLY_HTTP_HOST_NAMES=http://a", "ORDERLY_HTTP_HOST_NAMES=a,,b", "ORDERLY_HTTP_HOST_NAMES=*",
 		"ORDERLY_NODE_ID=a b", "ORDERLY_NODE_ID=" + strings.Repeat("x", 65),
@@ -143,6 +147,8 @@ func TestConflicts(t *testing.T) {
 		{"NATS_URL=a", "NATS_TLS_CERT=c"},
 		{"NATS_URL=a", "NATS_TLS_KEY=k"},
 		{"NATS_URL=a", "NATS_CREDS=c", "NATS_NKEY=k"},
+		{"NATS_URL=a", "NATS_JS_DOMAIN=a.b"}, {"NATS_URL=a", "NATS_JS_DOMAIN=>"}, {"NATS_URL=a", "NATS_JS_API_PREFIX=$JS..API"},
+		{"NATS_URL=a", "NATS_JS_DOMAIN=d", "NATS_JS_API_PREFIX=p"}, {"NATS_JS_DOMAIN=d"}, {"NATS_JS_API_PREFIX=p"},
 		{"NATS_CREDS=c"}, {"NATS_NKEY=c"}, {"NATS_TLS_CA=c"},
 		{"ORDERLY_REPLICAS=3"},
 	} {

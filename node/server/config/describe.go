@@ -66,6 +66,10 @@ func allowedOf(f reflect.StructField) string {
 	switch f.Tag.Get("form") {
 	case "address":
 		return "host:port"
+	case "subject", "prefix":
+		return "subject without wildcards"
+	case "token":
+		return "name without dots"
 	case "hosts":
 		return "host names"
 	case "urls":

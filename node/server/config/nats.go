@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 )
 
@@ -38,6 +39,7 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
 		nats.DrainTimeout(c.DrainTimeout),
+		nats.CustomInboxPrefix(c.NATSInboxPrefix),
 		nats.SetCustomDialer(Dialer(c, &net.Dialer{Timeout: connectTimeout}, nil)),
 	}
 	if c.NATSCreds != "" {
@@ -64,6 +66,17 @@ func NATSOptions(c Config) ([]nats.Option, error) {
 		}
 	}
 	return options, nil
+}
+
+// JetStream is the client of the account and domain that has the streams.
+func JetStream(c Config, nc *nats.Conn) (jetstream.JetStream, error) {
+	switch {
+	case c.NATSJSAPIPrefix != "":
+		return jetstream.NewWithAPIPrefix(nc, c.NATSJSAPIPrefix)
+	case c.NATSJSDomain != "":
+		return jetstream.NewWithDomain(nc, c.NATSJSDomain)
+	}
+	return jetstream.New(nc)
 }
 
 // reconnectDelay spreads the reconnects of many nodes: full jitter up to a limit that doubles.

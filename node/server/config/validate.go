@@ -37,13 +37,16 @@ func (c Config) conflicts() []error {
 	if c.NATSCreds != "" && c.NATSNKey != "" {
 		found = append(found, fmt.Errorf("NATS_CREDS and NATS_NKEY exclude each other: set one"))
 	}
+	if c.NATSJSDomain != "" && c.NATSJSAPIPrefix != "" {
+		found = append(found, fmt.Errorf("NATS_JS_DOMAIN and NATS_JS_API_PREFIX exclude each other: set one"))
+	}
 	if !c.HTTPInsecure && isAddress(c.HTTPAddr) && !isLoopback(c.HTTPAddr) {
 		found = append(found, fmt.Errorf("ORDERLY_HTTP_ADDR=%q is beyond the loopback, and everybody who reaches it can create, read and change orders: "+
 			"use 127.0.0.1, or put an authenticating proxy in front and set ORDERLY_HTTP_INSECURE=true", c.HTTPAddr))
 	}
 	if c.Embedded() {
 		for _, v := range [][2]string{{"NATS_CREDS", c.NATSCreds}, {"NATS_NKEY", c.NATSNKey},
-			{"NATS_TLS_CA", c.NATSTLSCA}, {"NATS_TLS_CERT", c.NATSTLSCert}} {
+			{"NATS_TLS_CA", c.NATSTLSCA}, {"NATS_TLS_CERT", c.NATSTLSCert}, {"NATS_JS_DOMAIN", c.NATSJSDomain}, {"NATS_JS_API_PREFIX", c.NATSJSAPIPrefix}} {
 			if v[1] != "" {
 				found = append(found, fmt.Errorf("%s is set and NATS_URL is empty: set NATS_URL as well", v[0]))
 			}
@@ -74,6 +77,12 @@ func valid(f reflect.StructField, v reflect.Value) bool {
 		return isAddress(s)
 	case "hosts":
 		return s == "" || areHosts(s)
+	case "subject":
+		return isSubject(s)
+	case "prefix":
+		return s == "" || isSubject(s)
+	case "token":
+		return s == "" || isSubject(s) && !strings.Contains(s, ".")
 	case "urls":
 		return s == "" || areURLs(s)
 	case "name":
@@ -130,6 +139,16 @@ func areHosts(list string) bool {
 	return true
 }
 
+// isSubject reports whether s is a subject of NATS without wildcards.
+func isSubject(s string) bool {
+	for token := range strings.SplitSeq(s, ".") {
+		if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r == '*' || r == '>' || r >= 127 }) {
+			return false
+		}
+	}
+	return true
+}
+
 func areURLs(list string) bool {
 	for one := range strings.SplitSeq(list, ",") {
 		one = strings.TrimSpace(one)
@@ -178,6 +197,10 @@ func want(f reflect.StructField) string {
 	switch f.Tag.Get("form") {
 	case "address":
 		return "host:port, for example 127.0.0.1:4222"
+	case "subject", "prefix":
+		return "a NATS subject without wildcards, for example _INBOX_orderly"
+	case "token":
+		return "a name without dots and wildcards"
 	case "hosts":
 		return "names without ports, separated by commas, for example orders.example"
 	case "urls":

@@ -31,7 +31,7 @@ func documents(t *testing.T) []string {
 	for i, name := range names {
 		names[i] = "docs/" + filepath.Base(name)
 	}
-	return append(names, "README.md", "CONTRIBUTING.md")
+	return append(names, "README.md", "CONTRIBUTING.md", "SECURITY.md")
 }
 
 // read returns the text of a file in the repository.

@@ -51,7 +51,8 @@ func (p *publication) Size() int { return len(p.Body) }
 
 // Acked completes the append.
 func (p *publication) Acked(ack jetstream.PubAck, err error) {
-	if err = natsclient.Refused(p.journal.api.Conn, messages.SubjectEvent+string(p.OrderID), classify(ack, err)); err != nil {
+	if err = classify(ack, err); err != nil {
+		err = natsclient.Refused(p.journal.api.Conn, messages.SubjectEvent+string(p.OrderID), err)
 		err = fmt.Errorf("append order %s after sequence %d: %w", p.OrderID, p.Expected, err)
 	}
 	j := p.journal

@@ -20,6 +20,14 @@ type Violation struct {
 	Publish bool
 }
 
+// String says what was refused.
+func (v Violation) String() string {
+	if v.Publish {
+		return "messages to " + v.Subject
+	}
+	return "a subscription to " + v.Subject
+}
+
 const (
 	// violationMemory is how long a refusal explains that a request got no reply; it is longer than any waits for one.
 	violationMemory = 10 * time.Second
@@ -87,7 +95,7 @@ func Refused(nc *nats.Conn, subject string, err error) error {
 }
 
 func (v *violations) handle(nc *nats.Conn, sub *nats.Subscription, err error) {
-	if violation, ok := parseViolation(err); ok {
+	if violation, ok := ParseViolation(err); ok {
 		for _, f := range v.record(violation) {
 			(*f)(violation)
 		}
@@ -116,7 +124,8 @@ func (v *violations) record(violation Violation) []*func(Violation) {
 
 var violationText = regexp.MustCompile(`(?i)permissions violation for (publish|subscription) to ("(?:[^"\\]|\\.)*")`)
 
-func parseViolation(err error) (v Violation, ok bool) {
+// ParseViolation returns the violation that an error of a connection reports; ok is false if it is another error.
+func ParseViolation(err error) (v Violation, ok bool) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		return v, false
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/config"
 	"github.com/orderly-engine/orderly/node/timeline"
@@ -71,7 +72,7 @@ func dial(t terminal) (*connection, error) {
 		return nil, err
 	}
 	c := &connection{url: config.RedactURLs(url)}
-	if c.nc, err = nats.Connect(url, append(opts, nats.Name("orderly client"))...); err != nil {
+	if c.nc, err = nats.Connect(url, append(opts, nats.Name("orderly client"), nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))...); err != nil {
 		if refused := config.Refusal(cfg, err); refused != nil {
 			return nil, refused
 		}
@@ -92,6 +93,9 @@ func (c *connection) explain(ctx context.Context, err error) error {
 	}
 	if errors.Is(err, nats.ErrReconnectBufExceeded) {
 		return fmt.Errorf("NATS at %s is unreachable: not sent", c.url)
+	}
+	if v, ok := natsclient.ParseViolation(c.nc.LastError()); ok {
+		return fmt.Errorf(`%w: NATS does not permit %s to this user: the command needs another role, see "orderly permissions --help"`, err, v)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()

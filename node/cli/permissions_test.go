@@ -215,6 +215,18 @@ func TestPermissionsOfTheDemo(t *testing.T) {
 	}
 }
 
+// TestRefusedCommandSaysSo: a command whose user lacks a permission names it, and where to see the roles.
+func TestRefusedCommandSaysSo(t *testing.T) {
+	g := startGuarded(t)
+	start(t, nil, "NATS_URL="+g.url(permission.Engine), "ORDERLY_PLAN="+g.plan)
+	for args, subject := range map[string]string{"dead list": "$JS.API.STREAM.MSG.GET.ORDER_DEAD", "get o-1": "$JS.API.STREAM.MSG.GET.ORDER_EVENTS"} {
+		got := command(t, g.environ(permission.Publisher), "", strings.Fields(args)...)
+		if want := "NATS does not permit messages to " + subject + ` to this user: the command needs another role, see "orderly permissions --help"`; got.code != exitFailed || !strings.Contains(got.err, want) {
+			t.Errorf("orderly %s: exit code %d, %s", args, got.code, got.err)
+		}
+	}
+}
+
 // view reads what a viewer may read.
 func (g *guarded) view(t *testing.T) {
 	t.Helper()
@@ -306,6 +318,7 @@ func TestReplySubjectsOfClientsStoreNothing(t *testing.T) {
 	victims := map[string]string{
 		"ORDER_EVENT.victim": messages.StreamEvents, "ORDER_TIMER.victim": messages.StreamTimers, "ORDER_WAKE.victim": messages.StreamTimers,
 		"ORDER_DEAD.victim": messages.StreamDead, "ORDER_PLAN.impatient.4": messages.StreamPlans, "ORDER.victim": messages.StreamOrders,
+		"ORDER_LEDGER.record": messages.StreamLedger,
 	}
 	before := map[string]uint64{}
 	for _, stream := range victims {

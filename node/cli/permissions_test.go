@@ -170,6 +170,10 @@ func TestPermissions(t *testing.T) {
 	p.waitDeadLetters(t, 1)
 	ok(t, operator, "dead", "show", "1")
 	g.view(t)
+	if got := command(t, publisher, samples("o-nobody"), "publish", "-"); got.code != exitOK {
+		t.Errorf("publish: %+v", got)
+	}
+	p.waitStatus(t, "o-nobody", "completed")
 	ok(t, operator, "dead", "redrive", "1")
 	ok(t, operator, "repair", "--yes")
 	balanced(t, operator)
@@ -318,7 +322,6 @@ func TestReplySubjectsOfClientsStoreNothing(t *testing.T) {
 	victims := map[string]string{
 		"ORDER_EVENT.victim": messages.StreamEvents, "ORDER_TIMER.victim": messages.StreamTimers, "ORDER_WAKE.victim": messages.StreamTimers,
 		"ORDER_DEAD.victim": messages.StreamDead, "ORDER_PLAN.impatient.4": messages.StreamPlans, "ORDER.victim": messages.StreamOrders,
-		"ORDER_LEDGER.record": messages.StreamLedger,
 	}
 	before := map[string]uint64{}
 	for _, stream := range victims {
@@ -340,15 +343,29 @@ func TestReplySubjectsOfClientsStoreNothing(t *testing.T) {
 	}
 	p.environ = g.environ(permission.Operator)
 	p.waitStatus(t, "o-1", "completed")
+	// The nodes write to the ledger meanwhile.
+	if err := publisher.PublishRequest("ORDER.o-1", "ORDER_LEDGER.victim", []byte(sampleOrder("o-1"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := publisher.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	// The test can fail: the answer to a user in the account of the streams is stored. It is sent after those to the publisher.
 	if err := g.connect(t, permission.Operator).PublishRequest("ORDER.o-1", "ORDER_EVENT.victim", []byte(sampleOrder("o-1"))); err != nil {
 		t.Fatal(err)
 	}
 	const entries = 5 // of an order of four steps
-	want := map[string]uint64{messages.StreamOrders: uint64(len(victims)) + 1, messages.StreamEvents: entries + 1}
+	want := map[string]uint64{messages.StreamOrders: uint64(len(victims)) + 2, messages.StreamEvents: entries + 1}
 	natstest.Eventually(t, "the answer to an operator is stored", func() bool {
 		return stored(messages.StreamEvents) >= before[messages.StreamEvents]+want[messages.StreamEvents]
 	})
+	ledger, err := admin.Stream(natstest.Context(t), messages.StreamLedger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := ledger.GetLastMsgForSubject(natstest.Context(t), "ORDER_LEDGER.victim"); !errors.Is(err, jetstream.ErrMsgNotFound) {
+		t.Errorf("the ledger stores %v, %v", m, err)
+	}
 	for stream, last := range before {
 		if got := stored(stream) - last; got != want[stream] {
 			t.Errorf("stream %s stored %d messages, want %d", stream, got, want[stream])

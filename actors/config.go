@@ -73,6 +73,9 @@ type Config struct {
 	UnknownAge time.Duration
 	// AckWait is how long a delivery may go without a progress acknowledgement; default 5 seconds.
 	AckWait time.Duration
+	// Redelivering reports whether messages may be stored in the inbox that were delivered to other nodes, and wait for their
+	// orders. It must be cheap. Default: none are.
+	Redelivering func() bool
 	// CheckpointEvery is the number of entries between two with a checkpoint; default 16.
 	CheckpointEvery uint32
 	// Timeout bounds one read, look-up or scheduling; default 5 seconds.
@@ -100,6 +103,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.AckWait == 0 {
 		c.AckWait = 5 * time.Second
+	}
+	if c.Redelivering == nil {
+		c.Redelivering = func() bool { return false }
 	}
 	if c.CheckpointEvery == 0 {
 		c.CheckpointEvery = 16

@@ -58,6 +58,8 @@ func (o *Order) decide() {
 		o.schedule()
 	case order.Redeliver:
 		o.finish(delivery.Later(decision.Delay))
+	case order.Await:
+		o.await(decision.Delay)
 	case order.Stash:
 		o.stash(decision.Delay)
 	case order.DeadLetter:
@@ -114,8 +116,8 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 // receive lets the core decide about the delivery in that state.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	e := order.Env{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, HoldsOthers: len(o.held)+len(o.stashed) > 1,
-		ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, OthersWait: len(o.held)+len(o.stashed) > 1 || o.othersWait(),
+		StashFull: o.stashedCount.Load() >= maxStashed, Jitter: o.cfg.Rand(), ExclusiveFor: min(order.DefaultExclusiveFor, o.cfg.AckWait/3),
 	}
 	if found := o.search; found != nil {
 		e.Predecessors, e.SearchedAt, e.Inbox = found.predecessors, found.searchedAt, found.stored

@@ -233,8 +233,8 @@ type inbox struct {
 	created []uint64
 	// around are the stored messages that the order's acceptance finds.
 	around []*delivery.Delivery
-	// reads counts how often it looked for them.
-	reads int
+	// reads counts how often it looked for them, searches the calls of FirstStored.
+	reads, searches int
 }
 
 func (i *inbox) Stored(context.Context, messages.OrderID) ([]*delivery.Delivery, error) {
@@ -244,9 +244,16 @@ func (i *inbox) Stored(context.Context, messages.OrderID) ([]*delivery.Delivery,
 	return append([]*delivery.Delivery{}, i.around...), nil
 }
 
+func (i *inbox) readSoFar() int {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.reads
+}
+
 func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (messages.StoredMessage, bool, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	i.searches++
 	for _, seq := range i.stored {
 		if seq >= from {
 			m := messages.StoredMessage{Sequence: seq, Type: messages.TypeSignal}

@@ -3,8 +3,6 @@ package actors
 import (
 	"slices"
 	"time"
-
-	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
 const (
@@ -18,7 +16,7 @@ const (
 func (o *Order) stash(d time.Duration) {
 	if o.stashedCount.Add(1) > maxStashed {
 		o.stashedCount.Add(-1)
-		o.finish(delivery.Later(stashFullDelay))
+		o.await(stashFullDelay)
 		return
 	}
 	o.stashed = append(o.stashed, o.take())

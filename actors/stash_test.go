@@ -65,7 +65,7 @@ func TestStashedMessageOfAnotherNodesOrder(t *testing.T) {
 	}
 
 	s.deliver(about("o-2", 4, time.Second*4/5))
-	s.await(t, "settle 4 later(0s)")
+	s.await(t, "settle 4 later(1s)")
 	old := about("o-3", 5, 0)
 	old.Stored = time.Now().Add(-time.Hour)
 	s.forget()

@@ -20,7 +20,7 @@ const (
 // freeEverywhere are fields of streams and consumers on which the protocol does not rely.
 var freeEverywhere = map[string]tolerance{
 	"Description": anyValue, "Metadata": anyValue, "Placement": anyValue, "Compression": anyValue, "RePublish": anyValue,
-	"SampleFrequency": anyValue, "PauseUntil": anyValue, "Replicas": orMore,
+	"SampleFrequency": anyValue, "PauseUntil": anyValue, "Replicas": orMore, "MaxAckPending": orMore,
 }
 
 // freeIn are further fields of single streams.

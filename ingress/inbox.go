@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,6 +32,8 @@ type Inbox struct {
 	ledger      *ledgerWriter
 	// acks acknowledges messages about orders if Config.GroupAck is set; else nil.
 	acks *Acknowledger
+	// redelivering is the result of the last poll: see Redelivering.
+	redelivering atomic.Bool
 
 	stop context.CancelFunc
 	wg   sync.WaitGroup
@@ -88,6 +91,7 @@ func (i *Inbox) Run(ctx context.Context) error {
 	polling, stopPolling := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() { i.pollLag(polling) })
+	wg.Go(func() { i.pollRedelivering(polling) })
 	defer func() { stopPolling(); wg.Wait() }()
 
 	ticker := time.NewTicker(pullPause)

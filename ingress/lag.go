@@ -56,3 +56,37 @@ func oldestAge(info *jetstream.StreamInfo) time.Duration {
 	}
 	return max(0, info.TimeStamp.Sub(info.State.FirstTime))
 }
+
+// redeliveringInterval is the time between two looks for messages that are delivered again.
+const redeliveringInterval = time.Second
+
+// pollRedelivering finds out at intervals whether any node was delivered a message about an order again.
+func (i *Inbox) pollRedelivering(ctx context.Context) {
+	ticker := time.NewTicker(redeliveringInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if err := i.measureRedelivering(ctx); err != nil && ctx.Err() == nil {
+			i.log.Debug("redelivered messages not counted", "error", err)
+		}
+	}
+}
+
+func (i *Inbox) measureRedelivering(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	orders, err := i.js.Consumer(ctx, messages.StreamOrders, messages.Consumer)
+	if err != nil {
+		return err
+	}
+	i.redelivering.Store(orders.CachedInfo().NumRedelivered > 0)
+	return nil
+}
+
+// Redelivering reports whether a second ago, on any node, there were unsettled messages about orders that had been delivered
+// more than once.
+func (i *Inbox) Redelivering() bool { return i.redelivering.Load() }

@@ -19,6 +19,9 @@ const (
 	// MaxAckPending bounds the unsettled deliveries of all nodes together: the server rewrites the state of all of them
 	// several times a second.
 	MaxAckPending = 20_000
+	// maxOrdersPending is the bound for messages about orders: those that wait for their order count, and must not keep new
+	// orders from being delivered.
+	maxOrdersPending = 5 * MaxAckPending
 	// DefaultDeadBytes is the limit of the dead letters when their stream is created, in bytes.
 	DefaultDeadBytes = 256 << 20
 	dedupeWindow     = 2 * time.Minute
@@ -180,7 +183,7 @@ type durable struct {
 }
 
 func (s Streams) consumers() []durable {
-	base := func(filter string) jetstream.ConsumerConfig {
+	base := func(filter string, maxAckPending int) jetstream.ConsumerConfig {
 		return jetstream.ConsumerConfig{
 			Name:          messages.Consumer,
 			Durable:       messages.Consumer,
@@ -190,13 +193,13 @@ func (s Streams) consumers() []durable {
 			AckPolicy:     jetstream.AckExplicitPolicy,
 			AckWait:       s.AckWait,
 			MaxDeliver:    -1,
-			MaxAckPending: MaxAckPending,
+			MaxAckPending: maxAckPending,
 			MaxWaiting:    512,
 		}
 	}
 	return []durable{
-		{messages.StreamOrders, base(messages.SubjectOrder + "*")},
-		{messages.StreamTimers, base(messages.SubjectWake + "*")},
+		{messages.StreamOrders, base(messages.SubjectOrder+"*", maxOrdersPending)},
+		{messages.StreamTimers, base(messages.SubjectWake+"*", MaxAckPending)},
 	}
 }
 
@@ -246,5 +249,14 @@ func ensureConsumer(ctx context.Context, js jetstream.JetStream, stream string, 
 	if err != nil {
 		return err
 	}
-	return consumerMismatch(stream, want, consumer.CachedInfo().Config)
+	found := consumer.CachedInfo().Config
+	completed := found
+	completed.MaxAckPending = max(found.MaxAckPending, want.MaxAckPending)
+	if consumerMismatch(stream, want, found) != nil && consumerMismatch(stream, want, completed) == nil {
+		if consumer, err = js.UpdateConsumer(ctx, stream, completed); err != nil {
+			return fmt.Errorf("raise max_ack_pending: %w", err)
+		}
+		found = consumer.CachedInfo().Config
+	}
+	return consumerMismatch(stream, want, found)
 }

@@ -53,7 +53,7 @@ func TestEnsureStreamsNamesDifferingFields(t *testing.T) {
 		"stream ORDERS", "subjects: want [ORDER.*], found [ORDER.>]", "retention: want WorkQueue, found Limits", "storage: want File, found Memory",
 		"max_msg_size: want 524288, found -1", "allow_rollup_hdrs: want false, found true", "allow_atomic: want true, found false",
 		"discard: want DiscardNew, found DiscardOld", "consumer orderly of stream ORDERS", "ack_wait: want 5s, found 1m0s",
-		"max_deliver: want -1, found 3", "max_ack_pending: want 20000, found 1000", "filter_subject: want ORDER.*, found ",
+		"max_deliver: want -1, found 3", "max_ack_pending: want 100000, found 1000", "filter_subject: want ORDER.*, found ",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%v\ndoes not contain %q", err, want)

@@ -16,6 +16,11 @@ const (
 	predecessorDelay = 250 * time.Millisecond
 	// firstStash is how long a message that precedes its order is stashed at first; each further time it doubles the wait.
 	firstStash = 25 * time.Millisecond
+	// firstAwait is the first redelivery delay of a message that precedes its order, and maxAwaitDoubled how often it is doubled
+	// at most. The last delay is longer by up to UnknownAge/awaitSpread.
+	firstAwait      = time.Second
+	maxAwaitDoubled = 20
+	awaitSpread     = 4
 	// maxEarlyWait is the longest delay of a wake-up that is too early by this clock: this clock may be wrong, and the next
 	// delivery may come to another node.
 	maxEarlyWait = time.Minute
@@ -116,15 +121,28 @@ func redeliverStale(*State, *delivery.Delivery, Env) Decision {
 	return Decision{Action: Redeliver, Delay: predecessorDelay}
 }
 
-// stashUntilStarted stashes a message that precedes its order, so that it takes effect before the first step. It is
-// redelivered at once before there can be another delivery of it.
-func stashUntilStarted(_ *State, d *delivery.Delivery, e Env) Decision {
+// stashUntilStarted stashes a message that precedes its order for as long as there certainly is no other delivery of it, so that
+// it takes effect before the first step. After that it is redelivered: see awaitOrder.
+func stashUntilStarted(s *State, d *delivery.Delivery, e Env) Decision {
 	waited := max(e.Now.Sub(d.Received), 0)
 	left := e.exclusiveFor()*3/4 - waited
 	if left <= 0 {
-		return Decision{Action: Redeliver}
+		return awaitOrder(s, d, e)
 	}
 	return Decision{Action: Stash, Delay: min(max(waited, firstStash), left)}
+}
+
+// awaitOrder has a message that precedes its order redelivered ever later, until it is too old. An acceptance of the order finds
+// it in the inbox. Many that were stored together become too old at different times.
+func awaitOrder(_ *State, d *delivery.Delivery, e Env) Decision {
+	delay := firstAwait << min(max(d.Deliveries, 1)-1, maxAwaitDoubled)
+	switch left := e.UnknownAge - age(d, e.Now); {
+	case left <= 0:
+		delay = predecessorDelay
+	case delay >= left:
+		delay = max(left+time.Duration(e.Jitter*float64(e.UnknownAge)/awaitSpread), predecessorDelay)
+	}
+	return Decision{Action: Await, Delay: delay}
 }
 
 func redeliverWhenDue(s *State, _ *delivery.Delivery, e Env) Decision {

@@ -32,6 +32,7 @@ var words = []struct {
 	{staleRead, "journal older than the park"}, {thisPark, "of this park"}, {isDue, "due"},
 	{predecessorsUnknown, "predecessors unknown"}, {hasPredecessor, "behind an earlier message"},
 	{createdFollows, "its created message follows"}, {mayHaveOthers, "maybe with others in the inbox"},
+	{awaitsAgain, "waits again"},
 	{isExpired, "older than the age limit"}, {mayBeDeadLettered, "maybe dead-lettered"}, {mayBeRedelivered, "maybe redelivered"},
 }
 

@@ -24,6 +24,8 @@ const (
 	Reschedule
 	// Redeliver: nak with Delay.
 	Redeliver
+	// Await: nak with Delay, because there is no order.
+	Await
 	// Stash: hold the delivery, and decide again when the order has started, or after Delay.
 	Stash
 	// DeadLetter: dead letter with Reason.
@@ -70,8 +72,11 @@ type Env struct {
 	Predecessors Predecessors
 	// SearchedAt is when the search for Predecessors began; zero: now.
 	SearchedAt time.Time
-	// HoldsOthers: this node holds other messages about the order.
-	HoldsOthers bool
+	// OthersWait: other messages about the order may be stored, because this node holds some, or because messages wait for
+	// orders that do not exist.
+	OthersWait bool
+	// StashFull: this node stashes no more messages.
+	StashFull bool
 	// Inbox are the first messages about the order that the inbox stores, oldest first; nil: the inbox has not been read.
 	Inbox []*delivery.Delivery
 	// ExclusiveFor is how long after its receipt a delivery is certainly the only one of its message: less than the
@@ -93,7 +98,12 @@ func (e Env) exclusiveFor() time.Duration {
 // Expired reports whether a message about an unknown order has waited for longer than unknownAge. The wait begins when the
 // message is stored, or later, when the node that holds it began to receive.
 func Expired(d *delivery.Delivery, now time.Time, unknownAge time.Duration) bool {
-	return now.Sub(d.Stored)-d.Unreceivable > unknownAge
+	return age(d, now) > unknownAge
+}
+
+// age is how long a message has waited for its order.
+func age(d *delivery.Delivery, now time.Time) time.Duration {
+	return now.Sub(d.Stored) - d.Unreceivable
 }
 
 // DefaultExclusiveFor is a third of the default acknowledgement wait, less the time in which a busy node learns of a delivery.

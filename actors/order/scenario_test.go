@@ -174,7 +174,7 @@ func describe(d order.Decision) string {
 	switch text := actions[d.Action]; d.Action {
 	case order.Redeliver:
 		return text + " in " + d.Delay.String()
-	case order.Stash:
+	case order.Stash, order.Await:
 		return text + " for " + d.Delay.String()
 	case order.DeadLetter:
 		return text + ": " + d.Reason
@@ -185,7 +185,7 @@ func describe(d order.Decision) string {
 
 var actions = map[order.Action]string{
 	order.Ack: "ack", order.Drive: "drive", order.AppendAndDrive: "append+drive", order.AppendAndAck: "append+ack", order.Reschedule: "reschedule",
-	order.Redeliver: "redeliver", order.Stash: "stash", order.DeadLetter: "dead letter", order.Drop: "drop", order.CheckPredecessors: "check predecessors",
+	order.Redeliver: "redeliver", order.Await: "await", order.Stash: "stash", order.DeadLetter: "dead letter", order.Drop: "drop", order.CheckPredecessors: "check predecessors",
 	order.ReadInbox: "read inbox",
 }
 
@@ -222,6 +222,12 @@ func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 			d.Received = s.now.Add(-s.duration(had))
 			continue
 		}
+		if n, ok := strings.CutPrefix(option, "times:"); ok {
+			if d.Deliveries, err = strconv.ParseUint(n, 10, 64); err != nil {
+				s.t.Fatalf("%q is no number of deliveries", n)
+			}
+			continue
+		}
 		if found, ok := strings.CutPrefix(option, "found:"); ok {
 			env.Inbox = s.found(found)
 			continue
@@ -231,8 +237,10 @@ func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 			d.Stored = s.now.Add(-3 * time.Second)
 		case "again":
 			d.Deliveries = 2
+		case "crowd":
+			env.StashFull = true
 		case "others":
-			env.HoldsOthers = true
+			env.OthersWait = true
 		case "follows":
 			env.Predecessors = order.PredecessorsNoneCreatedFollows
 		case "searched":

@@ -25,6 +25,9 @@ const (
 	hasPredecessor
 	// createdFollows: a later message, which is stored, creates the order.
 	createdFollows
+	// awaitsAgain: it is not too old, and was delivered before, or so many messages about orders that do not exist are stashed
+	// that this one is not.
+	awaitsAgain
 	// mayHaveOthers: it was delivered late, or again, or with others, so that other messages of a new order may be stored; and
 	// the inbox has not been read.
 	mayHaveOthers
@@ -99,6 +102,8 @@ var table = [...]row{
 	// redelivery of it can exist. Otherwise an order could lose its driver's message.
 	{"R3.6 held", mayBeDeadLettered | mayBeRedelivered, drop},
 	{"R3.8 excess", isExcess, deadLetterExcess},
+	// Nothing is decided about a message that waits: the inbox is searched when it is too old.
+	{"R3.6 again", noOrder | awaitsAgain, awaitOrder},
 	// R3.6 needs the search of the inbox too.
 	{"R3.5 ask", predecessorsUnknown, checkPredecessors},
 	{"R3.5", hasPredecessor, redeliverAfterPredecessor},
@@ -115,7 +120,7 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 	f := ofOrder[s.Status] | ofMessage(d.Type)
 	if f&(isCreated|noOrder) == isCreated|noOrder {
 		// No other fact is relevant to a new order, and most orders are new.
-		f.add(mayHaveOthers, e.Inbox == nil && d.Invalid == nil && (e.HoldsOthers || d.Deliveries > 1 || e.Now.Sub(d.Stored) > lateAfter))
+		f.add(mayHaveOthers, e.Inbox == nil && d.Invalid == nil && (e.OthersWait || d.Deliveries > 1 || e.Now.Sub(d.Stored) > lateAfter))
 		return f
 	}
 	// A created message that is stored after the search was not seen by it: only the age before the search counts.
@@ -124,6 +129,7 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 		searched = e.Now
 	}
 	f.add(isExpired, Expired(d, searched, e.UnknownAge))
+	f.add(awaitsAgain, !Expired(d, e.Now, e.UnknownAge) && (d.Deliveries > 1 || e.StashFull))
 	f.add(mayBeRedelivered, e.Now.Sub(d.Received) > e.exclusiveFor())
 	f.add(predecessorsUnknown, e.Predecessors == PredecessorsUnknown)
 	f.add(hasPredecessor, e.Predecessors == PredecessorsPending)

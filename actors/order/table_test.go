@@ -321,11 +321,15 @@ func drives(s *order.State, d *delivery.Delivery, position string) bool {
 	return true
 }
 
-// ages are how long a message has been stored and how long this node has had it.
+// ages are how long a message has been stored, how long this node has had it, and how often it was delivered.
 var ages = []struct {
 	name           string
 	stored, having time.Duration
-}{{"young", 0, 0}, {"old", -2 * time.Minute, 0}, {"old and long held", -2 * time.Minute, -2 * time.Second}}
+	deliveries     uint64
+}{
+	{"young", 0, 0, 1}, {"young and delivered before", 0, 0, 2}, {"old", -2 * time.Minute, 0, 2},
+	{"old and long held", -2 * time.Minute, -2 * time.Second, 2},
+}
 
 func inboxInputs(s *order.State, d *delivery.Delivery) []input {
 	var all []input
@@ -340,7 +344,7 @@ func inboxInputs(s *order.State, d *delivery.Delivery) []input {
 		for _, age := range ages {
 			for _, inbox := range inboxes(s, d) {
 				aged := *d
-				aged.Stored, aged.Received = epoch.Add(age.stored), epoch.Add(age.having)
+				aged.Stored, aged.Received, aged.Deliveries = epoch.Add(age.stored), epoch.Add(age.having), age.deliveries
 				e := order.Env{Plan: planOf(step("reserve", true)), Now: epoch, UnknownAge: time.Minute, Predecessors: predecessors.value, Inbox: inbox.found}
 				all = append(all, input{s, &aged, e, []string{predecessors.name, age.name, inbox.name}})
 			}

@@ -148,6 +148,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)), Downstreams: c.Downstreams,
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+		Redelivering: func() bool { return e.inbox.Redelivering() },
 	})
 	if err != nil {
 		return err

@@ -46,6 +46,13 @@
 #define AWAITEDSIGNAL (saw==PARKED)
 #define EXCESS (SAWFULL && !AWAITEDSIGNAL)
 
+/* R3.6: a message that waits is nak'ed without a search of the inbox, but not if a redelivery of it can exist. */
+#ifdef BREAK_AGAIN
+#define AWAITSAGAIN (status==NONE && TYPE(m)!=CREATED && !aged)
+#else
+#define AWAITSAGAIN (status==NONE && TYPE(m)!=CREATED && !aged && !late[id])
+#endif
+
 /* A created message that was delivered before, or late, is looked around (R2). */
 #ifdef BACKLOG
 #define NEW GATHER
@@ -200,6 +207,7 @@ proctype Slot(byte id) {
       :: status==NONE && TYPE(m)==CREATED -> SAY("R3.4 created"); pc = NEW
 #endif
       :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
+      :: AWAITSAGAIN -> SAY("R3.6 again"); pc = LATER; sure = sure | BIT(m)
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
          saw = (status==PARKED && UNAWAITED -> RESTING : status); READFULL;
          before = (m>=2 && HOLDSBACK(1)) + 2*(m>=3 && HOLDSBACK(2)); pc = LOOK

@@ -228,6 +228,10 @@ var stories = map[string][]journal.Entry{
 		entryAfter(1200*time.Millisecond, undone("pay")),
 		entryAfter(1300*time.Millisecond, undone("reserve"), cancelled()),
 	),
+	// The cancel was stored before the order was accepted.
+	"cancelled-new": entries(
+		entryAfter(0, accepted(), cancelRequested(2), cancelled()),
+	),
 	"cancelling": entries(
 		entryAfter(0, accepted()),
 		entryAfter(2*time.Millisecond, done("reserve")),

@@ -36,7 +36,7 @@ func CheckServerVersion(ctx context.Context, js jetstream.JetStream) error {
 	return checkServerVersion(ctx, js, found)
 }
 
-// checkServerVersion returns an error if a server that has one of the streams, or would create those that do not exist, is too
+// checkServerVersion returns an error if a server that has one of the streams, or might get one of those that do not exist, is too
 // old. Servers drop fields of a configuration that they do not know, and do not say so. found has a nil for each stream that does
 // not exist.
 func checkServerVersion(ctx context.Context, js jetstream.JetStream, found []jetstream.Stream) error {
@@ -64,10 +64,13 @@ func checkServerVersion(ctx context.Context, js jetstream.JetStream, found []jet
 		if OlderServer(js.Conn().ConnectedServerVersion()) {
 			return tooOld(js, "")
 		}
-		return nil
-	default:
+	case err != nil:
 		return err
 	}
+	if older := olderInCluster(js); older != nil {
+		return tooOld(js, older.Version+" ("+strconv.Quote(older.Name)+")")
+	}
+	return nil
 }
 
 // tooOld takes the version, or nothing if the server did not say it: then that of the connected server may be it.

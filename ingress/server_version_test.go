@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -89,6 +91,55 @@ func TestServerOfTheLeastVersion(t *testing.T) {
 	defer old.mu.Unlock()
 	if len(old.changes) != 1 || old.changes[0] != "STREAM.CREATE.ORDER_LEDGER" {
 		t.Errorf("the node sent %v, want to create the first stream", old.changes)
+	}
+}
+
+// TestOldServerInTheCluster: a server that is too old is found among those that the connection knows, before a stream is made that it
+// might get.
+func TestOldServerInTheCluster(t *testing.T) {
+	s := natstest.Start(t)
+	for name, c := range map[string]struct {
+		info   string
+		refuse bool
+	}{
+		"old":                     {`{"server_name":"s3","version":"2.11.10","jetstream":true}`, true},
+		"old, without JetStream":  {`{"server_name":"s3","version":"2.11.10"}`, false},
+		"old, in another cluster": {`{"server_name":"s3","version":"2.11.10","jetstream":true,"cluster":"other"}`, false},
+		"new":                     {`{"server_name":"s3","version":"2.12.0","jetstream":true}`, false},
+		"no INFO":                 {``, false},
+	} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		received := make(chan int, 1)
+		go func() {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "INFO "+c.info+"\r\n")
+			b, _ := io.ReadAll(conn)
+			received <- len(b)
+			_ = conn.Close()
+		}()
+		js := natstest.JetStream(t, natstest.Connect(t, s.ClientURL()+",nats://"+l.Addr().String(), nats.DontRandomize()))
+		err = ingress.EnsureStreams(natstest.Context(t), js, ingress.Streams{})
+		if c.refuse != errors.Is(err, ingress.ErrServerVersion) || c.refuse != (err != nil) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if c.refuse && err != nil && !strings.Contains(err.Error(), `found 2.11.10 ("s3"), want 2.12.0 or later on every server`) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if n := natstest.Receive(t, received, "the end of the connection"); n != 0 {
+			t.Errorf("%s: the server got %d bytes", name, n)
+		}
+		_ = l.Close()
+		for _, stream := range streamNames {
+			if err := js.DeleteStream(natstest.Context(t), stream); (err != nil) != c.refuse {
+				t.Errorf("%s: delete stream %s: %v", name, stream, err)
+			}
+		}
 	}
 }
 

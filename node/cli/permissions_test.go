@@ -76,7 +76,12 @@ func (g *guarded) url(role permission.Role) string {
 	return strings.Replace(g.ClientURL(), "nats://", fmt.Sprintf("nats://%s:pw-%[1]s@", role), 1)
 }
 
-func (g *guarded) environ(role permission.Role) []string { return []string{"NATS_URL=" + g.url(role)} }
+func (g *guarded) environ(role permission.Role) []string {
+	if role == permission.Viewer {
+		return []string{"NATS_URL=" + g.url(role), "NATS_JS_DOMAIN=" + permission.ClientDomain}
+	}
+	return []string{"NATS_URL=" + g.url(role)}
+}
 
 func (g *guarded) connect(t *testing.T, role permission.Role, options ...nats.Option) *nats.Conn {
 	t.Helper()
@@ -132,7 +137,7 @@ func TestPermissions(t *testing.T) {
 	kept := start(t, nil, "NATS_URL="+g.url(permission.Engine), "ORDERLY_PLAN="+g.plan, "ORDERLY_NODE_ID=node-2", "ORDERLY_INDEX=off")
 
 	publisher, viewer, operator := g.environ(permission.Publisher), g.environ(permission.Viewer), g.environ(permission.Operator)
-	p.environ = operator
+	p.environ = viewer
 	orders := samples("o-signal", "o-attention-1", "o-attention-2", "o-attention-3")
 	if got := command(t, publisher, orders, "publish", "-"); got.code != exitOK {
 		t.Fatalf("publish: %+v", got)
@@ -161,15 +166,15 @@ func TestPermissions(t *testing.T) {
 	if got := ok(t, operator, "get", "o-signal", "--follow"); !strings.Contains(got, "order completed") {
 		t.Errorf("followed:\n%s", got)
 	}
-	ok(t, operator, "plan", "show", "impatient")
+	ok(t, viewer, "plan", "show", "impatient")
+	requireFailure(t, command(t, viewer, "", "get", "o-unknown"), exitFailed, "no order o-unknown")
 
 	// Dead letters.
 	if got := command(t, publisher, "", "cancel", "o-nobody"); got.code != exitOK {
 		t.Errorf("cancel: %+v", got)
 	}
 	p.waitDeadLetters(t, 1)
-	ok(t, operator, "dead", "show", "1")
-	g.view(t)
+	ok(t, viewer, "dead", "show", "1")
 	if got := command(t, publisher, samples("o-nobody"), "publish", "-"); got.code != exitOK {
 		t.Errorf("publish: %+v", got)
 	}
@@ -219,6 +224,30 @@ func TestPermissionsOfTheDemo(t *testing.T) {
 	}
 }
 
+// TestNodeWithoutPermissionsDoesNotStart: it ends with one line that names every missing permission, and makes no stream.
+func TestNodeWithoutPermissionsDoesNotStart(t *testing.T) {
+	g := startGuarded(t)
+	p := startNoWait(t, nil, "NATS_URL="+g.url(permission.Operator), "NATS_INBOX_PREFIX=INBOX.node")
+	if code := p.wait(t); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	var last string
+	for line := range strings.Lines(p.err.String()) {
+		last = line
+	}
+	for _, want := range []string{
+		"orderly: NATS permissions are missing: to publish to $JS.API.INFO, ", "ORDER_EVENT.*, ORDER_TIMER.*, ORDER_DEAD.*, ", "$JS.ACK.>, ",
+		"inventory.reserve, ", "; to subscribe to INBOX.node.>, ORDERLY.list; ",
+	} {
+		if !strings.Contains(last, want) {
+			t.Errorf("%q is missing in: %s", want, last)
+		}
+	}
+	if _, err := natstest.JetStream(t, g.connect(t, permission.Engine)).Stream(natstest.Context(t), messages.StreamOrders); !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("the node made a stream: %v", err)
+	}
+}
+
 // TestRefusedCommandSaysSo: a command whose user lacks a permission names it, and where to see the roles.
 func TestRefusedCommandSaysSo(t *testing.T) {
 	g := startGuarded(t)
@@ -227,35 +256,6 @@ func TestRefusedCommandSaysSo(t *testing.T) {
 		got := command(t, g.environ(permission.Publisher), "", strings.Fields(args)...)
 		if want := "NATS does not permit messages to " + subject + ` to this user: the command needs another role, see "orderly permissions --help"`; got.code != exitFailed || !strings.Contains(got.err, want) {
 			t.Errorf("orderly %s: exit code %d, %s", args, got.code, got.err)
-		}
-	}
-}
-
-// view reads what a viewer may read.
-func (g *guarded) view(t *testing.T) {
-	t.Helper()
-	js, err := jetstream.NewWithDomain(g.connect(t, permission.Viewer), permission.ClientDomain)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := natstest.Context(t)
-	c, err := client.NewOn(js)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	if v, err := c.Order(ctx, "o-signal"); err != nil || v.Status != "completed" {
-		t.Errorf("viewed order: %+v, %v", v, err)
-	}
-	if _, err := c.Order(ctx, "o-unknown"); !errors.Is(err, client.ErrUnknownOrder) {
-		t.Errorf("viewed an order that does not exist: %v", err)
-	}
-	if p, err := ingress.RegisteredPlan(ctx, js, "impatient", 0); err != nil || p.GetVersion() != 3 {
-		t.Errorf("viewed plan: %v, %v", p, err)
-	}
-	for dead, err := range ingress.NewDeadLetters(js).All(ctx, ingress.DeadFilter{}) {
-		if err != nil || dead.Sequence != 1 {
-			t.Errorf("viewed dead letter: %+v, %v", dead, err)
 		}
 	}
 }
@@ -341,7 +341,7 @@ func TestReplySubjectsOfClientsStoreNothing(t *testing.T) {
 	if _, err := viewer.Request("$JS.ORDERLY.API.STREAM.INFO.ORDERS", nil, natstest.Patience); err != nil {
 		t.Fatal(err)
 	}
-	p.environ = g.environ(permission.Operator)
+	p.environ = g.environ(permission.Viewer)
 	p.waitStatus(t, "o-1", "completed")
 	// The nodes write to the ledger meanwhile.
 	if err := publisher.PublishRequest("ORDER.o-1", "ORDER_LEDGER.victim", []byte(sampleOrder("o-1"))); err != nil {
@@ -387,7 +387,7 @@ func TestClientOfAPublisher(t *testing.T) {
 	if err := c.Create(ctx, engine.Order{ID: "o-1", CustomerID: "c-7", Items: []engine.Item{{ProductID: "sku-1", Quantity: 1, UnitPrice: 1}}}); err != nil {
 		t.Fatal(err)
 	}
-	p.environ = g.environ(permission.Operator)
+	p.environ = g.environ(permission.Viewer)
 	p.waitStatus(t, "o-1", "completed")
 	batch, err := ingress.NewPublisher(g.connect(t, permission.Publisher), ingress.PublisherConfig{Batch: true})
 	if err != nil {

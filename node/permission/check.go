@@ -149,8 +149,9 @@ func (c *checker) tryEach(subjects []string) {
 func (c *checker) trySubscribing(subjects []string) {
 	for _, pattern := range subjects {
 		subject := literal(pattern)
-		if pattern == inboxes {
+		if pattern == inboxes { // the connection may have a prefix of its own
 			subject = c.nc.NewInbox()
+			pattern = subject[:strings.LastIndexByte(subject, '.')] + ".>"
 		}
 		var sub *nats.Subscription
 		if c.refused(subject, func() (err error) { sub, err = c.nc.SubscribeSync(subject); return err }) {

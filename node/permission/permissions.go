@@ -105,6 +105,7 @@ var (
 func engine(u Uses) Permissions {
 	var p Permissions
 	p.API = slices.Concat(
+		[]string{"INFO"},
 		reads,
 		each("CONSUMER.INFO.", consumed, "."+messages.Consumer),
 		each("CONSUMER.MSG.NEXT.", consumed, "."+messages.Consumer),
@@ -114,7 +115,6 @@ func engine(u Uses) Permissions {
 		ordered(messages.StreamEvents),
 	)
 	p.Setup = slices.Concat(
-		[]string{"INFO"},
 		each("STREAM.CREATE.", streams, ""),
 		[]string{
 			"CONSUMER.CREATE." + messages.StreamOrders + "." + messages.Consumer + "." + messages.SubjectOrder + "*",

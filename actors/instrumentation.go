@@ -42,7 +42,22 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	for _, s := range []order.Status{order.Parked, order.Attention, order.Completed, order.Rejected, order.Cancelled} {
 		i.byStatus[s] = metric.WithAttributeSet(attribute.NewSet(attribute.String("status", s.String())))
 	}
-	return i, errors.Join(errs[:]...)
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	i.startAtZero()
+	return i, nil
+}
+
+// startAtZero makes every series of a counter exist before its first count: a rate needs the value before.
+func (i *instrumentation) startAtZero() {
+	ctx := context.Background()
+	for _, by := range i.byStatus {
+		i.transitions.Add(ctx, 0, by)
+	}
+	for _, c := range []metric.Int64Counter{i.accepted, i.retries, i.fences, i.takeovers} {
+		c.Add(ctx, 0)
+	}
 }
 
 // journaled counts an entry that is in the journal; s is the state with it.

@@ -30,7 +30,7 @@ func (o *Order) startSpan() {
 			attribute.String("messaging.system", "nats"),
 			attribute.String("messaging.operation.type", "process"),
 			attribute.String("messaging.destination.name", d.Stream),
-			attribute.String("orderly.order.id", string(d.OrderID)),
+			attribute.String("orderly.order_id", string(d.OrderID)),
 			attribute.Int64("orderly.delivery", int64(min(d.Deliveries, 1<<31))),
 		))
 	o.span = span
@@ -41,7 +41,7 @@ func (o *Order) endSpan(end string) {
 	if o.span == nil {
 		return
 	}
-	o.span.SetAttributes(attribute.String("orderly.order.status", end))
+	o.span.SetAttributes(attribute.String("orderly.status", end))
 	if end == "attention" {
 		o.span.SetStatus(codes.Error, o.state.AttentionCause.GetCause())
 	}

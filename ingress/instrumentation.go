@@ -66,8 +66,9 @@ func newInstruments(meter metric.Meter, inFlight func() int) (*instruments, erro
 		return nil, err
 	}
 	n.precompute()
-	orders := metric.WithAttributeSet(attribute.NewSet(attribute.String("orderly.stream", messages.StreamOrders)))
-	wakes := metric.WithAttributeSet(attribute.NewSet(attribute.String("orderly.stream", messages.StreamTimers)))
+	n.startAtZero()
+	orders := metric.WithAttributeSet(attribute.NewSet(attribute.String("stream", messages.StreamOrders)))
+	wakes := metric.WithAttributeSet(attribute.NewSet(attribute.String("stream", messages.StreamTimers)))
 	n.registration, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(inFlightGauge, int64(inFlight()))
 		if v := n.lagOrders.Load(); v >= 0 {
@@ -88,7 +89,7 @@ func (n *instruments) precompute() {
 	option := func(key, value string) []metric.AddOption {
 		return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(attribute.String(key, value)))}
 	}
-	const typeKey = "orderly.message.type"
+	const typeKey = "type"
 	for _, t := range []messages.Type{messages.TypeCreated, messages.TypeCancel, messages.TypeSignal, messages.TypeRetry, messages.TypeSkip,
 		messages.TypeWake} {
 		n.byType[t] = option(typeKey, string(t))
@@ -96,11 +97,29 @@ func (n *instruments) precompute() {
 	n.byType[""] = option(typeKey, "unreadable")
 	for kind, name := range map[delivery.OutcomeKind]string{delivery.OutcomeDone: "done", delivery.OutcomeLater: "later",
 		delivery.OutcomeDead: "dead", delivery.OutcomeDropped: "dropped"} {
-		n.byOutcome[kind] = option("orderly.verdict", name)
+		n.byOutcome[kind] = option("outcome", name)
 	}
 	for _, class := range []string{classSubject, classMismatch, classUndecodable, classUnknownType, classTooLarge, classPoison, classSettledDead} {
-		n.byClass[class] = option("orderly.reason", class)
+		n.byClass[class] = option("reason", class)
 	}
+}
+
+// startAtZero makes every series exist before its first count: a rate needs the value before.
+func (n *instruments) startAtZero() {
+	ctx := context.Background()
+	for _, option := range n.byType {
+		n.deliveries.Add(ctx, 0, option...)
+	}
+	for _, option := range n.byOutcome {
+		if option != nil {
+			n.settlements.Add(ctx, 0, option...)
+		}
+	}
+	for _, option := range n.byClass {
+		n.deadLetters.Add(ctx, 0, option...)
+	}
+	n.ignored.Add(ctx, 0)
+	n.ackProgress.Add(ctx, 0)
 }
 
 func (n *instruments) delivered(t messages.Type) {

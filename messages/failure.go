@@ -20,6 +20,14 @@ const (
 	Unreadable = FailureKind_FAILURE_KIND_UNREADABLE
 )
 
+// FailureKinds returns every kind.
+func FailureKinds() (kinds []FailureKind) {
+	for k := Transient; k.Label() != "unknown"; k++ {
+		kinds = append(kinds, k)
+	}
+	return kinds
+}
+
 // Label returns the kind in one lower-case word, as in logs, metrics and timelines.
 func (k FailureKind) Label() string {
 	switch k {

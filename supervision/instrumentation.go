@@ -46,6 +46,7 @@ func newInstrumentation(m metric.Meter, actors, pending func() int64) (*instrume
 			return nil, fmt.Errorf("create instrument: %w", err)
 		}
 	}
+	i.startAtZero()
 	i.observed, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveInt64(live, actors())
 		o.ObserveInt64(held, pending())
@@ -57,6 +58,21 @@ func newInstrumentation(m metric.Meter, actors, pending func() int64) (*instrume
 	return i, nil
 }
 
+// startAtZero makes every series exist before its first count: a rate needs the value before.
+func (i *instrumentation) startAtZero() {
+	ctx := context.Background()
+	for _, k := range messages.FailureKinds() {
+		i.restarts.Add(ctx, 0, byKind(k))
+	}
+	for _, c := range []metric.Int64Counter{i.giveUps, i.crashes, i.escalations} {
+		c.Add(ctx, 0)
+	}
+}
+
+func byKind(k messages.FailureKind) metric.AddOption {
+	return metric.WithAttributes(attribute.String("kind", k.Label()))
+}
+
 func (i *instrumentation) restarted(k messages.FailureKind) {
-	i.restarts.Add(context.Background(), 1, metric.WithAttributes(attribute.String("kind", k.Label())))
+	i.restarts.Add(context.Background(), 1, byKind(k))
 }

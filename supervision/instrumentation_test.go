@@ -63,6 +63,7 @@ func TestInstruments(t *testing.T) {
 		f.deliver("held", 2)
 		got := collect(t, reader)
 		want := map[string]int64{"actors ": 1, "pending ": 1, "restarts defect": 6, "restarts infrastructure": 8, "give_ups ": 2,
+			"restarts fenced": 0, "restarts poison": 0, "restarts rejected": 0, "restarts setup": 0, "restarts transient": 0, "restarts unreadable": 0,
 			"crashes ": 2, "escalations ": 1}
 		if !maps.Equal(got, want) {
 			t.Errorf("got %v, want %v", got, want)

@@ -88,6 +88,7 @@ func (g *Guard) limiter(target string, step *messages.Step) *serviceLimiter {
 			l = newServiceLimiter(g, entry, limits)
 			l.closed = g.closed
 			g.byName[entry.Name] = l
+			g.instr.startAtZero(l)
 		}
 	}
 	next := map[string]*serviceLimiter{}

@@ -63,14 +63,27 @@ func labels(downstream string) metric.MeasurementOption {
 	return metric.WithAttributeSet(attribute.NewSet(attribute.String("downstream", downstream)))
 }
 
+// startAtZero makes the series of a downstream exist before their first count: a rate needs the value before.
+func (i *instrumentation) startAtZero(l *serviceLimiter) {
+	ctx := context.Background()
+	for _, cause := range []openCause{openNoReply, openFailureRate, openSetup} {
+		i.opens.Add(ctx, 0, byCause(l, string(cause)))
+	}
+	for _, cause := range []deferralCause{outage, setup, full} {
+		i.deferrals.Add(ctx, 0, byCause(l, string(cause)))
+	}
+}
+
+func byCause(l *serviceLimiter, cause string) metric.AddOption {
+	return metric.WithAttributes(attribute.String("downstream", l.name), attribute.String("cause", cause))
+}
+
 func (i *instrumentation) opened(l *serviceLimiter, cause openCause) {
-	i.opens.Add(context.Background(), 1, metric.WithAttributes(
-		attribute.String("downstream", l.name), attribute.String("cause", string(cause))))
+	i.opens.Add(context.Background(), 1, byCause(l, string(cause)))
 }
 
 func (i *instrumentation) deferred(l *serviceLimiter, cause deferralCause) {
-	i.deferrals.Add(context.Background(), 1, metric.WithAttributes(
-		attribute.String("downstream", l.name), attribute.String("cause", string(cause))))
+	i.deferrals.Add(context.Background(), 1, byCause(l, string(cause)))
 }
 
 func (i *instrumentation) close() {

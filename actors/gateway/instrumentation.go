@@ -15,7 +15,7 @@ import (
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
-// result is the attribute orderly.outcome of metrics and spans.
+// result is the attribute outcome of metrics, orderly.outcome of spans.
 type result int
 
 const (
@@ -115,9 +115,9 @@ func (i *instrumentation) step(name string) *stepOptions {
 	for d, direction := range []messages.Direction{messages.Do, messages.Undo} {
 		for r := range resultCount {
 			set := attribute.NewSet(
-				attribute.String("orderly.step", name),
-				attribute.String("orderly.direction", direction.Label()),
-				attribute.String("orderly.outcome", r.String()),
+				attribute.String("step", name),
+				attribute.String("direction", direction.Label()),
+				attribute.String("outcome", r.String()),
 			)
 			m[d][r] = []metric.RecordOption{metric.WithAttributeSet(set)}
 		}

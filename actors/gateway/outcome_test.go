@@ -50,7 +50,7 @@ func TestOutcomesAreMeasuredAndDocumented(t *testing.T) {
 	}
 	counts := map[string]uint64{}
 	for _, p := range got.ScopeMetrics[0].Metrics[0].Data.(metricdata.Histogram[float64]).DataPoints {
-		outcome, _ := p.Attributes.Value("orderly.outcome")
+		outcome, _ := p.Attributes.Value("outcome")
 		counts[outcome.AsString()] += p.Count
 	}
 	if !maps.Equal(counts, want) {

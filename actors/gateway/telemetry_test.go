@@ -119,9 +119,9 @@ func TestDurationsAreMeasured(t *testing.T) {
 	}
 	counts := map[string]uint64{}
 	for _, p := range m.Data.(metricdata.Histogram[float64]).DataPoints {
-		step, _ := p.Attributes.Value("orderly.step")
-		direction, _ := p.Attributes.Value("orderly.direction")
-		outcome, _ := p.Attributes.Value("orderly.outcome")
+		step, _ := p.Attributes.Value("step")
+		direction, _ := p.Attributes.Value("direction")
+		outcome, _ := p.Attributes.Value("outcome")
 		counts[step.AsString()+" "+direction.AsString()+" "+outcome.AsString()] = p.Count
 	}
 	for key, want := range map[string]uint64{

@@ -15,6 +15,7 @@ type instrumentation struct {
 	lost     metric.Int64Counter
 	batch    metric.Int64Histogram
 	foreign  metric.Int64Counter
+	failed   metric.Int64Counter
 }
 
 func newInstrumentation(m metric.Meter) (*instrumentation, error) {
@@ -30,10 +31,15 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 		metric.WithExplicitBucketBoundaries(1, 2, 5, 10, 25, 50, 100, 250, 500, 1000))
 	foreign, err5 := m.Int64Counter("orderly.journal.foreign", metric.WithUnit("{message}"),
 		metric.WithDescription("Messages in the journal that no node stored, and that a read of an order passed over; each read counts."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	failed, err6 := m.Int64Counter("orderly.journal.append.failed", metric.WithUnit("{append}"),
+		metric.WithDescription("Appends that the journal did not store, other than those refused because of another entry: it is away, full or forbidden."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, fmt.Errorf("create the journal's instruments: %w", err)
 	}
-	return &instrumentation{duration, fenced, lost, batch, foreign}, nil
+	for _, c := range []metric.Int64Counter{fenced, lost, foreign, failed} {
+		c.Add(context.Background(), 0) // a rate needs the value before the first count
+	}
+	return &instrumentation{duration, fenced, lost, batch, foreign, failed}, nil
 }
 
 // completed records the end of one append.
@@ -45,5 +51,7 @@ func (i *instrumentation) completed(took time.Duration, err error) {
 		i.fenced.Add(context.Background(), 1)
 	case errors.Is(err, errLost):
 		i.lost.Add(context.Background(), 1)
+	default:
+		i.failed.Add(context.Background(), 1)
 	}
 }

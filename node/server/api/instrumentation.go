@@ -40,11 +40,20 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make instrument: %w", err)
 	}
-	return &instrumentation{duration: duration, streams: streams, refusals: refusals}, nil
+	i := &instrumentation{duration: duration, streams: streams, refusals: refusals}
+	for _, reason := range []string{refusedHost, refusedCrossOrigin, refusedSlowBody, refusedClientLimit, refusedNodeLimit, refusedConnection} {
+		i.refusals.Add(context.Background(), 0, byReason(reason)) // a rate needs the value before the first count
+	}
+	streams.Add(context.Background(), 0)
+	return i, nil
+}
+
+func byReason(reason string) metric.AddOption {
+	return metric.WithAttributes(attribute.String("reason", reason))
 }
 
 func (i *instrumentation) refused(ctx context.Context, reason string) {
-	i.refusals.Add(ctx, 1, metric.WithAttributes(attribute.String("reason", reason)))
+	i.refusals.Add(ctx, 1, byReason(reason))
 }
 
 func (i *instrumentation) request(ctx context.Context, method, route string, status int, took time.Duration) {

@@ -3,13 +3,14 @@ package index
 import (
 	"context"
 	"errors"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
-// countInterval is the shortest time between two counts of the rows, each of which scans the table.
+// countInterval is the shortest time between two counts of the orders that have ended, each of which scans an index.
 const countInterval = time.Minute
 
 type instrumentation struct {
@@ -17,13 +18,15 @@ type instrumentation struct {
 	tick             metric.Float64Histogram
 	registration     metric.Registration
 
-	// rows is the last count of rows, counted its time in Unix nanoseconds.
-	rows, counted atomic.Int64
+	// ended is the last count of orders that have ended, counted its time. The lock is held while they are counted.
+	mu      sync.Mutex
+	ended   census
+	counted time.Time
 }
 
 func newInstrumentation(m metric.Meter, x *Index) (*instrumentation, error) {
 	i := &instrumentation{}
-	var errs [7]error
+	var errs [9]error
 	i.entries, errs[0] = m.Int64Counter("orderly.index.entries", metric.WithUnit("{entry}"),
 		metric.WithDescription("Journal entries applied to the index."))
 	i.skipped, errs[1] = m.Int64Counter("orderly.index.entries.skipped", metric.WithUnit("{entry}"),
@@ -39,10 +42,18 @@ func newInstrumentation(m metric.Meter, x *Index) (*instrumentation, error) {
 	rows, err := m.Int64ObservableGauge("orderly.index.rows", metric.WithUnit("{order}"),
 		metric.WithDescription("Orders in the index, counted at most once a minute."))
 	errs[5] = err
-	if err := errors.Join(errs[:6]...); err != nil {
+	orders, err := m.Int64ObservableGauge("orderly.orders", metric.WithUnit("{order}"),
+		metric.WithDescription("Orders by status; those that have ended are counted at most once a minute."))
+	errs[6] = err
+	oldest, err := m.Float64ObservableGauge("orderly.orders.oldest_age", metric.WithUnit("s"),
+		metric.WithDescription("How long the oldest order has been in a status that is not an end; 0 without one."))
+	errs[7] = err
+	if err := errors.Join(errs[:8]...); err != nil {
 		return nil, err
 	}
-	i.registration, errs[6] = m.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+	i.entries.Add(context.Background(), 0) // a rate needs the value before the first count
+	i.skipped.Add(context.Background(), 0)
+	i.registration, errs[8] = m.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		se := x.current.Load()
 		if se == nil {
 			return nil
@@ -50,12 +61,21 @@ func newInstrumentation(m metric.Meter, x *Index) (*instrumentation, error) {
 		s := se.state.Load()
 		o.ObserveFloat64(lag, s.lag(time.Now()).Seconds())
 		o.ObserveInt64(pending, int64(s.pending))
-		if n, err := x.count(ctx, se); err == nil {
-			o.ObserveInt64(rows, n)
+		if c, err := x.census(ctx, se); err == nil {
+			var all int64
+			for status, g := range c {
+				by := metric.WithAttributes(attribute.String("status", Status(status).String()))
+				o.ObserveInt64(orders, g.orders, by)
+				if !Status(status).ended() {
+					o.ObserveFloat64(oldest, g.age(time.Now()).Seconds(), by)
+				}
+				all += g.orders
+			}
+			o.ObserveInt64(rows, all)
 		}
 		return nil
-	}, lag, pending, rows)
-	return i, errs[6]
+	}, lag, pending, rows, orders, oldest)
+	return i, errs[8]
 }
 
 func (i *instrumentation) close() { _ = i.registration.Unregister() } // fails only for a registration of another meter
@@ -70,18 +90,4 @@ func (i *instrumentation) ticked(took time.Duration, applied, skipped int64) {
 	if skipped > 0 {
 		i.skipped.Add(ctx, skipped)
 	}
-}
-
-// count returns the number of rows, up to a minute old.
-func (x *Index) count(ctx context.Context, se *session) (int64, error) {
-	i := x.instr
-	last, now := i.counted.Load(), time.Now().UnixNano()
-	if now-last < int64(countInterval) || !i.counted.CompareAndSwap(last, now) {
-		return i.rows.Load(), nil
-	}
-	n, err := se.count(ctx)
-	if err == nil {
-		i.rows.Store(n)
-	}
-	return n, err
 }

@@ -88,13 +88,6 @@ func (se *session) list(ctx context.Context, c parsedQuery) ([]*row, error) {
 	return m.finish(), nil
 }
 
-func (se *session) count(ctx context.Context) (n int64, err error) {
-	err = se.query(ctx, func(ctx context.Context) error {
-		return se.store.read.QueryRowContext(ctx, "SELECT count(*) FROM orders").Scan(&n)
-	})
-	return n, err
-}
-
 // query runs f on the database, within queryTimeout and while the session lasts.
 func (se *session) query(ctx context.Context, f func(context.Context) error) error {
 	se.queries.RLock()

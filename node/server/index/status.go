@@ -38,6 +38,9 @@ func (s Status) String() string {
 // active reports whether a delivery drives the order.
 func (s Status) active() bool { return s == Running || s == Compensating }
 
+// ended reports whether the order has ended.
+func (s Status) ended() bool { return s >= Completed }
+
 // parseStatus reads a name; the error wraps ErrQuery.
 func parseStatus(name string) (Status, error) {
 	i := slices.Index(statusNames, name)

@@ -30,7 +30,7 @@ SOURCE := $(wildcard actors deploy ingress messages node supervision)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash hostile model model-short generate generated tidy vuln vuln-online check clean
+.PHONY: help run build test race lint lint-go lint-proto fuzz bench benchmarks crash hostile model model-short generate generated tidy alerts vuln vuln-online check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -107,6 +107,11 @@ generated: ## fail when the generated code is stale
 tidy: ## fail when go.mod or go.sum is not tidy
 	go mod tidy -diff
 
+alerts: ## fire each Prometheus alert of deploy/alerts.yaml
+	$(call need,promtool,prometheus)
+	promtool check rules deploy/alerts.yaml
+	promtool test rules deploy/alerts_test.yaml
+
 vuln: ## look for known vulnerabilities; needs the Go vulnerability database over the network
 	$(GOVULNCHECK) ./...
 
@@ -118,7 +123,7 @@ vuln-online: ## run vuln where the vulnerability database can be reached, and sa
 	*) exit $$status ;; \
 	esac
 
-check: lint generated tidy model-short test race benchmarks vuln-online ## all that a change must pass; what CI runs
+check: lint generated tidy alerts model-short test race benchmarks vuln-online ## all that a change must pass; what CI runs
 
 clean: ## remove what was built; data stays
 	rm -rf bin coverage.out

@@ -3,6 +3,7 @@ package cli
 import (
 	"maps"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -157,4 +158,46 @@ func documentedMetrics(t *testing.T) map[string]string {
 		}
 	}
 	return names
+}
+
+// TestAlerts: the rules of deploy/alerts.yaml name documented metrics and their labels, and each has a case that fires it.
+func TestAlerts(t *testing.T) {
+	rules, cases := deployed(t, "alerts.yaml"), deployed(t, "alerts_test.yaml")
+	documented := documentedMetrics(t)
+	for _, alert := range regexp.MustCompile(`alert: (\w+)\n\s+expr: (.+)`).FindAllStringSubmatch(rules, -1) {
+		name, expr := alert[1], alert[2]
+		if !regexp.MustCompile(`alertname: ` + name + `\n\s+exp_alerts:\n`).MatchString(cases) {
+			t.Errorf("no case of alerts_test.yaml fires %s", name)
+		}
+		known := []string{"instance"} // Prometheus adds it
+		for _, m := range regexp.MustCompile(`((?:orderly|http)_\w+)(?:\{(.*?)\})?`).FindAllStringSubmatch(expr, -1) {
+			metric, matchers := m[1], m[2]
+			if documented[metric] == "" {
+				t.Errorf("%s: docs/operations.md has no metric %s", name, metric)
+			}
+			labels := bounded[metric]
+			known = slices.AppendSeq(known, maps.Keys(labels))
+			for _, l := range regexp.MustCompile(`(\w+)=~?"(.*?)"`).FindAllStringSubmatch(matchers, -1) {
+				for value := range strings.SplitSeq(l[2], "|") {
+					if !slices.Contains(labels[l[1]], value) {
+						t.Errorf("%s: %s has no %s %q, but %v", name, metric, l[1], value, labels)
+					}
+				}
+			}
+		}
+		for _, by := range regexp.MustCompile(`by \((\w+)\)`).FindAllStringSubmatch(expr, -1) {
+			if !slices.Contains(known, by[1]) {
+				t.Errorf("%s: no label %s, but %v", name, by[1], known)
+			}
+		}
+	}
+}
+
+func deployed(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../deploy/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }

@@ -188,7 +188,7 @@ func New(deps Deps, cfg Config) (*API, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	measure, err := newInstrumentation(cfg.Meter)
+	measure, err := newInstrumentation(cfg.Meter, deps.Health.Ready)
 	if err != nil {
 		return nil, fmt.Errorf("api: %w", err)
 	}

@@ -27,7 +27,7 @@ const (
 	refusedConnection = "connection"
 )
 
-func newInstrumentation(m metric.Meter) (*instrumentation, error) {
+func newInstrumentation(m metric.Meter, ready func() error) (*instrumentation, error) {
 	duration, err := m.Float64Histogram("http.server.request.duration", metric.WithUnit("s"), metric.WithDescription("Time to answer a request, event streams excepted."))
 	if err != nil {
 		return nil, fmt.Errorf("make instrument: %w", err)
@@ -38,6 +38,17 @@ func newInstrumentation(m metric.Meter) (*instrumentation, error) {
 	}
 	refusals, err := m.Int64Counter("orderly.api.refused", metric.WithUnit("{request}"), metric.WithDescription("Requests and connections refused because of their origin or of a limit."))
 	if err != nil {
+		return nil, fmt.Errorf("make instrument: %w", err)
+	}
+	if _, err := m.Int64ObservableGauge("orderly.node.ready", metric.WithDescription("Whether the node accepts orders, as /readyz says: 1 or 0."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			var is int64
+			if ready() == nil {
+				is = 1
+			}
+			o.Observe(is)
+			return nil
+		})); err != nil {
 		return nil, fmt.Errorf("make instrument: %w", err)
 	}
 	i := &instrumentation{duration: duration, streams: streams, refusals: refusals}

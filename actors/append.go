@@ -68,13 +68,20 @@ func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 	o.Journal.Append(&a.Append)
 }
 
+// countedEntry is the size of the smallest entry that is counted as memory, in bytes.
+const countedEntry = 4 << 10
+
 // complete applies the entry, or reads the journal when another entry was stored first, or the reply was lost (R0).
 func (a *pendingAppend) complete() {
 	o, entry, onAppended, sequence, err := a.actor, a.entry, a.onAppended, a.sequence, a.err
+	size := len(a.Body)
 	a.operation, a.entry, a.onAppended, a.err = operation{}, nil, nil, nil
 	appendPool.Put(a)
 
 	o.busy = false
+	if size > countedEntry && entry.Number > 1 {
+		o.count(int64(size)) // the first entry is the order, which ingress counts
+	}
 	switch {
 	case errors.Is(err, journal.ErrConflict):
 		o.read()

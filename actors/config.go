@@ -17,6 +17,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/budget"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
@@ -56,6 +57,8 @@ type Deps struct {
 	Steps   Steps
 	Inbox   Inbox
 	Timers  Timers
+	// Memory counts what actors hold of their orders beside what ingress counts; nil: not counted.
+	Memory *budget.Budget
 	// Downstreams knows how long services remember a key; nil: all of them for the default time.
 	Downstreams *directory.Directory
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/gateway"
 	"github.com/orderly-engine/orderly/actors/journal/journaltest"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/budget"
 	"github.com/orderly-engine/orderly/messages/delivery"
 )
 
@@ -51,6 +52,7 @@ type fixture struct {
 	steps  *downstream
 	inbox  *inbox
 	timers *timers
+	budget *budget.Budget
 	system *actor.ActorSystem
 	parent *parent
 	top    *actor.PID
@@ -83,13 +85,14 @@ func newFixtureOf(t *testing.T, downstreams *directory.Directory, options ...fun
 		steps:  &downstream{log: log, plan: map[string][]answer{}, open: map[string]gateway.Done{}, calls: map[string]*gateway.Call{}, token: map[string]uint64{}},
 		inbox:  &inbox{},
 		timers: &timers{log: log},
+		budget: budget.New(1 << 30),
 		system: actor.NewActorSystem(actor.WithLoggerFactory(quiet)),
 	}
 	cfg := actors.Config{Node: "n-1", Plan: testPlan, AfterFunc: s.after, Rand: func() float64 { return 0 }}
 	for _, option := range options {
 		option(&cfg)
 	}
-	d := actors.Deps{Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Downstreams: downstreams}
+	d := actors.Deps{Memory: s.budget, Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Downstreams: downstreams}
 	orders, err := actors.NewFactory(d, cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -33,6 +33,8 @@ type Order struct {
 	stashed []*delivery.Delivery
 	// covered is how many of held, the first ones, arrived before the state was last read.
 	covered int
+	// counted is what this actor counts in Memory.
+	counted int64
 	// search is what was found in the inbox around held[0]; nil: it was not searched.
 	search *search
 	// noCreatedUpTo: a search found no created message up to this sequence of the inbox.
@@ -70,6 +72,7 @@ func (o *Order) Receive(ctx actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		o.dropCall()
 		o.dropStash()
+		o.count(-o.counted)
 		return
 	default:
 		return
@@ -94,6 +97,12 @@ func (o *Order) advance() {
 			return
 		}
 	}
+}
+
+// count counts n more bytes of the order, fewer if n is negative.
+func (o *Order) count(n int64) {
+	o.counted += n
+	o.Memory.Add(n)
 }
 
 // settle ends a delivery.

@@ -3,6 +3,8 @@ package actors
 import (
 	"context"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
@@ -21,6 +23,8 @@ func (o *Order) read() {
 type loaded struct {
 	state *order.State
 	fence uint64
+	// size is that of the entries in bytes.
+	size int64
 }
 
 // load folds the order's journal.
@@ -29,13 +33,14 @@ func (f *Factory) load(ctx context.Context, id messages.OrderID) (loaded, error)
 	if err != nil {
 		return loaded{}, err
 	}
-	state := &order.State{}
+	state, size := &order.State{}, int64(0)
 	for _, e := range entries {
+		size += int64(proto.Size(e.Entry))
 		if err := state.Restore(e.Sequence, e.Entry); err != nil {
 			return loaded{}, defect(err)
 		}
 	}
-	return loaded{state, fence}, nil
+	return loaded{state, fence, size}, nil
 }
 
 // merge replaces the state by the one that was read. A driver whose incarnation is no longer the owner has been fenced: it
@@ -45,6 +50,7 @@ func (o *Order) merge(read loaded, err error) {
 		o.fail(err)
 	}
 	state := read.state
+	o.count(read.size - o.counted)
 	o.state, o.fence, o.current = state, read.fence, true
 	if o.driver != nil && (state.Driver != order.SourceOf(o.driver) || state.Owner != o.driver.Incarnation) {
 		o.instr.fenced()

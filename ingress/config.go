@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
 
+	"github.com/orderly-engine/orderly/messages/budget"
 	"github.com/orderly-engine/orderly/messages/health"
 )
 
@@ -33,6 +34,9 @@ type Config struct {
 	GroupAck bool
 	// PollInterval is the time between two reads of the inbox's lag; default DefaultPollInterval.
 	PollInterval time.Duration
+	// Memory counts the deliveries that are held; default none. When it is half full no more messages about orders are requested, and
+	// when it is full what arrives is nak'ed before it is decoded.
+	Memory *budget.Budget
 	// Health gets a check of each consumer and of the dead letters; default none.
 	Health *health.Monitor
 	// Logger defaults to slog.Default.

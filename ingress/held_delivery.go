@@ -19,8 +19,9 @@ type heldDelivery struct {
 	puller *puller
 	// replyTo is the subject that settles the delivery.
 	replyTo string
-	// size is that of the message in bytes.
-	size int
+	// size is that of the message in bytes, weight what the delivery counts for in Config.Memory.
+	size   int
+	weight int64
 	// reconnects is the connection's count of reconnects when the pull of the delivery began.
 	reconnects uint64
 	settled    atomic.Bool
@@ -32,6 +33,18 @@ type heldDelivery struct {
 	// extendedAt is when the current ack wait began, since the start of the inbox.
 	extendedAt time.Duration
 	inTable    bool
+}
+
+// What a delivery is taken to hold in memory, in bytes, beside twice the size of its message.
+const (
+	deliveryWeight = 1 << 10
+	itemWeight     = 128
+)
+
+// weigh counts n more bytes.
+func (r *heldDelivery) weigh(n int) {
+	r.weight += int64(n)
+	r.inbox.cfg.Memory.Add(int64(n))
 }
 
 // Settle settles the delivery; only the first call has an effect. A dropped delivery is released without a reply to the
@@ -110,6 +123,7 @@ func (i *Inbox) replyAndRelease(r *heldDelivery, body []byte) {
 // release removes the delivery from the table and frees its place.
 func (i *Inbox) release(r *heldDelivery) {
 	i.inflight.remove(r)
+	i.cfg.Memory.Add(-r.weight)
 	r.puller.release()
 }
 

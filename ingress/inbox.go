@@ -53,8 +53,8 @@ func New(js jetstream.JetStream, cfg Config, deliver func(*delivery.Delivery)) (
 	}
 	orders, wakes := cfg.split()
 	i.pullers = [2]*puller{
-		newPuller(i.lookup.api, messages.StreamOrders, orders, cfg.Health.Check("messages about orders", serveGrace), i.receive),
-		newPuller(i.lookup.api, messages.StreamTimers, wakes, cfg.Health.Check("wake-ups", serveGrace), i.receive),
+		newPuller(i.lookup.api, messages.StreamOrders, orders, cfg.Memory.HalfFull, cfg.Health.Check("messages about orders", serveGrace), i.receive),
+		newPuller(i.lookup.api, messages.StreamTimers, wakes, cfg.Memory.Full, cfg.Health.Check("wake-ups", serveGrace), i.receive),
 	}
 	var err error
 	if i.instruments, err = newInstruments(cfg.Meter, i.inflight.size); err != nil {

@@ -36,6 +36,8 @@ type puller struct {
 	limit  int
 	// minRequest is the lowest number of messages that is requested.
 	minRequest int
+	// full: nothing is to be requested.
+	full func() bool
 	// check gets whether the server serves the consumer.
 	check *health.Check
 	// receive handles a message, which counts as held until release.
@@ -54,8 +56,8 @@ type puller struct {
 	stopped      bool
 }
 
-func newPuller(api natsclient.API, stream string, limit int, check *health.Check, receive func(*puller, *natsclient.PullSession, *nats.Msg)) *puller {
-	return &puller{api: api, stream: stream, limit: limit, minRequest: max(1, min(maxRequested/2, limit/16)), check: check, receive: receive}
+func newPuller(api natsclient.API, stream string, limit int, full func() bool, check *health.Check, receive func(*puller, *natsclient.PullSession, *nats.Msg)) *puller {
+	return &puller{api: api, stream: stream, limit: limit, minRequest: max(1, min(maxRequested/2, limit/16)), full: full, check: check, receive: receive}
 }
 
 // open begins a new session, which voids the requests of the previous one. That ends once its messages are handled.
@@ -125,7 +127,7 @@ func (p *puller) requestMore() {
 // requestSize is the number of messages to request now; p.mu is held.
 func (p *puller) requestSize() int {
 	n := min(maxRequested, p.limit-p.held) - p.requested
-	if n < p.minRequest || p.stopped || p.session == nil || p.consumerGone != "" {
+	if n < p.minRequest || p.stopped || p.session == nil || p.consumerGone != "" || p.full() {
 		return 0
 	}
 	if !p.pausedUntil.IsZero() && time.Now().Before(p.pausedUntil) {

@@ -13,6 +13,9 @@ import (
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
+// fullDelay is the redelivery delay of what arrives while Config.Memory is full: requests were sent before it was.
+const fullDelay = 500 * time.Millisecond
+
 // receive handles one message. It is called on the goroutines of the subscriptions.
 func (i *Inbox) receive(p *puller, s *natsclient.PullSession, m *nats.Msg) {
 	meta, err := m.Metadata()
@@ -24,12 +27,19 @@ func (i *Inbox) receive(p *puller, s *natsclient.PullSession, m *nats.Msg) {
 	if meta.NumDelivered > 1 {
 		i.suspendPurge(i.cfg.AckWait)
 	}
+	if i.cfg.Memory.Full() {
+		i.suspendPurge(fullDelay + i.cfg.AckWait)
+		_ = i.nc.Publish(m.Reply, natsclient.NakAfter(fullDelay)) // if it fails, the message is redelivered later
+		p.release()
+		return
+	}
 	now := time.Now()
 	r := &heldDelivery{inbox: i, puller: p, reconnects: s.Reconnects, replyTo: m.Reply, size: m.Size(), extendedAt: now.Sub(i.start)}
 	r.Delivery = delivery.Delivery{
 		Stream: p.stream, Sequence: meta.Sequence.Stream, Deliveries: meta.NumDelivered, Stored: meta.Timestamp, Received: now,
 		Unreceivable: max(s.Opened.Sub(meta.Timestamp), 0), Incarnation: newIncarnation(), Settler: r,
 	}
+	r.weigh(deliveryWeight + 2*r.size)
 	i.inflight.add(r)
 	failpoint.Pass(failpoint.Delivered)
 	defer i.recoverPanic(r)
@@ -41,6 +51,7 @@ func (i *Inbox) receive(p *puller, s *natsclient.PullSession, m *nats.Msg) {
 		return
 	}
 	i.instruments.delivered(r.Type)
+	r.weigh(itemWeight * len(r.Created.GetItems()))
 	if r.Type == messages.TypeWake {
 		failpoint.Pass(failpoint.Woken)
 	}

@@ -30,7 +30,7 @@ func Term(reason string) []byte { return append([]byte("+TERM "), reason...) }
 
 const (
 	// pullBytes bounds the messages of one request, well below what a subscription buffers.
-	pullBytes = 8 << 20
+	pullBytes = 4 << 20
 	// pullExpires ends a request that is not fulfilled.
 	pullExpires = 30 * time.Second
 	// PullHeartbeat is the interval at which the server sends a status while a request is open and no message comes.

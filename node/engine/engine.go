@@ -19,6 +19,7 @@ import (
 	"github.com/orderly-engine/orderly/actors/plan"
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/budget"
 	"github.com/orderly-engine/orderly/node/permission"
 	"github.com/orderly-engine/orderly/supervision"
 )
@@ -26,6 +27,8 @@ import (
 const (
 	// maxReply bounds the answer of a service, in bytes: twice what its data may have, for white space.
 	maxReply = 2 * messages.MaxBody
+	// memoryLimit bounds the messages and orders that a node holds in memory, in bytes.
+	memoryLimit = 128 << 20
 	// shutdownGrace is how long, after the end of the drain, the server may take to answer the last acknowledgements.
 	shutdownGrace = time.Second
 )
@@ -144,8 +147,10 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if e.deadLetters, err = ingress.NewDeadLetterRetention(js, c.DeadRetention, c.Logger); err != nil {
 		return err
 	}
+	memory := budget.New(memoryLimit)
 	e.orders, err = actors.NewFactory(actors.Deps{
-		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)), Downstreams: c.Downstreams,
+		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)),
+		Memory: memory, Downstreams: c.Downstreams,
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 		Redelivering: func() bool { return e.inbox.Redelivering() },
@@ -161,7 +166,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.inbox, err = ingress.New(js, ingress.Config{
-		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Health: c.Health, Logger: c.Logger, Meter: c.Meter,
+		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Memory: memory, Health: c.Health, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -52,8 +53,13 @@ func newHarness(t *testing.T, environ []string) *harness {
 	return h
 }
 
-// waiting is the prefix of the ids of orders whose payment is pending until its signal comes.
-const waiting = "waiting-"
+const (
+	// waiting is the prefix of the ids of orders whose payment is pending until its signal comes.
+	waiting = "waiting-"
+	// slow is that of orders whose payment takes slowPayment.
+	slow        = "slow-"
+	slowPayment = 3 * time.Second
+)
 
 // service answers the calls of the step pay.
 type service struct {
@@ -67,6 +73,10 @@ func startService(t *testing.T, nc *nats.Conn) *service {
 	s := &service{calls: map[string]int{}}
 	_, err := nc.Subscribe("hostile.pay", func(m *nats.Msg) {
 		id, _, _ := strings.Cut(m.Header.Get("Idempotency-Key"), "/")
+		if strings.HasPrefix(id, slow) {
+			time.AfterFunc(slowPayment, func() { _ = m.Respond([]byte(`{"done": {}}`)) })
+			return
+		}
 		answer := `{"done": {}}`
 		if strings.HasPrefix(id, waiting) {
 			s.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -49,7 +48,7 @@ func newDeadLetterWriter(i *Inbox) (*deadLetterWriter, error) {
 	return &deadLetterWriter{
 		inbox: i, check: i.cfg.Health.Check("dead letters", 0), queue: make(chan *heldDelivery, 2*i.cfg.MaxInFlight),
 		publisher: publisher, written: make(chan int, maxDeadWrites),
-		stored: newLogSample(i.log, maxDeadLogged), failed: newLogSample(i.log, maxDeadLogged),
+		stored: newLogSample(maxDeadLogged), failed: newLogSample(maxDeadLogged),
 	}, nil
 }
 
@@ -125,8 +124,12 @@ func closedChannel() chan struct{} {
 }
 
 func (w *deadLetterWriter) logCounts() {
-	w.stored.count(slog.LevelWarn, "more dead letters stored than are logged")
-	w.failed.count(slog.LevelError, "more dead letters not stored than are logged")
+	if n := w.stored.takeHidden(); n > 0 {
+		w.inbox.log.Warn("more dead letters stored than are logged", "count", n)
+	}
+	if n := w.failed.takeHidden(); n > 0 {
+		w.inbox.log.Error("more dead letters not stored than are logged", "count", n)
+	}
 }
 
 // errMessageGone: the stream does not store the message any more, so another node has settled it.
@@ -144,7 +147,9 @@ func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery, before <-
 		failpoint.Pass(failpoint.AfterDeadLetter)
 		i.ledger.add(unnamed{r, messages.LedgerKind_LEDGER_KIND_DEAD_LETTERED, func(r *heldDelivery) { w.remove(r, reason) }})
 		i.instruments.deadLettered(r.rejection.class)
-		w.stored.log(slog.LevelWarn, "dead letter stored", append(attrs, "dead_sequence", ack.Sequence)...)
+		if w.stored.next() {
+			i.log.Warn("dead letter stored", append(attrs, "dead_sequence", ack.Sequence)...)
+		}
 	case errors.Is(err, errMessageGone), errors.Is(err, errReconnected):
 		i.release(r)
 	case ctx.Err() != nil: // not settled: the message is redelivered
@@ -152,7 +157,9 @@ func (w *deadLetterWriter) write(ctx context.Context, r *heldDelivery, before <-
 	default:
 		w.check.Fail(err)
 		i.nak(r, redeliveryDelay(r.Deliveries))
-		w.failed.log(slog.LevelError, "dead letter not stored, its message stays in the inbox", append(attrs, "error", err)...)
+		if w.failed.next() {
+			i.log.Error("dead letter not stored, its message stays in the inbox", append(attrs, "error", err)...)
+		}
 	}
 }
 

@@ -1,46 +1,35 @@
 package ingress
 
-import (
-	"context"
-	"log/slog"
-	"sync"
-)
+import "sync"
 
 // logSample bounds the lines about events that may come by the thousand: some are logged one by one, the others are counted.
 type logSample struct {
-	logger *slog.Logger
-	most   int
+	most int
 
 	mu             sync.Mutex
 	logged, hidden int
 }
 
-// newLogSample logs up to most events one by one between two calls of count.
-func newLogSample(logger *slog.Logger, most int) *logSample {
-	return &logSample{logger: logger, most: most}
-}
+// newLogSample has up to most events logged one by one between two calls of takeHidden.
+func newLogSample(most int) *logSample { return &logSample{most: most} }
 
-func (s *logSample) log(level slog.Level, message string, attrs ...any) {
+// next reports whether the next event is logged, and counts it otherwise.
+func (s *logSample) next() bool {
 	s.mu.Lock()
-	shown := s.logged < s.most
-	if shown {
-		s.logged++
-	} else {
+	defer s.mu.Unlock()
+	if s.logged == s.most {
 		s.hidden++
+		return false
 	}
-	s.mu.Unlock()
-	if shown {
-		s.logger.Log(context.Background(), level, message, attrs...)
-	}
+	s.logged++
+	return true
 }
 
-// count logs how many events were not logged since the last call, if any.
-func (s *logSample) count(level slog.Level, message string) {
+// takeHidden returns how many events were not logged since the last call.
+func (s *logSample) takeHidden() (hidden int) {
 	s.mu.Lock()
-	hidden := s.hidden
+	defer s.mu.Unlock()
+	hidden = s.hidden
 	s.logged, s.hidden = 0, 0
-	s.mu.Unlock()
-	if hidden > 0 {
-		s.logger.Log(context.Background(), level, message, "count", hidden)
-	}
+	return hidden
 }

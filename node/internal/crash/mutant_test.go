@@ -130,7 +130,7 @@ func runUntilKilled(t *testing.T, program, url, crashAt string, bodies []string)
 	go func() { exited <- node.Wait() }()
 	defer func() {
 		_ = node.Process.Kill()
-		<-exited
+		<-exited //nolint:errcheck // it was killed
 	}()
 	for _, body := range bodies {
 		natstest.Eventually(t, "the message is stored", func() bool {

@@ -55,6 +55,12 @@ func (o *Order) startAppend(events []*messages.Event, onAppended func(*Order)) {
 	if err != nil {
 		o.fail(defect(err))
 	}
+	if entry.Number == 1 && !o.admit(len(body)) {
+		a.Body = body
+		appendPool.Put(a)
+		o.refuse()
+		return
+	}
 	a.operation, a.entry, a.onAppended = o.newOperation(), entry, onAppended
 	a.OrderID, a.Expected, a.Kinds, a.Body = o.id(), o.fence, journal.Kinds(entry), body
 	o.busy = true
@@ -152,6 +158,7 @@ func (o *Order) scheduled(_ struct{}, err error) {
 
 // release settles the driver: everything it caused is in the journal.
 func (o *Order) release() {
+	o.unadmit()
 	o.settle(o.driver, delivery.Done())
 	o.endSpan(o.state.Status.String())
 	o.driver, o.current = nil, false

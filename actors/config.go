@@ -51,6 +51,13 @@ type Timers interface {
 	Schedule(context.Context, messages.Timer) error
 }
 
+// Room is the room of the store.
+type Room interface {
+	// Admit reports whether an order whose first entry has so many bytes may be accepted. If so, its room is kept until Release.
+	Admit(size int) bool
+	Release(size int)
+}
+
 // Deps are the dependencies of order actors.
 type Deps struct {
 	Journal Journal
@@ -59,6 +66,8 @@ type Deps struct {
 	Timers  Timers
 	// Memory counts what actors hold of their orders beside what ingress counts; nil: not counted.
 	Memory *budget.Budget
+	// Room may be nil: every order is accepted.
+	Room Room
 	// Downstreams knows how long services remember a key; nil: all of them for the default time.
 	Downstreams *directory.Directory
 }

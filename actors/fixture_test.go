@@ -53,6 +53,7 @@ type fixture struct {
 	inbox  *inbox
 	timers *timers
 	budget *budget.Budget
+	room   *room
 	system *actor.ActorSystem
 	parent *parent
 	top    *actor.PID
@@ -86,13 +87,14 @@ func newFixtureOf(t *testing.T, downstreams *directory.Directory, options ...fun
 		inbox:  &inbox{},
 		timers: &timers{log: log},
 		budget: budget.New(1 << 30),
+		room:   &room{},
 		system: actor.NewActorSystem(actor.WithLoggerFactory(quiet)),
 	}
 	cfg := actors.Config{Node: "n-1", Plan: testPlan, AfterFunc: s.after, Rand: func() float64 { return 0 }}
 	for _, option := range options {
 		option(&cfg)
 	}
-	d := actors.Deps{Memory: s.budget, Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Downstreams: downstreams}
+	d := actors.Deps{Memory: s.budget, Journal: s.memory, Steps: s.steps, Inbox: s.inbox, Timers: s.timers, Room: s.room, Downstreams: downstreams}
 	orders, err := actors.NewFactory(d, cfg)
 	if err != nil {
 		t.Fatal(err)

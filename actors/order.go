@@ -47,6 +47,9 @@ type Order struct {
 	// giveUp is set when the restart budget is spent: attention instead of another move.
 	giveUp *delivery.Failure
 
+	// admitted is the size for which the order takes room in the store; 0: none.
+	admitted int
+
 	// busy: an append or background work is in progress; its completion will arrive as a message.
 	busy bool
 	// The driver's step call is in one of three states: call is in flight; result has arrived and is not in the journal yet;
@@ -73,6 +76,7 @@ func (o *Order) Receive(ctx actor.Context) {
 		o.dropCall()
 		o.dropStash()
 		o.count(-o.counted)
+		o.unadmit()
 		return
 	default:
 		return

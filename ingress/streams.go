@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -25,6 +28,10 @@ const (
 	// DefaultDeadBytes is the limit of the dead letters when their stream is created, in bytes.
 	DefaultDeadBytes = 256 << 20
 	dedupeWindow     = 2 * time.Minute
+	// deadShare is the part of the store that dead letters may take: one of so many.
+	deadShare = 16
+	// metadataLimit in the inbox's metadata is the max_bytes that a node set.
+	metadataLimit = "orderly_max_bytes"
 )
 
 // Streams is the configurable part of the streams and consumers.
@@ -34,6 +41,11 @@ type Streams struct {
 	// AckWait is how long a delivery may go without an in-progress ack; default DefaultAckWait. It must be the same on all
 	// nodes.
 	AckWait time.Duration
+	// Store measures the store when a stream is created; default: it has no limit. The inbox may take a quarter of it, and dead
+	// letters a sixteenth, so that neither takes the room of accepted orders.
+	Store Store
+	// OwnStore: the store is this node's, which therefore sets the limit of an existing inbox too, unless somebody else changed it.
+	OwnStore bool
 }
 
 func (s Streams) withDefaults() Streams {
@@ -72,9 +84,14 @@ func EnsureStreams(ctx context.Context, js jetstream.JetStream, cfg Streams) err
 	if err := checkServer(ctx, js, found); err != nil {
 		return err
 	}
+	if cfg.Store != nil && (cfg.OwnStore || slices.Contains(found, nil)) {
+		if state, err := cfg.Store(ctx); err == nil { // else the limit is unknown
+			limitStreams(streams, state.Limit)
+		}
+	}
 	var mismatches []error
 	for i, want := range streams {
-		if err := ensureStream(ctx, js, want, found[i]); errors.Is(err, ErrConfigMismatch) {
+		if err := ensureStream(ctx, js, want, found[i], cfg.OwnStore); errors.Is(err, ErrConfigMismatch) {
 			mismatches = append(mismatches, err)
 		} else if err != nil {
 			return fmt.Errorf("ensure stream %s: %w", want.Name, err)
@@ -107,6 +124,20 @@ func lookUpStreams(ctx context.Context, js jetstream.JetStream, streams []jetstr
 		found[i] = stream
 	}
 	return found, nil
+}
+
+// limitStreams limits the inbox and the dead letters to their shares of a store.
+func limitStreams(streams []jetstream.StreamConfig, limit int64) {
+	for i := range streams {
+		switch s := &streams[i]; {
+		case limit == 0:
+		case s.Name == messages.StreamOrders:
+			s.MaxBytes = max(1, limit/inboxShare)
+			s.Metadata = map[string]string{metadataLimit: strconv.FormatInt(s.MaxBytes, 10)}
+		case s.Name == messages.StreamDead:
+			s.MaxBytes = max(1, min(DefaultDeadBytes, limit/deadShare))
+		}
+	}
 }
 
 // checkServer returns an error if a server cannot carry the engine's messages.
@@ -203,8 +234,8 @@ func (s Streams) consumers() []durable {
 	}
 }
 
-// ensureStream takes the stream as it was found, or nil.
-func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, stream jetstream.Stream) (err error) {
+// ensureStream takes the stream as it was found, or nil. own is Streams.OwnStore.
+func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.StreamConfig, stream jetstream.Stream, own bool) (err error) {
 	if stream == nil {
 		stream, err = js.CreateStream(ctx, want)
 		if natsclient.ErrorCode(err) == natsclient.ErrorCodeNoStorage && want.MaxBytes > 0 {
@@ -221,6 +252,17 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		}
 	}
 	found := stream.CachedInfo().Config
+	if own && want.Name == messages.StreamOrders && want.MaxBytes > 0 && found.MaxBytes != want.MaxBytes && !limitedByOthers(found) {
+		found.MaxBytes, found.Metadata = want.MaxBytes, maps.Clone(found.Metadata)
+		if found.Metadata == nil {
+			found.Metadata = map[string]string{}
+		}
+		maps.Copy(found.Metadata, want.Metadata)
+		if stream, err = js.UpdateStream(ctx, found); err != nil {
+			return fmt.Errorf("limit the inbox to %d bytes: %w", want.MaxBytes, err)
+		}
+		found = stream.CachedInfo().Config
+	}
 	if completed := complete(want, found); streamMismatch(want, found) != nil && streamMismatch(want, completed) == nil {
 		if stream, err = js.UpdateStream(ctx, completed); err != nil {
 			return fmt.Errorf("complete what an older server created, which needs the permission to publish to STREAM.UPDATE.%s of the JetStream API: %w", want.Name, err)
@@ -228,6 +270,11 @@ func ensureStream(ctx context.Context, js jetstream.JetStream, want jetstream.St
 		found = stream.CachedInfo().Config
 	}
 	return streamMismatch(want, found)
+}
+
+// limitedByOthers reports whether somebody else limited the inbox: a node notes the limit that it sets.
+func limitedByOthers(found jetstream.StreamConfig) bool {
+	return found.MaxBytes > 0 && found.Metadata[metadataLimit] != strconv.FormatInt(found.MaxBytes, 10)
 }
 
 // complete returns a found configuration with the features that servers before MinServerVersion do not know and drop. They can be

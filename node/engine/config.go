@@ -47,6 +47,10 @@ type Config struct {
 	Retention time.Duration
 	// DeadRetention is how long dead letters are kept; default 2160 hours (90 days).
 	DeadRetention time.Duration
+	// Store measures the store of the streams; default: the limits of the account. While it has no room, no new order is accepted.
+	Store ingress.Store
+	// OwnStore: no other program configures the streams, so that the engine sets the limit of an existing inbox too.
+	OwnStore bool
 	// GroupCommit batches the appends of many orders, which saves syncs on servers that sync before they acknowledge.
 	GroupCommit bool
 

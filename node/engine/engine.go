@@ -62,6 +62,9 @@ type Engine struct {
 	retention   *ingress.Retention
 	deadLetters *ingress.DeadLetterRetention
 
+	// room refuses new orders that the store has no room for.
+	room *ingress.Room
+
 	escalated chan error
 	ready     atomic.Bool
 
@@ -102,7 +105,12 @@ func newEngine(ctx context.Context, nc *nats.Conn, p Plan, cfg Config) (*Engine,
 	if err := e.permissions.Check(ctx, js); err != nil {
 		return nil, err
 	}
-	if err := ingress.EnsureStreams(ctx, js, ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait}); err != nil {
+	if cfg.Store == nil {
+		cfg.Store = ingress.AccountStore(js, max(1, cfg.Replicas))
+		e.cfg.Store = cfg.Store
+	}
+	streams := ingress.Streams{Replicas: cfg.Replicas, AckWait: cfg.AckWait, OwnStore: cfg.OwnStore, Store: cfg.Store}
+	if err := ingress.EnsureStreams(ctx, js, streams); err != nil {
 		return nil, err
 	}
 	registered, err := ingress.RegisterPlan(ctx, js, e.plan, cfg.Logger)
@@ -124,6 +132,9 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	c := e.cfg
 	events, err := js.Stream(ctx, messages.StreamEvents)
 	if err != nil {
+		return err
+	}
+	if e.room, err = ingress.NewRoom(js, c.Store, c.Health.Check("room", 0), c.Logger, c.Meter); err != nil {
 		return err
 	}
 	singleServer := events.CachedInfo().Cluster == nil || events.CachedInfo().Cluster.Name == ""
@@ -150,7 +161,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	memory := budget.New(memoryLimit)
 	e.orders, err = actors.NewFactory(actors.Deps{
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)),
-		Memory: memory, Downstreams: c.Downstreams,
+		Memory: memory, Room: e.room, Downstreams: c.Downstreams,
 	}, actors.Config{
 		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 		Redelivering: func() bool { return e.inbox.Redelivering() },
@@ -192,6 +203,9 @@ func (e *Engine) escalate(err error) {
 // Ready reports whether the engine accepts orders and nothing that it needs for that fails.
 func (e *Engine) Ready() bool { return e.ready.Load() && e.cfg.Health.Err() == nil }
 
+// Room is the room of the store for new orders.
+func (e *Engine) Room() *ingress.Room { return e.room }
+
 // InFlight is the number of deliveries that are not settled.
 func (e *Engine) InFlight() int { return e.tree.Pending() }
 
@@ -214,6 +228,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	sweeping.Go(func() { e.retention.Run(taking) })
 	sweeping.Go(func() { e.deadLetters.Run(taking) })
 	sweeping.Go(func() { e.permissions.Watch(taking, e.js, e.cfg.Health.Check("permissions", 0), e.cfg.Logger) })
+	sweeping.Go(func() { e.room.Run(taking) })
 	e.ready.Store(true)
 
 	var failed error
@@ -290,6 +305,9 @@ func (e *Engine) stopParts(ctx context.Context) {
 		if err := e.inbox.Drain(ctx); err != nil {
 			e.cfg.Logger.Warn("last acknowledgements are not confirmed", "error", err)
 		}
+	}
+	if e.room != nil {
+		e.room.Close()
 	}
 	if e.guard != nil {
 		e.guard.Close()

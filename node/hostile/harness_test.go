@@ -1,6 +1,7 @@
 package hostile_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,6 +21,8 @@ type harness struct {
 	dir  string
 	url  string
 	node *process
+	// environ is what the node was started with.
+	environ []string
 	// js is the connection that sends the input; observer publishes well-behaved orders and watches them.
 	js       jetstream.JetStream
 	observer *nats.Conn
@@ -42,15 +45,22 @@ func newHarness(t *testing.T, environ []string) *harness {
 	if err := os.WriteFile(file, []byte(plan), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	h.node = startProcess(t, filepath.Join(h.dir, "node.log"), append([]string{
+	h.environ = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + h.dir, "ORDERLY_DATA_DIR=" + filepath.Join(h.dir, "data"), "ORDERLY_NATS_ADDR=" + addr,
 		"ORDERLY_PLAN=" + file, "ORDERLY_DURABILITY=relaxed", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_UNKNOWN_AGE=5s",
-	}, environ...))
-	h.node.ready()
+	}, environ...)
+	h.start()
 	h.js = natstest.JetStream(t, natstest.Connect(t, h.url))
 	h.observer = natstest.Connect(t, h.url)
 	h.service = startService(t, natstest.Connect(t, h.url))
 	return h
+}
+
+// start starts the node, with more or other variables, and waits until it is ready.
+func (h *harness) start(environ ...string) {
+	h.Helper()
+	h.node = startProcess(h.T, filepath.Join(h.dir, "node.log"), append(h.environ[:len(h.environ):len(h.environ)], environ...))
+	h.node.ready()
 }
 
 const (
@@ -63,6 +73,9 @@ const (
 
 // service answers the calls of the step pay.
 type service struct {
+	nc  *nats.Conn
+	sub *nats.Subscription
+
 	mu sync.Mutex
 	// calls counts the calls of orders whose payment is pending, by id.
 	calls map[string]int
@@ -70,8 +83,24 @@ type service struct {
 
 func startService(t *testing.T, nc *nats.Conn) *service {
 	t.Helper()
-	s := &service{calls: map[string]int{}}
-	_, err := nc.Subscribe("hostile.pay", func(m *nats.Msg) {
+	s := &service{nc: nc, calls: map[string]int{}}
+	s.serve(t)
+	return s
+}
+
+// leave stops answering calls, until serve.
+func (s *service) leave(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(s.sub.Unsubscribe(), s.nc.Flush()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serve answers calls.
+func (s *service) serve(t *testing.T) {
+	t.Helper()
+	var err error
+	s.sub, err = s.nc.Subscribe("hostile.pay", func(m *nats.Msg) {
 		id, _, _ := strings.Cut(m.Header.Get("Idempotency-Key"), "/")
 		if strings.HasPrefix(id, slow) {
 			time.AfterFunc(slowPayment, func() { _ = m.Respond([]byte(`{"done": {}}`)) })
@@ -91,10 +120,9 @@ func startService(t *testing.T, nc *nats.Conn) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := nc.Flush(); err != nil {
+	if err := s.nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return s
 }
 
 // callsOf is how often the payment of the order was called.

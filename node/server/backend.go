@@ -11,6 +11,7 @@ import (
 	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/health"
+	"github.com/orderly-engine/orderly/messages/natsclient"
 	"github.com/orderly-engine/orderly/node/engine"
 	"github.com/orderly-engine/orderly/node/engine/client"
 	"github.com/orderly-engine/orderly/node/server/api"
@@ -100,6 +101,19 @@ func (b *apiBackend) Live() error {
 	return nil
 }
 
+// Room is the room for new orders.
+func (b *apiBackend) Room() (bytes int64, known bool) {
+	n := b.started.Load()
+	if n == nil {
+		return 0, false
+	}
+	m := n.engine.Room().Measured()
+	if m == nil {
+		return 0, false
+	}
+	return max(0, m.Orders()), true
+}
+
 // Ready returns nil while the node accepts orders.
 func (b *apiBackend) Ready() error {
 	if err := b.Healthy(); err != nil {
@@ -117,12 +131,17 @@ func (b *apiBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	if n == nil {
 		return fmt.Errorf("%w: %w", api.ErrNotStored, errStarting)
 	}
+	if _, creates := o.Body.(*messages.OrderCreated); creates {
+		if err := n.engine.Room().Err(); err != nil {
+			return fmt.Errorf("%w: %w", api.ErrNotStored, err)
+		}
+	}
 	err := n.client.PublishMessage(ctx, o)
 	n.report(err)
 	switch {
 	case errors.Is(err, ingress.ErrDisconnected):
 		return fmt.Errorf("%w: NATS is unavailable", api.ErrNotStored)
-	case errors.Is(err, ingress.ErrNoStream):
+	case errors.Is(err, ingress.ErrNoStream), natsclient.ErrorCode(err) != 0:
 		return fmt.Errorf("%w: %w", api.ErrNotStored, err)
 	}
 	return err
@@ -133,7 +152,7 @@ func (n *startedNode) report(err error) {
 	switch {
 	case err == nil:
 		n.publishing.OK()
-	case errors.Is(err, ingress.ErrAckTimeout), errors.Is(err, ingress.ErrNoStream):
+	case errors.Is(err, ingress.ErrAckTimeout), errors.Is(err, ingress.ErrNoStream), natsclient.ErrorCode(err) != 0:
 		n.publishing.Fail(err)
 	}
 }

@@ -201,6 +201,7 @@ func (n *node) connect(ctx context.Context) (err error) {
 	if n.cfg.Embedded() {
 		if n.server, err = embedded.Start(embedded.Config{
 			DataDir: n.cfg.DataDir, Addr: n.cfg.NATSAddr, Relaxed: n.cfg.Durability == config.Relaxed, Logger: n.log,
+			MaxStore: int64(n.cfg.MaxStore) << 20,
 		}); err != nil {
 			return err
 		}
@@ -311,8 +312,11 @@ func (n *node) newEngine(ctx context.Context) (err error) {
 		Node: n.cfg.NodeID, MaxInFlight: n.cfg.MaxInFlight, AckWait: n.cfg.AckWait, Hold: n.cfg.Hold,
 		UnknownAge: n.cfg.UnknownAge, DrainTimeout: n.cfg.DrainTimeout, Retention: n.cfg.Retention, DeadRetention: n.cfg.DeadRetention, Replicas: n.cfg.Replicas,
 		GroupCommit: n.cfg.Durability == config.Strict, Downstreams: n.downstreams,
-		Health: &n.health, JetStream: n.js,
+		Health: &n.health, JetStream: n.js, OwnStore: n.server != nil,
 		Logger: n.log, Meter: n.telemetry.Meter(), Tracer: n.telemetry.Tracer(),
+	}
+	if n.server != nil {
+		cfg.Store = n.storeState
 	}
 	for {
 		if err = n.checkBefore(ctx); err == nil {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/orderly-engine/orderly/ingress"
 	"github.com/orderly-engine/orderly/messages/health"
 )
 
@@ -65,6 +66,12 @@ func (n *node) watchStore() {
 		}
 	}()
 	n.onStop(func() { stop(); <-done })
+}
+
+// storeState measures the embedded store.
+func (n *node) storeState(context.Context) (ingress.StoreState, error) {
+	u, err := n.server.Usage()
+	return ingress.StoreState{Left: max(0, u.Limit-u.Used), Limit: u.Limit, Disk: u.Disk}, err
 }
 
 // look reopens the store if it has failed and can be written again. An error is final.

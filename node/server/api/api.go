@@ -30,6 +30,8 @@ type Health interface {
 	Live() error
 	// Healthy returns nil while NATS is connected and the node's work succeeds, else what fails.
 	Healthy() error
+	// Room is the room left in the store for new orders, in bytes; known is false if the store has no limit that is known.
+	Room() (bytes int64, known bool)
 	// Ready returns nil while the node accepts orders, else the reason why it does not; it is not nil while Healthy is not.
 	Ready() error
 }

@@ -22,7 +22,7 @@ import (
 func TestProbes(t *testing.T) {
 	w := &fakeBackend{}
 	base, _ := serve(t, w, api.Config{})
-	do(t, "GET", base+"/health", "").success(t, 200, "healthy")
+	do(t, "GET", base+"/health", "").success(t, 200, `"healthy","room_bytes":1048576`)
 	do(t, "GET", base+"/livez", "").success(t, 200)
 	do(t, "GET", base+"/readyz", "").success(t, 200)
 	if got := do(t, "GET", base+"/metrics", ""); got.StatusCode != 200 || got.body != "up 1\n" {

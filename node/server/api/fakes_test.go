@@ -47,9 +47,10 @@ func (w *fakeBackend) List(_ context.Context, q index.Query) (*index.Page, error
 	return &index.Page{Orders: []index.Order{}, Node: "n-1"}, nil
 }
 
-func (w *fakeBackend) Healthy() error { w.mu.Lock(); defer w.mu.Unlock(); return w.unhealthy }
-func (w *fakeBackend) Live() error    { w.mu.Lock(); defer w.mu.Unlock(); return w.dead }
-func (w *fakeBackend) Ready() error   { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
+func (w *fakeBackend) Healthy() error      { w.mu.Lock(); defer w.mu.Unlock(); return w.unhealthy }
+func (w *fakeBackend) Live() error         { w.mu.Lock(); defer w.mu.Unlock(); return w.dead }
+func (w *fakeBackend) Room() (int64, bool) { return 1 << 20, true }
+func (w *fakeBackend) Ready() error        { w.mu.Lock(); defer w.mu.Unlock(); return w.ready }
 
 func (w *fakeBackend) Publish(ctx context.Context, o ingress.Outgoing) error {
 	if w.publish != nil {

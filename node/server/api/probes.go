@@ -5,6 +5,8 @@ import "net/http"
 // state is the response of a successful probe.
 type state struct {
 	Status string `json:"status"`
+	// RoomBytes is the room for new orders.
+	RoomBytes *int64 `json:"room_bytes,omitempty"`
 }
 
 // live: the process answers, and a restart would not help.
@@ -12,7 +14,7 @@ func (a *API) live(w http.ResponseWriter, _ *http.Request) *problem {
 	if err := a.deps.Health.Live(); err != nil {
 		return unavailable("a restart would help: " + err.Error())
 	}
-	respond(w, http.StatusOK, state{"live"})
+	respond(w, http.StatusOK, state{Status: "live"})
 	return nil
 }
 
@@ -21,7 +23,7 @@ func (a *API) ready(w http.ResponseWriter, _ *http.Request) *problem {
 	if err := a.deps.Health.Ready(); err != nil {
 		return unavailable("not ready: " + err.Error())
 	}
-	respond(w, http.StatusOK, state{"ready"})
+	respond(w, http.StatusOK, state{Status: "ready"})
 	return nil
 }
 
@@ -30,6 +32,10 @@ func (a *API) health(w http.ResponseWriter, _ *http.Request) *problem {
 	if err := a.deps.Health.Healthy(); err != nil {
 		return unavailable("not healthy: " + err.Error())
 	}
-	respond(w, http.StatusOK, state{"healthy"})
+	healthy := state{Status: "healthy"}
+	if room, known := a.deps.Health.Room(); known {
+		healthy.RoomBytes = &room
+	}
+	respond(w, http.StatusOK, healthy)
 	return nil
 }

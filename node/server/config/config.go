@@ -58,6 +58,7 @@ type Config struct {
 	NATSTLSKey  string `env:"NATS_TLS_KEY" shown:"empty" help:"key file of the client certificate"`
 
 	DataDir  string `env:"ORDERLY_DATA_DIR" envDefault:"data" help:"directory of the embedded server's store and of the index"`
+	MaxStore int    `env:"ORDERLY_MAX_STORE" envDefault:"0" min:"0" max:"1073741824" unit:"MiB; 0: nine tenths of the available disk" help:"most bytes of the embedded server's store; a quarter is for the inbox"`
 	NATSAddr string `env:"ORDERLY_NATS_ADDR" envDefault:"127.0.0.1:4222" form:"address" help:"where the embedded server listens (port 0: any free one)"`
 	NodeID   string `env:"ORDERLY_NODE_ID" form:"name" shown:"host name and a random suffix" help:"the node's name in journal and metrics"`
 	HTTPAddr string `env:"ORDERLY_HTTP_ADDR" envDefault:"127.0.0.1:8080" form:"address" help:"API, health, metrics (port 0: any free one); beyond the loopback only with ORDERLY_HTTP_INSECURE=true"`

@@ -57,14 +57,14 @@ func TestDefaults(t *testing.T) {
 
 // Every variable is read into its field.
 func TestEveryVariable(t *testing.T) {
-	got := load(t, "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_INBOX_PREFIX=IN.node", "NATS_JS_DOMAIN=hub", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
+	got := load(t, "ORDERLY_MAX_STORE=300", "NATS_URL=nats://a:4222, tls://b", "NATS_CREDS=/c", "NATS_INBOX_PREFIX=IN.node", "NATS_JS_DOMAIN=hub", "NATS_TLS_CA=ca", "NATS_TLS_CERT=cert", "NATS_TLS_KEY=key",
 		"ORDERLY_DATA_DIR=/d", "ORDERLY_NATS_ADDR=[::1]:0", "ORDERLY_NODE_ID=n-1", "ORDERLY_HTTP_ADDR=:9090", "ORDERLY_HTTP_INSECURE=true", "ORDERLY_HTTP_HOST_NAMES=a.example, ::1", "ORDERLY_PLAN=p.yaml", "ORDERLY_DOWNSTREAMS=d.yaml",
 		"ORDERLY_MAX_IN_FLIGHT=20000", "ORDERLY_ACK_WAIT=100ms", "ORDERLY_HOLD=1s", "ORDERLY_DRAIN_TIMEOUT=1m", "ORDERLY_UNKNOWN_AGE=2m",
 		"ORDERLY_REPLICAS=3", "ORDERLY_DURABILITY=relaxed", "ORDERLY_RETENTION=1h", "ORDERLY_DEAD_RETENTION=2h", "ORDERLY_INDEX=off", "ORDERLY_LOG_LEVEL=warn", "ORDERLY_LOG_FORMAT=json",
 		"ORDERLY_DEMO_ORDERS=0", "ORDERLY_DEMO_LATENCY=0s", "ORDERLY_DEMO_FAIL_RATE=0.5", "ORDERLY_DEMO_REJECT_RATE=1")
 	want := config.Config{
 		NATSURL: "nats://a:4222, tls://b", NATSCreds: "/c", NATSInboxPrefix: "IN.node", NATSJSDomain: "hub", NATSTLSCA: "ca", NATSTLSCert: "cert", NATSTLSKey: "key",
-		DataDir: "/d", NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPHostNames: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
+		DataDir: "/d", MaxStore: 300, NATSAddr: "[::1]:0", NodeID: "n-1", HTTPAddr: ":9090", HTTPInsecure: true, HTTPHostNames: "a.example, ::1", PlanFile: "p.yaml", DownstreamsFile: "d.yaml",
 		MaxInFlight: 20000, AckWait: 100 * time.Millisecond, Hold: time.Second, DrainTimeout: time.Minute, UnknownAge: 2 * time.Minute,
 		Replicas: 3, Durability: config.Relaxed, Retention: time.Hour, DeadRetention: 2 * time.Hour, Index: config.IndexOff, LogLevel: slog.LevelWarn, LogFormat: config.LogJSON,
 		DemoFailRate: 0.5, DemoRejectRate: 1,

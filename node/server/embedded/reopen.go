@@ -33,6 +33,30 @@ func (s *Server) Failure() error {
 	return nil
 }
 
+// Usage is what a store takes and may take, in bytes.
+type Usage struct {
+	// Used and Limit of all streams; Disk is what is left on the disk.
+	Used, Limit, Disk int64
+}
+
+// Usage measures the store.
+func (s *Server) Usage() (Usage, error) {
+	disk, err := availableDisk(s.cfg.DataDir)
+	if err != nil {
+		return Usage{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return Usage{}, errStopped
+	}
+	state, err := s.server.Jsz(nil)
+	if err != nil {
+		return Usage{}, err
+	}
+	return Usage{Used: int64(state.Store), Limit: s.cfg.MaxStore, Disk: disk}, nil
+}
+
 // CanWrite returns an error unless 16 MiB can be written and synced in the data directory.
 func (s *Server) CanWrite() (err error) {
 	if available, err := availableDisk(s.cfg.DataDir); err != nil {

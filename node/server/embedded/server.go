@@ -105,6 +105,7 @@ func Start(cfg Config) (*Server, error) {
 		held.release()
 		return nil, err
 	}
+	cfg.MaxStore = inner.JetStreamConfig().MaxStore // also after Reopen, when others may have taken the disk
 	s := &Server{cfg: cfg, lock: held, addr: inner.Addr(), server: inner}
 	if tcp, ok := s.addr.(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
 		cfg.Logger.Warn("embedded server accepts connections from other machines without authentication", "address", s.Addr())

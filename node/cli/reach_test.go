@@ -53,9 +53,11 @@ func TestInboxPrefix(t *testing.T) {
 	})
 	url := "NATS_URL=" + strings.Replace(s.ClientURL(), "nats://", "nats://node:x@", 1)
 	runAllCommands(t, s, url, "NATS_INBOX_PREFIX=INBOX.node")
-	p := startNoWait(t, nil, url)
-	if code := p.wait(t); code != exitFailed || !strings.Contains(p.err.String(), "permissions") {
-		t.Errorf("without the prefix: exit code %d, want the permission to be missing\n%s", code, p.err)
+	for _, prefix := range []string{"_INBOX", "INBOX.other"} {
+		p := startNoWait(t, nil, url, "NATS_INBOX_PREFIX="+prefix)
+		if code := p.wait(t); code != exitFailed || !strings.Contains(lastLine(p.err.String()), "permissions are missing: to subscribe to "+prefix+".>") {
+			t.Errorf("prefix %s: exit code %d, want the permission to be missing\n%s", prefix, code, p.err)
+		}
 	}
 }
 

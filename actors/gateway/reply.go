@@ -242,11 +242,13 @@ func (a *response) errorText() string {
 	if w := sanitize(a.reason, maxReasonBytes); w != "" {
 		return w
 	}
-	var problem struct{ Detail, Title, Message, Error, Reason any }
+	// Text as it came: anything else than a string, however much, is not decoded.
+	var problem struct{ Detail, Title, Message, Error, Reason json.RawMessage }
 	if len(a.body) > 0 && a.body[0] == '{' {
 		if json.Unmarshal(a.body, &problem) == nil {
-			for _, field := range []any{problem.Detail, problem.Reason, problem.Message, problem.Error, problem.Title} {
-				if s, ok := field.(string); ok && sanitize(s, maxReasonBytes) != "" {
+			for _, field := range []json.RawMessage{problem.Detail, problem.Reason, problem.Message, problem.Error, problem.Title} {
+				var s string
+				if len(field) > 0 && field[0] == '"' && json.Unmarshal(field, &s) == nil && sanitize(s, maxReasonBytes) != "" {
 					return sanitize(s, maxReasonBytes)
 				}
 			}

@@ -23,8 +23,10 @@ type Journal struct {
 	// directGet and leaderGet are the subjects of the two kinds of get.
 	directGet, leaderGet string
 	// paging bounds the orders that are read page by page.
-	paging  chan struct{}
-	foreign foreignMessages
+	paging chan struct{}
+	// histories bounds the histories that are read in full.
+	histories chan struct{}
+	foreign   foreignMessages
 }
 
 // New starts a journal over js, whose connection stays the caller's. The error names the invalid value.
@@ -40,7 +42,7 @@ func New(js jetstream.JetStream, cfg Config) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &Journal{api: natsclient.NewAPI(js), cfg: cfg, instr: instr, epoch: time.Now(), paging: make(chan struct{}, maxPaging)}
+	j := &Journal{api: natsclient.NewAPI(js), cfg: cfg, instr: instr, epoch: time.Now(), paging: make(chan struct{}, maxPaging), histories: make(chan struct{}, maxHistories)}
 	j.foreign.counter, j.foreign.log = instr.foreign, cfg.Logger
 	j.directGet, j.leaderGet = j.api.DirectGet(messages.StreamEvents), j.api.LeaderGet(messages.StreamEvents)
 	j.publisher, err = natsclient.NewPublisher(js.Conn(), natsclient.PublisherConfig{

@@ -26,10 +26,32 @@ func (j *Journal) Read(ctx context.Context, id messages.OrderID) (entries []Entr
 	return j.read(ctx, id, true)
 }
 
-// History returns all entries of the order, otherwise as Read does. It takes one round trip for each of up to 256 entries.
+// History returns all entries of the order without their checkpoints, otherwise as Read does. It takes one round trip for each of up
+// to 256 entries. At most maxHistories of a journal are read at a time.
 func (j *Journal) History(ctx context.Context, id messages.OrderID) ([]Entry, error) {
+	select {
+	case j.histories <- struct{}{}:
+		defer func() { <-j.histories }()
+	case <-ctx.Done():
+		return nil, infrastructure(context.Cause(ctx))
+	}
 	entries, _, err := j.read(ctx, id, false)
+	for _, e := range entries {
+		e.Entry.Checkpoint = nil
+	}
 	return entries, err
+}
+
+const (
+	// maxHistories bounds the histories that are read in full at the same time.
+	maxHistories = 16
+	// maxHistory bounds the entries of one order that are read, in bytes.
+	maxHistory = 32 << 20
+)
+
+// tooLarge is the failure of a read of more than maxHistory.
+func tooLarge() error {
+	return &delivery.Failure{Kind: messages.Defect, Err: fmt.Errorf("its entries have more than %d bytes: a node does not read that much of one order", maxHistory)}
 }
 
 func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) (entries []Entry, fence uint64, err error) {
@@ -37,7 +59,7 @@ func (j *Journal) read(ctx context.Context, id messages.OrderID, short bool) (en
 	switch {
 	case err != nil:
 	case !ok:
-		entries, fence, err = j.readPages(ctx, id)
+		entries, fence, err = j.readPages(ctx, id, short)
 	case len(entries) > 0:
 		fence = entries[len(entries)-1].Sequence
 	}
@@ -100,15 +122,16 @@ const (
 	pageBytes = 4 << 20
 )
 
-// readPages reads the order in pages, and passes over what is not an entry. fence is the last sequence on its subject.
-func (j *Journal) readPages(ctx context.Context, id messages.OrderID) (entries []Entry, fence uint64, err error) {
+// readPages reads the order in pages, and passes over what is not an entry. fence is the last sequence on its subject. A short read
+// keeps of what it has read no more than Read returns.
+func (j *Journal) readPages(ctx context.Context, id messages.OrderID, short bool) (entries []Entry, fence uint64, err error) {
 	select {
 	case j.paging <- struct{}{}:
 		defer func() { <-j.paging }()
 	case <-ctx.Done():
 		return nil, 0, infrastructure(context.Cause(ctx))
 	}
-	p := &pages{journal: j, id: id, chain: NewChain(id)}
+	p := &pages{journal: j, id: id, short: short, chain: NewChain(id)}
 	for pause := retryPause; ; pause = min(2*pause, retryPauseMax) {
 		// A server that lags may answer direct gets, so the leader is asked at the same time how far to read.
 		leader := j.requestLast(ctx, id)
@@ -152,8 +175,11 @@ func (j *Journal) requestLast(ctx context.Context, id messages.OrderID) <-chan l
 type pages struct {
 	journal *Journal
 	id      messages.OrderID
+	short   bool
 	chain   *Chain
 	entries []Entry
+	// size is that of entries in bytes, firstSize that of the first one.
+	size, firstSize int
 	// end is the sequence of the last message read.
 	end uint64
 }
@@ -175,6 +201,9 @@ func (p *pages) read(ctx context.Context) error {
 		for i := range page.Msgs {
 			p.take(&page.Msgs[i])
 		}
+		if p.size > maxHistory {
+			return tooLarge()
+		}
 		if page.Pending == 0 || len(page.Msgs) == 0 {
 			return nil
 		}
@@ -188,5 +217,13 @@ func (p *pages) take(s *natsclient.StoredMsg) {
 		p.journal.foreign.passedOver(p.id, s.Sequence, err)
 		return
 	}
-	p.entries = append(p.entries, e)
+	checkpoint := e.Entry.GetCheckpoint()
+	switch {
+	case len(p.entries) == 0:
+		p.firstSize = len(s.Data)
+	case p.short && messages.CheckpointSupported(checkpoint) && checkpoint.GetFirst() == p.entries[0].Sequence:
+		clear(p.entries[1:])
+		p.entries, p.size = p.entries[:1], p.firstSize
+	}
+	p.entries, p.size = append(p.entries, e), p.size+len(s.Data)
 }

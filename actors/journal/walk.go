@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/orderly-engine/orderly/messages"
+	"github.com/orderly-engine/orderly/messages/delivery"
 	"github.com/orderly-engine/orderly/messages/natsclient"
 )
 
@@ -30,7 +32,9 @@ type walk struct {
 	leader bool
 	// found are the entries read, newest first; next is the sequence asked for, 0: the last entry.
 	found []natsclient.StoredMsg
-	next  uint64
+	// size is that of found in bytes.
+	size int
+	next uint64
 	// number is that of the entry asked for.
 	number uint64
 	// broken: an entry is missing, does not name the one before, or there are too many; or foreign messages are stored before
@@ -53,6 +57,9 @@ func (j *Journal) walk(ctx context.Context, id messages.OrderID, short bool) (en
 	case <-ctx.Done():
 		w.abandoned.Store(true)
 		return nil, false, readFailure(context.Cause(ctx))
+	}
+	if f := (*delivery.Failure)(nil); errors.As(w.err, &f) {
+		return nil, false, w.err
 	}
 	if w.err != nil || w.broken {
 		return nil, false, readFailure(w.err)
@@ -127,6 +134,9 @@ func (w *walk) take(m *nats.Msg) (more bool, err error) {
 		ok = ok && unbroken(s, l.previous)
 	}
 	w.found = append(w.found, *s)
+	if w.size += len(s.Data); w.size > maxHistory {
+		return false, tooLarge()
+	}
 	w.broken = !ok || (l.number == 1) != (l.previous == 0) || !w.short && l.number > walkMax
 	switch {
 	case w.broken || l.previous == 0:

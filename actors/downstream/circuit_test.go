@@ -195,6 +195,25 @@ func TestClosesAfterThreeSuccesses(t *testing.T) {
 	})
 }
 
+// Only the calls of a circuit that is not closed are trials.
+func TestTrialsAreMarked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &fakeService{}
+		g := newGuard(t, s, nil, downstream.Config{})
+		defer g.Close()
+		openCircuit(t, g, s, errUnreachable)
+		time.Sleep(2 * time.Second)
+		s.setError(nil)
+		for i := range 6 {
+			time.Sleep(200 * time.Millisecond) // slow start
+			c := call("o-1", nil, messages.Do)
+			if r := callAndWait(t, g, c); !succeeded(r) || c.Trial != (i < 3) {
+				t.Errorf("call %d: %+v, a trial: %v", i, r, c.Trial)
+			}
+		}
+	})
+}
+
 // A call made before the circuit opened does not count as a trial when it ends later; its failure is a deferral.
 func TestLateFailuresDoNotCountAsTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -126,6 +126,7 @@ func (l *serviceLimiter) admitTrial(a *admission, now time.Time) (start bool, er
 	if !l.circuit.allowTrial(now) || l.rate != nil && !l.rate.TryAcquirePermit() || !l.acquire() {
 		return false, l.deferOutage(now, l.circuit.lastError, 0)
 	}
+	a.call.Trial = true
 	l.register(a, now)
 	return true, nil
 }

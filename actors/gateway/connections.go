@@ -27,7 +27,7 @@ const (
 )
 
 // connections are the HTTP connections to one downstream, all made with the same certificates. They are retired when the
-// certificates change, and when one of them is found dead: calls in flight end on them, and further calls use others.
+// certificates change, when one of them is found dead, and by a trial call: calls in flight end on them, and further calls use others.
 type connections struct {
 	transport http.RoundTripper
 	service   *httpService

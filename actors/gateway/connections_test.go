@@ -165,6 +165,45 @@ func TestDeadConnectionIsNotUsedAgain(t *testing.T) {
 	}
 }
 
+// TestTrialUsesAnotherConnection: the connection in use is alive, and its server answers no call on it any more. The calls of a
+// circuit that is half open find that the service is back, and those that follow use their connection.
+func TestTrialUsesAnotherConnection(t *testing.T) {
+	for name, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
+		t.Run(name, func(t *testing.T) {
+			var first atomic.Value
+			over := make(chan struct{})
+			defer close(over)
+			set, r := tlsServer(t, http2, http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				if !first.CompareAndSwap(nil, req.RemoteAddr) && first.Load() == req.RemoteAddr {
+					w.WriteHeader(http.StatusProcessing) // something arrives: the connection is alive
+					<-over
+					return
+				}
+				_, _ = io.WriteString(w, `{"done":{}}`)
+			}))
+			if _, err := callAndWait(t, set, call("payments/wrap")); err != nil {
+				t.Fatal(err)
+			}
+			_, err := callAndWait(t, set, withTimeout(call("payments/wrap"), 200*time.Millisecond))
+			_ = requireFailure(t, err, messages.Transient, "did not answer within 200ms")
+			if http2 && r.connections() != 1 {
+				t.Fatalf("%d connections were opened, want 1: it is alive", r.connections())
+			}
+			trial := withTimeout(call("payments/wrap"), natstest.Patience/2)
+			trial.Trial = true
+			if _, err := callAndWait(t, set, trial); err != nil {
+				t.Errorf("the trial: %v", err)
+			}
+			if _, err := callAndWait(t, set, withTimeout(call("payments/wrap"), natstest.Patience/2)); err != nil {
+				t.Errorf("the call after the trial: %v", err)
+			}
+			if n := r.connections(); n != 2 {
+				t.Errorf("%d connections were opened, want 2", n)
+			}
+		})
+	}
+}
+
 // TestSlowServiceKeepsItsConnection: a time-out alone is no sign of a dead connection. While other answers arrive on it, an
 // HTTP/2 connection stays, and so do the calls in flight.
 func TestSlowServiceKeepsItsConnection(t *testing.T) {

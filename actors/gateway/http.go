@@ -106,6 +106,10 @@ func (g *httpGateway) post(s *httpService, p *pendingCall) (*messages.StepReply,
 	// Because of its Idempotency-Key, net/http would send the request again when a connection in use before breaks. The answer
 	// to that would look like the answer to a first call, although the step may be performed already.
 	request.GetBody = nil
+	if p.call.Trial {
+		// The peer may have vanished without a word, or answer pings and nothing else.
+		s.current.Load().retire()
+	}
 	c := s.acquire()
 	defer c.release()
 	p.sent.Store(true) // a transport that reports no connections may have sent it

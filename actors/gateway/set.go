@@ -29,6 +29,8 @@ type Call struct {
 	FencingToken uint64
 	// Traceparent and Tracestate are the W3C trace context of the call, or empty.
 	Traceparent, Tracestate string
+	// Trial: the call finds out whether its downstream is back, and is made over a new connection.
+	Trial bool
 
 	dropped atomic.Bool
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -81,6 +83,20 @@ func TestExpiredWhileRunning(t *testing.T) {
 	s.Start()
 	logged := regexp.MustCompile(`"msg":"NATS refuses this node, trying again; replaced files[^"]+".*NATS_CREDS \(held until 2020-01-02T03:04:05Z, `)
 	eventually(t, "the refusal is logged", func() (bool, any) { return logged.MatchString(p.err.String()), p.err })
+	eventually(t, "/health says so", func() (bool, any) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.http+"/health", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false, err
+		}
+		defer http.DefaultClient.CloseIdleConnections()
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		return err == nil && answer.StatusCode == 503 && strings.Contains(string(body), "NATS is not connected: NATS at nats://") && strings.Contains(string(body), "held until 2020-01-02T03:04:05Z"), string(body)
+	})
 	operator.WriteCreds(file, time.Time{})
 	eventually(t, "the node is back", func() (bool, any) { return strings.Contains(p.err.String(), "NATS reconnected"), p.err })
 	p.stop()

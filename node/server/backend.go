@@ -33,10 +33,12 @@ type apiBackend struct {
 
 // startedNode are the parts of a started node that the HTTP API uses.
 type startedNode struct {
-	nc     *nats.Conn
-	engine *engine.Engine
-	health *health.Monitor
-	client *client.Client
+	nc *nats.Conn
+	// refusal is why NATS refused the last attempts to reconnect, or nil.
+	refusal *atomic.Pointer[error]
+	engine  *engine.Engine
+	health  *health.Monitor
+	client  *client.Client
 	// publishing is the check of messages that clients send over HTTP.
 	publishing *health.Check
 	// index is nil when this node has none.
@@ -73,7 +75,7 @@ func (n *node) openAPI(context.Context) error {
 	if err != nil {
 		return err
 	}
-	n.backend.started.Store(&startedNode{nc: n.nc, engine: n.engine, health: &n.health, client: c, publishing: n.health.Check("publishing", 0), index: n.index})
+	n.backend.started.Store(&startedNode{nc: n.nc, refusal: &n.refusal, engine: n.engine, health: &n.health, client: c, publishing: n.health.Check("publishing", 0), index: n.index})
 	n.onStop(func() {
 		n.backend.started.Store(nil)
 		c.Close()
@@ -87,6 +89,9 @@ func (b *apiBackend) Healthy() error {
 	case n == nil:
 		return errStarting
 	case !n.nc.IsConnected():
+		if refusal := n.refusal.Load(); refusal != nil {
+			return fmt.Errorf("NATS is not connected: %w", *refusal)
+		}
 		return errNotConnected
 	default:
 		return n.health.Err()

@@ -27,6 +27,7 @@ func (n *node) refused(err error) bool {
 	if refusal == nil {
 		return false
 	}
+	n.refusal.Store(&refusal)
 	n.refusals.Do(func() {
 		n.log.Error("NATS refuses this node, trying again; replaced files of credentials count at the next attempt", "error", refusal)
 	})

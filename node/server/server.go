@@ -68,11 +68,13 @@ type node struct {
 	// connected: the first connect succeeded. Before, a refusal ends the node; afterwards it is logged.
 	connected atomic.Bool
 	refusals  rate.Sometimes
-	nc        *nats.Conn
-	js        jetstream.JetStream
-	engine    *engine.Engine
-	index     *index.Index
-	backend   apiBackend
+	// refusal is the last one since the connection was lost.
+	refusal atomic.Pointer[error]
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	engine  *engine.Engine
+	index   *index.Index
+	backend apiBackend
 	// health has a check of each kind of work; parts of the node may add theirs.
 	health  health.Monitor
 	httpURL string
@@ -217,6 +219,7 @@ func (n *node) connect(ctx context.Context) (err error) {
 		}),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			n.log.Info("NATS reconnected", "server", nc.ConnectedServerName())
+			n.refusal.Store(nil)
 			n.warnOfOlderServer(nc)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {

@@ -157,6 +157,7 @@ func (n *startedNode) report(err error) {
 	switch {
 	case err == nil:
 		n.publishing.OK()
+	case natsclient.TooLarge(err): // it says nothing about the inbox
 	case errors.Is(err, ingress.ErrAckTimeout), errors.Is(err, ingress.ErrNoStream), natsclient.ErrorCode(err) != 0:
 		n.publishing.Fail(err)
 	}

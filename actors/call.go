@@ -56,7 +56,7 @@ type stepCall struct {
 
 func (o *Order) startCall(call order.Call) {
 	step := o.state.Plan.Steps[call.Step]
-	c := &stepCall{operation: o.newOperation(), call: call, started: o.cfg.Now()}
+	c := &stepCall{operation: o.newOperation(), call: call, started: o.cfg.Local()}
 	c.Call = gateway.Call{
 		Step:      step,
 		Direction: call.Direction,
@@ -108,7 +108,7 @@ func (c *stepCall) complete() {
 		return
 	}
 	failpoint.Pass(failpoint.AfterCall)
-	o.call, o.result = nil, &order.CallResult{Call: c.call, Reply: c.reply, Took: o.cfg.Now().Sub(c.started)}
+	o.call, o.result = nil, &order.CallResult{Call: c.call, Reply: c.reply, Took: o.cfg.Local().Sub(c.started)}
 	if c.err != nil && !errors.As(c.err, &o.result.Failure) {
 		o.result.Failure = &delivery.Failure{Kind: messages.Transient, Err: c.err}
 	}

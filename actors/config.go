@@ -94,8 +94,9 @@ type Config struct {
 	Timeout time.Duration
 	// Rand draws the jitter of retries, uniform in [0,1). It is called from several goroutines at once. Default math/rand/v2.
 	Rand func() float64
-	// Now is the clock, default time.Now.
-	Now func() time.Time
+	// Now is the clock of the streams, by which messages are stored and timers fire; default time.Now. Local is the clock by which
+	// deliveries are received; default Now.
+	Now, Local func() time.Time
 	// AfterFunc calls f when d has passed, unless stop is called before; default time.AfterFunc.
 	AfterFunc func(d time.Duration, f func()) (stop func() bool)
 	Logger    *slog.Logger
@@ -127,6 +128,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Local == nil {
+		c.Local = c.Now
 	}
 	if c.AfterFunc == nil {
 		c.AfterFunc = func(d time.Duration, f func()) func() bool { return time.AfterFunc(d, f).Stop }

@@ -116,8 +116,9 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 // receive lets the core decide about the delivery in that state.
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	e := order.Env{
-		Plan: o.cfg.Plan, Now: o.cfg.Now(), UnknownAge: o.cfg.UnknownAge, OthersWait: len(o.held)+len(o.stashed) > 1 || o.othersWait(),
-		StashFull: o.stashedCount.Load() >= maxStashed, Jitter: o.cfg.Rand(), ExclusiveFor: o.exclusiveFor(),
+		Plan: o.cfg.Plan, Now: o.cfg.Now(), Local: o.cfg.Local(), UnknownAge: o.cfg.UnknownAge,
+		OthersWait: len(o.held)+len(o.stashed) > 1 || o.othersWait(), StashFull: o.stashedCount.Load() >= maxStashed, Jitter: o.cfg.Rand(),
+		ExclusiveFor: o.exclusiveFor(),
 	}
 	if found := o.search; found != nil {
 		e.Predecessors, e.SearchedAt, e.Inbox = found.predecessors, found.searchedAt, found.stored

@@ -32,7 +32,9 @@ type Config struct {
 	AckWait time.Duration
 	// GroupAck acknowledges messages about orders by purges, many at a time: for a single server that syncs every write.
 	GroupAck bool
-	// PollInterval is the time between two reads of the inbox's lag; default DefaultPollInterval.
+	// Clock is the server's; default the node's own.
+	Clock *Clock
+	// PollInterval is the time between two reads of the inbox's lag and of the server's clock; default DefaultPollInterval.
 	PollInterval time.Duration
 	// Memory counts the deliveries that are held; default none. When it is half full no more messages about orders are requested, and
 	// when it is full what arrives is nak'ed before it is decoded.

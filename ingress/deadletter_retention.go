@@ -32,7 +32,7 @@ func NewDeadLetterRetention(js jetstream.JetStream, keep time.Duration, logger *
 }
 
 // Run sweeps at intervals until ctx ends. A failed sweep is logged; the next one covers it.
-func (r *DeadLetterRetention) Run(ctx context.Context) {
+func (r *DeadLetterRetention) Run(ctx context.Context, clock *Clock) {
 	ticker := time.NewTicker(min(sweepInterval, r.keep))
 	defer ticker.Stop()
 	for {
@@ -41,7 +41,11 @@ func (r *DeadLetterRetention) Run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		deleted, err := r.Sweep(ctx)
+		var deleted uint64
+		err := clock.CheckSweep()
+		if err == nil {
+			deleted, err = r.Sweep(ctx)
+		}
 		if err != nil && ctx.Err() == nil {
 			r.log.Warn("dead letter retention sweep failed", "error", err)
 		}

@@ -9,7 +9,7 @@ import (
 	"github.com/orderly-engine/orderly/messages"
 )
 
-// pollLag measures the lag of the inbox every PollInterval and purges acknowledged messages that are still stored.
+// pollLag measures the lag of the inbox and the server's clock every PollInterval, and purges acknowledged messages that are still stored.
 func (i *Inbox) pollLag(ctx context.Context) {
 	ticker := time.NewTicker(i.cfg.PollInterval)
 	defer ticker.Stop()
@@ -38,11 +38,11 @@ func (i *Inbox) measureLag(ctx context.Context) error {
 		return err
 	}
 	i.instruments.lagWakes.Store(int64(wakes.CachedInfo().NumPending))
-	stream, err := i.js.Stream(ctx, messages.StreamOrders)
+	inbox, err := i.cfg.Clock.inboxInfo(ctx, i.js)
 	if err != nil {
 		return err
 	}
-	i.instruments.oldest.Store(int64(oldestAge(stream.CachedInfo())))
+	i.instruments.oldest.Store(int64(oldestAge(inbox)))
 	if err := i.purgeAcked(ctx, orders, messages.SubjectOrder+"*"); err != nil {
 		return err
 	}

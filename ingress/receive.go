@@ -37,7 +37,7 @@ func (i *Inbox) receive(p *puller, s *natsclient.PullSession, m *nats.Msg) {
 	r := &heldDelivery{inbox: i, puller: p, reconnects: s.Reconnects, replyTo: m.Reply, size: m.Size(), extendedAt: now.Sub(i.start)}
 	r.Delivery = delivery.Delivery{
 		Stream: p.stream, Sequence: meta.Sequence.Stream, Deliveries: meta.NumDelivered, Stored: meta.Timestamp, Received: now,
-		Unreceivable: max(s.Opened.Sub(meta.Timestamp), 0), Incarnation: newIncarnation(), Settler: r,
+		Unreceivable: max(i.cfg.Clock.ServerTime(s.Opened).Sub(meta.Timestamp), 0), Incarnation: newIncarnation(), Settler: r,
 	}
 	r.weigh(deliveryWeight + 2*r.size)
 	i.inflight.add(r)

@@ -45,16 +45,16 @@ func NewRetention(js jetstream.JetStream, keep time.Duration, logger *slog.Logge
 	return &Retention{js: js, ledger: ledger.New(js, logger), lookup: NewLookup(js), keep: keep, log: logger}, nil
 }
 
-// Run sweeps at intervals until ctx ends. A failed sweep is logged; the next one covers it.
-func (r *Retention) Run(ctx context.Context) {
+// Run sweeps at intervals until ctx ends, by that clock. A failed sweep is logged; the next one covers it.
+func (r *Retention) Run(ctx context.Context, clock *Clock) {
 	ticker := time.NewTicker(min(sweepInterval, r.keep))
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now := <-ticker.C:
-			deleted, err := r.Sweep(ctx, now)
+		case <-ticker.C:
+			deleted, err := r.SweepBy(ctx, clock)
 			if err != nil && ctx.Err() == nil {
 				r.log.Warn("retention sweep failed", "error", err)
 			}
@@ -63,6 +63,14 @@ func (r *Retention) Run(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// SweepBy deletes the orders whose retention is over by that clock; none while it differs too much from the node's.
+func (r *Retention) SweepBy(ctx context.Context, clock *Clock) (deleted int, err error) {
+	if err := clock.CheckSweep(); err != nil {
+		return 0, err
+	}
+	return r.Sweep(ctx, clock.Now())
 }
 
 // Sweep deletes the orders that had ended by now minus the retention, and returns their number.

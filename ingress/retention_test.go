@@ -218,3 +218,23 @@ func TestRetentionKeepsTheEvidence(t *testing.T) {
 		t.Errorf("%d orders deleted, %v", n, err)
 	}
 }
+
+// Orders are forgotten by the server's clock, and not at all while it differs from the node's by more than a minute.
+func TestRetentionByTheServersClock(t *testing.T) {
+	for behind, want := range map[time.Duration]struct {
+		deleted int
+		refused bool
+	}{
+		0: {}, 40 * time.Second: {}, 10 * time.Minute: {refused: true}, -40 * time.Second: {deleted: 1}, -10 * time.Minute: {refused: true},
+	} {
+		_, js := startServer(t)
+		storeEntry(t, js, "o", "accepted,completed")
+		r, err := ingress.NewRetention(js, 30*time.Second, discardLog())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := r.SweepBy(natstest.Context(t), ingress.ClockBehind(behind)); n != want.deleted || (err != nil) != want.refused {
+			t.Errorf("a server that is %s behind: %d orders deleted, %v", behind, n, err)
+		}
+	}
+}

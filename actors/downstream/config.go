@@ -54,6 +54,8 @@ type Config struct {
 	Hold time.Duration
 	// Rand draws jitter, uniform in [0,1). Default math/rand.
 	Rand func() float64
+	// ServerTime converts a time of this node to the clock by which parks end. Default: they are the same.
+	ServerTime func(time.Time) time.Time
 	// Logger gets a line when a circuit opens and when it closes. Default: none.
 	Logger *slog.Logger
 	// Meter creates the instruments. Default: none.
@@ -66,6 +68,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Rand == nil {
 		c.Rand = rand.Float64
+	}
+	if c.ServerTime == nil {
+		c.ServerTime = func(t time.Time) time.Time { return t }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

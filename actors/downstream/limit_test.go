@@ -49,6 +49,31 @@ func TestConcurrencyLimit(t *testing.T) {
 	})
 }
 
+// TestParksEndByTheServersClock: a node that is ten minutes ahead parks orders for no longer than others.
+func TestParksEndByTheServersClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const behind = 10 * time.Minute
+		s, limits := &fakeService{latency: time.Second}, &messages.Limits{Rate: 1}
+		g := newGuard(t, s, limits, downstream.Config{Hold: time.Second, ServerTime: func(t time.Time) time.Time { return t.Add(-behind) }})
+		defer g.Close()
+		var r results
+		for range 10 {
+			g.Do(call("o-1", limits, messages.Do), r.add)
+		}
+		time.Sleep(time.Minute)
+		if r.count(deferred) == 0 {
+			t.Fatal("nothing is deferred")
+		}
+		for _, one := range r.list() {
+			if d := one.deferral(); d != nil {
+				if wait := d.Until.Add(behind).Sub(one.at); wait < 0 || wait > 30*time.Second {
+					t.Errorf("deferred for %s", wait)
+				}
+			}
+		}
+	})
+}
+
 func TestRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, limits := &fakeService{latency: 10 * time.Millisecond}, &messages.Limits{Rate: 100}

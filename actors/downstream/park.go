@@ -120,7 +120,7 @@ func (l *serviceLimiter) deferral(cause deferralCause, reason string, until time
 	return &delivery.Failure{
 		Kind:     messages.Transient,
 		Err:      errors.New(reason),
-		Deferral: &delivery.Deferral{Reason: reason, Until: until},
+		Deferral: &delivery.Deferral{Reason: reason, Until: l.guard.cfg.ServerTime(until)},
 	}
 }
 

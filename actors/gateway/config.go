@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
@@ -45,6 +46,8 @@ type Config struct {
 	Tracer trace.Tracer
 	// Meter creates the instruments. Default: none.
 	Meter metric.Meter
+	// ServerTime converts a time of this node to the clock by which parks end. Default: they are the same.
+	ServerTime func(time.Time) time.Time
 	// Probe looks into the calls. Default: none.
 	Probe *Probe
 	// Logger gets the stacks of functions that panicked. Default: none.
@@ -81,6 +84,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Meter == nil {
 		c.Meter = metricnoop.Meter{}
+	}
+	if c.ServerTime == nil {
+		c.ServerTime = func(t time.Time) time.Time { return t }
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -84,7 +84,7 @@ func (g *functionGateway) send(p *pendingCall) {
 	name := p.target.function
 	function := g.set.cfg.Functions[name]
 	if function == nil {
-		p.finishOnce(nil, g.set.missing.deferral(p.call, "this node has no function "+name))
+		p.finishOnce(nil, g.set.deferral(p.call, "this node has no function "+name))
 		return
 	}
 	l := g.queue(name)

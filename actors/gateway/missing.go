@@ -54,11 +54,11 @@ func (m *missingTargets) age(a attemptKey, now time.Time) time.Duration {
 }
 
 // deferral fails a call that this node cannot make, without costing the order an attempt. why says what the node lacks.
-func (m *missingTargets) deferral(c *Call, why string) error {
+func (s *Set) deferral(c *Call, why string) error {
 	now := time.Now()
-	age := m.age(attemptKey{c.Request.GetIdempotencyKey(), c.Attempt}, now)
+	age := s.missing.age(attemptKey{c.Request.GetIdempotencyKey(), c.Attempt}, now)
 	wait := min(max(age/missingAgeDivisor, minMissingDelay), maxMissingDelay)
 	f := fail(messages.Transient, false, "%s", why)
-	f.Deferral = &delivery.Deferral{Reason: why, Until: now.Add(wait + rand.N(wait))}
+	f.Deferral = &delivery.Deferral{Reason: why, Until: s.cfg.ServerTime(now.Add(wait + rand.N(wait)))}
 	return f
 }

@@ -127,3 +127,19 @@ func TestMemoryOfMissingFunctionsIsBounded(t *testing.T) {
 		}
 	})
 }
+
+// Times that the node sets are by the server's clock: the end of a park, and the deadline of a reply without one.
+func TestTimesAreOfTheServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const behind = 10 * time.Minute
+		set := gateway.New(nil, gateway.Config{ServerTime: func(t time.Time) time.Time { return t.Add(-behind) }})
+		defer set.Close()
+		if d := deferralDelay(t, set, missingFunctionCall("o-1", 1)) + behind; !isFirst(d) {
+			t.Errorf("deferred for %s", d)
+		}
+		reply, err := callAndWait(t, set, call("sim:?pending=1"))
+		if d := time.Until(reply.GetPending().GetDeadline().AsTime()) + behind; err != nil || d <= 0 || d > time.Minute {
+			t.Errorf("the deadline is in %s, %v", d, err)
+		}
+	})
+}

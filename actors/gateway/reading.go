@@ -52,7 +52,7 @@ func (p *pendingCall) readForeign(a *response) (*messages.StepReply, error) {
 	case reading.Done:
 		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{Data: answer.Data}}}, nil
 	case reading.Pending:
-		return a.pending(p.call), nil
+		return p.pending(a), nil
 	case reading.Retry:
 		return &messages.StepReply{Result: &messages.StepReply_Retry{Retry: &messages.StepAgain{
 			After: &durationpb.Duration{}, Reason: a.reasonOr(answer.Reason),

@@ -114,7 +114,7 @@ func (p *pendingCall) readStatus(a *response, problem error) (*messages.StepRepl
 			return nil, p.fail(messages.Unreadable, true, "%s, and the answer is not a StepReply: %w%s", a.answered(), problem, a.quote())
 		}
 		if s == http.StatusAccepted {
-			return a.pending(p.call), nil
+			return p.pending(a), nil
 		}
 		return &messages.StepReply{Result: &messages.StepReply_Done{Done: &messages.StepDone{}}}, nil
 	}
@@ -191,11 +191,11 @@ func ruleOf(status int, rejects []int) statusRule {
 }
 
 // pending is the reply of an empty 202.
-func (a *response) pending(c *Call) *messages.StepReply {
-	waiting := &messages.StepWaiting{Signal: c.signal()}
+func (p *pendingCall) pending(a *response) *messages.StepReply {
+	waiting := &messages.StepWaiting{Signal: p.call.signal()}
 	now := time.Now()
 	if after := parseRetryAfter(a.retryAfter, now); after > 0 {
-		waiting.Deadline = timestamppb.New(now.Add(after))
+		waiting.Deadline = timestamppb.New(p.set.cfg.ServerTime(now.Add(after)))
 	}
 	return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: waiting}}
 }

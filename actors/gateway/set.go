@@ -109,11 +109,11 @@ func (s *Set) Do(c *Call, done Done) {
 		return
 	}
 	if t.missing != "" {
-		done(nil, s.missing.deferral(c, t.missing))
+		done(nil, s.deferral(c, t.missing))
 		return
 	}
 	if why := s.checkReading(c); why != "" {
-		done(nil, s.missing.deferral(c, why))
+		done(nil, s.deferral(c, why))
 		return
 	}
 	if t.sim != nil && t.sim.latency == 0 && s.cfg.Tracer == nil {
@@ -141,11 +141,11 @@ func (s *Set) Do(c *Call, done Done) {
 // answerInline answers a simulated call without latency, so without an entry and a timer.
 func (s *Set) answerInline(m *sim, c *Call, done Done) {
 	if !s.metrics.enabled() {
-		done(m.answer(c))
+		done(m.answer(c, s.cfg.ServerTime))
 		return
 	}
 	start := time.Now()
-	reply, err := m.answer(c)
+	reply, err := m.answer(c, s.cfg.ServerTime)
 	s.metrics.record(c, resultOf(reply, err), time.Since(start))
 	done(reply, err)
 }
@@ -265,7 +265,7 @@ func (p *pendingCall) timeoutError() error {
 }
 
 // answerSim finishes a simulated call.
-func (p *pendingCall) answerSim() { p.finishOnce(p.target.sim.answer(p.call)) }
+func (p *pendingCall) answerSim() { p.finishOnce(p.target.sim.answer(p.call, p.set.cfg.ServerTime)) }
 
 func (p *pendingCall) timeout() time.Duration {
 	if d := p.call.Step.GetTimeout().AsDuration(); d > 0 {

@@ -87,7 +87,7 @@ func parseRate(key, value string) (float64, error) {
 }
 
 // answer returns the end of the call.
-func (s *sim) answer(c *Call) (*messages.StepReply, error) {
+func (s *sim) answer(c *Call, serverTime func(time.Time) time.Time) (*messages.StepReply, error) {
 	if s.fail == 0 && s.reject == 0 && s.pending == 0 {
 		return simDone, nil
 	}
@@ -105,7 +105,7 @@ func (s *sim) answer(c *Call) (*messages.StepReply, error) {
 	}
 	if s.draw("pending", key, attempt) < s.pending {
 		return &messages.StepReply{Result: &messages.StepReply_Pending{Pending: &messages.StepWaiting{
-			Signal: c.signal(), Deadline: timestamppb.New(time.Now().Add(simDeadline)),
+			Signal: c.signal(), Deadline: timestamppb.New(serverTime(time.Now().Add(simDeadline))),
 		}}}, nil
 	}
 	return simDone, nil

@@ -124,7 +124,7 @@ func redeliverStale(*State, *delivery.Delivery, Env) Decision {
 // stashUntilStarted stashes a message that precedes its order for as long as there certainly is no other delivery of it, so that
 // it takes effect before the first step. After that it is redelivered: see awaitOrder.
 func stashUntilStarted(s *State, d *delivery.Delivery, e Env) Decision {
-	waited := max(e.Now.Sub(d.Received), 0)
+	waited := max(e.held(d), 0)
 	left := e.exclusiveFor()*3/4 - waited
 	if left <= 0 {
 		return awaitOrder(s, d, e)

@@ -64,7 +64,8 @@ const (
 
 // Env holds the external inputs of decisions.
 type Env struct {
-	Now time.Time
+	// Now is the time of the streams. Local is the time by the clock by which deliveries are received; zero: Now.
+	Now, Local time.Time
 	// Plan is pinned to an order that is accepted now.
 	Plan *messages.Plan
 	// UnknownAge is how long a message about an order that does not exist is kept.
@@ -93,6 +94,14 @@ func (e Env) exclusiveFor() time.Duration {
 		return DefaultExclusiveFor
 	}
 	return e.ExclusiveFor
+}
+
+// held is how long the delivery has been held.
+func (e Env) held(d *delivery.Delivery) time.Duration {
+	if e.Local.IsZero() {
+		return e.Now.Sub(d.Received)
+	}
+	return e.Local.Sub(d.Received)
 }
 
 // Expired reports whether a message about an unknown order has waited for longer than unknownAge. The wait begins when the

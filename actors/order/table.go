@@ -130,7 +130,7 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 	}
 	f.add(isExpired, Expired(d, searched, e.UnknownAge))
 	f.add(awaitsAgain, !Expired(d, e.Now, e.UnknownAge) && (d.Deliveries > 1 || e.StashFull))
-	f.add(mayBeRedelivered, e.Now.Sub(d.Received) > e.exclusiveFor())
+	f.add(mayBeRedelivered, e.held(d) > e.exclusiveFor())
 	f.add(predecessorsUnknown, e.Predecessors == PredecessorsUnknown)
 	f.add(hasPredecessor, e.Predecessors == PredecessorsPending)
 	f.add(createdFollows, e.Predecessors == PredecessorsNoneCreatedFollows)

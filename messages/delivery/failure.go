@@ -30,7 +30,7 @@ type Failure struct {
 type Deferral struct {
 	// Reason names the service and its state, as text for operators.
 	Reason string
-	// Until is when the call may succeed.
+	// Until is when the call may succeed, by the server's clock.
 	Until time.Time
 }
 

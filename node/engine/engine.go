@@ -58,6 +58,8 @@ type Engine struct {
 	orders  *actors.Factory
 	tree    *supervision.Tree
 	inbox   *ingress.Inbox
+	// clock is the server's.
+	clock *ingress.Clock
 	// retention removes the events of ended orders while Run runs.
 	retention   *ingress.Retention
 	deadLetters *ingress.DeadLetterRetention
@@ -145,11 +147,15 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 	if err != nil {
 		return err
 	}
+	if e.clock, err = ingress.NewClock(ctx, js, c.Logger, c.Meter); err != nil {
+		return err
+	}
 	e.steps = gateway.New(nc, gateway.Config{
-		Tracer: c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: e.functions, Logger: c.Logger,
+		ServerTime: e.clock.ServerTime,
+		Tracer:     c.Tracer, Meter: c.Meter, MaxReply: maxReply, Functions: e.functions, Logger: c.Logger,
 		Directory: c.Downstreams, HTTPConcurrency: concurrency(e.plan), FunctionConcurrency: concurrency(e.plan),
 	})
-	if e.guard, err = downstream.New(e.steps, e.plan, c.Downstreams, downstream.Config{Hold: c.Hold, Logger: c.Logger, Meter: c.Meter}); err != nil {
+	if e.guard, err = downstream.New(e.steps, e.plan, c.Downstreams, downstream.Config{Hold: c.Hold, ServerTime: e.clock.ServerTime, Logger: c.Logger, Meter: c.Meter}); err != nil {
 		return err
 	}
 	if e.retention, err = ingress.NewRetention(js, c.Retention, c.Logger); err != nil {
@@ -163,7 +169,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		Journal: e.journal, Steps: e.guard, Inbox: ingress.NewLookup(js), Timers: ingress.NewTimers(js, c.Health.Check("timers", 0)),
 		Memory: memory, Room: e.room, Downstreams: c.Downstreams,
 	}, actors.Config{
-		Node: c.Node, Plan: e.plan, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
+		Node: c.Node, Plan: e.plan, Now: e.clock.Now, Local: time.Now, Hold: c.Hold, UnknownAge: c.UnknownAge, AckWait: c.AckWait, Logger: c.Logger, Meter: c.Meter, Tracer: c.Tracer,
 		Redelivering: func() bool { return e.inbox.Redelivering() },
 	})
 	if err != nil {
@@ -177,6 +183,7 @@ func (e *Engine) assemble(ctx context.Context, nc *nats.Conn, js jetstream.JetSt
 		return err
 	}
 	e.inbox, err = ingress.New(js, ingress.Config{
+		Clock:       e.clock,
 		MaxInFlight: c.MaxInFlight, AckWait: c.AckWait, GroupAck: c.GroupCommit && singleServer, Memory: memory, Health: c.Health, Logger: c.Logger, Meter: c.Meter,
 	}, e.tree.Deliver)
 	return err
@@ -225,8 +232,8 @@ func (e *Engine) Run(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- e.inbox.Run(taking) }()
 	var sweeping sync.WaitGroup
-	sweeping.Go(func() { e.retention.Run(taking) })
-	sweeping.Go(func() { e.deadLetters.Run(taking) })
+	sweeping.Go(func() { e.retention.Run(taking, e.clock) })
+	sweeping.Go(func() { e.deadLetters.Run(taking, e.clock) })
 	sweeping.Go(func() { e.permissions.Watch(taking, e.js, e.cfg.Health.Check("permissions", 0), e.cfg.Logger) })
 	sweeping.Go(func() { e.room.Run(taking) })
 	e.ready.Store(true)
@@ -317,6 +324,9 @@ func (e *Engine) stopParts(ctx context.Context) {
 	}
 	if e.journal != nil {
 		e.journal.Close()
+	}
+	if e.clock != nil {
+		e.clock.Close()
 	}
 	if e.system != nil {
 		e.system.Shutdown()

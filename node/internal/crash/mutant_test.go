@@ -87,28 +87,46 @@ func buildMutant(t *testing.T, file, old, changedTo string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	source, err := os.ReadFile(original)
+	return buildChanged(t, map[string]string{original: replaceIn(t, original, old, changedTo)})
+}
+
+// replaceIn returns the content of a file with another text in place of old.
+func replaceIn(t *testing.T, file, old, changedTo string) string {
+	t.Helper()
+	source, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(source), old) {
-		t.Fatalf("%s does not have %q: change the mutant", file, old)
+		t.Fatalf("%s does not have %q: change the test", file, old)
 	}
+	return strings.ReplaceAll(string(source), old, changedTo)
+}
+
+// buildChanged builds the node with other contents of files, by their absolute paths, and returns the path of the program.
+func buildChanged(t *testing.T, files map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
-	changed, overlay, program := filepath.Join(dir, "changed.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "orderly")
-	replace, err := json.Marshal(map[string]map[string]string{"Replace": {original: changed}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, content := range map[string][]byte{changed: []byte(strings.ReplaceAll(string(source), old, changedTo)), overlay: replace} {
+	write := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		return path
 	}
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "failpoints", "-overlay", overlay, "-o", program,
+	replace := map[string]string{}
+	for file, content := range files {
+		replace[file] = write(fmt.Sprintf("changed%d.go", len(replace)), []byte(content))
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := filepath.Join(dir, "orderly")
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-tags", "failpoints", "-overlay", write("overlay.json", overlay), "-o", program,
 		"github.com/orderly-engine/orderly/node/orderly").CombinedOutput()
 	if err != nil {
-		t.Fatalf("build the mutant: %v\n%s", err, out)
+		t.Fatalf("build a changed node: %v\n%s", err, out)
 	}
 	return program
 }

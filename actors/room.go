@@ -34,7 +34,7 @@ func (o *Order) unadmit() {
 func (o *Order) refuse() {
 	d := o.held[0]
 	o.current = false
-	if o.cfg.Now().Sub(d.Received) >= o.exclusiveFor() {
+	if o.cfg.Local().Sub(d.Received) >= o.exclusiveFor() {
 		o.finish(delivery.Dropped())
 		return
 	}

@@ -17,6 +17,10 @@ import (
 // idleTimeout is how long the next message of a stream may take.
 const idleTimeout = 10 * time.Second
 
+// pullExpiry is how long the server keeps a request for messages. In a cluster a request can be lost that directly follows the
+// creation of its consumer: nats.go makes another consumer after this time without a heartbeat, before idleTimeout is over.
+const pullExpiry = 4 * time.Second
+
 // each calls take with every message that the stream stores now, in order.
 func (r *reader) each(ctx context.Context, s jetstream.Stream, headersOnly bool, take func(uint64, jetstream.Msg)) (StreamCount, error) {
 	name := s.CachedInfo().Config.Name
@@ -34,7 +38,7 @@ func (r *reader) each(ctx context.Context, s jetstream.Stream, headersOnly bool,
 		return count, fmt.Errorf("read stream %s: %w", name, err)
 	}
 	defer ingress.RemoveConsumer(ctx, r.js, name, consumer)
-	msgs, err := consumer.Messages(jetstream.PullMaxMessages(2000))
+	msgs, err := consumer.Messages(jetstream.PullMaxMessages(2000), jetstream.PullExpiry(pullExpiry))
 	if err != nil {
 		return count, fmt.Errorf("read stream %s: %w", name, err)
 	}

@@ -224,6 +224,43 @@ func TestPermissionsOfTheDemo(t *testing.T) {
 	}
 }
 
+// TestAccountsInACluster: the accounts work when the client, the node and the leaders are on different servers, and a reply subject
+// stores nothing there either.
+func TestAccountsInACluster(t *testing.T) {
+	for _, role := range permission.Roles() {
+		t.Setenv("ORDERLY_"+strings.ToUpper(string(role))+"_PASSWORD", "pw-"+string(role))
+	}
+	accounts := ok(t, nil, "permissions")
+	servers := natstest.Cluster(t, func(o *server.Options) {
+		if err := o.ProcessConfigString(accounts); err != nil {
+			t.Error(err)
+		}
+	})
+	at := func(i int) *guarded { return &guarded{Server: servers[i]} }
+	serve := at(2)
+	serve.serve(t)
+	p := start(t, nil, "NATS_URL="+at(0).url(permission.Engine), "ORDERLY_REPLICAS=3")
+	for i := range servers {
+		id := fmt.Sprintf("o-%d", i)
+		if got := command(t, at(i).environ(permission.Publisher), sampleOrder(id), "publish", "-"); got.code != exitOK {
+			t.Fatalf("publish: %+v", got)
+		}
+		if err := at(i).connect(t, permission.Publisher).PublishRequest("ORDER."+id, "ORDER_EVENT.victim", []byte(sampleOrder(id))); err != nil {
+			t.Fatal(err)
+		}
+		p.environ = at((i + 1) % 3).environ(permission.Viewer)
+		p.waitStatus(t, id, "completed")
+		eventually(t, "the order is listed", func() (bool, any) {
+			got := command(t, p.environ, "", "list")
+			return strings.Contains(got.out, id), got
+		})
+	}
+	balanced(t, at(1).environ(permission.Operator))
+	if got := ok(t, at(2).environ(permission.Operator), "repair"); got != "every message was stored by a node: nothing to remove\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
 // TestNodeWithoutPermissionsDoesNotStart: it ends with one line that names every missing permission, and makes no stream.
 func TestNodeWithoutPermissionsDoesNotStart(t *testing.T) {
 	g := startGuarded(t)

@@ -340,6 +340,6 @@ func (l *serviceLimiter) report(t transition, why openCause, cause error, lasted
 		l.guard.instr.opened(l, why)
 		log.Warn("circuit opened, orders park", "cause", string(why), "error", openText(cause))
 	case recovered:
-		log.Info("circuit closed, slow start begins", "after", lasted)
+		log.Info("circuit closed, slow start begins", "outage_seconds", lasted.Seconds())
 	}
 }

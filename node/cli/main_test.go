@@ -210,6 +210,7 @@ type view struct {
 	Reason    string `json:"reason"`
 	WaitsFor  string `json:"waits_for"`
 	LastError string `json:"last_error"`
+	TraceID   string `json:"trace_id"`
 	Events    []struct {
 		Number      int             `json:"number"`
 		Kind        string          `json:"kind"`

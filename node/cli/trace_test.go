@@ -114,6 +114,9 @@ func TestOneTrace(t *testing.T) {
 		t.Fatal(err)
 	}
 	v := p.waitStatus(t, "o-1", "completed")
+	if v.TraceID != traceID {
+		t.Errorf("trace %q, want %s", v.TraceID, traceID)
+	}
 	for _, e := range v.Events[1:] {
 		if !strings.HasPrefix(e.Traceparent, "00-"+traceID+"-") || strings.Contains(e.Traceparent, spanID) {
 			t.Errorf("%s was journaled with traceparent %q: want the node's span in the client's trace", e.Kind, e.Traceparent)

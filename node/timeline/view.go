@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/orderly-engine/orderly/actors/journal"
 	"github.com/orderly-engine/orderly/actors/order"
 	"github.com/orderly-engine/orderly/messages"
@@ -50,7 +52,9 @@ type View struct {
 	InDoubtSince *time.Time `json:"in_doubt_since,omitempty"`
 	Performed    bool       `json:"performed,omitempty"`
 	// Actions are the messages that have an effect now: signal, retry, skip, cancel.
-	Actions   []string  `json:"actions,omitempty"`
+	Actions []string `json:"actions,omitempty"`
+	// TraceID is the trace in which the order was accepted, in hexadecimal; empty without one.
+	TraceID   string    `json:"trace_id,omitempty"`
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
 	Events    []Event   `json:"events"`
@@ -132,6 +136,22 @@ func (v *View) fill() {
 		}
 	}
 	v.Actions = actions(s)
+	if len(v.Events) > 0 {
+		v.TraceID = traceID(v.Events[0].Traceparent)
+	}
+}
+
+// traceID is that of a W3C traceparent, which a publisher may have written; empty if it is invalid.
+func traceID(traceparent string) string {
+	parts := strings.Split(traceparent, "-")
+	if len(parts) < 4 {
+		return ""
+	}
+	id, err := trace.TraceIDFromHex(parts[1])
+	if err != nil {
+		return ""
+	}
+	return id.String()
 }
 
 func (v *View) fillPark(s *order.State) {

@@ -60,6 +60,9 @@ func (v *View) WriteHeader(w io.Writer, now time.Time) error {
 	if len(v.Kept) > 0 {
 		field("kept", "%s: the plan has no undo for that", strings.Join(v.Kept, ", "))
 	}
+	if v.TraceID != "" {
+		field("trace", "%s", v.TraceID)
+	}
 	v.writeAdvice(&b)
 	b.WriteByte('\n')
 	_, err := w.Write(b.Bytes())

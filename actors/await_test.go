@@ -2,6 +2,7 @@ package actors_test
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/orderly-engine/orderly/actors"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/delivery"
+	"github.com/orderly-engine/orderly/messages/natstest"
 )
 
 // A message whose order does not exist is redelivered ever later, and each of its deliveries reads the journal once and does not
@@ -79,4 +81,32 @@ func TestAcceptanceFindsWhatWaits(t *testing.T) {
 	accept(6, 0)
 	redelivering.Store(true)
 	accept(7, 1)
+}
+
+// Of many messages that become too old at once, the inbox is searched for a few at a time: each must be answered soon. The others
+// are redelivered.
+func TestSearchesAreBounded(t *testing.T) {
+	s := newFixture(t)
+	s.inbox.gate = make(chan struct{})
+	const most = 64
+	expired := func(n int) *delivery.Delivery {
+		d := about(messages.OrderID(fmt.Sprintf("o-%d", n)), uint64(10+n), 0)
+		d.Stored, d.Deliveries = time.Now().Add(-time.Hour), 7
+		return d
+	}
+	for n := range most {
+		s.forget()
+		s.deliver(expired(n))
+		natstest.Eventually(t, "the journal is read", func() bool { return s.memory.readSoFar() > n })
+	}
+	s.forget()
+	// The last search may still be about to begin.
+	natstest.Eventually(t, "a message is not searched for", func() bool {
+		s.deliver(expired(most))
+		return slices.Contains(s.all(), fmt.Sprintf("settle %d later(1s)", 10+most))
+	})
+	close(s.inbox.gate)
+	for n := range most {
+		s.await(t, fmt.Sprintf("settle %d dead(no such order: none was created within 1m0s of this order.cancel)", 10+n))
+	}
 }

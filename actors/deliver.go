@@ -117,8 +117,8 @@ func (o *Order) resumeUnread(d *delivery.Delivery) bool {
 func (o *Order) receive(state *order.State, d *delivery.Delivery) order.Decision {
 	e := order.Env{
 		Plan: o.cfg.Plan, Now: o.cfg.Now(), Local: o.cfg.Local(), UnknownAge: o.cfg.UnknownAge,
-		OthersWait: len(o.held)+len(o.stashed) > 1 || o.othersWait(), StashFull: o.stashedCount.Load() >= maxStashed, Jitter: o.cfg.Rand(),
-		ExclusiveFor: o.exclusiveFor(),
+		OthersWait: len(o.held)+len(o.stashed) > 1 || o.othersWait(), StashFull: o.stashedCount.Load() >= maxStashed,
+		SearchFull: o.searches.Load() >= maxSearches, Jitter: o.cfg.Rand(), ExclusiveFor: o.exclusiveFor(),
 	}
 	if found := o.search; found != nil {
 		e.Predecessors, e.SearchedAt, e.Inbox = found.predecessors, found.searchedAt, found.stored

@@ -18,6 +18,8 @@ type Factory struct {
 
 	// stashedCount counts the stashed deliveries of all actors.
 	stashedCount atomic.Int64
+	// searches counts the searches of the inbox for messages about orders that do not exist.
+	searches atomic.Int64
 	// awaitedUntil is how long messages wait in the inbox for their orders that this node had redelivered, in nanoseconds since
 	// 1970; 0: none did.
 	awaitedUntil atomic.Int64

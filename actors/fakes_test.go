@@ -233,6 +233,8 @@ type inbox struct {
 	created []uint64
 	// around are the stored messages that the order's acceptance finds.
 	around []*delivery.Delivery
+	// gate, if not nil, holds the calls of FirstStored until it is closed.
+	gate chan struct{}
 	// reads counts how often it looked for them, searches the calls of FirstStored.
 	reads, searches int
 }
@@ -251,6 +253,9 @@ func (i *inbox) readSoFar() int {
 }
 
 func (i *inbox) FirstStored(_ context.Context, _ messages.OrderID, from uint64) (messages.StoredMessage, bool, error) {
+	if i.gate != nil {
+		<-i.gate
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.searches++

@@ -21,6 +21,10 @@ type search struct {
 	stored []*delivery.Delivery
 }
 
+// maxSearches bounds the searches of the inbox for messages about orders that do not exist. Each must be answered while there
+// certainly is no other delivery of its message, and many become too old at once.
+const maxSearches = 64
+
 // readInbox reads what the inbox stores about a new order, to be recorded with its acceptance (R2).
 func (o *Order) readInbox(id messages.OrderID) {
 	pipeToSelf(o, func(ctx context.Context) ([]*delivery.Delivery, error) {
@@ -40,7 +44,14 @@ func (o *Order) decideWithInbox(stored []*delivery.Delivery, err error) {
 // order and the message is too old, whether a later one creates it (R3.6).
 func (o *Order) checkPredecessors(d *delivery.Delivery) {
 	state, s := o.state, &search{searchedAt: o.cfg.Now(), noCreatedUpTo: o.noCreatedUpTo}
+	unknown := state.Status == order.None
+	if unknown {
+		o.searches.Add(1)
+	}
 	pipeToSelf(o, func(ctx context.Context) (*search, error) {
+		if unknown {
+			defer o.searches.Add(-1)
+		}
 		return s, o.searchInbox(ctx, state, d, s)
 	}, (*Order).decideWith)
 }

@@ -136,11 +136,14 @@ func stashUntilStarted(s *State, d *delivery.Delivery, e Env) Decision {
 // it in the inbox. Many that were stored together become too old at different times.
 func awaitOrder(_ *State, d *delivery.Delivery, e Env) Decision {
 	delay := firstAwait << min(max(d.Deliveries, 1)-1, maxAwaitDoubled)
+	spread := time.Duration(e.Jitter * float64(e.UnknownAge) / awaitSpread)
 	switch left := e.UnknownAge - age(d, e.Now); {
+	case left <= 0 && e.SearchFull:
+		delay = firstAwait + spread
 	case left <= 0:
 		delay = predecessorDelay
 	case delay >= left:
-		delay = max(left+time.Duration(e.Jitter*float64(e.UnknownAge)/awaitSpread), predecessorDelay)
+		delay = max(left+spread, predecessorDelay)
 	}
 	return Decision{Action: Await, Delay: delay}
 }

@@ -78,6 +78,8 @@ type Env struct {
 	OthersWait bool
 	// StashFull: this node stashes no more messages.
 	StashFull bool
+	// SearchFull: this node searches the inbox for no more messages about orders that do not exist.
+	SearchFull bool
 	// Inbox are the first messages about the order that the inbox stores, oldest first; nil: the inbox has not been read.
 	Inbox []*delivery.Delivery
 	// ExclusiveFor is how long after its receipt a delivery is certainly the only one of its message: less than the

@@ -239,6 +239,8 @@ func (s *scenario) delivery(args []string, env *order.Env) *delivery.Delivery {
 			d.Deliveries = 2
 		case "crowd":
 			env.StashFull = true
+		case "searching":
+			env.SearchFull = true
 		case "others":
 			env.OthersWait = true
 		case "follows":

@@ -26,7 +26,7 @@ const (
 	// createdFollows: a later message, which is stored, creates the order.
 	createdFollows
 	// awaitsAgain: it is not too old, and was delivered before, or so many messages about orders that do not exist are stashed
-	// that this one is not.
+	// that this one is not; or the inbox is being searched for so many that it is not searched for this one.
 	awaitsAgain
 	// mayHaveOthers: it was delivered late, or again, or with others, so that other messages of a new order may be stored; and
 	// the inbox has not been read.
@@ -129,7 +129,7 @@ func gather(s *State, d *delivery.Delivery, e Env) facts {
 		searched = e.Now
 	}
 	f.add(isExpired, Expired(d, searched, e.UnknownAge))
-	f.add(awaitsAgain, !Expired(d, e.Now, e.UnknownAge) && (d.Deliveries > 1 || e.StashFull))
+	f.add(awaitsAgain, !Expired(d, e.Now, e.UnknownAge) && (d.Deliveries > 1 || e.StashFull) || e.SearchFull && e.Predecessors == PredecessorsUnknown)
 	f.add(mayBeRedelivered, e.held(d) > e.exclusiveFor())
 	f.add(predecessorsUnknown, e.Predecessors == PredecessorsUnknown)
 	f.add(hasPredecessor, e.Predecessors == PredecessorsPending)

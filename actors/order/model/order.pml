@@ -208,6 +208,8 @@ proctype Slot(byte id) {
 #endif
       :: status!=NONE && status!=TERMINAL && !RECORDED(m) && TYPE(m)==CREATED -> SAY("R3.4 duplicate"); pc = ACK
       :: AWAITSAGAIN -> SAY("R3.6 again"); pc = LATER; sure = sure | BIT(m)
+      :: status==NONE && TYPE(m)!=CREATED && aged && !late[id] && soon>0 ->      /* too many are being searched for */
+         soon--; SAY("R3.6 again, too old"); pc = LATER; sure = sure | BIT(m)
       :: status!=TERMINAL && !RECORDED(m) && TYPE(m)!=CREATED -> SAY("not recorded");
          saw = (status==PARKED && UNAWAITED -> RESTING : status); READFULL;
          before = (m>=2 && HOLDSBACK(1)) + 2*(m>=3 && HOLDSBACK(2)); pc = LOOK

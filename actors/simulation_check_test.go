@@ -152,7 +152,7 @@ func (w *simulation) checkJournal() {
 			w.fail("I3: entry %d of the journal differs", i+1)
 			return
 		}
-		if err := replayed.Apply(e.Sequence, e.Entry); err != nil {
+		if err := replayed.Apply(e.Sequence, w.entries[i].Entry); err != nil {
 			w.fail("I7: %v", err)
 			return
 		}

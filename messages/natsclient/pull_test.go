@@ -54,7 +54,7 @@ func TestPullStatus(t *testing.T) {
 	if err := s.Request(9); err != nil {
 		t.Fatal(err)
 	}
-	const request = `{"batch":9,"max_bytes":8388608,"expires":30000000000,"idle_heartbeat":5000000000}`
+	const request = `{"batch":9,"max_bytes":4194304,"expires":30000000000,"idle_heartbeat":5000000000}`
 	if r := natstest.Receive(t, requests, "the pull request"); r != request {
 		t.Errorf("request %s, want %s", r, request)
 	}

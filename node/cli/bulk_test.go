@@ -106,7 +106,7 @@ func TestSkipAllOmitsChangedOrders(t *testing.T) {
 	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "skip", resolves: true}
 	b.message = func(to target) proto.Message { return &messages.SkipStep{Step: to.step, Direction: to.direction} }
-	if err := b.send(t.Context(), &connection{nc: p.connect(t)}, []target{
+	if err := b.send(t.Context(), p.connection(t), []target{
 		{id: messages.OrderID(listed[0].OrderID), since: listed[0].StatusSince.Add(-time.Second)}, // an earlier attention
 		{id: messages.OrderID(listed[1].OrderID), since: listed[1].StatusSince},
 		{id: messages.OrderID(ended.OrderID), since: ended.StatusSince}, // another status at the same time
@@ -156,16 +156,17 @@ func TestSentTwice(t *testing.T) {
 	if err := ingress.EnsureStreams(t.Context(), natstest.JetStream(t, nc), ingress.Streams{}); err != nil {
 		t.Fatal(err)
 	}
+	c := &connection{nc: nc, js: natstest.JetStream(t, nc)}
 	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
 	targets := []target{{id: "o-1", sequence: 7}, {id: "o-2", sequence: 8}}
 	for range 2 { // no node runs
-		if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
+		if err := b.send(t.Context(), c, targets); err != nil {
 			t.Fatal(err)
 		}
 	}
 	targets[0].sequence = 20 // the order has changed, and needs attention again
-	if err := b.send(t.Context(), &connection{nc: nc}, targets); err != nil {
+	if err := b.send(t.Context(), c, targets); err != nil {
 		t.Fatal(err)
 	}
 	if want := "2 of 2 sent\n0 of 2 sent, 2 had been sent before\n1 of 2 sent, 1 had been sent before\n"; out.String() != want {
@@ -175,7 +176,7 @@ func TestSentTwice(t *testing.T) {
 	if err := natstest.JetStream(t, nc).DeleteStream(t.Context(), messages.StreamOrders); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.send(t.Context(), &connection{nc: nc}, targets); err == nil || !strings.Contains(err.Error(), "o-2") || !strings.HasSuffix(out.String(), "0 of 2 sent, 2 not\n") {
+	if err := b.send(t.Context(), c, targets); err == nil || !strings.Contains(err.Error(), "o-2") || !strings.HasSuffix(out.String(), "0 of 2 sent, 2 not\n") {
 		t.Errorf("error %v, got\n%s", err, out.String())
 	}
 }

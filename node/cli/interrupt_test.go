@@ -195,7 +195,7 @@ func TestSendInterrupted(t *testing.T) {
 	cancel()
 	var out, errs syncBuffer
 	b := &bulk{t: terminal{out: &out, err: &errs}, name: "retry", message: func(target) proto.Message { return &messages.RetryOrder{} }}
-	err := b.send(ctx, &connection{nc: p.connect(t)}, []target{{id: "o-1"}, {id: "o-2"}})
+	err := b.send(ctx, p.connection(t), []target{{id: "o-1"}, {id: "o-2"}})
 	if !errors.Is(err, errInterrupted) || out.String() != "0 of 2 sent, 2 not\n" {
 		t.Errorf("got %v\n%s", err, &out)
 	}

@@ -188,6 +188,13 @@ func (p *process) connect(t *testing.T) *nats.Conn {
 	return natstest.Connect(t, p.url)
 }
 
+// connection is that of a command.
+func (p *process) connection(t *testing.T) *connection {
+	t.Helper()
+	nc := p.connect(t)
+	return &connection{nc: nc, js: natstest.JetStream(t, nc)}
+}
+
 func (p *process) jetStream(t *testing.T) jetstream.JetStream {
 	t.Helper()
 	return natstest.JetStream(t, p.connect(t))

@@ -71,13 +71,6 @@ func newOwnServer(t *testing.T, change func(*server.Options)) *ownServer {
 	return s
 }
 
-// forbid takes the permission to publish to the subjects from the node's user.
-func forbid(subjects string) func(*server.Options) {
-	return func(o *server.Options) {
-		o.Users[1].Permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{subjects}}}
-	}
-}
-
 // reload changes the options of the running server.
 func (s *ownServer) reload(t *testing.T, change func(*server.Options)) {
 	t.Helper()

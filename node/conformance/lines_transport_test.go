@@ -140,8 +140,8 @@ var transportLines = []line{
 		end: completed, note: "no attempt is spent once the circuit is open", performed: 1},
 	{answer: "a JetStream stream stores the subject and acknowledges the call before the service answers; then the stream is removed", over: onlyNATS,
 		run: streamOnSubject, end: completed, note: "the acknowledgement is not an answer", performed: 1},
-	{answer: "the node lacks the permission to publish to the subject; then it is granted", over: onlyNATS,
-		server: forbid("hostile.>"), run: withoutPermission, end: completed, note: "no attempt is spent", events: begun + waited + " " + toEnd, performed: 1},
+	{answer: "the permission to publish to the subject is taken from the node, and granted again", over: onlyNATS,
+		server: func(*server.Options) {}, run: withoutPermission, end: completed, note: "no attempt is spent", events: begun + waited + " " + toEnd, performed: 1},
 }
 
 // startsLate takes the service away before the order is created.
@@ -163,8 +163,11 @@ func streamOnSubject(b *bench) {
 	mend("do")(b)
 }
 
-// withoutPermission grants the permission when the order has parked.
+// withoutPermission takes the permission from the node, which began with it, and grants it again when the order has parked.
 func withoutPermission(b *bench) {
+	b.own.reload(b.T, func(o *server.Options) {
+		o.Users[1].Permissions = &server.Permissions{Publish: &server.SubjectPermission{Deny: []string{"hostile.>"}}}
+	})
 	b.create(orderID)
 	b.await(parked, "permit its user to publish")
 	b.own.reload(b.T, func(o *server.Options) { o.Users[1].Permissions = nil })

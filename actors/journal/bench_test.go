@@ -198,21 +198,30 @@ func BenchmarkRead(b *testing.B) {
 	for _, c := range []struct {
 		name   string
 		single bool
-		linked bool
-	}{{"walk/single", true, true}, {"walk/leader", false, true}, {"pages", false, false}} {
+		// foreign: a message that no node stored follows each order's last entry, so that the order is read in pages.
+		foreign bool
+	}{{"walk/single", true, false}, {"walk/leader", false, false}, {"pages", false, true}} {
 		b.Run(c.name, func(b *testing.B) {
 			nc := benchServer(b).Connect()
 			js := stream(b, nc, nil)
 			for n := range each {
 				for i := range orders {
 					m := nats.NewMsg(messages.SubjectEvent + string(order(i)))
-					m.Data = body(b, order(i), n+1)
-					if c.linked {
-						m.Data = body(b, order(i), n+1, uint64(max(0, (n-1)*orders+i+1)))
-					}
+					previous := uint64(max(0, (n-1)*orders+i+1))
+					m.Data = body(b, order(i), n+1, previous)
+					m.Header.Set(messages.HeaderEvent, "step_completed")
+					m.Header.Set(messages.HeaderExpected, strconv.FormatUint(previous, 10))
 					if _, err := js.PublishMsgAsync(m, jetstream.WithStallWait(natstest.Patience)); err != nil {
 						b.Fatal(err)
 					}
+				}
+			}
+			for i := range orders {
+				if !c.foreign {
+					break
+				}
+				if _, err := js.PublishAsync(messages.SubjectEvent+string(order(i)), []byte("{}"), jetstream.WithStallWait(natstest.Patience)); err != nil {
+					b.Fatal(err)
 				}
 			}
 			<-js.PublishAsyncComplete()

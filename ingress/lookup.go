@@ -20,7 +20,7 @@ const requestTimeout = 5 * time.Second
 type Lookup struct {
 	js      jetstream.JetStream
 	api     natsclient.API
-	company sharedCheck
+	several sharedCheck
 }
 
 // NewLookup reads through the connection of js, with its API prefix or domain.

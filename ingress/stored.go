@@ -24,7 +24,7 @@ const (
 func (l *Lookup) Stored(ctx context.Context, id messages.OrderID) ([]*delivery.Delivery, error) {
 	stored := []*delivery.Delivery{}
 	// One request for all orders that ask at the same time: a long backlog is mostly of orders that are alone.
-	if several, err := l.company.check(ctx, l.severalOfOneOrder); err != nil || !several {
+	if several, err := l.several.check(ctx, l.severalOfOneOrder); err != nil || !several {
 		return stored, err
 	}
 	size := 0

@@ -98,7 +98,7 @@ func newRoot(t terminal) *cobra.Command {
 	root.AddCommand(interruptible(
 		newPublish(t), newGet(t), newList(t),
 		newCancelAll(t), newSignal(t), newRetryAll(t), newSkipAll(t),
-		newDead(t), newPlan(t), newCheckService(t), newDemo(t), newVerify(t), newRepair(t), newBench(t), newHealth(t), newConfig(t), newPermissions(t), newVersion(t),
+		newDead(t), newPlan(t), newCheckService(t), newDemo(t), newVerify(t), newRepair(t), newWriteOff(t), newBench(t), newHealth(t), newConfig(t), newPermissions(t), newVersion(t),
 	)...)
 	return root
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/orderly-engine/orderly/ingress"
+	"github.com/orderly-engine/orderly/ingress/ledger"
 	"github.com/orderly-engine/orderly/messages"
 	"github.com/orderly-engine/orderly/messages/natstest"
 	"github.com/orderly-engine/orderly/node/engine"
@@ -182,6 +184,13 @@ func TestPermissions(t *testing.T) {
 	ok(t, operator, "dead", "redrive", "1")
 	ok(t, operator, "repair", "--yes")
 	balanced(t, operator)
+
+	// What write-off stores, if a message is lost.
+	requireFailure(t, command(t, operator, "", "write-off", "1", "--yes"), exitFailed, "message 1 of ORDERS is not lost")
+	written := ledger.New(natstest.JetStream(t, g.connect(t, permission.Operator)), slog.New(slog.DiscardHandler))
+	if err := written.Append(natstest.Context(t), messages.LedgerKind_LEDGER_KIND_WRITTEN_OFF, ledger.Range(1, 1)); err != nil {
+		t.Error(err)
+	}
 
 	// Old dead letters are deleted, and ended orders with their timers.
 	deadRetention, err := ingress.NewDeadLetterRetention(natstest.JetStream(t, g.connect(t, permission.Engine)), time.Nanosecond, nil)

@@ -97,6 +97,23 @@ func TestVerifyNamesLostMessages(t *testing.T) {
 	if r := decode[counts](t, command(t, p.environ, "", "verify", "-o", "json").out); r.Inbox.Lost != 10 || r.Inbox.Accepted != 3 {
 		t.Errorf("%+v", r)
 	}
+
+	// Only what is lost can be written off, and verify then balances.
+	requireFailure(t, command(t, p.environ, "", "write-off", "3-13", "--yes"), exitFailed, "message 13 of ORDERS is not lost")
+	requireFailure(t, command(t, p.environ, "", "write-off", "12-3"), exitUsage, `"12-3" is no sequence and no run of sequences`)
+	if out := ok(t, p.environ, "write-off", "3-11"); out != "9 lost messages to write off\nnothing is recorded; add --yes to write them off\n" {
+		t.Errorf("got %q", out)
+	}
+	if out := ok(t, p.environ, "write-off", "3-11", "--yes"); out != "9 lost messages written off\n" {
+		t.Errorf("got %q", out)
+	}
+	if got := command(t, p.environ, "", "verify"); got.code != exitFailed || !strings.Contains(got.out, "message 12 of ORDERS is lost: ") {
+		t.Errorf("exit code %d\n%s%s", got.code, got.out, got.err)
+	}
+	ok(t, p.environ, "write-off", "12", "--yes")
+	if out := ok(t, p.environ, "verify"); !strings.Contains(strings.Join(strings.Fields(out), " "), " written off 10 ") || !strings.HasSuffix(out, "\nbalanced\n") {
+		t.Errorf("got\n%s", out)
+	}
 }
 
 // TestVerifyCountsWaitingOrders: the report counts parked orders by what they wait for and those in attention by cause, and

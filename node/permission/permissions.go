@@ -137,9 +137,12 @@ func engine(u Uses) Permissions {
 
 func operator(u Uses) Permissions {
 	p := Permissions{
-		API: slices.Concat(reads, each("STREAM.MSG.DELETE.", streams, ""), ordered(messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans)),
-		// A wake-up sets a timer again that a foreign message cancelled.
-		Publish:   []string{messages.SubjectOrder + "*", messages.SubjectWake + "*", ListSubject},
+		API: slices.Concat(
+			reads, each("STREAM.MSG.DELETE.", streams, ""), []string{"STREAM.PURGE." + messages.StreamLedger},
+			ordered(messages.StreamEvents, messages.StreamTimers, messages.StreamDead, messages.StreamPlans),
+		),
+		// A wake-up sets a timer again that a foreign message cancelled. Lost messages are written off in the ledger.
+		Publish:   []string{messages.SubjectOrder + "*", messages.SubjectWake + "*", messages.SubjectLedger + "*", ListSubject},
 		Subscribe: []string{inboxes},
 	}
 	if u.Demo {

@@ -64,7 +64,7 @@ func (r recovery) run(t *testing.T) {
 		others.arrive("before", r.before, 10*time.Second)
 	}
 	s.setError(errUnreachable)
-	s.capacity = r.capacity / int(time.Second/latency)
+	s.behave(func() { s.capacity = r.capacity / int(time.Second/latency) })
 	parked.arrive("parked", r.parked, time.Second)
 	time.Sleep(time.Minute)
 	for range r.relapses {
@@ -77,7 +77,7 @@ func (r recovery) run(t *testing.T) {
 		s.setError(errUnreachable)
 		time.Sleep(10 * time.Second)
 	}
-	s.crashes, s.sheds = r.crashes, r.sheds
+	s.behave(func() { s.crashes, s.sheds = r.crashes, r.sheds })
 	s.setError(nil)
 	back, failures := time.Now(), count(failed)
 	for i := 0; parked.results.count(succeeded) < r.parked && time.Since(back) < 10*time.Minute; i++ {
@@ -104,15 +104,22 @@ type crashingService struct {
 	crashes, sheds bool
 }
 
+// behave changes how the service answers, while calls may be in flight.
+func (s *crashingService) behave(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change()
+}
+
 func (s *crashingService) Do(c *gateway.Call, done gateway.Done) {
 	s.mu.Lock()
-	full := s.err == nil && s.inFlight >= s.capacity
+	full, sheds := s.err == nil && s.inFlight >= s.capacity, s.sheds
 	if s.crashes && full {
 		s.err = errTimeout
 		time.AfterFunc(5*time.Second, func() { s.setError(nil) })
 	}
 	s.mu.Unlock()
-	if s.sheds && full {
+	if sheds && full {
 		time.AfterFunc(time.Millisecond, func() { done(nil, errTimeout) })
 		return
 	}

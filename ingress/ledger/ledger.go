@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
@@ -117,16 +118,29 @@ func (l *Ledger) publish(ctx context.Context, subject string, content proto.Mess
 }
 
 // Begin stores the first summary if there is none. Its floor is the last sequence of the inbox now, 0 without an inbox: messages
-// that left the inbox before, when there was no ledger, have no evidence. Several nodes may call it at once.
+// that left the inbox before, when there was no ledger, have no evidence. Several nodes may call it at once. It waits up to
+// requestTimeout for the leader of a replicated stream, which has none at first.
 func Begin(ctx context.Context, js jetstream.JetStream) error {
 	l := New(js, slog.New(slog.DiscardHandler))
-	for {
+	for began := time.Now(); ; {
 		begun, err := l.begin(ctx)
-		if begun || err != nil {
+		switch noLeader := errors.Is(err, jetstream.ErrNoStreamResponse); {
+		case begun || err != nil && !noLeader:
 			return err
+		case noLeader && time.Since(began) > requestTimeout:
+			return err
+		case noLeader:
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(leaderInterval):
+			}
 		}
 	}
 }
+
+// leaderInterval is how often a stream without a leader is tried again.
+const leaderInterval = 100 * time.Millisecond
 
 // begin reports whether there is a summary; otherwise another message was stored on its subject meanwhile.
 func (l *Ledger) begin(ctx context.Context) (bool, error) {
